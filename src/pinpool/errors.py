@@ -1,0 +1,136 @@
+"""
+Everything pinpool raises, as one tree::
+
+    PinpoolError
+    ├── UsageError            the input is wrong: nothing was written, exit code 2
+    │   ├── SettingsError     an option or a setting
+    │   ├── ProxyListError    the list of proxies
+    │   ├── SpiderError       the spider file
+    │   └── JournalError      the journal cannot be opened, or belongs to something else
+    ├── StorageError          the journal or an output file could not be written; resumable
+    ├── NoUsableProxy         every proxy is retired; resumable, exit code 4
+    ├── FetchFailed           one exchange ended before there was a page (stays in the worker)
+    ├── AttemptFailed         the one exception that crosses from a worker to the parent
+    └── CallFailed            a function run by `PinnedPool` raised, or could not be brought to an end
+
+    DeadlinePassed            a BaseException: the page took longer than it may
+
+Every error hands exactly its arguments to ``Exception.__init__``: pickle rebuilds an error from its ``args``, and
+one that it cannot rebuild ends the pool's result thread without a word (hazard 5 in the design's research on pools).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pinpool.model import Evidence
+
+__all__ = [
+    "AttemptFailed",
+    "CallFailed",
+    "DeadlinePassed",
+    "FetchFailed",
+    "JournalError",
+    "NoUsableProxy",
+    "PinpoolError",
+    "ProxyListError",
+    "SettingsError",
+    "SpiderError",
+    "StorageError",
+    "UsageError",
+]
+
+
+class PinpoolError(Exception):
+    """The root: whatever pinpool raises on purpose, but for `DeadlinePassed`."""
+
+
+class UsageError(PinpoolError):
+    """
+    The input is wrong, and nothing was written.
+
+    `problems` holds one line for each fault found, all of them at once, each naming the file, the line or the key.
+    """
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+class SettingsError(UsageError):
+    """An option or a setting has an unknown name or a value that cannot be used."""
+
+
+class ProxyListError(UsageError):
+    """The list of proxies is empty, missing, or has lines that cannot be read. Never holds a password."""
+
+
+class SpiderError(UsageError):
+    """The spider cannot be loaded or used; each problem starts with ``file:line:`` where a line is known."""
+
+
+class JournalError(UsageError):
+    """The journal cannot be opened, is no journal, or belongs to another spider."""
+
+
+class StorageError(PinpoolError):
+    """The journal or an output file could not be written (disk full, locked, read-only). The run can be resumed."""
+
+
+class NoUsableProxy(PinpoolError):
+    """Every proxy of the list is retired. The run can be resumed with a better list."""
+
+
+class FetchFailed(PinpoolError):
+    """An exchange ended before there was a page to extract from; `evidence` says how far it came."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        super().__init__(evidence)
+        self.evidence = evidence
+
+
+class AttemptFailed(PinpoolError):
+    """
+    A worker's attempt failed: it has judged whether to swap its pin, and re-raises so that the parent resubmits.
+
+    `payload` is the packed `Outcome`. It is bytes, made inside the task function, so that neither pickling here nor
+    unpickling in the parent can fail.
+    """
+
+    def __init__(self, serial: int, payload: bytes) -> None:
+        super().__init__(serial, payload)
+        self.serial = serial
+        self.payload = payload
+
+    def __str__(self) -> str:
+        return f"attempt {self.serial} failed"
+
+
+class CallFailed(PinpoolError):
+    """
+    A function run by `PinnedPool` raised, or was given up.
+
+    `kind` is the name of the exception's class or a fault name, `trace` the worker's traceback as text.
+    """
+
+    def __init__(self, kind: str, message: str, trace: str = "") -> None:
+        super().__init__(kind, message, trace)
+        self.kind = kind
+        self.message = message
+        self.trace = trace
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}" if self.message else self.kind
+
+
+class DeadlinePassed(BaseException):
+    """
+    The page, fetching and extracting together, took longer than its deadline.
+
+    A BaseException, so that an ``except Exception`` in a spider or a library does not swallow it.
+    """

@@ -1,0 +1,243 @@
+"""
+The words that the parts of pinpool say to each other: plain values, no behaviour.
+
+Whatever crosses a process boundary is a NamedTuple of str, bytes, numbers, None and tuples of these. Such a value can
+always be pickled and always be unpickled, which a live exception or an lxml element cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+__all__ = [
+    "Assignment",
+    "Charge",
+    "Ending",
+    "Event",
+    "Evidence",
+    "Fault",
+    "Fetched",
+    "Outcome",
+    "ProxyState",
+    "Settings",
+    "Sign",
+    "Step",
+    "Task",
+    "TaskState",
+]
+
+
+class Fault(StrEnum):
+    """How an attempt failed. The names are a contract: stats, failures, reports and metrics all use them."""
+
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    PROXY_AUTH = "proxy_auth"
+    TUNNEL = "tunnel"
+    PROXY_TLS = "proxy_tls"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TIMEOUT = "timeout"
+    DEADLINE = "deadline"
+    RESET = "reset"
+    TRUNCATED = "truncated"
+    BANNED = "banned"
+    EMPTY = "empty"
+    DNS = "dns"
+    TLS = "tls"
+    SERVER_ERROR = "server_error"
+    HTTP_ERROR = "http_error"
+    TOO_LARGE = "too_large"
+    REDIRECTS = "redirects"
+    EXTRACT = "extract"
+    CRASH = "crash"
+    HANG = "hang"
+
+
+class Charge(StrEnum):
+    """To whom a fault is charged. `OPEN` means that proxy and page are both suspects until others have tried."""
+
+    PROXY = "proxy"
+    DOUBTFUL = "doubtful"
+    OPEN = "open"
+    SITE = "site"
+    PAGE = "page"
+    WORKER = "worker"
+
+
+class Step(StrEnum):
+    """How far an exchange had come when it ended."""
+
+    CONNECT = "connect"  # TCP to the proxy
+    PROXY = "proxy"  # TLS with the proxy, SOCKS greeting and login
+    TUNNEL = "tunnel"  # CONNECT, or the SOCKS request for the site
+    TLS = "tls"  # TLS with the site
+    HEAD = "head"  # request sent, waiting for status line and headers
+    BODY = "body"  # headers there, body not complete
+    PAGE = "page"  # the whole answer is there
+    EXTRACT = "extract"  # in the spider's code
+    WORKER = "worker"  # the worker process itself
+
+
+class Sign(StrEnum):
+    """What was seen at that step."""
+
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    DEADLINE = "deadline"
+    RESET = "reset"  # closed or reset by the other side
+    SHORT = "short"  # fewer bytes than announced
+    BROKEN = "broken"  # not HTTP, or a body that cannot be decompressed
+    AUTH = "auth"  # credentials refused or missing
+    STATUS = "status"  # an answer with a status that is no page
+    NAME = "name"  # a host name that does not resolve
+    TLS = "tls"  # handshake or certificate
+    TOO_LARGE = "too_large"
+    REDIRECTS = "redirects"
+    BAN = "ban"
+    EMPTY = "empty"
+    RAISED = "raised"
+    CRASH = "crash"
+    HANG = "hang"
+
+
+class Evidence(NamedTuple):
+    """The facts of a failed attempt, before anybody judges them. `message` never holds a password."""
+
+    step: Step
+    sign: Sign
+    message: str = ""
+    status: int | None = None
+    retry_after: float | None = None  # seconds, as the answer asked for, not yet clamped
+
+
+class Task(NamedTuple):
+    """
+    One request at one stage; its identity (`key`) is stable across attempts and runs.
+
+    `key` is a 16 byte digest of stage, method, canonical URL and body. `data` is JSON text handed on from the page
+    that asked for this task.
+    """
+
+    stage: str
+    url: str
+    key: bytes
+    method: str = "GET"
+    body: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    data: str | None = None
+
+
+class Assignment(NamedTuple):
+    """A task on its way to a worker. A worker whose pin is in `avoid` declines it, unread."""
+
+    task: Task
+    avoid: tuple[int, ...] = ()
+
+
+class Fetched(NamedTuple):
+    """
+    A complete answer. `headers` has lower-case names; `body` is decompressed; `size` counts the body's bytes as they
+    came over the wire; `seconds` runs from the first byte sent to the last received.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+    size: int
+
+
+class Ending(StrEnum):
+    """How an attempt ended, as the worker saw it."""
+
+    OK = "ok"
+    GONE = "gone"  # 404, 410: an answer, not a failure
+    FAILED = "failed"
+    DECLINED = "declined"  # not tried: this pin has tried the task before
+    RESUMED = "resumed"  # a parked worker has a proxy again; the attempt itself was settled before
+
+
+class Outcome(NamedTuple):
+    """
+    What a worker says of one attempt. `at` is epoch seconds, `items` are JSON objects as text, `size` is bytes.
+
+    `links` counts the child tasks that the page asked for, before the journal drops those it knows.
+    """
+
+    serial: int
+    worker: int
+    proxy: int
+    ending: Ending
+    at: float
+    seconds: float
+    status: int | None = None
+    size: int = 0
+    evidence: Evidence | None = None
+    swapped: bool = False
+    items: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    result: bytes | None = None  # what a function run by PinnedPool returned, pickled
+
+
+class TaskState(StrEnum):
+    """Where a task stands in the journal. Whatever is not ended waits, in flight or not."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    GONE = "gone"
+    FAILED = "failed"
+
+
+class ProxyState(StrEnum):
+    """Where a proxy stands in its life."""
+
+    SPARE = "spare"
+    PINNED = "pinned"
+    COOLING = "cooling"
+    RETIRED = "retired"
+
+
+class Event(NamedTuple):
+    """
+    Something worth keeping that is no attempt: a proxy moved, a worker was lost, the pool was rebuilt.
+
+    `kind` is a life-cycle event (leased, returned, lost, faulted, rested, exhausted, withdrawn, joined) or
+    worker_lost, rebuilt, parked, started, stopped. `at` is epoch seconds.
+    """
+
+    at: float
+    kind: str
+    proxy: int | None = None
+    worker: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    Everything a spider or the command line may set. Durations are seconds, sizes bytes.
+
+    The defaults are the design's: connect 5 s, read 15 s, page 45 s, and 15 s more before a hung worker is killed.
+    """
+
+    pace: float = 0.0  # minimum interval between two requests of one proxy; jittered by a quarter
+    site_rate: float | None = None  # requests a second, over all workers
+    attempts: int = 4  # charged attempts before a task is given up
+    swap_after: int = 3  # doubtful faults in a row before a worker swaps
+    connect_timeout: float = 5.0
+    timeout: float = 15.0  # longest silence while reading
+    deadline: float = 45.0  # the whole page, extraction included
+    grace: float = 15.0  # beyond the deadline, before the worker is killed
+    cooling: float = 30.0  # first rest of a faulted proxy; doubles each time
+    max_body: int = 5_000_000  # after decompression
+    max_redirects: int = 10
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ban_status: tuple[int, ...] = (403, 429)
+    empty_ok: bool = False  # a page that yields nothing is believed at once
+    encoding: str | None = None  # overrules what the site declares
+    ca_bundle: str | None = None  # PEM file of certificate authorities instead of the shipped ones
