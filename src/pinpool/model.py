@@ -132,10 +132,15 @@ class Task(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """A task on its way to a worker. A worker whose pin is in `avoid` declines it, unread."""
+    """
+    A task on its way to a worker. A worker whose pin is in `avoid` declines it, unread.
+
+    With `exchange` it first asks for a spare that is not in `avoid`: no other worker holds one.
+    """
 
     task: Task
     avoid: tuple[int, ...] = ()
+    exchange: bool = False
 
 
 class Fetched(NamedTuple):

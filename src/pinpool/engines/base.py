@@ -1,0 +1,108 @@
+"""
+The small surface of an engine that the crawl may touch. An engine runs assignments and never decides a retry.
+
+    start() · submit(serial, assignment) · poll(timeout) → signals · census() · cool() · retire() · kill() · close()
+
+A serial is given by the caller, once for each attempt, and comes back in exactly one `Answered` or `Lost`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from pinpool.model import Assignment, Event, Outcome, ProxyState, Sign
+
+__all__ = ["Answered", "Census", "Engine", "Lost", "Noted", "Signal"]
+
+
+class Answered(NamedTuple):
+    """A worker has answered."""
+
+    outcome: Outcome
+
+
+class Lost(NamedTuple):
+    """
+    The attempt will never be answered.
+
+    `sign` is CRASH or HANG if it was the task's own doing as far as one can tell, None if it merely went down with
+    others. `proxy` is -1 if it is not known; `message` may hold the stack where the worker hung.
+    """
+
+    serial: int
+    sign: Sign | None
+    message: str = ""
+    worker: int = 0
+    proxy: int = -1
+
+
+class Noted(NamedTuple):
+    """Something happened that is worth a line in the journal."""
+
+    event: Event
+
+
+Signal = Answered | Lost | Noted
+
+
+class Census(NamedTuple):
+    """
+    Workers by activity, and where each proxy stands.
+
+    `parked` workers wait for a proxy. `wakes_in` is seconds until the next resting proxy is spare, None if none rests.
+    """
+
+    workers: int = 0
+    running: int = 0
+    pacing: int = 0
+    parked: int = 0
+    losses: int = 0
+    rebuilds: int = 0
+    states: Mapping[int, ProxyState] = {}
+    wakes_in: float | None = None
+
+    def count(self, state: ProxyState) -> int:
+        """Proxies in this state."""
+        return sum(1 for one in self.states.values() if one is state)
+
+    @property
+    def usable(self) -> int:
+        """Proxies that are pinned or spare."""
+        return self.count(ProxyState.PINNED) + self.count(ProxyState.SPARE)
+
+    @property
+    def alive(self) -> int:
+        """Proxies that are not retired."""
+        return len(self.states) - self.count(ProxyState.RETIRED)
+
+
+class Engine(Protocol):
+    """What every engine does."""
+
+    name: str
+    start_method: str | None
+
+    def start(self) -> None:
+        """Start the workers; they pin their proxies by themselves."""
+
+    def submit(self, serial: int, work: Assignment | bytes) -> None:
+        """Hand an assignment, or a pickled call, to whichever worker is free. Never waits."""
+
+    def poll(self, timeout: float) -> list[Signal]:
+        """Wait up to `timeout` seconds for news; may return none."""
+
+    def census(self) -> Census:
+        """How things stood at the last look."""
+
+    def cool(self, proxy: int, seconds: float) -> None:
+        """The sentence on a proxy that a worker has swapped: rest that long."""
+
+    def retire(self, proxy: int, reason: str) -> None:
+        """The sentence on a proxy that a worker has swapped: out for this run."""
+
+    def kill(self, worker: int) -> None:
+        """End one worker process; its attempt comes back as `Lost`."""
+
+    def close(self) -> None:
+        """End every process of this engine. Attempts in flight are not answered any more."""

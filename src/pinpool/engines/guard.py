@@ -1,0 +1,85 @@
+"""
+What every child process of a run does first: keep out of the terminal's signals, and never outlive the parent.
+
+A busy worker and the Manager survive the parent's SIGKILL for ever if nobody looks (hazard 7 of the pool research).
+`PR_SET_PDEATHSIG` is no cure: the signal is bound to the thread that forked.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
+from pathlib import Path
+
+__all__ = ["CAN_DUMP", "dump_stack_to", "ignore_terminal", "keep_ctrl_c_from_children", "never_outlive_parent"]
+
+#: The parent asks a hung worker for its stack by this signal; faulthandler answers in C, without the GIL.
+STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
+CAN_DUMP = STACK_SIGNAL is not None and hasattr(faulthandler, "register")
+_LOOK_SECONDS = 5.0
+
+
+def ignore_terminal(*, also_sigterm: bool = False) -> None:
+    """Let Ctrl-C go by: the parent alone answers it. The Manager ignores SIGTERM as well and is ended by its owner."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if also_sigterm else signal.SIG_DFL)
+
+
+def never_outlive_parent(hang_seconds: float | None = None) -> None:
+    """
+    Start a thread that ends this process at once when the parent is gone.
+
+    A C loop that keeps the GIL would keep the thread from running. So, with `hang_seconds`, the thread also winds up
+    a CPU timer again and again: who holds the GIL that long, computing, is ended by SIGPROF, parent or no parent.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    winds_up = hang_seconds is not None and hasattr(signal, "ITIMER_PROF")
+
+    def watch() -> None:
+        while True:
+            if winds_up:
+                # Well after the parent's own kill, which leaves a stack and a reason.
+                signal.setitimer(signal.ITIMER_PROF, (hang_seconds or 0.0) + 3 * _LOOK_SECONDS)
+            if wait([parent.sentinel], _LOOK_SECONDS):
+                os._exit(1)
+
+    if winds_up:
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    threading.Thread(target=watch, name="pinpool-guard", daemon=True).start()
+
+
+def dump_stack_to(path: Path) -> None:
+    """Write the stacks of all threads to `path` whenever the parent sends `STACK_SIGNAL`."""
+    if STACK_SIGNAL is not None and CAN_DUMP:
+        # faulthandler keeps the descriptor for the life of the process, so nothing may close it.
+        faulthandler.register(STACK_SIGNAL, file=os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+
+
+@contextmanager
+def keep_ctrl_c_from_children() -> Iterator[None]:
+    """
+    Block SIGINT in this thread while children start, so that they inherit it blocked.
+
+    Ignoring it instead would lose a Ctrl-C of the user in these moments; a blocked one is only delivered later.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Starting the tracker unblocks SIGINT by itself (before 3.13), so it has to run already.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,291 @@
+"""
+The lease queue: who holds which proxy. It lives in a Manager process, and a proxy never leaves it inside a message.
+
+A plain queue would lose a proxy with each worker that dies, and a worker killed while it waits in ``get()`` would
+still swallow the next one put in. Here a proxy is always in exactly one state of the life-cycle table; a worker is
+known by a random token, asks again and again in short waits, and is given the same proxy however often it asks. The
+parent hands in the tokens of the dead, and their proxies are spare again.
+
+The worker's swap rests its proxy for a provisional time; the parent judges later, and lengthens the rest or retires it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from multiprocessing.managers import BaseManager, BaseProxy
+from typing import NamedTuple
+
+from pinpool.model import Event, ProxyState
+from pinpool.proxies import Move, Proxy, move
+
+__all__ = ["Holder", "Lease", "LeaseManager", "LeaseProxy", "LeaseQueue", "Report", "Standing"]
+
+
+class Lease(NamedTuple):
+    """A proxy in a worker's hand. A `probing` one has just rested: the first doubt swaps it."""
+
+    proxy: int
+    address: Proxy
+    probing: bool
+
+
+class Standing(NamedTuple):
+    """Where a proxy stands when the queue is built, so that a resumed run or a new Manager goes on with it."""
+
+    proxy: int
+    address: Proxy
+    state: ProxyState
+    rest_seconds: float = 0.0
+
+
+class Holder(NamedTuple):
+    """A worker that has checked in; `proxy` is -1 while it waits for one."""
+
+    token: int
+    pid: int
+    seat: int
+    proxy: int
+
+
+class Report(NamedTuple):
+    """What the parent reads at each tick. `answers` are outcomes of workers that are parked."""
+
+    moves: tuple[Event, ...]
+    answers: tuple[bytes, ...]
+    complaints: tuple[str, ...]
+    states: Mapping[int, ProxyState]
+    rests: Mapping[int, float]  # seconds, of the cooling ones
+    holders: tuple[Holder, ...]
+
+
+class LeaseQueue:
+    """All proxies of a run and who holds them. Every method may be called by many threads; none waits over `timeout`."""
+
+    def __init__(self, standings: Iterable[Standing], seats: int, cooling: float) -> None:
+        self._changed = threading.Condition()
+        self._cooling = cooling
+        self._addresses: dict[int, Proxy] = {}
+        self._states: dict[int, ProxyState] = {}
+        self._fresh: deque[int] = deque()
+        self._rested: deque[int] = deque()
+        self._probing: set[int] = set()
+        self._until: dict[int, float] = {}
+        self._holds: dict[int, int] = {}
+        self._workers: dict[int, tuple[int, int]] = {}
+        self._free_seats = deque(range(seats))
+        self._moves: list[Event] = []
+        self._answers: list[bytes] = []
+        self._complaints: list[str] = []
+        for proxy, address, state, rest in standings:
+            self._addresses[proxy] = address
+            self._states[proxy] = state
+            if state is ProxyState.COOLING:
+                self._until[proxy] = time.monotonic() + rest
+            elif state is not ProxyState.RETIRED:
+                # Whoever pinned it in an earlier life of the run is gone.
+                self._states[proxy] = ProxyState.SPARE
+                self._fresh.append(proxy)
+
+    def __repr__(self) -> str:
+        with self._changed:
+            counts = {state: list(self._states.values()).count(state) for state in ProxyState}
+        return f"<LeaseQueue {', '.join(f'{n} {state}' for state, n in counts.items() if n)}>"
+
+    # ------------------------------------------------------------------ for workers
+
+    def check_in(self, token: int, pid: int) -> tuple[int, Lease | None]:
+        """Give a worker its seat on the board, -1 if none is free yet, and a proxy if there is one."""
+        with self._changed:
+            if token not in self._workers:
+                if not self._free_seats:
+                    return -1, None
+                self._workers[token] = (pid, self._free_seats.popleft())
+            return self._workers[token][1], self._lease(token)
+
+    def get(self, token: int, timeout: float) -> Lease | None:
+        """The worker's proxy: the one it holds, or a spare within `timeout` seconds, or None."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while (lease := self._lease(token)) is None:
+                now = time.monotonic()
+                if now >= deadline:
+                    return None
+                self._changed.wait(min([deadline, *self._until.values()]) - now)
+            return lease
+
+    def swap(self, token: int, answer: bytes) -> Lease | None:
+        """
+        Rest the worker's proxy and give it a spare.
+
+        If there is none the worker parks, and cannot return its answer; it is kept here for the parent's next report.
+        """
+        with self._changed:
+            held = self._holds.pop(token, None)
+            if held is not None:
+                self._move(held, Move.FAULTED)
+                self._until[held] = time.monotonic() + self._cooling
+            lease = self._lease(token)
+            if lease is None:
+                self._answers.append(answer)
+            return lease
+
+    def exchange(self, token: int, avoid: Iterable[int]) -> Lease | None:
+        """Give a worker a spare that is not in `avoid` for its proxy, which is spare again; None if there is none."""
+        with self._changed:
+            self._wake()
+            for shelf in (self._fresh, self._rested):
+                proxy = next((spare for spare in shelf if spare not in avoid), None)
+                if proxy is not None:
+                    shelf.remove(proxy)
+                    held = self._holds.pop(token)
+                    self._move(held, Move.RETURNED)
+                    self._shelve(held)
+                    return self._hand_out(token, proxy)
+            return None
+
+    def proven(self, token: int) -> None:
+        """The worker's proxy has served a page after its rest: it counts as healthy."""
+        with self._changed:
+            self._probing.discard(self._holds.get(token, -1))
+
+    def complain(self, text: str) -> None:
+        """A worker cannot do its work at all, for instance because the spider no longer loads."""
+        with self._changed:
+            self._complaints.append(text)
+
+    # ------------------------------------------------------------------ for the parent
+
+    def reap(self, tokens: Iterable[int]) -> None:
+        """Workers have died: their seats are free and their proxies are spare."""
+        with self._changed:
+            for token in tokens:
+                _, seat = self._workers.pop(token, (0, -1))
+                if seat >= 0:
+                    self._free_seats.append(seat)
+                held = self._holds.pop(token, None)
+                if held is not None:
+                    self._move(held, Move.LOST)
+                    self._shelve(held)
+            self._changed.notify_all()
+
+    def cool(self, proxy: int, seconds: float) -> None:
+        """Judge a resting proxy: it rests for `seconds` from now. One that does not rest is left alone."""
+        with self._changed:
+            if self._states.get(proxy) is ProxyState.COOLING:
+                self._until[proxy] = time.monotonic() + seconds
+                self._changed.notify_all()
+
+    def retire(self, proxy: int, reason: str) -> None:
+        """Judge a resting proxy: it is out for this run. One that does not rest is left alone."""
+        with self._changed:
+            if self._states.get(proxy) is ProxyState.COOLING:
+                del self._until[proxy]
+                self._move(proxy, Move.EXHAUSTED, reason)
+
+    def report(self) -> Report:
+        """Everything since the last report, and how things stand now."""
+        with self._changed:
+            self._wake()
+            now = time.monotonic()
+            report = Report(
+                moves=tuple(self._moves),
+                answers=tuple(self._answers),
+                complaints=tuple(self._complaints),
+                states=dict(self._states),
+                rests={proxy: until - now for proxy, until in self._until.items()},
+                holders=tuple(
+                    Holder(token, pid, seat, self._holds.get(token, -1))
+                    for token, (pid, seat) in self._workers.items()
+                ),
+            )
+            self._moves, self._answers, self._complaints = [], [], []
+            return report
+
+    # ------------------------------------------------------------------ within the lock
+
+    def _lease(self, token: int) -> Lease | None:
+        self._wake()
+        if token not in self._workers:
+            return None  # reaped: whoever this is, it gets nothing
+        if token not in self._holds:
+            if not self._fresh and not self._rested:
+                return None
+            return self._hand_out(token, self._fresh.popleft() if self._fresh else self._rested.popleft())
+        proxy = self._holds[token]
+        return Lease(proxy, self._addresses[proxy], proxy in self._probing)
+
+    def _hand_out(self, token: int, proxy: int) -> Lease:
+        self._holds[token] = proxy
+        self._move(proxy, Move.LEASED, worker=self._workers[token][0])
+        return Lease(proxy, self._addresses[proxy], proxy in self._probing)
+
+    def _wake(self) -> None:
+        now = time.monotonic()
+        for proxy in [proxy for proxy, until in self._until.items() if until <= now]:
+            del self._until[proxy]
+            self._probing.add(proxy)
+            self._move(proxy, Move.RESTED)
+            self._shelve(proxy)
+
+    def _shelve(self, proxy: int) -> None:
+        # A proxy that has not proven itself since its rest is taken last.
+        (self._rested if proxy in self._probing else self._fresh).append(proxy)
+        self._changed.notify()
+
+    def _move(self, proxy: int, what: Move, detail: str = "", worker: int | None = None) -> None:
+        self._states[proxy] = move(self._states[proxy], what)
+        self._moves.append(Event(time.time(), what.value, proxy, worker, detail))
+
+
+class LeaseProxy(BaseProxy):
+    """The lease queue as a worker and the parent see it, through the Manager's socket."""
+
+    _exposed_ = ("check_in", "get", "swap", "exchange", "proven", "complain", "reap", "cool", "retire", "report")
+
+    def check_in(self, token: int, pid: int) -> tuple[int, Lease | None]:
+        seat, lease = self._callmethod("check_in", (token, pid))
+        return seat, lease
+
+    def get(self, token: int, timeout: float) -> Lease | None:
+        lease: Lease | None = self._callmethod("get", (token, timeout))
+        return lease
+
+    def swap(self, token: int, answer: bytes) -> Lease | None:
+        lease: Lease | None = self._callmethod("swap", (token, answer))
+        return lease
+
+    def exchange(self, token: int, avoid: Iterable[int]) -> Lease | None:
+        lease: Lease | None = self._callmethod("exchange", (token, tuple(avoid)))
+        return lease
+
+    def proven(self, token: int) -> None:
+        self._callmethod("proven", (token,))
+
+    def complain(self, text: str) -> None:
+        self._callmethod("complain", (text,))
+
+    def reap(self, tokens: Iterable[int]) -> None:
+        self._callmethod("reap", (tuple(tokens),))
+
+    def cool(self, proxy: int, seconds: float) -> None:
+        self._callmethod("cool", (proxy, seconds))
+
+    def retire(self, proxy: int, reason: str) -> None:
+        self._callmethod("retire", (proxy, reason))
+
+    def report(self) -> Report:
+        report: Report = self._callmethod("report")
+        return report
+
+
+class LeaseManager(BaseManager):
+    """The process that serves the lease queue."""
+
+    def leases(self, standings: Iterable[Standing], seats: int, cooling: float) -> LeaseProxy:
+        raise AttributeError("replaced by register() below")
+
+
+LeaseManager.register("leases", LeaseQueue, proxytype=LeaseProxy)

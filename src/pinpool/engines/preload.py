@@ -1,0 +1,19 @@
+"""
+Imported once by the forkserver, before any worker exists: everything a worker needs, then `gc.freeze()`.
+
+The worker's memory stays shared with the forkserver only as long as nobody writes to it, and the first collection
+would write to every object. Frozen ones are left alone: 3.4 MB a worker instead of 9.7 (pool research, section 7).
+"""
+
+import gc
+import os
+
+import pinpool.crafts
+import pinpool.extract
+import pinpool.fetch
+
+# Reading the certificate bundle costs 12 ms, so it is done here and not in each worker.
+pinpool.fetch.tls_context(os.environ.get("PINPOOL_CA_BUNDLE") or None)
+
+gc.collect()
+gc.freeze()

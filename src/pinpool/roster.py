@@ -1,0 +1,99 @@
+"""
+How each proxy has done lately, and what follows when a worker has swapped one: how long it rests, or that it retires.
+
+Pure: it is told what happened and what chance says (`jitter`, 0 to 1), and reads no clock. Where a proxy stands right
+now is known by the lease queue alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pinpool.model import Fault
+
+__all__ = ["Cool", "Record", "Retire", "Roster", "Sentence"]
+
+#: Rest: base · 2ⁿ, ± 25 %, never shorter than the floor (full jitter would send a banned proxy back at once), never
+#: longer than the cap. The figures are the design's.
+FLOOR_SECONDS = 15.0
+CAP_SECONDS = 1800.0
+#: Rests in a row without one page served, after which a proxy is retired.
+MAX_COOLINGS = 5
+#: How fast old results fade from a proxy's score.
+FADING = 0.8
+
+
+class Cool(NamedTuple):
+    """Let it rest for so many seconds."""
+
+    seconds: float
+
+
+class Retire(NamedTuple):
+    """It is out for this run."""
+
+    reason: str
+
+
+Sentence = Cool | Retire
+
+
+@dataclass(slots=True)
+class Record:
+    """
+    One proxy. `coolings` counts its rests since it last served a page.
+
+    `score` is its recent success, 1 for nothing but pages served; a newcomer stands at one half.
+    """
+
+    label: str
+    coolings: int = 0
+    score: float = 0.5
+
+
+class Roster:
+    """The records of all proxies, by id."""
+
+    def __init__(self, base_seconds: float) -> None:
+        self._base = base_seconds
+        self._records: dict[int, Record] = {}
+
+    def __repr__(self) -> str:
+        tired = sum(1 for record in self._records.values() if record.coolings)
+        return f"<Roster {len(self._records)} proxies, {tired} not proven since a rest>"
+
+    def admit(self, proxy: int, label: str, coolings: int = 0) -> None:
+        """A proxy joins, with what an earlier part of the run knows of it."""
+        self._records[proxy] = Record(label, coolings)
+
+    def __getitem__(self, proxy: int) -> Record:
+        return self._records[proxy]
+
+    def credit(self, proxy: int) -> bool:
+        """It has served a page. True if that ended a row of rests."""
+        record = self._records[proxy]
+        record.score = FADING * record.score + (1 - FADING)
+        was_tired, record.coolings = record.coolings > 0, 0
+        return was_tired
+
+    def doubt(self, proxy: int) -> None:
+        """It has failed a page for which it may be to blame."""
+        self._records[proxy].score *= FADING
+
+    def credible(self, proxy: int) -> bool:
+        """True if it works elsewhere, so that its failure speaks against the page."""
+        record = self._records.get(proxy)
+        return record is not None and record.score >= 0.5
+
+    def sentence(self, proxy: int, fault: Fault, retry_after: float | None, jitter: float) -> Sentence:
+        """What follows from a swap. `retry_after` (seconds) is what an answer asked for; it is clamped."""
+        record = self._records[proxy]
+        if fault is Fault.PROXY_AUTH:
+            return Retire("it refuses our login")
+        if record.coolings >= MAX_COOLINGS:
+            return Retire(f"{fault} again after {record.coolings} rests in a row")
+        seconds = retry_after if retry_after is not None else self._base * 2**record.coolings * (0.75 + jitter / 2)
+        record.coolings += 1
+        # A base below the floor is somebody's wish (a test's, or a site that forgives soon): it is the floor then.
+        return Cool(min(max(seconds, min(FLOOR_SECONDS, self._base)), CAP_SECONDS))

@@ -1,0 +1,280 @@
+"""
+The child's side: a process that pins one proxy and does every task through it.
+
+The worker swaps its pin on evidence, the parent judges. An attempt that fails is raised as `AttemptFailed`, so that
+the pool's error_callback brings it to the parent, which resubmits. A worker never goes back for another task without
+a proxy: it parks inside the failed call, or inside the initializer, and costs nothing there.
+
+Nothing else leaves this module: every exception, also SystemExit, becomes evidence, and every answer is bytes that
+were pickled inside the task function.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import NamedTuple, NoReturn, Protocol
+
+from pinpool.engines.board import Activity, Board, Seat
+from pinpool.engines.guard import dump_stack_to, ignore_terminal, never_outlive_parent
+from pinpool.engines.leases import Lease, LeaseProxy
+from pinpool.errors import AttemptFailed
+from pinpool.faults import CHARGES, judge
+from pinpool.fetch import Fetcher
+from pinpool.model import (
+    Assignment,
+    Charge,
+    Ending,
+    Evidence,
+    Outcome,
+    Settings,
+    Sign,
+    Step,
+    Task,
+)
+
+__all__ = ["Arming", "Craft", "Done", "Pin", "enlist", "pack", "pinned", "run", "stack_file", "unpack"]
+
+#: A wait of one parked worker; it bounds how long the Manager keeps a getter whose process was killed.
+PARK_SECONDS = 1.0
+
+
+class Done(NamedTuple):
+    """What a craft says of one assignment, before the worker adds who, when and through what."""
+
+    ending: Ending
+    status: int | None = None
+    size: int = 0
+    evidence: Evidence | None = None
+    items: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    result: bytes | None = None
+
+
+class Craft(Protocol):
+    """What a pool is for: crawling with a spider, or calling functions. One instance lives in each worker."""
+
+    settings: Settings
+
+    def perform(self, pin: Pin, work: Assignment | bytes) -> Done:
+        """Do it through the pin. May raise anything; must come to an end within the deadline."""
+
+
+class Arming(NamedTuple):
+    """All that a worker process starts with. `craft` makes the craft, in the worker; it must survive a pickle."""
+
+    leases: LeaseProxy
+    board: Board
+    craft: Callable[[], Craft]
+    hang_seconds: float
+    stacks: Path
+
+
+class Pin:
+    """The proxy that this process holds, and the identity that lives as long as it does."""
+
+    def __init__(self, lease: Lease, settings: Settings) -> None:
+        self.lease = lease
+        self.fetcher = Fetcher(lease.address, settings)
+        self.warm = False
+        self.strikes = 0
+        self.probing = lease.probing
+        self.next_turn = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Pin {self.lease.address.label}{' probing' if self.probing else ''}>"
+
+
+class Worker:
+    """One worker process. `run` is called by the pool once for each attempt."""
+
+    def __init__(self, arming: Arming) -> None:
+        self._leases = arming.leases
+        self._token = secrets.randbits(62) | 1
+        self._random = Random(self._token)
+        dump_stack_to(stack_file(arming.stacks, os.getpid()))
+        self._seat, lease = self._check_in(arming.board)
+        self._craft = arming.craft()
+        self.pin = self._take(lease or self._wait_for_proxy())
+        self._seat.show(Activity.IDLE)
+
+    def run(self, serial: int, blob: bytes) -> bytes:
+        """Do one assignment. Returns the packed outcome; raises `AttemptFailed` with it if the attempt failed."""
+        try:
+            outcome = self._attempt(serial, pickle.loads(blob))
+            if outcome.evidence is None:
+                if outcome.ending is not Ending.DECLINED:
+                    self._credit()
+                return pack(outcome)
+            raise AttemptFailed(serial, self._answer_failure(outcome, outcome.evidence)) from None
+        finally:
+            self._seat.show(Activity.IDLE, serial)
+
+    def _attempt(self, serial: int, work: Assignment | bytes) -> Outcome:
+        if isinstance(work, Assignment) and self.pin.lease.proxy in work.avoid:
+            self._seat.show(Activity.PACE, serial)
+            if not (work.exchange and self._exchange(work.avoid)):
+                return Outcome(serial, os.getpid(), self.pin.lease.proxy, Ending.DECLINED, time.time(), 0.0)
+        pin = self.pin
+        self._await_turn(pin, serial)
+        self._seat.show(Activity.RUN, serial)
+        at, start = time.time(), time.perf_counter()
+        try:
+            done = self._craft.perform(pin, work)
+        except BaseException as error:  # noqa: BLE001  SystemExit in user code must not lose the task
+            done = Done(Ending.FAILED, evidence=Evidence(Step.EXTRACT, Sign.RAISED, describe(error)))
+        seconds = time.perf_counter() - start
+        return Outcome(serial, os.getpid(), pin.lease.proxy, at=at, seconds=seconds, **done._asdict())
+
+    def _credit(self) -> None:
+        self.pin.strikes = 0
+        if self.pin.probing:
+            self.pin.probing = False
+            try:
+                self._leases.proven(self._token)
+            except Exception:  # noqa: BLE001  the Manager is gone: the parent sees that by itself
+                return
+
+    def _answer_failure(self, outcome: Outcome, evidence: Evidence) -> bytes:
+        """Swap the pin if the evidence asks for it. Returns what to tell the parent, after parking if need be."""
+        pin, charge = self.pin, CHARGES[judge(evidence)]
+        if charge in (Charge.DOUBTFUL, Charge.OPEN):
+            pin.strikes += 1
+            if not pin.probing and pin.strikes < self._craft.settings.swap_after:
+                return pack(outcome)
+        elif charge is not Charge.PROXY:
+            return pack(outcome)
+        return self._swap(outcome._replace(swapped=True))
+
+    def _swap(self, outcome: Outcome) -> bytes:
+        # Closed before the proxy is free for others: they must never meet us there.
+        self.pin.fetcher.close()
+        self._seat.pin(-1)
+        self._seat.show(Activity.PARK, outcome.serial)
+        answer = pack(outcome)
+        try:
+            lease = self._leases.swap(self._token, answer)
+        except Exception:  # noqa: BLE001  who holds what is unknown now: only a new worker can start clean
+            _leave()
+        if lease is not None:
+            self.pin = self._take(lease)
+            return answer
+        self.pin = self._take(self._wait_for_proxy())
+        return pack(outcome._replace(ending=Ending.RESUMED, evidence=None, swapped=False))
+
+    def _exchange(self, avoid: tuple[int, ...]) -> bool:
+        """Take a spare that has not tried this task, though nothing is wrong with the pin."""
+        # As in a swap: closed first. A new session on the same pin costs one connection.
+        self.pin.fetcher.close()
+        try:
+            lease = self._leases.exchange(self._token, avoid)
+        except Exception:  # noqa: BLE001
+            _leave()
+        if lease is not None:
+            self.pin = self._take(lease)
+        return lease is not None
+
+    def _check_in(self, board: Board) -> tuple[Seat, Lease | None]:
+        number, lease = self._leases.check_in(self._token, os.getpid())
+        while number < 0:
+            time.sleep(PARK_SECONDS / 10)  # the seat of a dead worker is being cleared
+            number, lease = self._leases.check_in(self._token, os.getpid())
+        seat = board.seat(number)
+        seat.take(self._token)
+        return seat, lease
+
+    def _wait_for_proxy(self) -> Lease:
+        while True:
+            try:
+                lease = self._leases.get(self._token, PARK_SECONDS)
+            except Exception:  # noqa: BLE001  the Manager is gone
+                _leave()
+            if lease is not None:
+                return lease
+
+    def _take(self, lease: Lease) -> Pin:
+        self._seat.pin(lease.proxy)
+        return Pin(lease, self._craft.settings)
+
+    def _await_turn(self, pin: Pin, serial: int) -> None:
+        pace = self._craft.settings.pace
+        if pace <= 0:
+            return
+        wait = pin.next_turn - time.monotonic()
+        if wait > 0:
+            self._seat.show(Activity.PACE, serial)
+            time.sleep(wait)
+        pin.next_turn = time.monotonic() + pace * self._random.uniform(0.75, 1.25)
+
+
+#: The one process global: this process as a worker, with its pin.
+_worker: Worker | None = None
+
+
+def enlist(arming: Arming) -> None:
+    """
+    The pool's initializer: pins a proxy, waiting for one if there is none. Never raises.
+
+    An initializer that raises is started again at once, for ever: 147 processes a second with four workers.
+    """
+    global _worker  # noqa: PLW0603  the process global that the design is about
+    ignore_terminal()
+    never_outlive_parent(arming.hang_seconds)
+    try:
+        _worker = Worker(arming)
+    except BaseException as error:  # noqa: BLE001
+        try:
+            arming.leases.complain(describe(error))
+        except Exception:  # noqa: BLE001
+            _leave()
+        while True:
+            time.sleep(60)
+
+
+def run(serial: int, blob: bytes) -> bytes:
+    """The pool's task function; see `Worker.run`."""
+    if _worker is None:
+        raise AttemptFailed(serial, b"")
+    return _worker.run(serial, blob)
+
+
+def pinned() -> Pin:
+    """The pin of this process. Raises RuntimeError outside of a worker."""
+    if _worker is None:
+        raise RuntimeError("session() works inside a function that a PinnedPool runs, and nowhere else")
+    return _worker.pin
+
+
+def pack(outcome: Outcome) -> bytes:
+    """An outcome as bytes."""
+    return pickle.dumps(tuple(outcome), protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def unpack(payload: bytes) -> Outcome:
+    """The outcome that `pack` was given."""
+    return Outcome(*pickle.loads(payload))
+
+
+def stack_file(folder: Path, pid: int) -> Path:
+    """Where a worker writes its stack when the parent asks for it."""
+    return folder / f"{pid}.stack"
+
+
+def describe(error: BaseException) -> str:
+    """Class and message of any exception, also of one that cannot be printed. One line, at most 300 characters."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001
+        text = "(its message cannot be printed)"
+    return f"{type(error).__name__}: {text}"[:300]
+
+
+def _leave() -> NoReturn:
+    # Slowly, so that a pool which cannot reach its Manager does not turn into a storm of processes.
+    time.sleep(1)
+    os._exit(1)

@@ -1,0 +1,187 @@
+"""The lease queue: a proxy is pinned by one worker at most, and none is ever lost."""
+
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pinpool.engines.leases import LeaseQueue, Standing
+from pinpool.model import ProxyState
+from pinpool.proxies import Proxy
+
+SPARE, PINNED, COOLING, RETIRED = ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED
+
+
+def queue(proxies: int, *, seats: int = 20, cooling: float = 3600.0) -> LeaseQueue:
+    standings = [Standing(n, Proxy("http", f"192.0.2.{n}", 80), SPARE) for n in range(1, proxies + 1)]
+    return LeaseQueue(standings, seats, cooling)
+
+
+def states(leases: LeaseQueue) -> dict[int, ProxyState]:
+    return dict(leases.report().states)
+
+
+def test_a_worker_that_asks_twice_gets_the_same_proxy() -> None:
+    leases = queue(2)
+    _, first = leases.check_in(token=7, pid=100)
+
+    again = leases.get(7, timeout=0.0)
+
+    assert first == again
+    assert states(leases) == {1: PINNED, 2: SPARE}
+
+
+def test_a_swap_rests_the_old_proxy_and_gives_a_spare() -> None:
+    leases = queue(2)
+    leases.check_in(7, 100)
+
+    lease = leases.swap(7, b"answer")
+
+    assert lease is not None
+    assert lease.proxy == 2
+    assert states(leases) == {1: COOLING, 2: PINNED}
+
+
+def test_a_swap_without_a_spare_keeps_the_answer_for_the_parent_once() -> None:
+    leases = queue(1)
+    leases.check_in(7, 100)
+
+    lease = leases.swap(7, b"answer")
+
+    assert lease is None
+    assert leases.report().answers == (b"answer",)
+    assert leases.report().answers == ()
+
+
+def test_the_proxy_of_a_dead_worker_is_spare_again_and_its_seat_free() -> None:
+    leases = queue(1, seats=1)
+    seat, _ = leases.check_in(7, 100)
+
+    leases.reap([7])
+
+    again, lease = leases.check_in(8, 101)
+    assert again == seat
+    assert lease is not None
+    assert lease.proxy == 1
+
+
+def test_a_reaped_token_gets_nothing_any_more() -> None:
+    """A worker killed while it waits must not swallow the next proxy (hazard 4e)."""
+    leases = queue(1)
+    leases.check_in(7, 100)
+    leases.reap([7])
+
+    assert leases.get(7, timeout=0.0) is None
+    assert states(leases) == {1: SPARE}
+
+
+def test_a_parked_worker_is_woken_by_the_first_proxy_that_comes_free() -> None:
+    leases = queue(1)
+    leases.check_in(7, 100)
+    leases.check_in(8, 101)
+    got: list[object] = []
+    waiter = threading.Thread(target=lambda: got.append(leases.get(8, timeout=10.0)))
+    waiter.start()
+
+    leases.reap([7])
+
+    waiter.join(timeout=5.0)
+    assert not waiter.is_alive()
+    assert got[0] is not None
+
+
+def test_a_rested_proxy_comes_back_on_probation_until_it_has_served_a_page() -> None:
+    leases = queue(1, cooling=0.0)
+    leases.check_in(7, 100)
+    probing = leases.swap(7, b"") or leases.get(7, timeout=5.0)
+    assert probing is not None
+    assert probing.probing
+
+    leases.proven(7)
+
+    proven = leases.get(7, 0.0)
+    assert proven is not None
+    assert not proven.probing
+
+
+def test_a_fresh_proxy_is_taken_before_one_on_probation() -> None:
+    leases = queue(2, cooling=0.0)
+    leases.check_in(7, 100)
+    leases.swap(7, b"")
+    leases.report()  # proxy 1 has rested by now
+    leases.reap([7])
+
+    _, lease = leases.check_in(8, 101)
+
+    assert lease is not None
+    assert lease.proxy == 2
+
+
+def test_a_retired_proxy_never_comes_back() -> None:
+    leases = queue(1, cooling=0.0)
+    leases.check_in(7, 100)
+    leases.cool(1, 0.0)  # not resting: nothing happens
+    held = leases.get(7, 0.0)
+    assert held is not None
+    assert held.proxy == 1
+    stubborn = queue(1)
+    stubborn.check_in(7, 100)
+    stubborn.swap(7, b"")
+
+    stubborn.retire(1, "it refuses our login")
+
+    assert stubborn.get(7, timeout=0.0) is None
+    report = stubborn.report()
+    assert dict(report.states) == {1: RETIRED}
+    assert report.moves[-1].detail == "it refuses our login"
+
+
+def test_an_exchange_gives_a_spare_that_has_not_tried_the_task() -> None:
+    leases = queue(3)
+    leases.check_in(7, 100)
+
+    lease = leases.exchange(7, avoid=(1, 2))
+
+    assert lease is not None
+    assert lease.proxy == 3
+    assert states(leases) == {1: SPARE, 2: SPARE, 3: PINNED}
+
+
+def test_an_exchange_without_such_a_spare_changes_nothing() -> None:
+    leases = queue(2)
+    leases.check_in(7, 100)
+
+    assert leases.exchange(7, avoid=(1, 2)) is None
+    assert states(leases) == {1: PINNED, 2: SPARE}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["check_in", "swap", "exchange", "reap", "cool", "retire"]), st.integers(1, 6)
+        ),
+        max_size=60,
+    )
+)
+def test_whatever_happens_each_proxy_is_in_one_place_and_held_once(steps: list[tuple[str, int]]) -> None:
+    leases = queue(4)
+    for step, number in steps:
+        match step:
+            case "check_in":
+                leases.check_in(number, 1000 + number)
+            case "swap":
+                leases.swap(number, b"")
+            case "exchange" if leases.get(number, 0.0):
+                leases.exchange(number, (1, 2))
+            case "reap":
+                leases.reap([number])
+            case "cool":
+                leases.cool(number, 60.0)
+            case "retire":
+                leases.retire(number, "enough")
+
+        report = leases.report()
+        held = [holder.proxy for holder in report.holders if holder.proxy > 0]
+        assert sorted(report.states) == [1, 2, 3, 4]
+        assert len(held) == len(set(held))
+        assert set(held) == {proxy for proxy, state in report.states.items() if state is PINNED}

@@ -1,0 +1,370 @@
+"""
+The process engine under fault injection: rows T1 to T17 of the research on pools, over forkserver and spawn.
+
+Every wait has a deadline. Whether a proxy was used twice is asked of the workers' answers here, and of real proxies in
+the stories.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from pinpool.engines.base import Answered, Lost, Noted, Signal
+from pinpool.engines.board import Activity
+from pinpool.engines.leases import Standing
+from pinpool.engines.processes import ProcessEngine
+from pinpool.model import Ending, ProxyState, Settings, Sign
+from pinpool.proxies import Proxy
+from playing import Playing
+
+pytestmark = pytest.mark.processes
+
+METHODS = ["forkserver", "spawn"]
+Maker = Callable[..., ProcessEngine]
+
+
+@pytest.fixture(params=METHODS)
+def method(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+def make(method: str) -> Iterator[Maker]:
+    """Builds started engines, and sees to it that none leaves a process behind."""
+    engines: list[ProcessEngine] = []
+
+    def build(
+        workers: int, proxies: int, *, hang: float = 30.0, cooling: float = 3600.0, swap_after: int = 3
+    ) -> ProcessEngine:
+        standings = [
+            Standing(n, Proxy("http", f"192.0.2.{n}", 80), ProxyState.SPARE) for n in range(1, proxies + 1)
+        ]
+        settings = Settings(swap_after=swap_after)
+        engine = ProcessEngine(
+            partial(Playing, settings),
+            standings,
+            workers=workers,
+            hang_seconds=hang,
+            cooling=cooling,
+            start_method=method,
+        )
+        engines.append(engine)
+        engine.start()
+        return engine
+
+    yield build
+    pids = [pid for engine in engines for pid in everybody(engine)]
+    for engine in engines:
+        engine.close()
+    assert [pid for pid in pids if is_alive(pid)] == []
+
+
+def everybody(engine: ProcessEngine) -> list[int]:
+    generation = engine._generation
+    if generation is None:
+        return []
+    return [child.pid for child in generation.children() if child.pid is not None]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Ledger:
+    """Submits every piece of work until each has one answer, as the crawl does, and counts what it sees."""
+
+    def __init__(self, engine: ProcessEngine, resubmit: bool = True) -> None:
+        self.engine = engine
+        self.resubmit = resubmit
+        self.flight: dict[int, str] = {}
+        self.answers: list[tuple[str, Answered]] = []
+        self.lost: list[tuple[str, Lost]] = []
+        self.events: Counter[str] = Counter()
+        self.moves: list[tuple[str, int | None]] = []
+        self._serial = 0
+
+    def submit(self, work: str) -> None:
+        self._serial += 1
+        self.flight[self._serial] = work
+        self.engine.submit(self._serial, work.encode())
+
+    def run(self, *, until: Callable[[], bool] | None = None, seconds: float = 30.0, each: int = 0) -> None:
+        give_up = time.monotonic() + seconds
+        done = until or (lambda: not self.flight)
+        while not done():
+            assert time.monotonic() < give_up, f"still waiting for {len(self.flight)} of the tasks"
+            for signal_ in self.engine.poll(0.05):
+                self.take(signal_)
+
+    def take(self, signal_: Signal) -> None:
+        match signal_:
+            case Answered(outcome):
+                work = self.flight.pop(outcome.serial)
+                self.answers.append((work, signal_))
+                if outcome.evidence is not None and self.resubmit:
+                    self.submit(work)
+            case Lost():
+                work = self.flight.pop(signal_.serial)
+                self.lost.append((work, signal_))
+                if signal_.sign is None or (self.resubmit and work in ("ok", "sleep:0.05")):
+                    self.submit(work)
+            case Noted(event):
+                self.events[event.kind] += 1
+                self.moves.append((event.kind, event.proxy))
+
+    @property
+    def good(self) -> int:
+        return sum(1 for _, answered in self.answers if answered.outcome.ending is Ending.OK)
+
+
+def all_pinned(engine: ProcessEngine, ledger: Ledger, wanted: int) -> None:
+    ledger.run(until=lambda: engine.census().count(ProxyState.PINNED) == wanted)
+
+
+def test_every_task_is_answered_through_a_pinned_proxy(make: Maker) -> None:
+    engine = make(workers=4, proxies=4)
+    ledger = Ledger(engine)
+
+    for _ in range(200):
+        ledger.submit("ok")
+    ledger.run()
+
+    assert ledger.good == 200
+    assert ledger.lost == []
+
+
+@pytest.mark.parametrize("death", ["exit", "kill", "segfault"])
+def test_t1_a_crash_in_a_task_loses_that_attempt_only_and_frees_the_proxy(make: Maker, death: str) -> None:
+    engine = make(workers=3, proxies=3)
+    ledger = Ledger(engine)
+
+    for number in range(60):
+        ledger.submit(death if number in (5, 25) else "ok")
+    ledger.run()
+    all_pinned(engine, ledger, 3)
+
+    assert ledger.good == 58
+    assert [(work, lost.sign) for work, lost in ledger.lost] == [(death, Sign.CRASH)] * 2
+    assert engine.census().rebuilds == 0
+    assert engine.census().losses == 2
+
+
+def test_t1_leaving_by_sys_exit_is_evidence_not_a_death(make: Maker) -> None:
+    engine = make(workers=1, proxies=1)
+    ledger = Ledger(engine, resubmit=False)
+
+    ledger.submit("leave")
+    ledger.run()
+
+    outcome = ledger.answers[0][1].outcome
+    assert outcome.evidence is not None
+    assert outcome.evidence.message == "SystemExit: a spider that leaves"
+    assert engine.census().losses == 0
+
+
+def test_t2_killing_an_idle_worker_builds_a_new_pool_and_loses_nothing(make: Maker) -> None:
+    """It may have held the lock of the task pipe: nobody can tell, so the pool is not trusted any more."""
+    engine = make(workers=4, proxies=4)
+    ledger = Ledger(engine)
+    all_pinned(engine, ledger, 4)
+
+    for _ in range(3):
+        rebuilds = ledger.events["rebuilt"]
+        os.kill(everybody(engine)[0], signal.SIGKILL)
+        ledger.run(until=lambda before=rebuilds: ledger.events["rebuilt"] > before)  # type: ignore[misc]
+        for _ in range(20):
+            ledger.submit("ok")
+        ledger.run()
+        all_pinned(engine, ledger, 4)
+
+    assert ledger.good == 60
+    assert engine.census().rebuilds == 3
+
+
+def test_t3_killing_a_worker_while_it_writes_its_answer_loses_nothing(make: Maker) -> None:
+    engine = make(workers=2, proxies=2)
+    ledger = Ledger(engine)
+    all_pinned(engine, ledger, 2)
+
+    for _ in range(30):
+        ledger.submit("big:4000000")
+    for _ in range(3):
+        # Board says IDLE while put() runs, and an answer of 4 MB takes a while to write.
+        victim = None
+        give_up = time.monotonic() + 10
+        while victim is None and time.monotonic() < give_up:
+            lines = engine._standing_generation().board.read()
+            victim = next((li.pid for li in lines if li.activity is Activity.IDLE and li.serial), None)
+        if victim is not None:
+            os.kill(victim, signal.SIGKILL)
+        ledger.run(until=lambda: True)
+    ledger.run(seconds=60)
+
+    assert ledger.good == 30
+
+
+@pytest.mark.parametrize("hang", ["loop", "swallow", "grip", "stop"])
+def test_t4_a_hung_task_is_ended_and_told_with_its_stack(make: Maker, hang: str) -> None:
+    engine = make(workers=2, proxies=2, hang=1.0)
+    ledger = Ledger(engine)
+
+    ledger.submit(hang)
+    for _ in range(20):
+        ledger.submit("ok")
+    ledger.run(seconds=20)
+    all_pinned(engine, ledger, 2)
+
+    assert ledger.good == 20
+    (work, lost), *others = ledger.lost
+    assert (work, lost.sign, others) == (hang, Sign.HANG, [])
+    assert engine.census().rebuilds == 0
+    if hang != "stop":  # a stopped process cannot answer
+        assert "playing.py" in lost.message
+
+
+def test_t5_workers_without_a_proxy_take_no_task_and_wake_when_one_rests_out(make: Maker) -> None:
+    engine = make(workers=8, proxies=2)
+    ledger = Ledger(engine)
+
+    for _ in range(60):
+        ledger.submit("sleep:0.01")
+    ledger.run()
+
+    used = {answered.outcome.worker for _, answered in ledger.answers}
+    assert ledger.good == 60
+    assert len(used) <= 2
+    assert engine.census().parked == 6
+
+
+def test_t5_a_failing_worker_swaps_and_a_parked_one_keeps_no_task_hostage(make: Maker) -> None:
+    """Proxy 1 refuses all: its worker parks inside the call, and the answer reaches the parent nevertheless."""
+    engine = make(workers=2, proxies=2)
+    ledger = Ledger(engine)
+    all_pinned(engine, ledger, 2)
+
+    for _ in range(40):
+        ledger.submit("refused:1")
+    ledger.run()
+    all_pinned(engine, ledger, 1)
+
+    assert ledger.good == 40
+    assert engine.census().count(ProxyState.COOLING) == 1
+    assert engine.census().parked == 1
+
+
+def test_t6_when_the_last_proxy_has_rested_the_parked_workers_go_on(make: Maker) -> None:
+    engine = make(workers=2, proxies=2, cooling=1.0)
+    ledger = Ledger(engine, resubmit=False)
+    all_pinned(engine, ledger, 2)
+
+    ledger.submit("refused")
+    ledger.submit("refused")
+    ledger.run()
+    ledger.run(until=lambda: engine.census().parked == 2)
+    for _ in range(10):
+        ledger.submit("ok")
+    ledger.run()
+
+    assert ledger.good == 10
+    assert ledger.moves.count(("rested", 1)) == 1
+
+
+def test_t7_parked_workers_that_are_killed_swallow_no_proxy(make: Maker) -> None:
+    engine = make(workers=6, proxies=2, cooling=3600.0)
+    ledger = Ledger(engine, resubmit=False)
+    all_pinned(engine, ledger, 2)
+
+    for kills in range(1, 9):
+        board = engine._standing_generation().board
+        ledger.run(until=lambda: any(line.proxy < 0 for line in board.read()))
+        victim = next(line for line in board.read() if line.proxy < 0)
+        os.kill(victim.pid, signal.SIGKILL)
+        ledger.run(until=lambda wanted=kills: ledger.events["worker_lost"] == wanted)  # type: ignore[misc]
+    for _ in range(20):
+        ledger.submit("ok")
+    ledger.run()
+
+    assert ledger.good == 20
+    assert engine.census().count(ProxyState.PINNED) == 2
+    assert engine.census().rebuilds == 0
+
+
+def test_t8_what_cannot_travel_becomes_evidence_and_the_result_thread_lives(make: Maker) -> None:
+    engine = make(workers=1, proxies=1)
+    ledger = Ledger(engine, resubmit=False)
+
+    ledger.submit("unprintable")
+    ledger.submit("ok")
+    ledger.run()
+
+    evidence = ledger.answers[0][1].outcome.evidence
+    assert evidence is not None
+    assert evidence.message == "Unprintable: (its message cannot be printed)"
+    assert ledger.good == 1
+
+
+def test_t11_the_manager_may_die_and_the_run_goes_on(make: Maker) -> None:
+    engine = make(workers=3, proxies=4)
+    ledger = Ledger(engine)
+    all_pinned(engine, ledger, 3)
+    for _ in range(30):
+        ledger.submit("sleep:0.05")
+
+    assert engine._manager is not None
+    os.kill(engine._manager._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    ledger.run()
+    all_pinned(engine, ledger, 3)
+
+    assert ledger.good == 30
+    assert engine.census().rebuilds == 1
+    assert len(engine.census().states) == 4
+
+
+def test_t11_a_resting_proxy_still_rests_under_the_new_manager(make: Maker) -> None:
+    engine = make(workers=1, proxies=2)
+    ledger = Ledger(engine)
+    ledger.submit("refused:1")
+    ledger.run()
+    ledger.run(until=lambda: engine.census().count(ProxyState.COOLING) == 1)
+
+    assert engine._manager is not None
+    os.kill(engine._manager._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    ledger.run(until=lambda: ledger.events["rebuilt"] == 1)
+    all_pinned(engine, ledger, 1)
+
+    assert engine.census().states == {1: ProxyState.COOLING, 2: ProxyState.PINNED}
+
+
+def test_t16_stop_check_kill_never_jams_the_pool(make: Maker) -> None:
+    engine = make(workers=4, proxies=4)
+    ledger = Ledger(engine)
+    all_pinned(engine, ledger, 4)
+
+    for _ in range(40):
+        for _ in range(8):
+            ledger.submit("ok")
+        victim = everybody(engine)
+        if victim:
+            engine.kill(victim[0])
+        ledger.run()
+
+    assert ledger.good == 320
+    assert engine.census().rebuilds == 0
+
+
+def test_an_engine_that_is_closed_at_once_leaves_nothing_behind(make: Maker) -> None:
+    engine = make(workers=8, proxies=8)
+
+    engine.close()

@@ -1,0 +1,80 @@
+"""The roster: what follows when a worker has swapped a proxy."""
+
+import pytest
+
+from pinpool.model import Fault
+from pinpool.roster import CAP_SECONDS, FLOOR_SECONDS, MAX_COOLINGS, Cool, Retire, Roster
+
+
+def roster(base_seconds: float = 30.0) -> Roster:
+    made = Roster(base_seconds)
+    made.admit(1, "http://192.0.2.1:80")
+    return made
+
+
+def test_rests_double_as_long_as_no_page_is_served() -> None:
+    rests = roster()
+
+    seconds = [rests.sentence(1, Fault.TIMEOUT, None, jitter=0.5) for _ in range(4)]
+
+    assert seconds == [Cool(30.0), Cool(60.0), Cool(120.0), Cool(240.0)]
+
+
+def test_a_page_served_ends_the_row_of_rests() -> None:
+    rests = roster()
+    rests.sentence(1, Fault.TIMEOUT, None, jitter=0.5)
+
+    rests.credit(1)
+
+    assert rests.sentence(1, Fault.TIMEOUT, None, jitter=0.5) == Cool(30.0)
+
+
+def test_after_five_rests_without_a_page_a_proxy_retires_with_the_reason() -> None:
+    rests = roster()
+    for _ in range(MAX_COOLINGS):
+        rests.sentence(1, Fault.REFUSED, None, jitter=0.5)
+
+    last = rests.sentence(1, Fault.REFUSED, None, jitter=0.5)
+
+    assert last == Retire("refused again after 5 rests in a row")
+
+
+def test_a_proxy_that_refuses_our_login_retires_at_once() -> None:
+    sentence = roster().sentence(1, Fault.PROXY_AUTH, None, jitter=0.5)
+
+    assert isinstance(sentence, Retire)
+
+
+@pytest.mark.parametrize(("asked", "granted"), [(120.0, 120.0), (0.0, FLOOR_SECONDS), (1e9, CAP_SECONDS)])
+def test_retry_after_is_obeyed_within_reason(asked: float, granted: float) -> None:
+    assert roster().sentence(1, Fault.BANNED, asked, jitter=0.0) == Cool(granted)
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.999])
+def test_jitter_stays_within_a_quarter(jitter: float) -> None:
+    sentence = roster(base_seconds=100.0).sentence(1, Fault.TIMEOUT, None, jitter)
+
+    assert isinstance(sentence, Cool)
+    assert 75.0 <= sentence.seconds <= 125.0
+
+
+def test_a_proxy_is_credible_while_it_works_elsewhere() -> None:
+    rests = roster()
+    for _ in range(5):
+        rests.credit(1)
+
+    rests.doubt(1)
+    after_one_failure = rests.credible(1)
+    for _ in range(5):
+        rests.doubt(1)
+
+    assert after_one_failure
+    assert not rests.credible(1)
+
+
+def test_a_newcomer_that_fails_at_once_is_not_credible() -> None:
+    rests = roster()
+
+    rests.doubt(1)
+
+    assert not rests.credible(1)
