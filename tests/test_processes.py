@@ -13,11 +13,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from pinpool.engines.base import Answered, Lost, Noted, Signal
-from pinpool.engines.board import Activity
+from pinpool.engines.board import Activity, Line
 from pinpool.engines.leases import Standing
 from pinpool.engines.processes import ProcessEngine
 from pinpool.model import Ending, ProxyState, Settings, Sign
@@ -74,10 +75,13 @@ def everybody(engine: ProcessEngine) -> list[int]:
     return [child.pid for child in generation.children() if child.pid is not None]
 
 
+def proxyless(engine: ProcessEngine) -> list[Line]:
+    return [line for line in engine._standing_generation().board.read() if line.proxy < 0]
+
+
 def is_alive(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
     except OSError:
         return False
 
@@ -287,9 +291,8 @@ def test_t7_parked_workers_that_are_killed_swallow_no_proxy(make: Maker) -> None
     all_pinned(engine, ledger, 2)
 
     for kills in range(1, 9):
-        board = engine._standing_generation().board
-        ledger.run(until=lambda: any(line.proxy < 0 for line in board.read()))
-        victim = next(line for line in board.read() if line.proxy < 0)
+        ledger.run(until=lambda: bool(proxyless(engine)))
+        victim = proxyless(engine)[0]
         os.kill(victim.pid, signal.SIGKILL)
         ledger.run(until=lambda wanted=kills: ledger.events["worker_lost"] == wanted)  # type: ignore[misc]
     for _ in range(20):

@@ -1,1 +1,74 @@
-"""pinpool."""
+"""
+pinpool scrapes a paginated site through a fixed list of proxies. Each worker process pins one of them.
+
+The public names, grouped: what a spider file needs, what runs a crawl, any function through pinned proxies, errors.
+They are loaded on first use, because workers and ``pinpool --help`` need only a few of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pinpool.errors import (
+        CallFailed,
+        JournalError,
+        NoUsableProxy,
+        PinpoolError,
+        ProxyListError,
+        SettingsError,
+        SpiderError,
+        StorageError,
+        UsageError,
+    )
+    from pinpool.extract import Page
+    from pinpool.pinned import PinnedPool, session
+    from pinpool.runs import Run, crawl, resume
+    from pinpool.spider import Spider
+    from pinpool.tasks import request
+
+__all__ = [
+    # a spider file
+    "Spider",
+    "Page",
+    "request",
+    # a crawl
+    "crawl",
+    "resume",
+    "Run",
+    # any function
+    "PinnedPool",
+    "session",
+    # errors
+    "PinpoolError",
+    "UsageError",
+    "SettingsError",
+    "ProxyListError",
+    "SpiderError",
+    "JournalError",
+    "StorageError",
+    "NoUsableProxy",
+    "CallFailed",
+]
+
+_HOMES = {
+    "Spider": "spider",
+    "Page": "extract",
+    "request": "tasks",
+    "crawl": "runs",
+    "resume": "runs",
+    "Run": "runs",
+    "PinnedPool": "pinned",
+    "session": "pinned",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"pinpool.{_HOMES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

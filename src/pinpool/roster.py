@@ -93,7 +93,9 @@ class Roster:
             return Retire("it refuses our login")
         if record.coolings >= MAX_COOLINGS:
             return Retire(f"{fault} again after {record.coolings} rests in a row")
-        seconds = retry_after if retry_after is not None else self._base * 2**record.coolings * (0.75 + jitter / 2)
+        seconds = (
+            retry_after if retry_after is not None else self._base * 2**record.coolings * (0.75 + jitter / 2)
+        )
         record.coolings += 1
         # A base below the floor is somebody's wish (a test's, or a site that forgives soon): it is the floor then.
         return Cool(min(max(seconds, min(FLOOR_SECONDS, self._base)), CAP_SECONDS))

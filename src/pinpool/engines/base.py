@@ -81,7 +81,6 @@ class Engine(Protocol):
     """What every engine does."""
 
     name: str
-    start_method: str | None
 
     def start(self) -> None:
         """Start the workers; they pin their proxies by themselves."""

@@ -18,7 +18,13 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 
-__all__ = ["CAN_DUMP", "dump_stack_to", "ignore_terminal", "keep_ctrl_c_from_children", "never_outlive_parent"]
+__all__ = [
+    "CAN_DUMP",
+    "dump_stack_to",
+    "ignore_terminal",
+    "keep_ctrl_c_from_children",
+    "never_outlive_parent",
+]
 
 #: The parent asks a hung worker for its stack by this signal; faulthandler answers in C, without the GIL.
 STACK_SIGNAL = getattr(signal, "SIGUSR1", None)

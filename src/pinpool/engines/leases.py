@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from multiprocessing.managers import BaseManager, BaseProxy
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pinpool.model import Event, ProxyState
 from pinpool.proxies import Move, Proxy, move
@@ -62,7 +62,7 @@ class Report(NamedTuple):
 
 
 class LeaseQueue:
-    """All proxies of a run and who holds them. Every method may be called by many threads; none waits over `timeout`."""
+    """All proxies of a run and who holds them. Methods may be called by many threads; none waits over `timeout`."""
 
     def __init__(self, standings: Iterable[Standing], seats: int, cooling: float) -> None:
         self._changed = threading.Condition()
@@ -243,42 +243,56 @@ class LeaseQueue:
 class LeaseProxy(BaseProxy):
     """The lease queue as a worker and the parent see it, through the Manager's socket."""
 
-    _exposed_ = ("check_in", "get", "swap", "exchange", "proven", "complain", "reap", "cool", "retire", "report")
+    _exposed_ = (
+        "check_in",
+        "get",
+        "swap",
+        "exchange",
+        "proven",
+        "complain",
+        "reap",
+        "cool",
+        "retire",
+        "report",
+    )
 
     def check_in(self, token: int, pid: int) -> tuple[int, Lease | None]:
-        seat, lease = self._callmethod("check_in", (token, pid))
+        seat, lease = self._ask("check_in", token, pid)
         return seat, lease
 
     def get(self, token: int, timeout: float) -> Lease | None:
-        lease: Lease | None = self._callmethod("get", (token, timeout))
+        lease: Lease | None = self._ask("get", token, timeout)
         return lease
 
     def swap(self, token: int, answer: bytes) -> Lease | None:
-        lease: Lease | None = self._callmethod("swap", (token, answer))
+        lease: Lease | None = self._ask("swap", token, answer)
         return lease
 
     def exchange(self, token: int, avoid: Iterable[int]) -> Lease | None:
-        lease: Lease | None = self._callmethod("exchange", (token, tuple(avoid)))
+        lease: Lease | None = self._ask("exchange", token, tuple(avoid))
         return lease
 
     def proven(self, token: int) -> None:
-        self._callmethod("proven", (token,))
+        self._ask("proven", token)
 
     def complain(self, text: str) -> None:
-        self._callmethod("complain", (text,))
+        self._ask("complain", text)
 
     def reap(self, tokens: Iterable[int]) -> None:
-        self._callmethod("reap", (tuple(tokens),))
+        self._ask("reap", tuple(tokens))
 
     def cool(self, proxy: int, seconds: float) -> None:
-        self._callmethod("cool", (proxy, seconds))
+        self._ask("cool", proxy, seconds)
 
     def retire(self, proxy: int, reason: str) -> None:
-        self._callmethod("retire", (proxy, reason))
+        self._ask("retire", proxy, reason)
 
     def report(self) -> Report:
-        report: Report = self._callmethod("report")
+        report: Report = self._ask("report")
         return report
+
+    def _ask(self, method: str, *arguments: object) -> Any:
+        return cast(Any, self)._callmethod(method, arguments)
 
 
 class LeaseManager(BaseManager):

@@ -37,7 +37,6 @@ from functools import partial
 from multiprocessing.context import BaseContext
 from multiprocessing.pool import Pool
 from pathlib import Path
-from typing import Any
 
 from pinpool.engines.base import Answered, Census, Lost, Noted, Signal
 from pinpool.engines.board import WIDTH, Activity, Board, Line, born
@@ -158,10 +157,8 @@ class ProcessEngine:
     def poll(self, timeout: float) -> list[Signal]:
         signals: list[Signal] = []
         wait = max(0.0, min(timeout, self._next_tick - time.monotonic()))
-        try:
+        with suppress(queue.Empty):
             self._take(*self._answers.get(timeout=wait), signals)
-        except queue.Empty:
-            pass
         self._drain(signals)
         if time.monotonic() >= self._next_tick:
             self._tick(signals)
@@ -262,9 +259,14 @@ class ProcessEngine:
             generation.board.clear(line.seat)
             self._losses += 1
             self._deaths_in_a_row += 1
-            signals.append(Noted(Event(time.time(), "worker_lost", None, line.pid, line.activity.name.lower())))
+            signals.append(
+                Noted(Event(time.time(), "worker_lost", None, line.pid, line.activity.name.lower()))
+            )
             poisoned |= line.activity is Activity.IDLE
-            if line.activity in (Activity.RUN, Activity.PACE, Activity.PARK) and line.serial in generation.flight:
+            if (
+                line.activity in (Activity.RUN, Activity.PACE, Activity.PARK)
+                and line.serial in generation.flight
+            ):
                 generation.flight.discard(line.serial)
                 signals.append(self._obituary(generation, line))
         seated = {line.token for line in lines}

@@ -1,0 +1,6 @@
+"""``python -m pinpool``."""
+
+from pinpool.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The group of all commands, and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from pinpool.cli.crawling import crawl, resume
+from pinpool.cli.looking import failures, stats, verify
+from pinpool.cli.practice import demo, lab
+from pinpool.cli.retrying import retry
+from pinpool.cli.trying import try_
+from pinpool.errors import NoUsableProxy, PinpoolError, UsageError
+
+__all__ = ["COMPLETE", "FAILURES", "INTERNAL", "INTERRUPTED", "NO_PROXY", "USAGE", "app", "run"]
+
+COMPLETE, INTERNAL, USAGE, FAILURES, NO_PROXY, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+EPILOG = """\b
+Exit codes: 0 complete; 1 internal error; 2 usage, spider or proxy list wrong;
+3 complete with more failed tasks than --max-failures; 4 no usable proxy left;
+130 interrupted. After 1, 4 and 130, `pinpool resume` goes on.
+"""
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pinpool", message="%(prog)s %(version)s")
+def app() -> None:
+    """Scrape a paginated site through a fixed list of proxies: one process, one proxy.
+
+    First contact, with nothing but this machine: `pinpool demo`
+    """
+
+
+for command in (crawl, resume, retry, stats, failures, verify, try_, demo, lab):
+    app.add_command(command)
+
+
+def run() -> NoReturn:
+    """Run the command of ``sys.argv`` and exit. Nothing is shown as a traceback, unless PINPOOL_TRACEBACK is set."""
+    try:
+        code = app.main(prog_name="pinpool", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = INTERRUPTED
+    except UsageError as error:
+        click.echo(str(error), err=True)
+        code = USAGE
+    except NoUsableProxy as error:
+        click.echo(str(error), err=True)
+        code = NO_PROXY
+    except PinpoolError as error:
+        click.echo(str(error), err=True)
+        code = INTERNAL
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. The interpreter would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = COMPLETE
+    except Exception as error:
+        if os.environ.get("PINPOOL_TRACEBACK"):
+            raise
+        kind = type(error).__name__
+        click.echo(
+            f"internal error: {kind}: {error}; set PINPOOL_TRACEBACK=1 to see where, and report it", err=True
+        )
+        code = INTERNAL
+    sys.exit(code or COMPLETE)

@@ -1,0 +1,224 @@
+"""`pinpool crawl` and `pinpool resume`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from pinpool.export import Target
+    from pinpool.progress import Progress
+    from pinpool.runs import Run
+
+__all__ = ["crawl", "resume"]
+
+#: Options that are settings of the spider by another name.
+_SETTINGS = ("pace", "site_rate", "attempts", "swap_after", "connect_timeout", "timeout", "deadline")
+
+
+def running_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What crawl and resume have in common."""
+    options = [
+        click.option(
+            "-p",
+            "--proxies",
+            metavar="FILE",
+            help="List of proxies, one a line; - is stdin. [PINPOOL_PROXIES]",
+        ),
+        click.option(
+            "-w", "--workers", type=click.IntRange(1), help="Worker processes.  [one for each proxy]"
+        ),
+        click.option(
+            "-o",
+            "outputs",
+            multiple=True,
+            metavar="FILE[:FORMAT]",
+            help="Append the items to FILE (jsonl, csv); - is stdout.",
+        ),
+        click.option(
+            "-O", "overwrites", multiple=True, metavar="FILE[:FORMAT]", help="The same, but overwrite FILE."
+        ),
+        click.option(
+            "--pace", type=float, metavar="S", help="Least seconds between two requests of one proxy."
+        ),
+        click.option("--site-rate", type=float, metavar="N", help="Most requests a second over all workers."),
+        click.option(
+            "--attempts", type=int, metavar="N", help="Charged attempts before a task is given up.  [4]"
+        ),
+        click.option(
+            "--swap-after", type=int, metavar="N", help="Doubtful faults in a row before a worker swaps.  [3]"
+        ),
+        click.option("--connect-timeout", type=float, metavar="S", help="Connecting to the proxy.  [5]"),
+        click.option("--timeout", type=float, metavar="S", help="Longest silence while reading.  [15]"),
+        click.option(
+            "--deadline", type=float, metavar="S", help="The whole page, extraction included.  [45]"
+        ),
+        click.option(
+            "-s", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of the spider."
+        ),
+        click.option(
+            "--limit", type=click.IntRange(1), metavar="PAGES", help="Stop after so many pages; resumable."
+        ),
+        click.option(
+            "--max-failures",
+            type=click.IntRange(0),
+            default=0,
+            metavar="N",
+            help="Failed tasks that are still exit 0.  [0]",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("spider")
+@running_options
+@click.option("-j", "--journal", type=click.Path(path_type=Path), help="Journal of the run.  [<spider>.db]")
+@click.option(
+    "--seeds", metavar="FILE", help="URLs to start from, one a line, in place of the spider's; - is stdin."
+)
+@click.option("--fresh", is_flag=True, help="Keep an earlier journal under another name and begin anew.")
+@click.option("--start-method", type=click.Choice(["forkserver", "spawn", "fork"]), help="How workers start.")
+def crawl(
+    spider: str,
+    journal: Path | None,
+    seeds: str | None,
+    fresh: bool,
+    start_method: str | None,
+    **options: Any,
+) -> None:
+    """Scrape a site with SPIDER (a file or a module).
+
+    \b
+    Example:
+      pinpool crawl movies.py -p proxies.txt -o films.jsonl
+    """
+    from pinpool import runs
+    from pinpool.spider import load, parse_ref
+
+    if seeds == "-" and options["proxies"] == "-":
+        raise click.UsageError("stdin can be the list of proxies or the seeds, not both")
+    loaded = load(parse_ref(spider))
+    path = journal or Path(f"{loaded.name}.db")
+    start = None if seeds is None else _read_seeds(seeds)
+    _show(
+        path,
+        options,
+        lambda progress: runs.crawl(
+            loaded,
+            options["proxies"],
+            workers=options["workers"],
+            journal=path,
+            outputs=_targets(options),
+            seeds=start,
+            limit=options["limit"],
+            fresh=fresh,
+            start_method=start_method,
+            watch=progress,
+            tell=progress.tell,
+            **_overrides(options),
+        ),
+    )
+
+
+@click.command()
+@click.argument("journal", type=click.Path(path_type=Path))
+@running_options
+def resume(journal: Path, **options: Any) -> None:
+    """Go on with the run in JOURNAL where it stopped, however it stopped.
+
+    \b
+    Example:
+      pinpool resume movies.db -p better-proxies.txt
+    """
+    from pinpool import runs
+
+    _show(
+        journal,
+        options,
+        lambda progress: runs.resume(
+            journal,
+            options["proxies"],
+            workers=options["workers"],
+            outputs=_targets(options),
+            limit=options["limit"],
+            watch=progress,
+            tell=progress.tell,
+            **_overrides(options),
+        ),
+    )
+
+
+def _show(journal: Path, options: dict[str, Any], go: Callable[[Progress], Run]) -> None:
+    """Run with progress, then say how it went; exits with the run's code."""
+    from pinpool.errors import NoUsableProxy
+    from pinpool.progress import Progress
+    from pinpool.runs import document
+    from pinpool.show import summary
+
+    progress = Progress(sys.stderr, quiet=options["quiet"])
+    code, said = 0, None
+    try:
+        ended = go(progress).ended
+        assert ended is not None
+        if ended.end == "interrupted" and not ended.limited:
+            code, said = 130, f"interrupted; `pinpool resume {journal}` goes on"
+        elif ended.end == "interrupted":
+            said = f"stopped at the wanted number of pages; `pinpool resume {journal}` goes on"
+        elif ended.failed > options["max_failures"]:
+            code, said = 3, f"{ended.failed} tasks failed; `pinpool failures {journal}` says why"
+    except NoUsableProxy as error:
+        code, said = 4, str(error)
+    finally:
+        progress.close()
+    told = document(journal)
+    if options["as_json"]:
+        click.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        # Where the items go to stdout, the summary is talk.
+        to_stdout = any(
+            text in ("-", "-:jsonl", "-:csv") for text in (*options["outputs"], *options["overwrites"])
+        )
+        click.echo(summary(told, journal), err=to_stdout)
+    if said:
+        click.echo(said, err=True)
+    if code:
+        click.get_current_context().exit(code)
+
+
+def _overrides(options: dict[str, Any]) -> dict[str, object]:
+    overrides: dict[str, object] = {name: options[name] for name in _SETTINGS if options[name] is not None}
+    for text in options["settings"]:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="-s")
+        overrides[name.strip()] = value
+    return overrides
+
+
+def _targets(options: dict[str, Any]) -> list[Target]:
+    from pinpool.export import parse_target
+
+    return [
+        *(parse_target(text) for text in options["outputs"]),
+        *(parse_target(text, overwrite=True) for text in options["overwrites"]),
+    ]
+
+
+def _read_seeds(source: str) -> list[str]:
+    try:
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        lines = data.decode("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise click.BadParameter(f"{source} cannot be read: {reason}", param_hint="--seeds") from None
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

@@ -1,0 +1,18 @@
+"""
+A local practice site and local proxies, good and faulty: for the demo, for users' spiders, for the tests.
+
+    with Lab(pages=3, proxies=8, faults=["refused", "ban"]) as lab:
+        lab.write_proxies("proxies.txt")
+        ... crawl lab.named_url + "/page/1" ...
+        assert lab.direct == 0
+"""
+
+from __future__ import annotations
+
+from pinpool.lab.faults import FAULTS, SiteFault
+from pinpool.lab.laboratory import Lab
+from pinpool.lab.pages import PER_PAGE, Film, Review
+from pinpool.lab.proxies import SECRET
+from pinpool.lab.records import LabProxy, Seen
+
+__all__ = ["FAULTS", "PER_PAGE", "SECRET", "Film", "Lab", "LabProxy", "Review", "Seen", "SiteFault"]

@@ -1,0 +1,173 @@
+"""
+The films and their pages: made from the seed, always the same.
+
+Seven films in a row wear the seven dresses of `languages`, the next seven plain utf-8, and so on. Every
+fourth film page is compressed for clients that accept gzip, every fifth is sent in chunks.
+"""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from html import escape
+from random import Random
+from typing import NamedTuple
+
+from pinpool.lab.languages import LANGUAGES, PLAIN, Dress, Language
+from pinpool.lab.wire import Answer
+
+__all__ = ["PER_PAGE", "Catalogue", "Film", "Review"]
+
+PER_PAGE = 10
+SMALLEST, LARGEST = 31_000, 58_000  # bytes of a film page before compression
+# Film pages kept ready, about 25 MB: a small catalogue is made once, a large one as it is asked for.
+KEPT = 600
+
+
+class Review(NamedTuple):
+    """One entry of a film's JSON list, under these names."""
+
+    film: int
+    author: str
+    stars: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """
+    What a spider should find on a film's page, each text exactly as it stands there, and how it is encoded.
+    """
+
+    number: int
+    path: str
+    title: str
+    directors: tuple[str, ...]
+    score: str
+    categories: tuple[str, ...]
+    year: int
+    language: str
+    encoding: str
+    reviews: tuple[Review, ...]
+
+
+class Catalogue:
+    """`pages` list pages with ten films each."""
+
+    def __init__(self, pages: int, seed: int) -> None:
+        if pages < 1:
+            raise ValueError(f"a catalogue needs at least one page, not {pages}")
+        self.pages = pages
+        self.seed = seed
+        self.list_page = lru_cache(KEPT)(self._list_page)
+        self.film_page = lru_cache(KEPT)(self._film_page)
+
+    def __len__(self) -> int:
+        return self.pages * PER_PAGE
+
+    def film(self, number: int) -> Film:
+        """Film `number`, counted from 1."""
+        draw = Random(f"film {self.seed} {number}")
+        language, dress = self._dress(number)
+        title = f"{draw.choice(language.first)} {draw.choice(language.second)} {number}"
+        directors = tuple(draw.sample(language.people, draw.randint(1, 3)))
+        reviews = tuple(
+            Review(number, draw.choice(language.people), draw.randint(1, 5), text)
+            for text in draw.sample(language.sentences, draw.randint(0, 3))
+        )
+        return Film(
+            number=number,
+            path=f"/detail/{number}",
+            title=title,
+            directors=directors,
+            score=f"{draw.randint(20, 99) / 10:.1f}",
+            categories=tuple(draw.sample(language.categories, draw.randint(1, 2))),
+            year=draw.randint(1930, 2025),
+            language=language.code,
+            encoding=dress.name,
+            reviews=reviews,
+        )
+
+    def _dress(self, number: int) -> tuple[Language, Dress]:
+        week, day = divmod(number - 1, len(LANGUAGES))
+        language = LANGUAGES[(day + self.seed) % len(LANGUAGES)]
+        return language, language.dress if week % 2 == 0 else PLAIN
+
+    def _list_page(self, page: int) -> Answer | None:
+        if not 1 <= page <= self.pages:
+            return None
+        cards = "".join(
+            _card(self.film(number)) for number in range((page - 1) * PER_PAGE + 1, page * PER_PAGE + 1)
+        )
+        pager = f'<a href="/page/{page - 1}" class="prev" rel="prev">‹</a>' if page > 1 else ""
+        pager += f'<a href="/page/{page + 1}" class="next" rel="next">›</a>' if page < self.pages else ""
+        return Answer(
+            200,
+            f'<!doctype html><html><head><meta charset="utf-8"><title>Films, page {page}</title></head><body>'
+            f'<div id="index">{cards}</div><div class="pagination">{pager}</div></body></html>'.encode(),
+            (("Content-Type", "text/html; charset=utf-8"),),
+        )
+
+    def _film_page(self, number: int, compress: bool) -> Answer | None:
+        if not 1 <= number <= len(self):
+            return None
+        language, dress = self._dress(number)
+        draw = Random(f"page {self.seed} {number}")
+        parts = [dress.bom, _top(self.film(number), language, dress).encode(dress.codec)]
+        size, target = sum(map(len, parts)), draw.randint(SMALLEST, LARGEST)
+        comments = _comments(language, dress)
+        while size < target:
+            parts.append(draw.choice(comments))
+            size += len(parts[-1])
+        parts.append("</div></div></body></html>".encode(dress.codec))
+        body = b"".join(parts)
+        headers = [("Content-Type", f"text/html; charset={dress.header}" if dress.header else "text/html")]
+        if number % 4 == 0:
+            headers.append(("Vary", "Accept-Encoding"))
+            if compress:
+                body = gzip.compress(body, 1, mtime=0)
+                headers.append(("Content-Encoding", "gzip"))
+        return Answer(200, body, tuple(headers), chunked=number % 5 == 0)
+
+
+def _card(film: Film) -> str:
+    categories = "".join(f"<button><span>{escape(name)}</span></button>" for name in film.categories)
+    return (
+        f'<div class="el-card item"><a href="{film.path}" class="name">'
+        f'<h2 class="m-b-sm">{escape(film.title)}</h2></a>'
+        f'<div class="categories">{categories}</div><p class="score m-t-md m-b-n-sm">{film.score}</p></div>\n'
+    )
+
+
+def _top(film: Film, language: Language, dress: Dress) -> str:
+    categories = "".join(f"<button><span>{escape(name)}</span></button>" for name in film.categories)
+    directors = "".join(
+        f'<div class="director el-col"><p class="name text-center m-b-none m-t-xs">{escape(name)}</p></div>'
+        for name in film.directors
+    )
+    return (
+        f'<!doctype html>\n<html lang="{language.code}"><head>{dress.meta or ""}'
+        f"<title>{escape(film.title)}</title></head>"
+        f'<body><div id="detail"><div class="item el-row"><h2 class="m-b-sm">{escape(film.title)}</h2>'
+        f'<div class="categories">{categories}</div><div class="m-v-sm info"><span>{film.year}</span></div>'
+        f'<p class="score m-t-md m-b-n-sm">{film.score}</p>'
+        f'<div class="drama"><p>{escape(" ".join(language.sentences))}</p></div></div>\n'
+        f'<div class="directors el-row">{directors}</div>\n'
+        f'<a class="reviews" href="/reviews/{film.number}">{len(film.reviews)}</a>\n<div class="comments">'
+    )
+
+
+@cache
+def _comments(language: Language, dress: Dress) -> tuple[bytes, ...]:
+    """The stuff that makes a page large, encoded once: a few dozen comments to choose from."""
+    draw = Random(language.code)
+    made = []
+    for serial in range(40):
+        text = " ".join(draw.choice(language.sentences) for _ in range(draw.randint(3, 8)))
+        made.append(
+            f'<div class="comment el-row" data-serial="{serial}">'
+            f'<p class="author">{draw.choice(language.people)}</p>'
+            f'<p class="text m-t-xs">{text}</p><a class="reply" href="#reply-{serial}">{serial}</a></div>\n'
+        )
+    return tuple(comment.encode(dress.codec) for comment in made)

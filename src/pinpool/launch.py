@@ -1,0 +1,224 @@
+"""
+From a spider, a list of proxies and a journal to a run: everything is checked before anything is written.
+
+Both faces, the command line and the library, build a `Launch` and let it go.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+
+from pinpool.crafts import Crawling
+from pinpool.engines.base import Engine
+from pinpool.engines.leases import Standing
+from pinpool.engines.processes import ProcessEngine, default_start_method
+from pinpool.errors import JournalError
+from pinpool.export import Outputs, Target
+from pinpool.journal import Journal, RunEnd
+from pinpool.loop import Loop, Stop, View
+from pinpool.model import Settings, Task, TaskState
+from pinpool.proxies import ProxyList
+from pinpool.reading import Reader
+from pinpool.roster import Roster
+from pinpool.schema import About
+from pinpool.settings import settings_from
+from pinpool.spider import Spider, SpiderRef
+
+__all__ = ["Ended", "Launch", "answering_signals", "fitting_workers", "set_aside", "state_of"]
+
+#: What one worker needs of its own with a large page in its hands; 100 idle ones measured 3 to 9 MB each.
+WORKER_BYTES = 20_000_000
+#: Descriptors that this process holds for each worker, measured with forkserver; spawn needs fewer.
+WORKER_FILES = 4
+_SIDE_FILES = ("", "-wal", "-shm")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a start of a run ended. `limited` is true if it stopped at the wanted number of pages."""
+
+    end: RunEnd
+    failed: int
+    limited: bool
+
+
+@dataclass(frozen=True)
+class Launch:
+    """
+    A run that is ready to go; every part of it has been checked. `overrides` are settings in place of the spider's.
+
+    Raises SettingsError for an override that cannot be used.
+    """
+
+    spider: Spider
+    ref: SpiderRef
+    overrides: Mapping[str, object]
+    proxies: ProxyList
+    proxy_source: str
+    journal: Path
+    workers: int
+    start_method: str | None = None
+    outputs: Sequence[Target] = ()
+    limit: int | None = None
+    stop: Stop = field(default_factory=Stop)
+    settings: Settings = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", settings_from(self.overrides, self.spider.settings))
+
+    def begin(self, seeds: Sequence[Task]) -> Journal:
+        """Make the journal of a new run, with its seeds. Raises JournalError and leaves nothing behind then."""
+        journal = Journal.create(self.journal, self._about(secrets.token_bytes(16)), time.time())
+        try:
+            journal.add_seeds(seeds)
+        except BaseException:
+            journal.close()
+            for suffix in _SIDE_FILES:
+                Path(f"{self.journal}{suffix}").unlink(missing_ok=True)
+            raise
+        return journal
+
+    def go_on(self) -> Journal:
+        """Open the journal of an earlier start. Raises JournalError, also if it belongs to another spider."""
+        journal = Journal.open(self.journal)
+        try:
+            journal.resume(self._about(b""), time.time())
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    def go(self, journal: Journal, watch: Callable[[View], None] = lambda view: None) -> Ended:
+        """Crawl to the end, or until somebody says stop. Closes the journal, whatever happens."""
+        with journal, Outputs(journal, self.outputs) as outputs, answering_signals(self.stop):
+            engine, roster = self._engage(journal)
+            loop = Loop(
+                engine,
+                journal,
+                roster,
+                self.settings,
+                workers=self.workers,
+                stop=self.stop,
+                limit=self.limit,
+                committed=outputs.advance,
+                watch=watch,
+            )
+            try:
+                engine.start()
+                end = loop.run()
+            except BaseException:
+                journal.finish("interrupted", time.time())
+                raise
+            finally:
+                engine.close()
+            outputs.finish()
+            journal.finish(end, time.time())
+            return Ended(end, journal.task_counts()[TaskState.FAILED], loop.limited)
+
+    def _engage(self, journal: Journal) -> tuple[Engine, Roster]:
+        """The engine, not started yet, and the roster, with what the journal knows of each proxy."""
+        salt, now = journal.about.salt, time.time()
+        records = journal.enroll([(proxy.label, proxy.fingerprint(salt)) for proxy in self.proxies.proxies])
+        roster, standings = Roster(self.settings.cooling), []
+        for proxy, record in zip(self.proxies.proxies, records, strict=True):
+            roster.admit(record.id, record.label, record.coolings)
+            rest = max(0.0, (record.until or now) - now)
+            standings.append(Standing(record.id, proxy, record.state, rest))
+        engine = ProcessEngine(
+            partial(Crawling, self.ref, self.settings),
+            standings,
+            workers=self.workers,
+            hang_seconds=self.settings.deadline + self.settings.grace,
+            cooling=self.settings.cooling,
+            start_method=self.start_method,
+        )
+        return engine, roster
+
+    def _about(self, salt: bytes) -> About:
+        return About(
+            spider=self.spider.name,
+            spider_ref=str(self.ref),
+            version=version("pinpool"),
+            workers=self.workers,
+            engine=ProcessEngine.name,
+            start_method=self.start_method or default_start_method(),
+            settings=json.dumps(dict(self.overrides)),
+            proxies=self.proxy_source,
+            salt=salt,
+        )
+
+
+@contextmanager
+def answering_signals(stop: Stop) -> Iterator[None]:
+    """
+    Count Ctrl-C, SIGTERM and SIGHUP in `stop` instead of dying of them. Only in the main thread; elsewhere nothing.
+
+    The handler sets a plain attribute: an Event would take a lock that the interrupted code may hold (hazard 7f).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def count(number: int, frame: FrameType | None) -> None:
+        stop.asked += 1
+
+    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = [(number, signal.signal(number, count)) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def fitting_workers(wanted: int) -> int:
+    """As many of the wanted workers as this machine has memory and file descriptors for, at least one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard or hard == resource.RLIM_INFINITY:
+        most = 65_536 if hard == resource.RLIM_INFINITY else hard
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    return max(1, min(wanted, _free_memory() // WORKER_BYTES, (soft - 100) // WORKER_FILES))
+
+
+def _free_memory() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def set_aside(journal: Path, now: float) -> Path:
+    """Rename a journal to ``<name>.<time>.db`` and return that. Raises JournalError if it is none, or in use."""
+    Journal.open(journal).close()  # also folds the write-ahead log of a killed run into the file
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    target = journal.with_name(f"{journal.stem}.{stamp}{journal.suffix}")
+    if target.exists():
+        raise JournalError(f"{target}: exists already: wait a second and try again")
+    for suffix in _SIDE_FILES:
+        side = Path(f"{journal}{suffix}")
+        if side.exists():
+            side.rename(f"{target}{suffix}")
+    return target
+
+
+def state_of(journal: Path) -> str:
+    """The state of the run in a journal. Raises JournalError if it is none."""
+    with Reader(journal) as reader:
+        return reader.run_info(time.time()).state

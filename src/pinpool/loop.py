@@ -1,0 +1,353 @@
+"""
+The crawl loop: take, submit, judge, journal, resubmit. One thread, and the only place where outcomes become decisions.
+
+An engine's callbacks have posted the outcomes; this loop alone reads them, and whatever it decides about one goes into
+one transaction. A task leaves the loop's hands only by ending in the journal.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import NamedTuple
+
+from pinpool.engines.base import Answered, Census, Engine, Lost, Noted, Signal
+from pinpool.frontier import Entry, Frontier
+from pinpool.journal import Journal, RunEnd, Settlement
+from pinpool.model import (
+    Assignment,
+    Ending,
+    Event,
+    Evidence,
+    Fault,
+    Outcome,
+    ProxyState,
+    Settings,
+    Step,
+    TaskState,
+)
+from pinpool.referee import Referee, Ruling
+from pinpool.retry import Believe, GiveUp, Resubmit
+from pinpool.roster import Retire, Roster, Sentence
+from pinpool.schema import INDEX_STAGE
+
+__all__ = ["Loop", "Stop", "View"]
+
+#: Tasks read from the journal at a time.
+BATCH = 500
+#: How long a first Ctrl-C waits for what is in flight.
+DRAIN_SECONDS = 10.0
+#: A task that workers decline comes back after 20 ms, doubling up to half a second.
+DECLINE_SECONDS, DECLINE_CAP = 0.02, 0.5
+#: Declined so often, a worker may exchange its pin for a spare that has not tried the task.
+PATIENT_DECLINES = 4
+POLL_SECONDS = 0.1
+#: Also when nothing happens, or readers would take the run for dead.
+HEARTBEAT_SECONDS = 5.0
+_STATE_AFTER = {
+    "leased": ProxyState.PINNED,
+    "returned": ProxyState.SPARE,
+    "lost": ProxyState.SPARE,
+    "rested": ProxyState.SPARE,
+}
+
+
+@dataclass(slots=True)
+class Stop:
+    """How often somebody asked to stop. A plain attribute: signal handlers must not take a lock (hazard 7f)."""
+
+    asked: int = 0
+
+
+class View(NamedTuple):
+    """How the run stands, for whoever shows it. `known` counts tasks, `pages` those that ended in this start."""
+
+    known: int
+    ended: int
+    pages: int
+    items: int
+    failed: int
+    in_flight: int
+    census: Census
+    last_fault: str
+    stopping: bool
+
+
+@dataclass(slots=True)
+class Tally:
+    """The loop's own running counts; the journal has the truth."""
+
+    known: int = 0
+    ended: int = 0
+    pages: int = 0
+    items: int = 0
+    failed: int = 0
+    last_fault: str = ""
+    unread: dict[bool, bool] = field(default_factory=lambda: {True: True, False: True})
+    cursor: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
+
+
+class Loop:
+    """One start of a run, from the first submission to the last commit."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        roster: Roster,
+        settings: Settings,
+        *,
+        workers: int,
+        stop: Stop,
+        limit: int | None = None,
+        committed: Callable[[], None] = lambda: None,
+        watch: Callable[[View], None] = lambda view: None,
+        random: Random | None = None,
+    ) -> None:
+        """`limit` is the number of pages after which to stop; `committed` is called after each commit."""
+        self._engine = engine
+        self._journal = journal
+        self._referee = Referee(roster, settings, random or Random())
+        self._settings = settings
+        self._workers = workers
+        self._stop = stop
+        self._limit = limit
+        self._committed = committed
+        self._watch = watch
+        self._frontier = Frontier()
+        self._serials = itertools.count(1)
+        self._next_request = self._next_beat = 0.0
+        counts = journal.task_counts()
+        self._tally = Tally(
+            known=sum(counts.values()),
+            ended=sum(counts.values()) - counts[TaskState.WAITING],
+            failed=counts[TaskState.FAILED],
+        )
+
+    @property
+    def limited(self) -> bool:
+        """True if the run stopped because it had fetched as many pages as it was told to."""
+        return self._limit is not None and self._tally.pages >= self._limit
+
+    def run(self) -> RunEnd:
+        """Crawl until all is done, nothing can be done any more, or somebody says stop. The engine is started."""
+        drain_until: float | None = None
+        while True:
+            self._fill()
+            for signal in self._engine.poll(self._patience()):
+                self._take(signal)
+            self._save()
+            if drain_until is None and (self._stop.asked or self.limited):
+                drain_until = time.monotonic() + DRAIN_SECONDS
+            if drain_until is not None:
+                over = time.monotonic() > drain_until or self._stop.asked > 1
+                if over or not self._frontier.in_flight:
+                    return "complete" if self._complete else "interrupted"
+            elif self._complete:
+                return "complete"
+            elif self._engine.census().alive == 0:
+                return "starved"
+
+    @property
+    def _complete(self) -> bool:
+        return self._frontier.empty and not any(self._tally.unread.values())
+
+    # ------------------------------------------------------------------ what goes out
+
+    def _fill(self) -> None:
+        if self._stop.asked or self.limited:
+            return
+        for kind in (True, False):
+            if self._tally.unread[kind] and self._frontier.runs_short(kind):
+                self._read(kind)
+        room = self._room()
+        while self._frontier.in_flight < room and time.monotonic() >= self._next_request:
+            entry = self._frontier.take(time.monotonic(), room)
+            if entry is None:
+                return
+            self._send(entry)
+
+    def _room(self) -> int:
+        """How many tasks the engine should hold: one for each worker with a proxy, and a few to take next."""
+        able = min(self._workers, self._engine.census().usable)
+        room = able + max(2, able // 4) if able else 0
+        return room if self._limit is None else min(room, max(0, self._limit - self._tally.pages))
+
+    def _read(self, is_index: bool) -> None:
+        rows = self._journal.waiting(is_index, self._tally.cursor[is_index], BATCH)
+        self._tally.unread[is_index] = len(rows) == BATCH
+        now = time.time()
+        for row in rows:
+            self._tally.cursor[is_index] = row.id
+            entry = Entry(row.id, row.task, is_index)
+            if row.attempts:
+                entry.tried = frozenset(proxy for proxy, _, _ in self._journal.history(row.id) if proxy)
+            if row.not_before and row.not_before > now:
+                self._frontier.delay(entry, time.monotonic() + row.not_before - now)
+            else:
+                self._frontier.push(entry)
+
+    def _send(self, entry: Entry) -> None:
+        assignment = self._assign(entry)
+        if assignment is None:
+            self._frontier.delay(entry, time.monotonic() + DECLINE_CAP)
+            return
+        serial = next(self._serials)
+        self._frontier.depart(serial, entry)
+        self._engine.submit(serial, assignment)
+        if self._settings.site_rate:
+            # From now, not from the last slot: what was not used is not made up for.
+            self._next_request = time.monotonic() + 1 / self._settings.site_rate
+
+    def _assign(self, entry: Entry) -> Assignment | None:
+        """The task with the proxies that must not have it again; None if those that may are all resting."""
+        states = self._engine.census().states
+        untried = {p: s for p, s in states.items() if p not in entry.tried and s is not ProxyState.RETIRED}
+        if not entry.tried or not untried:
+            return Assignment(entry.task)
+        at_hand = set(untried.values())
+        may_exchange = ProxyState.SPARE in at_hand and (
+            ProxyState.PINNED not in at_hand or entry.declined >= PATIENT_DECLINES
+        )
+        if not may_exchange and ProxyState.PINNED not in at_hand:
+            return None
+        return Assignment(entry.task, tuple(entry.tried), may_exchange)
+
+    def _patience(self) -> float:
+        moments = [POLL_SECONDS]
+        now = time.monotonic()
+        if (delayed := self._frontier.next_moment()) is not None:
+            moments.append(delayed - now)
+        if self._frontier.ready and self._next_request > now:
+            moments.append(self._next_request - now)
+        return max(0.0, min(moments))
+
+    # ------------------------------------------------------------------ what comes back
+
+    def _take(self, signal: Signal) -> None:
+        match signal:
+            case Answered(outcome):
+                entry = self._frontier.land(outcome.serial)
+                if entry is not None:
+                    self._settle(entry, outcome)
+            case Lost():
+                entry = self._frontier.land(signal.serial)
+                if entry is not None:
+                    self._settle_lost(entry, signal)
+            case Noted(event):
+                self._note(event)
+
+    def _settle(self, entry: Entry, outcome: Outcome) -> None:
+        if outcome.ending is Ending.DECLINED:
+            entry.declined += 1
+            wait = min(DECLINE_SECONDS * 2**entry.declined, DECLINE_CAP)
+            self._frontier.delay(entry, time.monotonic() + wait)
+        elif outcome.evidence is None:
+            self._referee.credit(outcome)
+            self._end(entry, outcome, TaskState.GONE if outcome.ending is Ending.GONE else TaskState.DONE)
+        else:
+            self._judge(entry, outcome)
+
+    def _settle_lost(self, entry: Entry, lost: Lost) -> None:
+        if lost.sign is None:
+            self._frontier.push(entry, first=True)
+            return
+        evidence = Evidence(Step.WORKER, lost.sign, lost.message)
+        outcome = Outcome(
+            lost.serial, lost.worker, lost.proxy, Ending.FAILED, time.time(), 0.0, evidence=evidence
+        )
+        self._judge(entry, outcome)
+
+    def _judge(self, entry: Entry, outcome: Outcome) -> None:
+        history = [(proxy, was) for proxy, was, _ in self._journal.history(entry.id) if was]
+        ruling = self._referee.rule(
+            outcome, history, alive=self._engine.census().alive, is_index=entry.is_index
+        )
+        message = outcome.evidence.message if outcome.evidence else ""
+        self._tally.last_fault = f"{ruling.fault}: {message.partition(chr(10))[0]}"[:80]
+        if ruling.sentence is not None:
+            self._carry_out(ruling.sentence, outcome.proxy, ruling.fault)
+        match ruling.verdict:
+            case GiveUp(reason):
+                self._end(entry, outcome, TaskState.FAILED, ruling, reason)
+            case Believe(reason):
+                self._end(entry, outcome, TaskState.DONE, ruling, reason)
+            case Resubmit(after):
+                self._put_back(entry, outcome, ruling, after)
+
+    def _put_back(self, entry: Entry, outcome: Outcome, ruling: Ruling, after: float) -> None:
+        not_before = time.time() + after if after else None
+        settlement = Settlement(entry.id, outcome, ruling.fault, ruling.charged, None, None, not_before)
+        self._journal.settle(settlement, time.time())
+        entry.declined = 0
+        if outcome.proxy > 0:
+            entry.tried |= {outcome.proxy}
+        if after:
+            self._frontier.delay(entry, time.monotonic() + after)
+        else:
+            self._frontier.push(entry, first=True)
+
+    def _end(
+        self,
+        entry: Entry,
+        outcome: Outcome,
+        state: TaskState,
+        ruling: Ruling | None = None,
+        reason: str | None = None,
+    ) -> None:
+        fault, charged = (ruling.fault, ruling.charged) if ruling else (None, False)
+        settlement = Settlement(entry.id, outcome, fault, charged, state, reason)
+        new = self._journal.settle(settlement, time.time())
+        tally = self._tally
+        tally.known += new
+        tally.ended += 1
+        tally.pages += 1
+        tally.items += len(outcome.items)
+        tally.failed += state is TaskState.FAILED
+        if new:
+            for kind in {task.stage == INDEX_STAGE for task in outcome.tasks}:
+                tally.unread[kind] = True
+
+    def _carry_out(self, sentence: Sentence, proxy: int, fault: Fault) -> None:
+        if isinstance(sentence, Retire):
+            self._engine.retire(proxy, sentence.reason)
+            self._journal.proxy(proxy, ProxyState.RETIRED, sentence.reason)
+        else:
+            self._engine.cool(proxy, sentence.seconds)
+            coolings = self._referee.roster[proxy].coolings
+            self._journal.proxy(
+                proxy, ProxyState.COOLING, str(fault), time.time() + sentence.seconds, coolings
+            )
+
+    def _note(self, event: Event) -> None:
+        self._journal.event(event)
+        state = _STATE_AFTER.get(event.kind)
+        if event.proxy is not None and state is not None:
+            self._journal.proxy(event.proxy, state, None, None, self._referee.roster[event.proxy].coolings)
+
+    # ------------------------------------------------------------------ what is kept
+
+    def _save(self) -> None:
+        now, census = time.time(), self._engine.census()
+        if self._journal.due(now) or now >= self._next_beat:
+            self._next_beat = now + HEARTBEAT_SECONDS
+            self._journal.progress(self._frontier.in_flight, census.losses, census.rebuilds, now)
+            self._journal.commit()
+            self._committed()
+        tally = self._tally
+        self._watch(
+            View(
+                tally.known,
+                tally.ended,
+                tally.pages,
+                tally.items,
+                tally.failed,
+                self._frontier.in_flight,
+                census,
+                tally.last_fault,
+                bool(self._stop.asked),
+            )
+        )

@@ -1,0 +1,260 @@
+"""
+`PinnedPool`: any function, no spider. A Pool in which each worker holds one proxy, for calls instead of pages.
+
+The same engine, the same judgement: a call that fails because of its proxy is made again through another one, a call
+that raises for its own reasons raises `CallFailed` for its caller.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import pickle
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from pinpool.crafts import Calling
+from pinpool.engines.base import Answered, Lost, Signal
+from pinpool.engines.leases import Standing
+from pinpool.engines.processes import ProcessEngine
+from pinpool.errors import CallFailed, NoUsableProxy
+from pinpool.launch import fitting_workers
+from pinpool.model import Ending, Evidence, Fault, Outcome, ProxyState, Step
+from pinpool.proxies import ProxyList
+from pinpool.referee import Referee
+from pinpool.retry import Resubmit
+from pinpool.roster import Retire, Roster
+from pinpool.runs import proxies_from
+from pinpool.settings import settings_from
+from pinpool.worker import pinned
+
+if TYPE_CHECKING:
+    import requests
+
+__all__ = ["PinnedPool", "session"]
+
+R = TypeVar("R")
+
+
+def session() -> requests.Session:
+    """
+    The requests.Session of this worker's pin: every request goes through its proxy, whatever the environment says.
+
+    Only inside a function that a `PinnedPool` runs; elsewhere RuntimeError.
+    """
+    return pinned().fetcher.session
+
+
+@dataclass(slots=True)
+class _Call:
+    blob: bytes
+    future: Future[Any]
+    past: list[tuple[int | None, Fault]] = field(default_factory=list)
+
+
+class PinnedPool:
+    """
+    A pool of worker processes, each with one proxy of the list. Use it as a context: leaving it waits for all calls.
+
+    `proxies` is the path of a list, its lines, or None for PINPOOL_PROXIES; `workers` one for each by default.
+    `settings` are those of a spider: timeouts, deadline, attempts, swap_after, headers and so on.
+
+    Functions must be importable by the workers: defined at the top level of a module, or of a script that starts the
+    pool under ``if __name__ == "__main__":``. Callbacks run in a thread of the pool.
+    """
+
+    def __init__(
+        self,
+        proxies: str | Path | Sequence[str] | ProxyList | None = None,
+        *,
+        workers: int | None = None,
+        start_method: str | None = None,
+        **settings: object,
+    ) -> None:
+        chosen = settings_from(settings)
+        listed = proxies_from(proxies).proxies
+        roster = Roster(chosen.cooling)
+        for number, proxy in enumerate(listed, 1):
+            roster.admit(number, proxy.label)
+        self._referee = Referee(roster, chosen, Random())
+        self._labels = {number: proxy.label for number, proxy in enumerate(listed, 1)}
+        self._workers = fitting_workers(workers or len(listed))
+        self._engine = ProcessEngine(
+            partial(Calling, chosen),
+            [Standing(number, proxy, ProxyState.SPARE) for number, proxy in enumerate(listed, 1)],
+            workers=self._workers,
+            hang_seconds=chosen.deadline + chosen.grace,
+            cooling=chosen.cooling,
+            start_method=start_method,
+        )
+        self._inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()
+        self._waiting: deque[_Call] = deque()
+        self._delayed: list[tuple[float, int, _Call]] = []
+        self._flight: dict[int, _Call] = {}
+        self._serials = itertools.count(1)
+        self._closing = self._aborting = False
+        self._engine.start()
+        self._pump = threading.Thread(target=self._run, name="pinpool-pump", daemon=True)
+        self._pump.start()
+
+    def __repr__(self) -> str:
+        return f"<PinnedPool {self._workers} workers, {len(self._labels)} proxies>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._aborting = kind is not None
+        self.close()
+
+    def submit(
+        self,
+        function: Callable[..., R],
+        /,
+        *arguments: object,
+        callback: Callable[[R], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> Future[R]:
+        """
+        Call ``function(*arguments)`` in some worker. The future, and the callbacks, get its result or `CallFailed`.
+
+        Raises what pickle raises if function or arguments cannot be sent.
+        """
+        if self._closing:
+            raise RuntimeError("this pool is closed")
+        future: Future[R] = Future()
+
+        def tell(done: Future[R]) -> None:
+            error = done.exception()
+            if error is None and callback is not None:
+                callback(done.result())
+            elif error is not None and error_callback is not None:
+                error_callback(error)
+
+        future.add_done_callback(tell)
+        self._inbox.put(_Call(pickle.dumps((function, arguments)), future))
+        return future
+
+    def map_unordered(self, function: Callable[..., R], arguments: Iterable[object]) -> Iterator[R]:
+        """
+        The results of ``function(argument)``, as they come. `arguments` is read as far as the workers need it.
+
+        Raises `CallFailed` where a call failed; the other calls go on.
+        """
+        done: queue.SimpleQueue[Future[R]] = queue.SimpleQueue()
+        under_way, source = 0, iter(arguments)
+        for argument in itertools.islice(source, 2 * self._workers):
+            self.submit(function, argument).add_done_callback(done.put)
+            under_way += 1
+        while under_way:
+            future = done.get()
+            under_way -= 1
+            for argument in itertools.islice(source, 1):
+                self.submit(function, argument).add_done_callback(done.put)
+                under_way += 1
+            yield future.result()
+
+    def close(self) -> None:
+        """Wait for all calls, then end the workers."""
+        self._closing = True
+        self._pump.join()
+
+    # ------------------------------------------------------------------ in the pump's thread
+
+    def _run(self) -> None:
+        failure: BaseException = CallFailed("closed", "the pool was closed before the call came to an end")
+        try:
+            while not self._aborting:
+                self._fill()
+                for signal in self._engine.poll(0.02 if self._flight else 0.005):
+                    self._take(signal)
+                idle = not (self._flight or self._waiting or self._delayed) and self._inbox.empty()
+                if idle and self._closing:
+                    break
+                if not idle and self._engine.census().alive == 0:
+                    raise NoUsableProxy("no usable proxy is left")
+        except BaseException as error:  # noqa: BLE001  it must reach those who wait
+            failure = error
+        finally:
+            self._closing = True
+            self._engine.close()
+            self._give_up(failure)
+
+    def _fill(self) -> None:
+        self._empty_inbox()
+        while self._delayed and self._delayed[0][0] <= time.monotonic():
+            self._waiting.appendleft(heapq.heappop(self._delayed)[2])
+        room = min(self._workers, self._engine.census().usable)
+        while self._waiting and len(self._flight) < room + max(2, room // 4):
+            call, serial = self._waiting.popleft(), next(self._serials)
+            self._flight[serial] = call
+            self._engine.submit(serial, call.blob)
+
+    def _take(self, signal: Signal) -> None:
+        match signal:
+            case Answered(outcome):
+                self._settle(self._flight.pop(outcome.serial), outcome)
+            case Lost(serial, sign, message, worker, proxy):
+                call = self._flight.pop(serial)
+                if sign is None:
+                    self._waiting.appendleft(call)
+                    return
+                evidence = Evidence(Step.WORKER, sign, message)
+                lost = Outcome(serial, worker, proxy, Ending.FAILED, 0.0, 0.0, evidence=evidence)
+                self._settle(call, lost)
+
+    def _settle(self, call: _Call, outcome: Outcome) -> None:
+        if outcome.evidence is None:
+            self._referee.credit(outcome)
+            self._finish(call.future, outcome.result or b"")
+            return
+        ruling = self._referee.rule(outcome, call.past, alive=self._engine.census().alive)
+        call.past.append((outcome.proxy if outcome.proxy > 0 else None, ruling.fault))
+        if isinstance(ruling.sentence, Retire):
+            self._engine.retire(outcome.proxy, ruling.sentence.reason)
+        elif ruling.sentence is not None:
+            self._engine.cool(outcome.proxy, ruling.sentence.seconds)
+        if isinstance(ruling.verdict, Resubmit):
+            moment = time.monotonic() + ruling.verdict.after
+            heapq.heappush(self._delayed, (moment, next(self._serials), call))
+        else:
+            told = f"{ruling.verdict.reason}: {outcome.evidence.message}"
+            _fail(call.future, CallFailed(ruling.fault.value, told))
+
+    def _finish(self, future: Future[Any], result: bytes) -> None:
+        try:
+            good, value = pickle.loads(result)
+        except Exception as error:  # noqa: BLE001  a result whose class this process cannot rebuild
+            _fail(future, CallFailed(type(error).__name__, "the result cannot be unpickled here"))
+            return
+        if good:
+            if future.set_running_or_notify_cancel():
+                future.set_result(value)
+        else:
+            _fail(future, CallFailed(*value))
+
+    def _give_up(self, failure: BaseException) -> None:
+        self._empty_inbox()
+        for call in [*self._flight.values(), *self._waiting, *(late[2] for late in self._delayed)]:
+            _fail(call.future, failure)
+
+    def _empty_inbox(self) -> None:
+        while not self._inbox.empty():
+            self._waiting.append(self._inbox.get())
+
+
+def _fail(future: Future[Any], error: BaseException) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_exception(error)

@@ -1,0 +1,324 @@
+"""
+What a journal says, for those who only look: stats, failures, verify, report, export. Also while the run
+writes it.
+
+`Reader.coverage` is the proof behind `pinpool verify`: it holds every count that a task's end wrote down
+against the rows themselves, so that whatever is missing, left over or there twice shows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from pinpool import storage
+from pinpool.errors import JournalError
+from pinpool.model import Event
+from pinpool.stats import AttemptRow, ProxyRow, RunInfo, stamp
+
+__all__ = ["Coverage", "Failure", "Reader", "Try", "failure_document"]
+
+SILENT_SECONDS = 30.0  # without a heartbeat, and with nobody holding the claim: the run has been killed
+NAMED_ROWS = 3  # of each kind of fault that `verify` finds
+
+RUN_COLUMNS = (
+    "spider, spider_ref, version, workers, engine, start_method, settings, proxies, state, started, ended,"
+    " heartbeat, seconds, starts, seeds, worker_losses, pool_rebuilds"
+)
+
+
+class Try(NamedTuple):
+    """One attempt of a task that was given up; `proxy` is a label, None where it never got known."""
+
+    proxy: str | None
+    fault: str | None
+    seconds: float
+    status: int | None
+    at: float
+    message: str | None
+
+
+class Failure(NamedTuple):
+    """A task that was given up, with all its attempts, oldest first."""
+
+    task: int
+    stage: str
+    url: str
+    reason: str | None
+    attempts: list[Try]
+
+
+class Coverage(NamedTuple):
+    """
+    What `verify` found; `_asdict()` is its JSON document. `complete` means that nothing at all was found
+    wanting.
+
+    `orphans` counts rows whose owner is missing or never ended well, `duplicates` rows that are there once
+    too often.
+    """
+
+    complete: bool
+    seeds: int
+    tasks: int
+    ended: int
+    open: int
+    failed: int
+    orphans: int
+    items: int
+    duplicates: int
+    problems: list[str]
+
+
+class Check(NamedTuple):
+    """A query for the ids of rows that must not exist, and how to say what they are."""
+
+    kind: str
+    say: str
+    query: str
+
+
+CHECKS = (
+    Check(
+        "orphans",
+        "items of a task that is unknown or not done (item {ids})",
+        "SELECT items.id FROM items LEFT JOIN tasks ON tasks.id = items.task"
+        " WHERE tasks.state IS NULL OR tasks.state <> 'done'",
+    ),
+    Check(
+        "orphans",
+        "attempts of an unknown task (attempt {ids})",
+        "SELECT attempts.id FROM attempts LEFT JOIN tasks ON tasks.id = attempts.task WHERE tasks.id IS NULL",
+    ),
+    Check(
+        "orphans",
+        "attempts through an unknown proxy (attempt {ids})",
+        "SELECT attempts.id FROM attempts LEFT JOIN proxies ON proxies.id = attempts.proxy"
+        " WHERE attempts.proxy IS NOT NULL AND proxies.id IS NULL",
+    ),
+    Check(
+        "orphans",
+        "tasks whose parent is unknown or not done (task {ids})",
+        "SELECT child.id FROM tasks AS child LEFT JOIN tasks AS parent ON parent.id = child.parent"
+        " WHERE child.parent IS NOT NULL AND (parent.state IS NULL OR parent.state <> 'done')",
+    ),
+    Check(
+        "duplicates",
+        "items stored twice (item {ids})",
+        "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY task, n ORDER BY id) AS place FROM items)"
+        " WHERE place > 1",
+    ),
+    Check(
+        "duplicates",
+        "tasks stored twice (task {ids})",
+        "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY key ORDER BY id) AS place FROM tasks)"
+        " WHERE place > 1",
+    ),
+    Check(
+        "duplicates",
+        "tasks that were answered twice (task {ids})",
+        "SELECT task FROM attempts WHERE ending <> 'failed' GROUP BY task HAVING count(*) > 1",
+    ),
+    Check(
+        "counts",
+        "tasks whose items are not those that their page gave (task {ids})",
+        "SELECT tasks.id FROM tasks LEFT JOIN"
+        " (SELECT task, count(*) AS there, max(n) + 1 AS numbered FROM items GROUP BY task) AS own"
+        " ON own.task = tasks.id"
+        " WHERE items_n <> coalesce(there, 0) OR items_n <> coalesce(numbered, 0)",
+    ),
+    Check(
+        "counts",
+        "tasks whose child tasks are not those that they added (task {ids})",
+        "SELECT tasks.id FROM tasks LEFT JOIN"
+        " (SELECT parent, count(*) AS there FROM tasks WHERE parent IS NOT NULL GROUP BY parent) AS own"
+        " ON own.parent = tasks.id WHERE children_n <> coalesce(there, 0) OR children_n > links_n",
+    ),
+    Check(
+        "counts",
+        "tasks whose attempts are not as many as were made (task {ids})",
+        "SELECT tasks.id FROM tasks LEFT JOIN"
+        " (SELECT task, count(*) AS there, max(n) AS numbered FROM attempts GROUP BY task) AS own"
+        " ON own.task = tasks.id"
+        " WHERE attempts <> coalesce(there, 0) OR attempts <> coalesce(numbered, 0)",
+    ),
+    Check(
+        "endings",
+        "tasks whose end is not borne out by their last attempt (task {ids})",
+        # A done task whose last attempt failed was believed, and says why: an empty list page, for instance.
+        "SELECT tasks.id FROM tasks LEFT JOIN attempts ON task = tasks.id AND n = tasks.attempts"
+        " WHERE state <> 'waiting' AND NOT coalesce(CASE state WHEN 'gone' THEN ending = 'gone'"
+        " WHEN 'failed' THEN ending = 'failed'"
+        " ELSE ending = 'ok' OR (ending = 'failed' AND reason IS NOT NULL) END, 0)",
+    ),
+    Check(
+        "endings",
+        "tasks that were answered, but are not ended (task {ids})",
+        "SELECT tasks.id FROM tasks WHERE state IN ('waiting', 'failed')"
+        " AND EXISTS (SELECT 1 FROM attempts WHERE task = tasks.id AND ending <> 'failed')",
+    ),
+    Check(
+        "endings",
+        "tasks that failed without a reason (task {ids})",
+        "SELECT id FROM tasks WHERE state = 'failed' AND reason IS NULL",
+    ),
+)
+
+
+class Reader:
+    """
+    The journal as it stands at the first question, and not a moment later: all answers of one reader agree.
+
+    So use it and close it: for newer figures open another; one that stays open keeps the writer from tidying
+    its file. Raises JournalError if there is no journal that can be read, or if it turns out to be damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._db = storage.open_for_reading(self.path)
+        self._db.execute("BEGIN")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Reader {self.path}>"
+
+    def close(self) -> None:
+        """Let the journal go. Closing twice is harmless."""
+        self._db.close()
+
+    def run_info(self, now: float) -> RunInfo:
+        """
+        The run as a whole. One that says it is running, but was killed before `now`, is told as interrupted.
+        """
+        row = dict(zip(RUN_COLUMNS.split(", "), self._row(f"SELECT {RUN_COLUMNS} FROM run"), strict=True))
+        in_flight = self._row("SELECT in_flight FROM run")[0]
+        silent = row["state"] == "running" and now - row["heartbeat"] > SILENT_SECONDS
+        if silent and not storage.is_claimed(self.path):
+            row["state"], in_flight = "interrupted", 0
+        counts = dict.fromkeys(("done", "gone", "failed", "waiting"), 0)
+        counts |= dict(self._rows("SELECT state, count(*) FROM tasks GROUP BY state"))
+        counts["in_flight"] = min(in_flight, counts["waiting"])
+        counts["waiting"] -= counts["in_flight"]
+        items = self._row("SELECT count(*) FROM items")[0]
+        return RunInfo(**row, tasks=counts, pages=counts["done"] + counts["gone"], items=items)
+
+    def attempts(self) -> Iterator[AttemptRow]:
+        """Every attempt, in the order in which they were settled."""
+        for row in self._rows(f"SELECT {', '.join(AttemptRow._fields)} FROM attempts ORDER BY id"):
+            yield AttemptRow._make((*row[:-2], bool(row[-2]), bool(row[-1])))
+
+    def proxies(self) -> list[ProxyRow]:
+        """Every proxy that was ever listed, in the order in which they joined."""
+        rows = self._rows(f"SELECT {', '.join(ProxyRow._fields)} FROM proxies ORDER BY id")
+        return [ProxyRow._make((*row[:-1], bool(row[-1]))) for row in rows]
+
+    def pins(self) -> dict[int, int]:
+        """How often each proxy was leased, by proxy id."""
+        return dict(self._rows("SELECT proxy, count(*) FROM events WHERE kind = 'leased' GROUP BY proxy"))
+
+    def events(self) -> Iterator[Event]:
+        """Every event, in the order in which they were kept."""
+        for row in self._rows("SELECT at, kind, proxy, worker, detail FROM events ORDER BY id"):
+            yield Event(*row)
+
+    def items(self) -> Iterator[tuple[int, str]]:
+        """(id, JSON text) of every item, in the order in which they were stored."""
+        yield from self._rows("SELECT id, data FROM items ORDER BY id")
+
+    def failures(self) -> Iterator[Failure]:
+        """Each task that was given up, in order of ids, with its whole history."""
+        rows = self._rows(
+            "SELECT tasks.id, stage, url, tasks.reason, label, fault, seconds, status, at, message"
+            " FROM tasks LEFT JOIN attempts ON attempts.task = tasks.id"
+            " LEFT JOIN proxies ON proxies.id = attempts.proxy"
+            " WHERE tasks.state = 'failed' ORDER BY tasks.id, n"
+        )
+        for task, tries in groupby(rows, key=itemgetter(0, 1, 2, 3)):
+            yield Failure._make((*task, [Try._make(row[4:]) for row in tries if row[8] is not None]))
+
+    def coverage(self) -> Coverage:
+        """
+        Whether every task that was ever asked for ended exactly once, and all that pages gave is there
+        exactly once.
+        """
+        problems: list[str] = []
+        found = {"orphans": 0, "duplicates": 0}
+        damage = [text for (text,) in self._safely("PRAGMA integrity_check(10)", problems) if text != "ok"]
+        problems += [f"{self.path}: the file is damaged: {text}" for text in damage]
+        for kind, say, query in CHECKS:
+            ids = [row[0] for row in self._safely(query, problems)]
+            if ids:
+                named = ", ".join(str(row) for row in ids[:NAMED_ROWS]) + (
+                    ", …" if len(ids) > NAMED_ROWS else ""
+                )
+                problems.append(f"{len(ids)} {say.format(ids=named)}")
+                found[kind] = found.get(kind, 0) + len(ids)
+        counts = dict(self._safely("SELECT state, count(*) FROM tasks GROUP BY state", problems))
+        seeds, listed, items = self._sizes(problems)
+        open_, failed, tasks = counts.get("waiting", 0), counts.get("failed", 0), sum(counts.values())
+        problems += self._wanting(seeds, listed, open_, failed)
+        return Coverage(
+            complete=not problems,
+            seeds=seeds,
+            tasks=tasks,
+            ended=tasks - open_,
+            open=open_,
+            failed=failed,
+            orphans=found["orphans"],
+            items=items,
+            duplicates=found["duplicates"],
+            problems=problems,
+        )
+
+    def _sizes(self, problems: list[str]) -> tuple[int, int, int]:
+        listed, items = "SELECT count(*) FROM tasks WHERE parent IS NULL", "SELECT count(*) FROM items"
+        rows = self._safely(f"SELECT seeds, ({listed}), ({items}) FROM run", problems)
+        return rows[0] if rows else (0, 0, 0)
+
+    def _wanting(self, seeds: int, listed: int, open_: int, failed: int) -> Iterator[str]:
+        if not seeds:
+            yield "there are no seeds: nothing was ever asked for"
+        if seeds != listed:
+            yield f"{seeds} seeds were given, {listed} are there"
+        if open_:
+            yield f"{open_} tasks are still open: `pinpool resume {self.path}` goes on with them"
+        if failed:
+            yield (
+                f"{failed} tasks failed: `pinpool failures {self.path}` says why,"
+                f" `pinpool retry {self.path}` puts them back"
+            )
+
+    def _safely(self, query: str, problems: list[str]) -> list[Any]:
+        try:
+            return list(self._rows(query))
+        except JournalError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+            return []
+
+    def _row(self, query: str) -> Any:
+        for row in self._rows(query):
+            return row
+        raise JournalError(f"{self.path}: it is damaged: it holds no run: --fresh starts anew")
+
+    def _rows(self, query: str) -> Iterator[Any]:
+        try:
+            yield from self._db.execute(query)
+        except sqlite3.DatabaseError as error:
+            raise JournalError(storage.explain(self.path, error)) from error
+
+
+def failure_document(failure: Failure) -> dict[str, Any]:
+    """One entry of `failures --json`."""
+    tries = [attempt._asdict() | {"at": stamp(attempt.at)} for attempt in failure.attempts]
+    return failure._asdict() | {"attempts": tries}

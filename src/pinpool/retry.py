@@ -1,0 +1,150 @@
+"""
+What follows a failed attempt: another one, the end, or the belief that the page is as it seems.
+
+The rules, in the order in which they are tried:
+
+- three lost workers: the page is quarantined;
+- agreement: enough proxies say the same of the page (it is empty, it is no page, it breaks the extractor);
+- budget: `attempts` charged failures, on enough proxies that no single one decides;
+- caps, so that nothing goes on for ever: 60 faults of proxies, 5 x `attempts` failures of any other kind;
+- otherwise the task comes back: at once, for another proxy can have it, or later if the site is ill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pinpool.model import Charge, Fault
+
+__all__ = ["Past", "Resubmit", "GiveUp", "Believe", "decide"]
+
+#: One URL that no proxy will tunnel must not burn a whole list.
+PROXY_FAULTS = 60
+#: Lost workers before a page counts as the one that kills them.
+LOST_WORKERS = 3
+#: All failures but those of proxies, as a multiple of `attempts`.
+HARD_CAP = 5
+#: Seconds of the first back-off and of the longest, jitter included.
+FIRST_REST, LONGEST_REST = 2.0, 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """
+    One failed attempt of a task. `proxy` is None where the worker was lost before it said what it pinned.
+
+    `credible` says that this proxy works elsewhere at present, so that its word on this page counts.
+    """
+
+    proxy: int | None
+    fault: Fault
+    charge: Charge
+    credible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resubmit:
+    """The task goes back in `after` seconds; `charged` says whether the last attempt counts in its budget."""
+
+    after: float
+    charged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The task ends as failed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Believe:
+    """The task ends as done: the page is as it seems, however odd."""
+
+    reason: str
+
+
+def decide(
+    past: Sequence[Past], *, attempts: int, alive: int, is_index: bool, jitter: float
+) -> Resubmit | GiveUp | Believe:
+    """
+    What becomes of a task after its last failure, `past[-1]`.
+
+    `past` holds every failure of the task so far, the oldest first, and at least one. `attempts` is the
+    budget of charged attempts, `alive` the number of proxies that are not retired, `jitter` a random number
+    in [0, 1). After 60 + 5 x `attempts` failures, at the latest, the verdict is final.
+    """
+    last = past[-1]
+    lost = [one for one in past if one.charge is Charge.WORKER]
+    told = [one for one in past if one.charge not in (Charge.PROXY, Charge.WORKER)]
+    if len(lost) >= LOST_WORKERS:
+        return GiveUp(f"quarantined after {_counted(lost)}")
+    if last.charge not in (Charge.PROXY, Charge.WORKER):
+        if _agreed(told, last, attempts, alive):
+            if last.fault is not Fault.EMPTY:
+                return GiveUp(_summary(told, last))
+            return Believe("empty list") if is_index else GiveUp("nothing extracted")
+        if _spent(told, last, attempts, alive):
+            return GiveUp(_summary(told, last))
+    if len(told) + len(lost) >= HARD_CAP * attempts:
+        return GiveUp(f"{HARD_CAP * attempts} failures that settle nothing, the last {last.fault}")
+    if (proxies := len(past) - len(told) - len(lost)) >= PROXY_FAULTS:
+        return GiveUp(f"{proxies} proxies would not carry it, the last fault {last.fault}")
+    if last.charge is Charge.SITE:
+        return Resubmit(_rest(sum(one.charge is Charge.SITE for one in told), jitter), charged=True)
+    return Resubmit(0.0, charged=_is_charged(last))
+
+
+def _agreed(told: Sequence[Past], last: Past, attempts: int, alive: int) -> bool:
+    """Whether enough proxies say of the page what the last one said."""
+    if last.charge is not Charge.PAGE and last.fault is not Fault.EMPTY:
+        return False
+    # A block page may look empty, and an extractor raises on one too: these two need a third witness.
+    witnesses = 3 if last.fault in (Fault.EMPTY, Fault.EXTRACT) else 2
+    same = [one for one in told if one.fault is last.fault]
+    # The only proxy left is asked a second time, unless the budget forbids it.
+    return len(same) >= min(2, attempts) and _proxies(same) >= _enough(witnesses, alive)
+
+
+def _spent(told: Sequence[Past], last: Past, attempts: int, alive: int) -> bool:
+    """Whether the budget is used up, and on enough proxies to be the task's own fault."""
+    charged = [one for one in told if _is_charged(one)]
+    witnesses = 2 if last.charge is Charge.SITE else 3
+    return len(charged) >= attempts and _proxies(charged) >= _enough(witnesses, alive)
+
+
+def _enough(witnesses: int, alive: int) -> int:
+    # With none alive the run stops and can be resumed: the task waits for a better list.
+    return min(witnesses, alive) or witnesses
+
+
+def _is_charged(one: Past) -> bool:
+    if one.charge in (Charge.DOUBTFUL, Charge.OPEN):
+        return one.credible
+    return one.charge in (Charge.SITE, Charge.PAGE)
+
+
+def _proxies(some: Sequence[Past]) -> int:
+    return len({one.proxy for one in some if one.proxy is not None})
+
+
+def _rest(times: int, jitter: float) -> float:
+    # The exponent is bounded because 2.0 ** 1024 raises. The base stays below the longest rest, so that
+    # jitter spreads the longest ones too.
+    base = min(FIRST_REST * 2.0 ** min(times - 1, 16), LONGEST_REST / 1.25)
+    return base * (0.75 + jitter / 2)
+
+
+def _summary(told: Sequence[Past], last: Past) -> str:
+    same = [one for one in told if one.fault is last.fault]
+    proxies = _proxies(same)
+    others = len(told) - len(same)
+    text = f"{last.fault} on {proxies} {'proxy' if proxies == 1 else 'proxies'}"
+    return f"{text}, and {others} other failure{'' if others == 1 else 's'}" if others else text
+
+
+def _counted(lost: Sequence[Past]) -> str:
+    crashes = sum(one.fault is Fault.CRASH for one in lost)
+    counts = ((crashes, "crash", "crashes"), (len(lost) - crashes, "hang", "hangs"))
+    return " and ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts if n)

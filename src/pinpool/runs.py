@@ -1,0 +1,233 @@
+"""The library's face: `crawl` and `resume` run a spider and return a `Run`, which reads what the journal holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pinpool.errors import JournalError, NoUsableProxy, SpiderError
+from pinpool.export import Target, check_targets, parse_target
+from pinpool.launch import Ended, Launch, fitting_workers, set_aside, state_of
+from pinpool.loop import View
+from pinpool.model import Task
+from pinpool.proxies import ProxyList, parse, read
+from pinpool.reading import Coverage, Reader, failure_document
+from pinpool.spider import Spider, load, parse_ref
+from pinpool.stats import figures, stats_document
+from pinpool.tasks import request
+
+__all__ = ["Run", "crawl", "document", "make_way", "proxies_from", "resume", "seeds_of"]
+
+
+class Run:
+    """A run as its journal tells it, while it goes on or afterwards. Nothing is kept in memory."""
+
+    def __init__(self, journal: Path, ended: Ended | None = None) -> None:
+        self.journal = journal
+        self.ended = ended
+
+    def __repr__(self) -> str:
+        return f"<Run {self.journal} {self.stats['run']['state']}>"
+
+    @property
+    def complete(self) -> bool:
+        """True if the journal proves that every task ended exactly once and none failed."""
+        return self.coverage.complete
+
+    @property
+    def coverage(self) -> Coverage:
+        """What `pinpool verify` says."""
+        with Reader(self.journal) as reader:
+            return reader.coverage()
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """The document of `pinpool stats --json`."""
+        return document(self.journal)
+
+    @property
+    def proxies(self) -> list[dict[str, Any]]:
+        """The figures of each proxy, as in `stats`."""
+        proxies: list[dict[str, Any]] = self.stats["proxies"]
+        return proxies
+
+    def items(self) -> Iterator[dict[str, Any]]:
+        """Every item once, in the order in which they were stored."""
+        with Reader(self.journal) as reader:
+            for _, text in reader.items():
+                yield json.loads(text)
+
+    def failures(self) -> list[dict[str, Any]]:
+        """The tasks that were given up, each with its history; the document of `pinpool failures --json`."""
+        with Reader(self.journal) as reader:
+            return [failure_document(failure) for failure in reader.failures()]
+
+
+def crawl(
+    spider: Spider,
+    proxies: str | Path | Sequence[str] | ProxyList | None = None,
+    *,
+    workers: int | None = None,
+    journal: str | Path | None = None,
+    outputs: Iterable[str | Target] = (),
+    seeds: Iterable[str | Task] | None = None,
+    limit: int | None = None,
+    fresh: bool = False,
+    start_method: str | None = None,
+    watch: Callable[[View], None] = lambda view: None,
+    tell: Callable[[str], None] = lambda line: None,
+    **settings: object,
+) -> Run:
+    """
+    Scrape a site and return when all is done, or when somebody pressed Ctrl-C.
+
+    `proxies` is the path of a list, or its lines; without it PINPOOL_PROXIES is read. `workers` is one for each
+    proxy by default, `journal` ``<spider>.db`` here. `outputs` are ``FILE[:FORMAT]``, appended to. `fresh` keeps
+    an earlier journal under another name and begins anew. `watch` sees how the run stands, many times a second;
+    `tell` gets lines for people. `settings` overrule the spider's own.
+
+    Raises UsageError before anything is written; NoUsableProxy if the list was used up (the run can be resumed).
+    """
+    chosen = proxies_from(proxies)
+    path = Path(journal or f"{spider.name}.db")
+    launch = Launch(
+        spider=spider,
+        ref=spider.ref(),
+        overrides=settings,
+        proxies=chosen,
+        proxy_source=_named(proxies),
+        journal=path,
+        workers=_fitting(workers, chosen, tell),
+        start_method=start_method,
+        outputs=_targets(outputs),
+        limit=limit,
+    )
+    spider.check(seeds=False)
+    tasks = seeds_of(spider, seeds)
+    check_targets(launch.outputs)
+    if path.exists():
+        tell(f"{path}: the earlier run is kept as {make_way(path, fresh=fresh)}")
+    return _finished(launch, launch.go(launch.begin(tasks), watch))
+
+
+def resume(
+    journal: str | Path,
+    proxies: str | Path | Sequence[str] | ProxyList | None = None,
+    *,
+    workers: int | None = None,
+    outputs: Iterable[str | Target] = (),
+    limit: int | None = None,
+    watch: Callable[[View], None] = lambda view: None,
+    tell: Callable[[str], None] = lambda line: None,
+    **settings: object,
+) -> Run:
+    """
+    Go on with a run where it stopped, however it stopped. What is not given is as it was, the list of proxies too.
+
+    Raises as `crawl` does.
+    """
+    path = Path(journal)
+    with Reader(path) as reader:
+        info = reader.run_info(time.time())
+    ref = parse_ref(info.spider_ref)
+    chosen = proxies_from(info.proxies or None if proxies is None else proxies)
+    launch = Launch(
+        spider=load(ref),
+        ref=ref,
+        overrides={**json.loads(info.settings), **settings},
+        proxies=chosen,
+        proxy_source=info.proxies if proxies is None else _named(proxies),
+        journal=path,
+        workers=_fitting(workers or info.workers, chosen, tell),
+        start_method=info.start_method,
+        outputs=_targets(outputs),
+        limit=limit,
+    )
+    check_targets(launch.outputs)
+    return _finished(launch, launch.go(launch.go_on(), watch))
+
+
+def document(journal: Path) -> dict[str, Any]:
+    """The document of `pinpool stats --json`. Raises JournalError."""
+    with Reader(journal) as reader:
+        return stats_document(
+            reader.run_info(time.time()), reader.proxies(), figures(reader.attempts()), reader.pins()
+        )
+
+
+def proxies_from(given: str | Path | Sequence[str] | ProxyList | None) -> ProxyList:
+    """
+    A list of proxies from a path, from lines, or with None from PINPOOL_PROXIES. Raises ProxyListError.
+    """
+    if isinstance(given, ProxyList):
+        return given
+    if given is None or isinstance(given, str | Path):
+        return read(None if given is None else str(given), sys.stdin.buffer, os.environ)
+    return parse("\n".join(given), "proxies")
+
+
+def seeds_of(spider: Spider, given: Iterable[str | Task] | None = None) -> list[Task]:
+    """The spider's seeds as tasks, or the given ones in their place. Raises SpiderError with every one that is bad."""
+    tasks, problems = [], []
+    for seed in spider.start() if given is None else given:
+        try:
+            tasks.append(request(seed, stage=spider.first_stage) if isinstance(seed, str) else seed)
+        except ValueError as error:
+            problems.append(f"seed {error}")
+    if not tasks and not problems:
+        problems.append(
+            f"{spider.name}: no seeds: give it some by Spider(seeds=[...]), or name a file with --seeds"
+        )
+    if problems:
+        raise SpiderError(problems)
+    return tasks
+
+
+def make_way(journal: Path, *, fresh: bool) -> Path:
+    """
+    Set an earlier journal aside if it holds a finished run, or if `fresh` is wished; returns its new name.
+
+    Raises JournalError if it holds an unfinished run.
+    """
+    if not fresh and (state := state_of(journal)) != "complete":
+        raise JournalError(
+            f"{journal}: holds a run that is {state}: `pinpool resume {journal}` goes on with it, "
+            f"--fresh keeps it under another name and begins anew"
+        )
+    return set_aside(journal, time.time())
+
+
+def _finished(launch: Launch, ended: Ended) -> Run:
+    run = Run(launch.journal, ended)
+    if ended.end == "starved":
+        raise NoUsableProxy(
+            f"no usable proxy is left; `pinpool stats {launch.journal}` says why, "
+            f"`pinpool resume {launch.journal} -p LIST` goes on with a better list"
+        )
+    return run
+
+
+def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]) -> int:
+    for note in proxies.notes:
+        tell(note)
+    listed = len(proxies.proxies)
+    fitting = fitting_workers(wanted or listed)
+    if fitting < (wanted or listed):
+        tell(f"{fitting} workers: more than that do not fit into this machine's memory or open files")
+    if fitting > listed:
+        tell(f"{fitting} workers on {listed} proxies: {fitting - listed} of them wait for a spare")
+    return fitting
+
+
+def _named(proxies: str | Path | Sequence[str] | ProxyList | None) -> str:
+    """Where a list can be read again by a resume; empty if it cannot."""
+    return str(Path(proxies).absolute()) if isinstance(proxies, str | Path) and str(proxies) != "-" else ""
+
+
+def _targets(outputs: Iterable[str | Target]) -> list[Target]:
+    return [parse_target(output) if isinstance(output, str) else output for output in outputs]

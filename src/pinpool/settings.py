@@ -1,0 +1,194 @@
+"""Settings from a spider's keywords, a recipe's table, or ``-s KEY=VALUE``: every fault is found at once."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+
+from pinpool.errors import SettingsError
+from pinpool.model import Settings
+from pinpool.wire import header_problems
+
+__all__ = ["settings_from"]
+
+_DAY = 86_400.0
+_WORDS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
+_NEXT_HEADER = re.compile(r"\n|,\s*(?=[\w-]+:\s)")
+
+Parser = Callable[[object], object]
+
+
+def settings_from(mapping: Mapping[str, object], base: Settings | None = None) -> Settings:
+    """
+    `base` (or the defaults) with the values of `mapping` in place of its own; headers are added to those it has.
+
+    A value may have its own type, or be text as the command line gives it: a number, ``yes`` or ``no``, a list
+    with commas, ``none`` where nothing may be set, headers as ``Name: value, Name: value`` or one a line.
+
+    Raises SettingsError with one problem for each unknown name (and what was perhaps meant) and each bad value.
+    """
+    base = base or Settings()
+    problems: list[str] = []
+    values: dict[str, object] = {}
+    for name, value in mapping.items():
+        parse = _PARSERS.get(name)
+        if parse is None:
+            near = get_close_matches(name, _PARSERS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_PARSERS)}"
+            problems.append(f"{name}: no such setting; {hint}")
+            continue
+        try:
+            values[name] = parse(value)
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    if problems:
+        raise SettingsError(problems)
+    if "headers" in values:
+        values["headers"] = _joined(base.headers, values["headers"])
+    return replace(base, **values)  # type: ignore[arg-type]  # the table's parsers return what the fields hold
+
+
+def _number(low: float, high: float, *, above: bool = False) -> Parser:
+    def parse(value: object) -> float:
+        try:
+            number = (
+                float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
+            )
+        except (ValueError, OverflowError):
+            number = None
+        if number is None or math.isnan(number):
+            raise ValueError(f"{_shown(value)} is no number")
+        if not low <= number <= high or (above and number == low):
+            raise ValueError(
+                f"{_shown(value)} is not {'above' if above else 'from'} {low:g}{_upto(high, above)}"
+            )
+        return number
+
+    return parse
+
+
+def _whole(low: int, high: int) -> Parser:
+    def parse(value: object) -> int:
+        if isinstance(value, str):
+            try:
+                value = int(value)
+            except ValueError:
+                raise ValueError(f"{_shown(value)} is no whole number") from None
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{_shown(value)} is no whole number")
+        if not low <= value <= high:
+            raise ValueError(f"{_shown(value)} is not from {low} to {high}")
+        return value
+
+    return parse
+
+
+def _optional(parse: Parser) -> Parser:
+    def parse_or_none(value: object) -> object:
+        if value is None or (isinstance(value, str) and value.strip().lower() in ("", "none")):
+            return None
+        return parse(value)
+
+    return parse_or_none
+
+
+def _yes_or_no(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in _WORDS:
+        return _WORDS[value.strip().lower()]
+    raise ValueError(f"{_shown(value)} is neither yes nor no")
+
+
+def _statuses(value: object) -> tuple[int, ...]:
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    elif isinstance(value, int):
+        value = [value]
+    if not isinstance(value, Iterable):
+        raise ValueError(f"{_shown(value)} is no list of statuses such as 403,429")
+    status = _whole(100, 599)
+    return tuple(int(str(status(part))) for part in value)
+
+
+def _headers(value: object) -> dict[str, str]:
+    if isinstance(value, str):
+        value = _NEXT_HEADER.split(value)
+    if isinstance(value, Mapping):
+        headers = dict(value)
+    elif isinstance(value, list | tuple) and all(isinstance(line, str) for line in value):
+        headers = {}
+        for line in filter(str.strip, value):
+            name, colon, content = line.partition(":")
+            if not colon:
+                raise ValueError("a header is written Name: value")
+            headers[name.strip()] = content.strip()
+    else:
+        raise ValueError(f"{type(value).__name__} is no mapping of names to values")
+    if problems := header_problems(headers):
+        raise ValueError("; ".join(problems))
+    return headers
+
+
+def _joined(old: Mapping[str, str], new: object) -> dict[str, str]:
+    assert isinstance(new, dict)
+    taken = {name.lower() for name in new}
+    return {name: value for name, value in old.items() if name.lower() not in taken} | new
+
+
+def _encoding(value: object) -> str:
+    if isinstance(value, str):
+        try:
+            # Some codecs turn bytes into bytes, or refuse to replace what they cannot read.
+            b"\xff".decode(value, "replace")
+            return value
+        except (LookupError, ValueError):
+            pass
+    raise ValueError(f"{_shown(value)} is no encoding that Python knows")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str) and value.isprintable():
+        return value
+    raise ValueError(f"{_shown(value)} is no text")
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _upto(high: float, above: bool) -> str:
+    return f"{' and at most' if above else ' to'} {high:g}"
+
+
+_PARSERS: dict[str, Parser] = {
+    "pace": _number(0, _DAY),
+    "site_rate": _optional(_number(0, 1e6, above=True)),
+    "attempts": _whole(1, 1_000),
+    "swap_after": _whole(1, 1_000),
+    "connect_timeout": _number(0, _DAY, above=True),
+    "timeout": _number(0, _DAY, above=True),
+    "deadline": _number(0, _DAY, above=True),
+    "grace": _number(0, _DAY),
+    "cooling": _number(0, _DAY),
+    "max_body": _whole(1, 2**40),
+    "max_redirects": _whole(0, 1_000),
+    "headers": _headers,
+    "ban_status": _statuses,
+    "empty_ok": _yes_or_no,
+    "encoding": _optional(_encoding),
+    "ca_bundle": _optional(_text),
+}

@@ -1,0 +1,110 @@
+"""A task from what people and pages say: a URL, a stage, perhaps a form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from json import dumps
+from urllib.parse import urlencode
+
+from pinpool.model import Task
+from pinpool.wire import clean_url, header_problems, shown_url
+
+__all__ = ["MAX_DATA", "Form", "request"]
+
+Form = Mapping[str, object] | Sequence[tuple[str, object]]
+
+MAX_DATA = 1_000_000  # bytes of JSON that a page may hand on to one task
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def request(
+    url: str,
+    *,
+    stage: str = "index",
+    method: str | None = None,
+    form: Form | None = None,
+    json: object = None,
+    body: bytes | str | None = None,
+    headers: Mapping[str, str] | None = None,
+    data: Mapping[str, object] | None = None,
+    query_encoding: str = "utf-8",
+) -> Task:
+    """
+    A task that asks for `url`, for the stage named.
+
+    At most one of `form`, `json` and `body` may be given; the method is then POST unless `method` says otherwise.
+    A `body` of text is sent as UTF-8. `data` is handed on to the page, as `page.data`. Two tasks have the same key,
+    and are asked once, when stage, method, URL (its query in any order) and body agree; headers and data do not count.
+
+    Raises ValueError with a text that names the URL and what is wrong.
+    """
+    cleaned = clean_url(url, query_encoding)
+    if not isinstance(stage, str) or not stage or not stage.isprintable():
+        raise ValueError(f"{shown_url(cleaned)}: {stage!r} is no name of a stage")
+    content, kind = _content(cleaned, form, json, body)
+    verb = (method or ("GET" if content is None else "POST")).upper()
+    if verb not in _METHODS:
+        raise ValueError(f"{shown_url(cleaned)}: {method!r} is none of the methods {', '.join(_METHODS)}")
+    if content is not None and verb in ("GET", "HEAD"):
+        raise ValueError(f"{shown_url(cleaned)}: a {verb} has no body; put the values into the URL")
+    sent = dict(headers or {})
+    if problems := header_problems(sent):
+        raise ValueError(f"{shown_url(cleaned)}: {'; '.join(problems)}")
+    if kind and not any(name.lower() == "content-type" for name in sent):
+        sent["Content-Type"] = kind
+    return Task(
+        stage=stage,
+        url=cleaned,
+        key=_key(stage, verb, cleaned, content),
+        method=verb,
+        body=content,
+        headers=tuple(sent.items()),
+        data=_data(cleaned, data) if data else None,
+    )
+
+
+def _content(
+    url: str, form: Form | None, json: object, body: bytes | str | None
+) -> tuple[bytes | None, str | None]:
+    given = [name for name, value in (("form", form), ("json", json), ("body", body)) if value is not None]
+    if len(given) > 1:
+        raise ValueError(f"{shown_url(url)}: {' and '.join(given)} exclude each other")
+    if form is not None:
+        try:
+            return urlencode(form, doseq=True).encode("ascii"), "application/x-www-form-urlencoded"
+        except (TypeError, UnicodeEncodeError) as error:
+            raise ValueError(f"{shown_url(url)}: form cannot be sent: {error}") from None
+    if json is not None:
+        return _json(url, "json", json).encode("ascii"), "application/json"
+    if body is None or isinstance(body, bytes):
+        return body, None
+    if isinstance(body, str):
+        return body.encode("utf-8", "replace"), None
+    raise ValueError(f"{shown_url(url)}: body is {type(body).__name__}, not bytes or text")
+
+
+def _data(url: str, data: Mapping[str, object]) -> str:
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{shown_url(url)}: data is {type(data).__name__}, not a mapping")
+    text = _json(url, "data", dict(data))
+    if len(text) > MAX_DATA:
+        raise ValueError(f"{shown_url(url)}: data is {len(text):,} bytes of JSON, above {MAX_DATA:,}")
+    return text
+
+
+def _json(url: str, name: str, value: object) -> str:
+    try:
+        return dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{shown_url(url)}: {name} cannot be written as JSON: {error}") from None
+
+
+def _key(stage: str, method: str, url: str, body: bytes | None) -> bytes:
+    # w3lib's import takes 40 ms, which `pinpool --help` has no use for.
+    from w3lib.url import canonicalize_url
+
+    # The canonical URL only compares: it writes ?a as ?a= and sorts, and a server may mind either.
+    head = "\0".join((stage, method, canonicalize_url(url), ""))
+    return blake2b(head.encode("utf-8") + (body or b""), digest_size=16).digest()

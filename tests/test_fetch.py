@@ -1,0 +1,518 @@
+"""One exchange through one proxy: answers, redirects, cookies, limits and time."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import signal
+import threading
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+from peers import PATIENCE, Line, Peer, answer, answering, socks5
+
+from pinpool.deadline import limit
+from pinpool.errors import DeadlinePassed, FetchFailed
+from pinpool.fetch import Fetcher
+from pinpool.model import Evidence, Fetched, Settings, Sign, Step, Task
+
+URL = "http://site.test/films?page=1"
+
+
+def task(url: str = URL, method: str = "GET", body: bytes | None = None, **headers: str) -> Task:
+    given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    return Task("index", url, b"k" * 16, method, body, given)
+
+
+def soon() -> float:
+    return time.monotonic() + PATIENCE
+
+
+def fetch(peer: Peer, asked: Task | None = None, settings: Settings | None = None) -> Fetched:
+    with closing(Fetcher(peer.proxy(), settings or Settings())) as fetcher:
+        return fetcher.fetch(asked or task(), soon())
+
+
+def failure(peer: Peer, asked: Task | None = None, settings: Settings | None = None) -> Evidence:
+    with pytest.raises(FetchFailed) as caught:
+        fetch(peer, asked, settings)
+    return caught.value.evidence
+
+
+# Requests and answers
+
+
+def test_an_answer_comes_back_whole_with_lower_case_headers() -> None:
+    with Peer(answering(answer(b"<p>Heat</p>", Retry_After="7", X_Note="a"))) as proxy:
+        page = fetch(proxy)
+
+    assert (page.url, page.status, page.body, page.size) == (URL, 200, b"<p>Heat</p>", 11)
+    assert page.headers["retry-after"] == "7"
+    assert page.headers["x-note"] == "a"
+    assert page.seconds > 0
+
+
+def test_a_status_that_is_no_page_is_an_answer_all_the_same() -> None:
+    """Rule: whoever judges statuses does not live here."""
+    with Peer(answering(answer(b"later", "503 Service Unavailable", Retry_After="9"))) as proxy:
+        page = fetch(proxy)
+
+    assert (page.status, page.body, page.headers["retry-after"]) == (503, b"later", "9")
+
+
+def test_a_plain_request_asks_the_proxy_for_the_whole_url() -> None:
+    with Peer(answering()) as proxy:
+        fetch(proxy)
+
+    request = proxy.heads[0]
+    assert request.startswith(f"GET {URL} HTTP/1.1\r\n")
+    assert "Host: site.test\r\n" in request
+    assert "Accept-Encoding: gzip, deflate\r\n" in request
+
+
+@pytest.mark.parametrize("path", ["/%e4?q=100%", "/a%2Fb?x=%zz", "/a/../b?c=[d]|{e}", "/?q=%u0041"])
+def test_a_url_is_asked_for_letter_by_letter(path: str) -> None:
+    """Rule: percent signs stay as they are. urllib3 would make %E4 of %e4, and 100%25 of 100%."""
+    with Peer(answering()) as proxy, Peer(socks5(answering())) as tunnel:
+        fetch(proxy, task("http://site.test" + path))
+        with closing(Fetcher(tunnel.proxy("socks5h"), Settings())) as fetcher:
+            fetcher.fetch(task("http://site.test" + path), soon())
+
+    assert proxy.heads[0].startswith(f"GET http://site.test{path} HTTP/1.1\r\n")
+    assert tunnel.heads[1].startswith(f"GET {path} HTTP/1.1\r\nHost: site.test\r\n")
+
+
+def test_the_tasks_headers_go_over_the_settings_which_go_over_the_defaults() -> None:
+    settings = Settings(headers={"user-agent": "spider", "X-Both": "settings"})
+    with Peer(answering()) as proxy:
+        fetch(proxy, task(x_both="task"), settings)
+
+    request = proxy.heads[0].lower()
+    assert request.count("user-agent: spider\r\n") == request.count("user-agent:") == 1
+    assert request.count("x-both: task\r\n") == request.count("x-both:") == 1
+
+
+def test_a_form_is_posted_with_its_body() -> None:
+    with Peer(answering()) as proxy:
+        fetch(proxy, task(method="POST", body=b"q=heat", content_type="application/x-www-form-urlencoded"))
+
+    assert proxy.heads[0].startswith("POST http://site.test/films")
+    assert "content-type: application/x-www-form-urlencoded\r\n" in proxy.heads[0]
+    assert proxy.heads[0].endswith("\r\n\r\nq=heat")
+
+
+def test_a_login_set_on_the_session_counts() -> None:
+    """A hook that runs on a new pin may set `session.auth`."""
+    with Peer(answering()) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        fetcher.session.auth = ("anna", "secret")
+        fetcher.fetch(task(), soon())
+
+    assert "Authorization: Basic YW5uYTpzZWNyZXQ=\r\n" in proxy.heads[0]
+    assert "Content-Length" not in proxy.heads[0]
+
+
+@pytest.mark.parametrize("url", ["ftp://site.test/", "http:///path", "http://u:p@site.test/", "nonsense"])
+def test_a_url_that_cannot_be_requested_is_evidence_and_sends_nothing(url: str) -> None:
+    with Peer(answering()) as proxy:
+        evidence = failure(proxy, task(url))
+
+    assert evidence[:2] == (Step.HEAD, Sign.BROKEN)
+    assert proxy.connections == 0
+
+
+def test_answers_without_a_body_are_complete() -> None:
+    def reply(request: str) -> bytes:
+        if request.startswith("HEAD"):
+            return b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\nContent-Encoding: gzip\r\n\r\n"
+        return b"HTTP/1.1 204 No Content\r\n\r\n" if "204" in request else b"HTTP/1.1 304 Same\r\n\r\n"
+
+    with Peer(answering(reply)) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        pages = [
+            fetcher.fetch(task(method="HEAD"), soon()),
+            fetcher.fetch(task(URL + "204"), soon()),
+            fetcher.fetch(task(URL), soon()),
+        ]
+
+    assert [(page.status, page.body) for page in pages] == [(200, b""), (204, b""), (304, b"")]
+    assert proxy.connections == 1
+
+
+# Connections and identity
+
+
+def test_a_connection_is_used_again_after_a_complete_body() -> None:
+    with Peer(answering()) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        for _ in range(3):
+            fetcher.fetch(task(), soon())
+
+    assert (proxy.connections, len(proxy.heads)) == (1, 3)
+
+
+def test_hooks_and_fetches_share_one_connection() -> None:
+    with Peer(answering()) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        fetcher.session.get(URL)
+        fetcher.fetch(task(), soon())
+
+    assert proxy.connections == 1
+
+
+def test_no_connection_is_used_again_after_a_failure_and_the_cookies_stay() -> None:
+    """Rule: a connection may hold the rest of an answer, which would be taken for the next one."""
+
+    def reply(request: str) -> bytes:
+        body = b"x" * 2000 if "large" in request else b"fine"
+        return answer(body, Set_Cookie="id=7")
+
+    with Peer(answering(reply)) as proxy:
+        with closing(Fetcher(proxy.proxy(), Settings(max_body=1000))) as fetcher:
+            fetcher.fetch(task(), soon())
+            with pytest.raises(FetchFailed):
+                fetcher.fetch(task(URL + "large"), soon())
+            page = fetcher.fetch(task(), soon())
+
+    assert page.body == b"fine"
+    assert proxy.connections == 2
+    assert "Cookie: id=7\r\n" in proxy.heads[-1]
+
+
+def test_cookies_go_only_where_they_came_from() -> None:
+    with (
+        Peer(answering(lambda request: answer(Set_Cookie="id=7; Path=/"))) as proxy,
+        closing(Fetcher(proxy.proxy(), Settings())) as fetcher,
+    ):
+        for url in ("http://site.test/1", "http://site.test/2", "http://elsewhere.test/"):
+            fetcher.fetch(task(url), soon())
+
+    assert ["Cookie: id=7" in request for request in proxy.heads] == [False, True, False]
+
+
+# Redirects
+
+
+def redirecting(status: str, location: str, **headers: str) -> Callable[[str], bytes]:
+    """Redirect the first page, answer all others."""
+
+    def reply(request: str) -> bytes:
+        if "films" in request.split("\r\n")[0]:
+            return answer(b"moved", status, Location=location, **headers)
+        return answer(b"there")
+
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("/there?a=%e4#part", "http://site.test/there?a=%e4"),
+        ("there", "http://site.test/there"),
+        ("//other.test/there", "http://other.test/there"),
+        ("http://other.test:81/there", "http://other.test:81/there"),
+        ("/thère", "http://site.test/th%C3%A8re"),
+        ("/a b", "http://site.test/a%20b"),
+    ],
+)
+def test_a_redirect_is_followed_through_the_same_proxy(location: str, url: str) -> None:
+    raw = location.encode().decode("latin-1")
+    with Peer(answering(redirecting("302 Found", raw))) as proxy:
+        page = fetch(proxy)
+
+    assert (page.url, page.body) == (url, b"there")
+    assert proxy.heads[1].startswith(f"GET {url} HTTP/1.1\r\n")
+    assert proxy.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "kept"),
+    [
+        ("301 Moved", "POST", False),
+        ("302 Found", "POST", False),
+        ("303 See Other", "POST", False),
+        ("303 See Other", "PUT", False),
+        ("302 Found", "PUT", True),
+        ("307 Temporary", "POST", True),
+        ("308 Permanent", "POST", True),
+    ],
+)
+def test_a_redirected_form_is_sent_again_only_where_browsers_do(status: str, method: str, kept: bool) -> None:
+    with Peer(answering(redirecting(status, "/there"))) as proxy:
+        fetch(proxy, task(method=method, body=b"q=heat", content_type="text/plain"))
+
+    second = proxy.heads[1]
+    assert second.startswith(method if kept else "GET")
+    assert ("q=heat" in second, "content-type" in second) == (kept, kept)
+
+
+@pytest.mark.parametrize(
+    ("location", "kept"),
+    [("/there", True), ("http://other.test/", False), ("http://site.test:81/", False)],
+)
+def test_credentials_do_not_follow_a_redirect_to_another_host(location: str, kept: bool) -> None:
+    with Peer(answering(redirecting("307 Temporary", location))) as proxy:
+        fetch(proxy, task(authorization="Bearer abc", cookie="id=7"))
+
+    assert ("Bearer abc" in proxy.heads[1], "id=7" in proxy.heads[1]) == (kept, kept)
+
+
+def test_a_cookie_set_by_a_redirect_is_sent_to_its_target() -> None:
+    with Peer(answering(redirecting("302 Found", "/there", Set_Cookie="id=7"))) as proxy:
+        fetch(proxy)
+
+    assert "Cookie: id=7\r\n" in proxy.heads[1]
+
+
+def test_redirects_in_a_circle_end_at_the_limit() -> None:
+    with Peer(answering(answer(b"", "302 Found", Location="/films"))) as proxy:
+        evidence = failure(proxy, settings=Settings(max_redirects=3))
+
+    assert evidence == Evidence(Step.PAGE, Sign.REDIRECTS, "more than 3 redirects", 302)
+    assert len(proxy.heads) == 4
+
+
+@pytest.mark.parametrize(
+    "location", ["ftp://site.test/", "javascript:x", "http://[", "http://u:planted@a.test/"]
+)
+def test_a_redirect_to_no_page_is_evidence(location: str) -> None:
+    with Peer(answering(redirecting("302 Found", location))) as proxy:
+        evidence = failure(proxy)
+
+    assert evidence[:2] == (Step.PAGE, Sign.REDIRECTS)
+    assert "planted" not in evidence.message
+
+
+def test_a_redirect_without_a_target_is_an_answer() -> None:
+    with Peer(answering(answer(b"choose", "302 Found"))) as proxy:
+        page = fetch(proxy)
+
+    assert (page.status, page.body) == (302, b"choose")
+
+
+# Bodies
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [
+        ("gzip", gzip.compress(b"Heat" * 9)),
+        ("X-GZIP", gzip.compress(b"Heat" * 9)),
+        ("gzip", gzip.compress(b"Heat" * 4) + gzip.compress(b"Heat" * 5)),
+        ("gzip", gzip.compress(b"Heat" * 9) + b"trailing garbage"),
+        ("deflate", zlib.compress(b"Heat" * 9)),
+        ("deflate", raw_deflate(b"Heat" * 9)),
+        ("deflate, gzip", gzip.compress(zlib.compress(b"Heat" * 9))),
+        ("identity", b"Heat" * 9),
+    ],
+)
+def test_a_compressed_body_is_unpacked_and_its_size_is_that_on_the_wire(coding: str, packed: bytes) -> None:
+    with Peer(answering(answer(packed, Content_Encoding=coding))) as proxy:
+        page = fetch(proxy)
+
+    assert page.body == b"Heat" * 9
+    assert page.size == len(packed)
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed", "sign"),
+    [
+        ("gzip", b"no gzip at all", Sign.BROKEN),
+        ("deflate", b"no deflate at all", Sign.BROKEN),
+        ("gzip", gzip.compress(b"Heat" * 99)[:-9], Sign.SHORT),
+        ("gzip", gzip.compress(bytes(range(256)))[:-1], Sign.SHORT),
+        ("deflate", zlib.compress(b"Heat" * 99)[:-5], Sign.SHORT),
+        ("br", b"unasked", Sign.BROKEN),
+        ("gzip, gzip, gzip, gzip", b"x", Sign.BROKEN),
+    ],
+)
+def test_a_body_that_cannot_be_unpacked_is_evidence(coding: str, packed: bytes, sign: Sign) -> None:
+    with Peer(answering(answer(packed, Content_Encoding=coding))) as proxy:
+        evidence = failure(proxy)
+
+    assert evidence[:2] == (Step.BODY, sign)
+
+
+def test_a_bomb_is_stopped_with_little_memory() -> None:
+    """Rule: what is unpacked never exceeds the limit, however much a body promises."""
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(200)) + packer.flush()
+    nested = gzip.compress(bomb)
+
+    with Peer(answering(lambda request: answer(nested, Content_Encoding="gzip, gzip"))) as proxy:
+        tracemalloc.start()
+        try:
+            evidence = failure(proxy, settings=Settings(max_body=1_000_000))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert evidence[:2] == (Step.BODY, Sign.TOO_LARGE)
+    assert peak < 8_000_000
+
+
+def test_a_hundred_thousand_gzip_members_do_not_take_for_ever() -> None:
+    body = gzip.compress(b"") * 100_000
+    with Peer(answering(answer(body, Content_Encoding="gzip"))) as proxy:
+        page = fetch(proxy)
+
+    assert page.body == b""
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * 3000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n" + b"x" * 3000 + b"\r\n",
+    ],
+)
+def test_a_body_beyond_the_limit_is_not_read_to_its_end(start: bytes) -> None:
+    def endless(line: Line) -> None:
+        line.head()
+        line.send(start)
+        line.wait()
+
+    with Peer(endless) as proxy:
+        evidence = failure(proxy, settings=Settings(max_body=1000))
+
+    assert evidence[:2] == (Step.BODY, Sign.TOO_LARGE)
+    assert evidence.status == 200
+
+
+def test_a_body_of_exactly_the_limit_is_taken() -> None:
+    packed = gzip.compress(b"x" * 1000)
+    with Peer(answering(lambda request: answer(packed, Content_Encoding="gzip"))) as proxy:
+        page = fetch(proxy, settings=Settings(max_body=1000))
+
+    assert len(page.body) == 1000
+
+
+def test_a_chunked_body_is_put_together() -> None:
+    body = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nHeat\r\n2;x=y\r\n!!\r\n0\r\nA: b\r\n\r\n"
+    )
+    with Peer(answering(body)) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        pages = [fetcher.fetch(task(), soon()) for _ in range(2)]
+
+    assert [page.body for page in pages] == [b"Heat!!", b"Heat!!"]
+    assert proxy.connections == 1
+
+
+# Time
+
+
+def dripping(start: bytes, data: bytes) -> Callable[[Line], None]:
+    def script(line: Line) -> None:
+        line.head()
+        line.send(start)
+        line.drip(data)
+
+    return script
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+DRIPS = [
+    (b"", b"HTTP/1.1 200 OK", Step.HEAD),
+    (HEAD, b"X-Y: aaaaaaaaaaaaaaa\r\n", Step.HEAD),
+    (b"", b"HTTP/1.1 100 Continue\r\n\r\n", Step.HEAD),
+    (HEAD + b"Content-Length: 1000000\r\n\r\n", b"x", Step.BODY),
+    (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", Step.BODY),
+    (HEAD + b"Connection: close\r\n\r\n", b"x", Step.BODY),
+    (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n", Step.BODY),
+]
+
+
+@pytest.mark.parametrize(("start", "data", "step"), DRIPS)
+def test_what_is_dripped_ends_at_the_deadline_without_any_signal(
+    start: bytes, data: bytes, step: Step
+) -> None:
+    """Rule: no read time-out sees a drip, so the page's time is checked before each read, in any thread."""
+    with Peer(dripping(start, data)) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        with pytest.raises(FetchFailed) as caught:
+            fetcher.fetch(task(), time.monotonic() + 0.3)
+
+    assert caught.value.evidence[:2] == (step, Sign.DEADLINE)
+
+
+def test_silence_ends_at_the_deadline_if_that_comes_before_the_time_out() -> None:
+    with Peer(lambda line: line.wait()) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        with pytest.raises(FetchFailed) as caught:
+            fetcher.fetch(task(), time.monotonic() + 0.1)
+
+    assert caught.value.evidence[:2] == (Step.HEAD, Sign.DEADLINE)
+
+
+def test_no_time_left_means_nothing_is_sent() -> None:
+    with Peer(answering()) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        with pytest.raises(FetchFailed) as caught:
+            fetcher.fetch(task(), time.monotonic() - 1)
+
+    assert caught.value.evidence.sign is Sign.DEADLINE
+    assert proxy.connections == 0
+
+
+def test_redirects_share_the_time_of_one_page() -> None:
+    released = threading.Event()
+
+    def slow(line: Line) -> None:
+        while line.head():
+            released.wait(0.05)
+            line.send(answer(b"", "302 Found", Location="/films"))
+
+    settings = Settings(max_redirects=1_000_000)
+    with Peer(slow) as proxy, closing(Fetcher(proxy.proxy(), settings)) as fetcher:
+        with pytest.raises(FetchFailed) as caught:
+            fetcher.fetch(task(), time.monotonic() + 0.3)
+
+    assert caught.value.evidence.sign is Sign.DEADLINE
+
+
+def test_the_time_of_one_page_does_not_bind_the_next_use_of_the_session() -> None:
+    with Peer(answering()) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        with pytest.raises(FetchFailed):
+            fetcher.fetch(task(), time.monotonic() - 1)
+
+        assert fetcher.session.until == math.inf
+        assert fetcher.session.get(URL).content == b"hello"
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarm on this platform")
+def test_a_strike_of_the_alarm_passes_through_and_drops_the_connections() -> None:
+    def slow_at_first(line: Line) -> None:
+        while request := line.head():
+            if "films" in request:
+                line.send(HEAD + b"Content-Length: 1000\r\n\r\npart")
+                line.wait()
+            line.send(answer())
+
+    with Peer(slow_at_first) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        fetcher.fetch(task("http://site.test/1"), soon())
+        with pytest.raises(DeadlinePassed), limit(0.1):
+            fetcher.fetch(task(), soon())
+        page = fetcher.fetch(task("http://site.test/2"), soon())
+
+    assert page.body == b"hello"
+    assert proxy.connections == 2
+
+
+def test_a_json_page_comes_back_as_bytes() -> None:
+    with Peer(answering(answer(json.dumps({"title": "Heat"}).encode()))) as proxy:
+        page = fetch(proxy)
+
+    assert json.loads(page.body) == {"title": "Heat"}
+
+
+def test_printed_it_names_the_proxy_without_the_password() -> None:
+    with Peer(answering()) as proxy:
+        with closing(Fetcher(proxy.proxy("http", "anna", "planted"), Settings())) as fetcher:
+            shown = f"{fetcher!r} {fetcher.session!r} {fetcher.session.pin!r}"
+
+    assert shown.count(f"http://anna@{proxy.netloc}") == 3
+    assert "planted" not in shown

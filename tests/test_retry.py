@@ -1,0 +1,178 @@
+"""A failed attempt is followed by another one, or by an end that one proxy alone cannot bring about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pinpool.faults import CHARGES
+from pinpool.model import Charge, Fault
+from pinpool.retry import Believe, GiveUp, Past, Resubmit, decide
+
+Verdict = Resubmit | GiveUp | Believe
+
+
+def said(fault: Fault, *proxies: int | None, credible: bool = True) -> list[Past]:
+    return [Past(proxy, fault, CHARGES[fault], credible) for proxy in proxies]
+
+
+def verdict(
+    past: list[Past], *, attempts: int = 4, alive: int = 10, index: bool = False, jitter: float = 0.5
+) -> Verdict:
+    return decide(past, attempts=attempts, alive=alive, is_index=index, jitter=jitter)
+
+
+def ended(verdict: Verdict) -> str:
+    assert isinstance(verdict, GiveUp | Believe)
+    return verdict.reason
+
+
+@pytest.mark.parametrize("fault", [fault for fault in Fault if CHARGES[fault] is Charge.PROXY])
+def test_a_proxys_fault_costs_the_task_nothing(fault: Fault) -> None:
+    assert verdict(said(fault, *range(59)), attempts=1) == Resubmit(0.0, charged=False)
+
+
+def test_a_url_that_no_proxy_will_tunnel_does_not_burn_the_whole_list() -> None:
+    reason = ended(verdict(said(Fault.TUNNEL, *range(60))))
+
+    assert reason == "60 proxies would not carry it, the last fault tunnel"
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.TIMEOUT, Fault.RESET, Fault.BANNED, Fault.CONNECT_TIMEOUT, Fault.TLS]
+)
+def test_only_the_word_of_a_proxy_that_works_elsewhere_is_charged(fault: Fault) -> None:
+    assert verdict(said(fault, 1)) == Resubmit(0.0, charged=True)
+    assert verdict(said(fault, 1, credible=False)) == Resubmit(0.0, charged=False)
+    assert isinstance(verdict(said(fault, 1, 2, 3, 4, 5, credible=False)), Resubmit)
+
+
+def test_a_spent_budget_ends_the_task_and_the_reason_counts() -> None:
+    assert isinstance(verdict(said(Fault.TIMEOUT, 1, 2, 3)), Resubmit)
+    assert ended(verdict(said(Fault.TIMEOUT, 1, 2, 3, 4))) == "timeout on 4 proxies"
+    assert ended(verdict(said(Fault.BANNED, 1) + said(Fault.TIMEOUT, 2, 3, 3))) == (
+        "timeout on 2 proxies, and 1 other failure"
+    )
+
+
+def test_a_spent_budget_needs_three_proxies_or_all_there_are() -> None:
+    assert isinstance(verdict(said(Fault.TIMEOUT, 1, 1, 2, 2, 2)), Resubmit)
+    assert isinstance(verdict(said(Fault.TIMEOUT, 1, 1, 2, 2), alive=2), GiveUp)
+    assert ended(verdict(said(Fault.TIMEOUT, 1, 1, 1, 1), alive=1)) == "timeout on 1 proxy"
+
+
+def test_with_no_proxy_alive_the_task_waits_for_a_better_list() -> None:
+    assert isinstance(verdict(said(Fault.TIMEOUT, 1, 1, 1, 1), alive=0), Resubmit)
+
+
+def test_an_index_that_is_empty_on_three_proxies_is_an_empty_list() -> None:
+    assert verdict(said(Fault.EMPTY, 1, 2), index=True) == Resubmit(0.0, charged=True)
+    assert verdict(said(Fault.EMPTY, 1, 2, 3), index=True) == Believe("empty list")
+    assert verdict(said(Fault.EMPTY, 1, 2, 3, credible=False), index=True) == Believe("empty list")
+
+
+def test_a_detail_page_that_is_empty_on_three_proxies_has_failed() -> None:
+    assert verdict(said(Fault.EMPTY, 1, 2, 3)) == GiveUp("nothing extracted")
+
+
+def test_the_only_proxy_left_is_asked_twice_before_an_empty_page_is_believed() -> None:
+    assert isinstance(verdict(said(Fault.EMPTY, 1), index=True, alive=1), Resubmit)
+    assert verdict(said(Fault.EMPTY, 1, 1), index=True, alive=1) == Believe("empty list")
+    assert verdict(said(Fault.EMPTY, 1), index=True, alive=1, attempts=1) == Believe("empty list")
+
+
+@pytest.mark.parametrize(("jitter", "rests"), [(0.0, [1.5, 3.0, 6.0]), (0.5, [2.0, 4.0, 8.0])])
+def test_an_ill_site_is_given_more_time_after_each_failure(jitter: float, rests: list[float]) -> None:
+    for times, rest in enumerate(rests, 1):
+        assert verdict(said(Fault.SERVER_ERROR, *range(times)), jitter=jitter) == Resubmit(rest, charged=True)
+
+
+@given(st.integers(1, 4_000), st.floats(0, 1, exclude_max=True))
+def test_a_back_off_stays_between_a_second_and_five_minutes(times: int, jitter: float) -> None:
+    back = verdict(said(Fault.DNS, *([1] * times)), attempts=5_000, jitter=jitter)
+
+    assert isinstance(back, Resubmit)
+    assert 1.5 <= back.after <= 300
+
+
+def test_two_proxies_are_enough_to_give_up_on_a_site_that_stays_ill() -> None:
+    assert isinstance(verdict(said(Fault.SERVER_ERROR, 1, 1, 1, 1)), Resubmit)
+    assert ended(verdict(said(Fault.SERVER_ERROR, 1, 1, 1, 2))) == "server_error on 2 proxies"
+
+
+@pytest.mark.parametrize("fault", [Fault.HTTP_ERROR, Fault.TOO_LARGE, Fault.REDIRECTS])
+def test_a_bad_page_is_asked_for_once_more_elsewhere(fault: Fault) -> None:
+    assert verdict(said(fault, 1)) == Resubmit(0.0, charged=True)
+    assert isinstance(verdict(said(fault, 1, 1)), Resubmit)
+    assert ended(verdict(said(fault, 1, 2))) == f"{fault} on 2 proxies"
+    assert ended(verdict(said(fault, 1, 1), alive=1)) == f"{fault} on 1 proxy"
+
+
+def test_an_extractor_that_raises_needs_a_third_witness() -> None:
+    """A block page makes an extractor raise as well."""
+    assert isinstance(verdict(said(Fault.EXTRACT, 1, 2)), Resubmit)
+    assert ended(verdict(said(Fault.EXTRACT, 1, 2, 3))) == "extract on 3 proxies"
+
+
+def test_two_proxies_that_say_different_things_do_not_agree() -> None:
+    assert isinstance(verdict(said(Fault.HTTP_ERROR, 1) + said(Fault.REDIRECTS, 2)), Resubmit)
+
+
+@pytest.mark.parametrize(
+    ("faults", "reason"),
+    [
+        ((Fault.CRASH, Fault.CRASH, Fault.CRASH), "quarantined after 3 crashes"),
+        ((Fault.HANG, Fault.HANG, Fault.HANG), "quarantined after 3 hangs"),
+        ((Fault.CRASH, Fault.HANG, Fault.HANG), "quarantined after 1 crash and 2 hangs"),
+    ],
+)
+def test_a_page_that_costs_three_workers_is_quarantined(faults: tuple[Fault, ...], reason: str) -> None:
+    past = [one for fault in faults for one in said(fault, None)]
+
+    assert verdict(past[:2]) == Resubmit(0.0, charged=False)
+    assert ended(verdict(past)) == reason
+
+
+def test_failures_that_nobody_is_charged_with_come_to_an_end_too() -> None:
+    past = said(Fault.TIMEOUT, *range(20), credible=False)
+
+    assert isinstance(verdict(past[:19]), Resubmit)
+    assert ended(verdict(past)) == "20 failures that settle nothing, the last timeout"
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> Iterable[Past]:
+    """Endless failures on few or many proxies, of few or many kinds."""
+    proxies = st.integers(1, draw(st.integers(1, 70)))
+    faults = st.sampled_from(draw(st.lists(st.sampled_from(Fault), min_size=1, max_size=4)))
+    rng = draw(st.randoms(use_true_random=False))
+    pool = draw(st.lists(st.tuples(proxies, faults, st.booleans()), min_size=1, max_size=40))
+    return (
+        Past(proxy, fault, CHARGES[fault], credible)
+        for proxy, fault, credible in iter(lambda: rng.choice(pool), None)
+    )
+
+
+@given(histories(), st.integers(1, 6), st.integers(0, 100), st.booleans())
+def test_every_task_ends_within_the_caps_and_never_on_one_proxys_word(
+    history: Iterable[Past], attempts: int, alive: int, index: bool
+) -> None:
+    past: list[Past] = []
+    for one in history:
+        past.append(one)
+        last = verdict(past, attempts=attempts, alive=alive, index=index)
+        if not isinstance(last, Resubmit):
+            break
+        assert len(past) < 60 + 5 * attempts
+        assert last.after == 0 or one.charge is Charge.SITE
+        assert not (last.charged and one.charge in (Charge.PROXY, Charge.WORKER))
+
+    witnesses = {one.proxy for one in past if one.charge not in (Charge.PROXY, Charge.WORKER)}
+    if len(witnesses) < 2 and alive != 1:
+        assert ended(last).startswith(("quarantined", "60 proxies", f"{5 * attempts} failures"))
+    if isinstance(last, Believe):
+        assert index
+        assert past[-1].fault is Fault.EMPTY

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from journals import ABOUT, START, new_journal, whole_run
+from pinpool import schema
+from pinpool.errors import JournalError
+from pinpool.journal import Journal
+from pinpool.reading import Reader
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "movies.db"
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    db = sqlite3.connect(path)
+    try:
+        return db.execute(query).fetchall()
+    finally:
+        db.close()
+
+
+def test_a_new_journal_refuses_to_replace_an_old_one(path: Path) -> None:
+    new_journal(path).close()
+
+    with pytest.raises(JournalError, match="exists already: `pinpool resume"):
+        Journal.create(path, ABOUT, START)
+
+
+@pytest.mark.parametrize("place", ["missing/movies.db", "file/movies.db"])
+def test_a_journal_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("not a directory")
+
+    with pytest.raises(JournalError, match="cannot be written"):
+        Journal.create(tmp_path / place, ABOUT, START)
+
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_creation_that_fails_half_way_leaves_no_half_journal(path: Path) -> None:
+    unstorable = ABOUT._replace(spider=None)  # type: ignore[arg-type]
+
+    with pytest.raises(JournalError):
+        Journal.create(path, unstorable, START)
+
+    assert [found.name for found in path.parent.iterdir()] == [".movies.db.claim"]
+    new_journal(path).close()
+
+
+def not_there(path: Path) -> None:
+    pass
+
+
+def a_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def a_text(path: Path) -> None:
+    path.write_text("titles and directors, one a line\n" * 100)
+
+
+def an_empty_file(path: Path) -> None:
+    path.touch()
+
+
+def another_database(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE films (title)")
+    db.close()
+
+
+def from_the_future(path: Path) -> None:
+    whole_run(path)
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (not_there, "no such journal"),
+        (a_directory, "is a directory"),
+        (a_text, "not a SQLite file"),
+        (an_empty_file, "no pinpool journal"),
+        (another_database, "no pinpool journal"),
+        (from_the_future, "upgrade pinpool"),
+    ],
+)
+@pytest.mark.parametrize("use", [Journal.open, Reader])
+def test_what_is_no_journal_is_refused_in_one_clear_line(
+    path: Path, make: Callable[[Path], None], complaint: str, use: Callable[[Path], object]
+) -> None:
+    make(path)
+    before = set(path.parent.glob(".*"))
+
+    with pytest.raises(JournalError) as caught:
+        use(path)
+
+    (line,) = caught.value.problems
+    assert str(path) in line
+    assert complaint in line
+    assert set(path.parent.glob(".*")) == before
+
+
+def test_two_pinpools_never_write_one_journal(path: Path) -> None:
+    with new_journal(path):
+        with pytest.raises(JournalError, match=rf"another pinpool \(process {os.getpid()}\) is writing it"):
+            Journal.open(path)
+        link = path.with_name("link.db")
+        link.symlink_to(path)
+        with pytest.raises(JournalError, match="is writing it"):
+            Journal.open(link)
+
+    Journal.open(path).close()
+
+
+HOLDER = """
+import os, sys
+from pinpool.journal import Journal
+journal = Journal.open(sys.argv[1])
+if os.fork() == 0:
+    print("held", os.getpid(), flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+
+
+def test_the_claim_goes_with_its_process_even_if_a_forked_worker_lives_on(path: Path) -> None:
+    new_journal(path).close()
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        worker = int(holder.stdout.readline().split()[1])
+        with pytest.raises(JournalError, match=f"process {holder.pid}"):
+            Journal.open(path)
+
+        holder.kill()
+        holder.wait(timeout=20)
+        os.kill(worker, 0)  # the worker is still there
+
+        Journal.open(path).close()
+
+
+@pytest.fixture
+def next_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = ("ALTER TABLE items ADD COLUMN colour TEXT", "UPDATE items SET colour = 'blue'")
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, steps))
+
+
+@pytest.mark.usefixtures("next_version")
+def test_an_older_journal_is_copied_and_then_brought_up_to_date(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        whole_run(path)
+
+    Journal.open(path).close()
+
+    assert rows(path, "SELECT DISTINCT colour FROM items") == [("blue",)]
+    copy = path.with_name("movies.db.v1")
+    assert rows(copy, "PRAGMA user_version") == [(1,)]
+    assert rows(copy, "SELECT count(*) FROM items") == [(3,)]
+
+
+def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole_run(path)
+    broken = ("DROP TABLE items", "SELECT no_such_column FROM tasks")
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
+
+    with pytest.raises(JournalError, match="no such column"):
+        Journal.open(path)
+
+    assert rows(path, "PRAGMA user_version") == [(1,)]
+    assert rows(path, "SELECT count(*) FROM items") == [(3,)]

@@ -1,0 +1,595 @@
+"""Every kind of evidence, by the real situation on real sockets that leaves it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import requests
+import trustme
+from peers import PATIENCE, Line, Peer, Script, answer, answering, connect_then, socks5, tls
+
+from pinpool.errors import FetchFailed
+from pinpool.fetch import Fetcher, evidence_of
+from pinpool.model import Evidence, Settings, Sign, Step, Task
+from pinpool.proxies import Proxy
+from pinpool.symptoms import diagnose
+
+PLAIN = "http://site.test/"
+SECURE = "https://site.test/"
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+#: No real login: what no message may ever hold.
+USER, PASSWORD = "anna", "planted"
+
+
+class Certificates(NamedTuple):
+    bundle: str
+    site: ssl.SSLContext
+    proxy: ssl.SSLContext
+    stranger: ssl.SSLContext
+    other_name: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    authority, stranger = trustme.CA(), trustme.CA()
+    bundle: Path = tmp_path_factory.mktemp("tls") / "authority.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+
+    def context(who: trustme.CA, name: str) -> ssl.SSLContext:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        who.issue_cert(name).configure_cert(made)
+        return made
+
+    return Certificates(
+        str(bundle),
+        context(authority, "site.test"),
+        context(authority, "127.0.0.1"),
+        context(stranger, "site.test"),
+        context(authority, "other.test"),
+    )
+
+
+def evidence(proxy: Proxy, url: str = PLAIN, seconds: float = PATIENCE, bundle: str | None = None) -> Evidence:
+    settings = Settings(connect_timeout=0.3, timeout=0.3, ca_bundle=bundle)
+    with closing(Fetcher(proxy, settings)) as fetcher, pytest.raises(FetchFailed) as caught:
+        fetcher.fetch(Task("index", url, b"k" * 16), time.monotonic() + seconds)
+    found = caught.value.evidence
+    assert PASSWORD not in repr(caught.value)
+    assert found.message
+    return found
+
+
+def silent(line: Line) -> None:
+    line.wait()
+
+
+def hang_up(line: Line) -> None:
+    line.head()
+
+
+def reset(line: Line) -> None:
+    line.sock.recv(1)
+    line.reset()
+
+
+def saying(data: bytes) -> Script:
+    """Take a request, say this, and hang up."""
+
+    def script(line: Line) -> None:
+        line.head()
+        line.send(data)
+
+    return script
+
+
+def saying_and_waiting(data: bytes) -> Script:
+    def script(line: Line) -> None:
+        line.head()
+        line.send(data)
+        line.wait()
+
+    return script
+
+
+def first(data: bytes) -> Script:
+    """Say this to the first thing that comes, whatever it is."""
+
+    def script(line: Line) -> None:
+        line.sock.recv(65536)
+        line.send(data)
+        line.wait()
+
+    return script
+
+
+# Connecting to the proxy
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "socks4", "socks5", "socks5h"])
+def test_a_proxy_that_refuses_connections(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    found = evidence(Proxy(scheme, "127.0.0.1", port, USER, PASSWORD))
+
+    assert found[:2] == (Step.CONNECT, Sign.REFUSED)
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+@pytest.mark.parametrize("host", ["no-such-proxy.invalid", "a..b", "x" * 64 + ".test", "255.255.255.255"])
+def test_a_proxy_that_cannot_be_reached(scheme: str, host: str) -> None:
+    found = evidence(Proxy(scheme, host, 8080, USER, PASSWORD))
+
+    assert found[:2] == (Step.CONNECT, Sign.UNREACHABLE)
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+@pytest.mark.parametrize(("seconds", "sign"), [(PATIENCE, Sign.TIMEOUT), (0.1, Sign.DEADLINE)])
+def test_a_proxy_that_swallows_connections(scheme: str, seconds: float, sign: Sign) -> None:
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):  # the queue is full from the second one on
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+
+        found = evidence(Proxy(scheme, "127.0.0.1", listener.getsockname()[1]), seconds=seconds)
+
+    assert found[:2] == (Step.CONNECT, sign)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EADDRNOTAVAIL])
+def test_a_machine_that_runs_out_of_something_blames_no_proxy(number: int) -> None:
+    found = diagnose(OSError(number, "local"), Step.CONNECT, late=False)
+
+    assert found[:2] == (Step.WORKER, Sign.RAISED)
+
+
+# Greeting the proxy
+
+
+def test_an_https_proxy_with_a_certificate_nobody_knows(certificates: Certificates) -> None:
+    with Peer(tls(certificates.proxy, answering())) as proxy:
+        found = evidence(proxy.proxy("https"))
+
+    assert found[:2] == (Step.PROXY, Sign.TLS)
+    assert "unable to get local issuer certificate" in found.message
+
+
+@pytest.mark.parametrize("url", [PLAIN, SECURE])
+def test_an_http_proxy_that_is_listed_as_https(url: str) -> None:
+    with Peer(first(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as proxy:
+        found = evidence(proxy.proxy("https"), url)
+
+    assert found[:2] == (Step.PROXY, Sign.TLS)
+
+
+@pytest.mark.parametrize(("scheme", "url"), [("https", PLAIN), ("https", SECURE), ("socks5h", PLAIN)])
+@pytest.mark.parametrize(
+    ("script", "seconds", "sign"),
+    [(silent, PATIENCE, Sign.TIMEOUT), (silent, 0.1, Sign.DEADLINE), (reset, PATIENCE, Sign.RESET)],
+)
+def test_a_proxy_that_does_not_greet(scheme: str, url: str, script: Script, seconds: float, sign: Sign) -> None:
+    with Peer(script) as proxy:
+        found = evidence(proxy.proxy(scheme), url, seconds)
+
+    assert found[:2] == (Step.PROXY, sign)
+
+
+def test_a_socks_proxy_that_hangs_up_at_the_greeting() -> None:
+    with Peer(lambda line: line.exactly(3) and None) as proxy:
+        found = evidence(proxy.proxy("socks5h"))
+
+    assert found[:2] == (Step.PROXY, Sign.RESET)
+
+
+def test_an_http_proxy_that_is_listed_as_socks() -> None:
+    with Peer(first(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as proxy:
+        found = evidence(proxy.proxy("socks5h"))
+
+    assert found[:2] == (Step.PROXY, Sign.BROKEN)
+
+
+@pytest.mark.parametrize("login", [("", ""), (USER, PASSWORD)])
+def test_a_socks_proxy_that_knows_another_login(login: tuple[str, str]) -> None:
+    with Peer(socks5(answering(), ("anna", "right"))) as proxy:
+        found = evidence(proxy.proxy("socks5h", *login))
+
+    assert found[:2] == (Step.PROXY, Sign.AUTH)
+
+
+def test_a_socks_proxy_that_knows_the_login() -> None:
+    login = ("ännä", "p:@ ß")
+    with Peer(socks5(answering(), login)) as proxy:
+        with closing(Fetcher(proxy.proxy("socks5h", *login), Settings())) as fetcher:
+            page = fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
+
+    assert page.body == b"hello"
+    assert proxy.heads[0] == "site.test:80"
+
+
+def test_a_socks_reply_that_drips_ends_at_the_deadline() -> None:
+    def script(line: Line) -> None:
+        line.exactly(3)
+        line.send(b"\x05\x00")
+        line.sock.recv(65536)
+        line.send(b"\x05\x00\x00\x03\xff")  # a bound address of 255 bytes
+        line.drip(b"x")
+
+    with Peer(script) as proxy:
+        found = evidence(proxy.proxy("socks5h"), seconds=0.25)
+
+    assert found[:2] == (Step.TUNNEL, Sign.DEADLINE)
+
+
+# Asking for the site
+
+
+def test_a_login_that_the_proxy_refuses_for_a_plain_page() -> None:
+    with Peer(answering(answer(b"", f"407 {PASSWORD}"))) as proxy:
+        found = evidence(proxy.proxy("http", USER, PASSWORD))
+
+    assert (found.step, found.sign, found.status) == (Step.PROXY, Sign.AUTH, 407)
+
+
+def test_a_login_that_the_proxy_refuses_for_a_tunnel() -> None:
+    with Peer(answering(answer(b"", f"407 {PASSWORD}"))) as proxy:
+        found = evidence(proxy.proxy("http", USER, PASSWORD), SECURE)
+
+    assert (found.step, found.sign, found.status) == (Step.PROXY, Sign.AUTH, 407)
+
+
+def test_a_407_out_of_a_tunnel_is_the_sites_own_answer() -> None:
+    """Rule: believed, it would retire the proxy."""
+    with Peer(socks5(answering(answer(b"odd", "407 Odd")))) as proxy:
+        with closing(Fetcher(proxy.proxy("socks5h"), Settings())) as fetcher:
+            page = fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
+
+    assert (page.status, page.body) == (407, b"odd")
+
+
+@pytest.mark.parametrize("status", [403, 502, 503])
+def test_a_tunnel_that_is_refused(status: int) -> None:
+    with Peer(answering(answer(b"", f"{status} {PASSWORD}"))) as proxy:
+        found = evidence(proxy.proxy("http", USER, PASSWORD), SECURE)
+
+    assert (found.step, found.sign, found.status) == (Step.TUNNEL, Sign.STATUS, status)
+
+
+@pytest.mark.parametrize(
+    ("script", "seconds", "sign"),
+    [
+        (silent, PATIENCE, Sign.TIMEOUT),
+        (silent, 0.1, Sign.DEADLINE),
+        (reset, PATIENCE, Sign.RESET),
+        (hang_up, PATIENCE, Sign.RESET),
+        (saying(b"HTTP/1.1 200 OK\r\nX: y\r\n"), PATIENCE, Sign.RESET),
+        (saying(b"SSH-2.0-OpenSSH\r\n\r\n"), PATIENCE, Sign.BROKEN),
+    ],
+)
+def test_a_tunnel_that_does_not_come_about(script: Script, seconds: float, sign: Sign) -> None:
+    with Peer(script) as proxy:
+        found = evidence(proxy.proxy(), SECURE, seconds)
+
+    assert found[:2] == (Step.TUNNEL, sign)
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK", b"X-Y: aaaa\r\n"])
+def test_a_tunnel_answer_that_drips_ends_at_the_deadline(data: bytes) -> None:
+    def script(line: Line) -> None:
+        line.head()
+        line.send(b"HTTP/1.1 200 OK\r\n" if data.startswith(b"X") else b"")
+        line.drip(data)
+
+    with Peer(script) as proxy:
+        found = evidence(proxy.proxy(), SECURE, 0.25)
+
+    assert found[:2] == (Step.TUNNEL, Sign.DEADLINE)
+
+
+@pytest.mark.parametrize(
+    ("code", "sign"),
+    [
+        (1, Sign.REFUSED),
+        (2, Sign.REFUSED),
+        (3, Sign.UNREACHABLE),
+        (4, Sign.UNREACHABLE),
+        (5, Sign.REFUSED),
+        (6, Sign.TIMEOUT),
+        (99, Sign.REFUSED),
+    ],
+)
+def test_a_socks_proxy_that_says_no(code: int, sign: Sign) -> None:
+    with Peer(socks5(answering(), reply=code)) as proxy:
+        found = evidence(proxy.proxy("socks5h"))
+
+    assert found[:2] == (Step.TUNNEL, sign)
+    assert f"{code:#04x}" in found.message
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [(0x5B, (Step.TUNNEL, Sign.REFUSED)), (0x5D, (Step.PROXY, Sign.AUTH))],
+)
+def test_a_socks4_proxy_that_says_no(code: int, expected: tuple[Step, Sign]) -> None:
+    def script(line: Line) -> None:
+        line.sock.recv(65536)
+        line.send(bytes((0, code, 0, 0, 0, 0, 0, 0)))
+        line.wait()
+
+    with Peer(script) as proxy:
+        found = evidence(proxy.proxy("socks4", USER), "http://127.0.0.1:1/")
+
+    assert found[:2] == expected
+
+
+def test_a_socks4_proxy_that_says_yes() -> None:
+    def script(line: Line) -> None:
+        line.exactly(8)
+        while line.exactly(1) != b"\0":
+            pass
+        line.send(b"\x00\x5a" + bytes(6))
+        answering()(line)
+
+    with Peer(script) as proxy, closing(Fetcher(proxy.proxy("socks4", USER), Settings())) as fetcher:
+        page = fetcher.fetch(Task("index", "http://127.0.0.1:1/", b"k" * 16), time.monotonic() + PATIENCE)
+
+    assert page.body == b"hello"
+
+
+@pytest.mark.parametrize("scheme", ["socks4", "socks5"])
+def test_a_site_whose_name_does_not_resolve_where_names_are_resolved_here(scheme: str) -> None:
+    with Peer(socks5(answering())) as proxy:
+        found = evidence(proxy.proxy(scheme), "http://no-such-site.invalid/")
+
+    assert found[:2] == (Step.TUNNEL, Sign.NAME)
+
+
+def test_a_socks_proxy_that_hangs_up_when_asked_for_the_site() -> None:
+    def script(line: Line) -> None:
+        line.exactly(3)
+        line.send(b"\x05\x00")
+        line.sock.recv(65536)
+
+    with Peer(script) as proxy:
+        found = evidence(proxy.proxy("socks5h"))
+
+    assert found[:2] == (Step.TUNNEL, Sign.RESET)
+
+
+# TLS with the site
+
+
+@pytest.fixture(params=["http", "socks5h"])
+def through(request: pytest.FixtureRequest) -> Iterator[tuple[str, Script]]:
+    yield request.param
+
+
+def tunnelled(scheme: str, script: Script) -> Script:
+    return connect_then(script) if scheme == "http" else socks5(script)
+
+
+def test_a_site_with_a_known_certificate_is_fetched(through: str, certificates: Certificates) -> None:
+    with Peer(tunnelled(through, tls(certificates.site, answering()))) as proxy:
+        settings = Settings(ca_bundle=certificates.bundle)
+        with closing(Fetcher(proxy.proxy(through), settings)) as fetcher:
+            for _ in range(2):
+                page = fetcher.fetch(Task("index", SECURE, b"k" * 16), time.monotonic() + PATIENCE)
+
+    assert (page.url, page.body) == (SECURE, b"hello")
+    assert proxy.connections == 1
+    assert proxy.heads[-1].startswith("GET / HTTP/1.1\r\nHost: site.test\r\n")
+
+
+@pytest.mark.parametrize(
+    ("who", "reason"),
+    [("stranger", "unable to get local issuer certificate"), ("other_name", "not valid for 'site.test'")],
+)
+def test_a_site_with_a_certificate_that_proves_nothing(
+    through: str, who: str, reason: str, certificates: Certificates
+) -> None:
+    with Peer(tunnelled(through, tls(getattr(certificates, who), answering()))) as proxy:
+        found = evidence(proxy.proxy(through), SECURE, bundle=certificates.bundle)
+
+    assert found[:2] == (Step.TLS, Sign.TLS)
+    assert reason in found.message
+    assert not [head for head in proxy.heads if head.startswith("GET")]
+
+
+@pytest.mark.parametrize(
+    ("script", "seconds", "sign"),
+    [
+        (first(b"SSH-2.0-OpenSSH\r\n"), PATIENCE, Sign.TLS),
+        (silent, PATIENCE, Sign.TIMEOUT),
+        (silent, 0.15, Sign.DEADLINE),
+        (reset, PATIENCE, Sign.RESET),
+        (lambda line: line.exactly(5) and None, PATIENCE, Sign.RESET),
+    ],
+)
+def test_a_site_whose_handshake_fails(through: str, script: Script, seconds: float, sign: Sign) -> None:
+    with Peer(tunnelled(through, script)) as proxy:
+        found = evidence(proxy.proxy(through), SECURE, seconds)
+
+    assert found[:2] == (Step.TLS, sign)
+
+
+# TLS within TLS
+
+
+def within_tls(certificates: Certificates, inner: Script) -> Script:
+    """An https proxy that grants the tunnel; `inner` then talks to the client through memory, not on the line."""
+    return tls(certificates.proxy, connect_then(inner))
+
+
+def test_an_https_proxy_carries_plain_pages(certificates: Certificates) -> None:
+    with Peer(tls(certificates.proxy, answering())) as proxy:
+        settings = Settings(ca_bundle=certificates.bundle)
+        with closing(Fetcher(proxy.proxy("https", USER, PASSWORD), settings)) as fetcher:
+            page = fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
+
+    assert page.body == b"hello"
+    assert proxy.heads[0].startswith(f"GET {PLAIN} HTTP/1.1")
+
+
+@pytest.mark.parametrize("talks", ["answers", "drips"])
+def test_an_https_proxy_carries_tls_with_the_site(talks: str, certificates: Certificates) -> None:
+    """Also where the inner TLS is dripped by the proxy: then the page ends at its deadline."""
+
+    def inner(line: Line) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        talk = certificates.site.wrap_bio(incoming, outgoing, server_side=True)
+
+        def pump(action: object) -> bytes:
+            while True:
+                try:
+                    done = action()  # type: ignore[operator]
+                    line.send(outgoing.read())
+                    return done or b""
+                except ssl.SSLWantReadError:
+                    line.send(outgoing.read())
+                    incoming.write(line.sock.recv(65536))
+
+        pump(talk.do_handshake)
+        pump(lambda: talk.read(65536))
+        talk.write(answer())
+        reply = outgoing.read()
+        if talks == "answers":
+            line.send(reply)
+            line.wait()
+        for number in range(len(reply) - 1):
+            if line.peer.closing.wait(0.02):
+                return
+            line.send(reply[number : number + 1])
+        line.wait()
+
+    with Peer(within_tls(certificates, inner)) as proxy:
+        settings = Settings(ca_bundle=certificates.bundle)
+        with closing(Fetcher(proxy.proxy("https"), settings)) as fetcher:
+            asked = Task("index", SECURE, b"k" * 16)
+            if talks == "answers":
+                assert fetcher.fetch(asked, time.monotonic() + PATIENCE).body == b"hello"
+                return
+            with pytest.raises(FetchFailed) as caught:
+                fetcher.fetch(asked, time.monotonic() + 0.5)
+
+    assert caught.value.evidence[:2] == (Step.HEAD, Sign.DEADLINE)
+
+
+# Head and body
+
+
+@pytest.mark.parametrize(
+    ("script", "step", "sign"),
+    [
+        (silent, Step.HEAD, Sign.TIMEOUT),
+        (reset, Step.HEAD, Sign.RESET),
+        (hang_up, Step.HEAD, Sign.RESET),
+        (saying(b"HTTP/1.1 20"), Step.HEAD, Sign.RESET),
+        (saying(HEAD + b"Content-Ty"), Step.HEAD, Sign.RESET),
+        (saying(HEAD + b"Content-Type: text/html\r\n"), Step.HEAD, Sign.RESET),
+        (saying_and_waiting(HEAD + b"Content-Ty"), Step.HEAD, Sign.TIMEOUT),
+        (saying(b"SSH-2.0-OpenSSH\r\n\r\n"), Step.HEAD, Sign.BROKEN),
+        (saying(b"HTTP/1.1 999999 No\r\n\r\n"), Step.HEAD, Sign.BROKEN),
+        (saying(b"HTTP/1.1 103 Early Hints\r\n\r\n"), Step.HEAD, Sign.BROKEN),
+        (saying(HEAD + b"A: b\r\n" * 200 + b"\r\n"), Step.HEAD, Sign.BROKEN),
+        (saying(HEAD + b"A: " + b"b" * 100_000 + b"\r\n\r\n"), Step.HEAD, Sign.BROKEN),
+        (saying(HEAD + b"Content-Length: 5, 6\r\n\r\nhello!"), Step.HEAD, Sign.BROKEN),
+        (saying_and_waiting(HEAD + b"Content-Length: 5\r\n\r\nhel"), Step.BODY, Sign.TIMEOUT),
+        (saying(HEAD + b"Content-Length: 5\r\n\r\nhel"), Step.BODY, Sign.SHORT),
+        (saying(HEAD + b"Content-Length: 5\r\n\r\n"), Step.BODY, Sign.SHORT),
+        (saying(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel"), Step.BODY, Sign.SHORT),
+        (saying(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), Step.BODY, Sign.SHORT),
+        (saying(HEAD + b"Transfer-Encoding: chunked\r\n\r\nhello\r\n"), Step.BODY, Sign.SHORT),
+    ],
+)
+def test_an_answer_that_is_none(script: Script, step: Step, sign: Sign) -> None:
+    with Peer(script) as proxy:
+        found = evidence(proxy.proxy("http", USER, PASSWORD))
+
+    assert found[:2] == (step, sign)
+
+
+def test_a_reset_within_the_body() -> None:
+    def script(line: Line) -> None:
+        line.head()
+        line.send(HEAD + b"Content-Length: 5\r\n\r\nhel")
+        line.sock.recv(1)  # a reset would overtake the head: let the reader say that it is there
+        line.reset()
+
+    class Reading(Fetcher):
+        def _body(self, response: object) -> bytes:
+            connection = response._connection  # type: ignore[attr-defined]
+            connection.sock.sendall(b"!")
+            return super()._body(response)  # type: ignore[arg-type]
+
+    with Peer(script) as proxy, closing(Reading(proxy.proxy(), Settings())) as fetcher:
+        with pytest.raises(FetchFailed) as caught:
+            fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
+
+    assert caught.value.evidence[:2] == (Step.BODY, Sign.RESET)
+
+
+def test_what_nobody_has_foreseen_is_evidence_too() -> None:
+    with Peer(answering()) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        broken = Task("index", PLAIN, b"k" * 16, headers=(("X-Bad", "line\nbreak"),))
+        with pytest.raises(FetchFailed) as caught:
+            fetcher.fetch(broken, time.monotonic() + PATIENCE)
+
+    assert caught.value.evidence[:2] == (Step.HEAD, Sign.BROKEN)
+    assert "ValueError" in caught.value.evidence.message
+
+
+# Exceptions of the session that hooks use
+
+
+def session_error(peer: Peer, url: str = PLAIN) -> Exception:
+    settings = Settings(connect_timeout=0.3, timeout=0.3, max_redirects=2)
+    with closing(Fetcher(peer.proxy("http", USER, PASSWORD), settings)) as fetcher:
+        with pytest.raises(requests.RequestException) as caught:
+            fetcher.session.get(url)
+    assert PASSWORD not in repr(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("script", "url", "expected"),
+    [
+        (silent, PLAIN, (Step.HEAD, Sign.TIMEOUT)),
+        (hang_up, PLAIN, (Step.HEAD, Sign.RESET)),
+        (saying(HEAD + b"Content-Ty"), PLAIN, (Step.HEAD, Sign.RESET)),
+        (saying(HEAD + b"Content-Length: 5\r\n\r\nhel"), PLAIN, (Step.BODY, Sign.SHORT)),
+        (saying_and_waiting(HEAD + b"Content-Length: 5\r\n\r\nhel"), PLAIN, (Step.BODY, Sign.TIMEOUT)),
+        (answering(answer(b"no gzip", Content_Encoding="gzip")), PLAIN, (Step.BODY, Sign.BROKEN)),
+        (answering(answer(b"", "407 No")), PLAIN, (Step.PROXY, Sign.AUTH)),
+        (answering(answer(b"", "407 No")), SECURE, (Step.PROXY, Sign.AUTH)),
+        (answering(answer(b"", "502 No")), SECURE, (Step.TUNNEL, Sign.STATUS)),
+        (answering(answer(b"", "302 Found", Location="/")), PLAIN, (Step.PAGE, Sign.REDIRECTS)),
+    ],
+)
+def test_what_a_session_raises_is_evidence_as_well(
+    script: Script, url: str, expected: tuple[Step, Sign]
+) -> None:
+    with Peer(script) as proxy:
+        found = evidence_of(session_error(proxy, url))
+
+    assert found is not None
+    assert found[:2] == expected
+
+
+def test_errors_that_the_network_had_no_part_in_are_no_evidence() -> None:
+    answered = requests.Response()
+    answered.status_code = 404
+
+    assert evidence_of(KeyError("title")) is None
+    assert evidence_of(FileNotFoundError("page.html")) is None
+    assert evidence_of(requests.HTTPError(response=answered)) is None
+    assert evidence_of(requests.exceptions.InvalidURL("x")) is None
