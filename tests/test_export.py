@@ -19,6 +19,7 @@ from pinpool.errors import SettingsError, StorageError
 from pinpool.export import ItemRow, JsonLines, Outputs, Target, check_targets, parse_target, write_all
 from pinpool.journal import Journal
 from pinpool.reading import Reader
+from pinpool.schema import Mark
 
 
 @pytest.fixture
@@ -198,6 +199,55 @@ def test_a_resume_may_name_the_same_file_another_or_none(tmp_path: Path, journal
 
     assert first.read_text() == films(1, 2, 3)
     assert second.read_text() == films(1, 2, 3)
+
+
+def test_a_resume_may_overwrite_what_an_earlier_start_appended(tmp_path: Path, journal: Journal) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text("before\n")
+    store(journal, 1)
+    with Outputs(journal, [Target(str(path), "jsonl")]) as outputs:
+        outputs.finish()
+
+    with Outputs(journal, [Target(str(path), "jsonl", overwrite=True)]) as outputs:
+        outputs.finish()
+
+    assert path.read_text() == films(1)
+
+
+def test_the_mark_stands_before_the_first_item_and_moves_with_the_file(
+    tmp_path: Path, journal: Journal
+) -> None:
+    """Without it a resume would take what the run has written for somebody else's, and write it again."""
+    path = tmp_path / "items.jsonl"
+    path.write_text("before\n")
+
+    with Outputs(journal, [Target(str(path), "jsonl")]) as outputs:
+        journal._db.rollback()
+        assert journal.outputs() == [Mark(str(path), "jsonl", 7, 7, 0)]
+
+        store(journal, 1)
+        outputs.finish()
+
+    journal._db.rollback()
+    assert journal.outputs() == [Mark(str(path), "jsonl", 7, path.stat().st_size, 1)]
+
+
+def test_only_what_is_durable_in_the_journal_reaches_a_file(
+    tmp_path: Path, journal: Journal, monkeypatch: MonkeyPatch
+) -> None:
+    states: list[bool] = []
+    read = journal.items_after
+
+    def watched(item: int, limit: int) -> list[ItemRow]:
+        states.append(journal._db.in_transaction)
+        return read(item, limit)
+
+    monkeypatch.setattr(journal, "items_after", watched)
+    with Outputs(journal, [Target(str(tmp_path / "items.jsonl"), "jsonl")]) as outputs:
+        journal.settle(done(1, answered(item("film 1"))), START)
+        outputs.finish()
+
+    assert states == [False, False]
 
 
 def test_stdout_gets_what_is_stored_from_now_on(journal: Journal, capfdbinary: CaptureFixture[bytes]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from journals import (
     ABOUT,
+    LABELS,
     START,
     answered,
     done,
@@ -226,13 +227,16 @@ def test_the_list_of_proxies_keeps_its_order_and_what_is_known_of_each(journal: 
 
 
 def test_a_proxy_with_a_new_password_is_another_proxy(path: Path, journal: Journal) -> None:
-    (record,) = journal.enroll([("http://alice@192.0.2.1:8080", "beef")])
+    records = journal.enroll([("http://alice@192.0.2.1:8080", "beef"), (LABELS[1], "abcd")])
 
-    assert record.id == 3
-    assert rows(path, "SELECT id, listed FROM proxies") == [(1, 0), (2, 0), (3, 1)]
+    assert [record.id for record in records] == [3, 2]
+    assert rows(path, "SELECT id, listed FROM proxies") == [(1, 0), (2, 1), (3, 1)]
 
 
 def test_a_resume_adds_up_and_leaves_no_proxy_pinned(path: Path, journal: Journal) -> None:
+    journal.progress(5, 2, 1, START - 99)  # a clock that was set back
+    journal.commit()
+    assert rows(path, "SELECT seconds FROM run") == [(0.0,)]
     journal.progress(5, 2, 1, START + 10)
     journal.proxy(1, ProxyState.PINNED)
     journal.proxy(2, ProxyState.RETIRED, "it refuses our login")

@@ -450,6 +450,11 @@ def test_two_clients_at_once_are_told_from_two_in_turn(index: int) -> None:
 def test_a_reset_and_the_next_request_in_one_turn_of_the_loop_are_one_user() -> None:
     """A killed worker's connection is over before another takes its proxy, whatever the lab hears first."""
     held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        release.wait(DEADLINE)
+
     with Lab(pages=1) as lab, plug(lab.proxies[OPEN_HTTP].port) as second:
         proxy = lab.proxies[OPEN_HTTP]
         with plug(proxy.port) as first:
@@ -458,7 +463,7 @@ def test_a_reset_and_the_next_request_in_one_turn_of_the_loop_are_one_user() -> 
             first.sendall(get(lab.named_url + "/slow/3600"))
             lab.wait_for(lambda: len(lab.requests) == 2, DEADLINE)
             assert lab._loop is not None
-            lab._loop.call_soon_threadsafe(lambda: (held.set(), release.wait(DEADLINE)))
+            lab._loop.call_soon_threadsafe(hold)
             held.wait(DEADLINE)
             first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         second.sendall(get(lab.named_url + "/page/1"))
@@ -476,6 +481,19 @@ def test_a_client_that_hangs_up_half_way_is_ended_with_most_of_its_answer_unsent
         plugged.shutdown(socket.SHUT_WR)
 
         lab.wait_for(lambda: lab.requests[0].ended is not None and not lab.proxies[OPEN_HTTP].open, DEADLINE)
+
+
+def test_a_client_that_leaves_a_long_answer_makes_no_noise(
+    tls_lab: Lab, authority: trustme.CA, caplog: pytest.LogCaptureFixture
+) -> None:
+    with client(tls_lab.proxies[OPEN_HTTP], authority=authority) as web:
+        for _ in range(5):
+            answer = web.request("GET", tls_lab.named_tls_url + "/huge", preload_content=False)
+            answer.read(1_000_000)
+            answer.close()
+            tls_lab.wait_for(lambda: tls_lab.requests[-1].ended is not None, DEADLINE)
+
+    assert caplog.messages == []
 
 
 def test_a_client_that_vanishes_while_shaking_hands_is_ended(tls_lab: Lab) -> None:
@@ -518,6 +536,7 @@ def test_an_answer_takes_the_latency_a_quarter_more_or_less() -> None:
         for _ in range(3):
             status(web, lab.named_url + "/page/1")
 
+        lab.wait_for(lambda: all(seen.ended is not None for seen in lab.requests), DEADLINE)
         delays = [seen.ended - seen.at for seen in lab.requests if seen.ended is not None]
         assert min(delays) > 0.0149
         assert len(set(delays)) == 3

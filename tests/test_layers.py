@@ -15,19 +15,17 @@ import pinpool
 SOURCE = Path(pinpool.__file__).parent
 
 LAYERS: list[tuple[str, set[str]]] = [
-    ("words", {"errors", "model"}),
-    (
-        "judgement",
-        {"wire", "proxies", "faults", "retry", "roster", "frontier", "stats", "schema"},
-    ),
+    ("words", {"model"}),
+    ("errors", {"errors"}),
+    ("judgement", {"wire", "proxies", "faults", "retry", "roster", "frontier", "stats", "schema", "symptoms"}),
     ("declaration", {"settings", "tasks", "referee"}),
     ("spider", {"spider"}),
-    ("ground", {"deadline", "route", "storage", "decoding", "xpath", "engines.board", "engines.guard", "engines.leases"}),
-    ("symptoms", {"symptoms"}),
+    ("ground", {"deadline", "route", "storage", "items", "xpath"}),
+    ("shared", {"engines.board", "engines.guard", "engines.leases"}),
     ("edges", {"fetch", "extract", "journal", "reading", "export"}),
     ("child", {"worker"}),
     ("crafts", {"crafts"}),
-    ("engine surface", {"engines.base", "engines.preload"}),
+    ("surface", {"engines.base", "engines.preload"}),
     ("engines", {"engines.processes"}),
     ("crawl", {"loop"}),
     ("launch", {"launch"}),

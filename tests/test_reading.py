@@ -266,6 +266,13 @@ def test_a_look_at_a_running_journal_does_not_disturb_its_writer(path: Path) -> 
             assert reader.coverage().open == 0
 
 
+def test_a_reader_cannot_write(path: Path) -> None:
+    whole_run(path)
+
+    with Reader(path) as reader, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader._db.execute("DELETE FROM items")
+
+
 def test_rows_come_back_in_order_and_in_kind(path: Path) -> None:
     whole_run(path)
     with Journal.open(path) as journal:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import pytest
 import requests
 import trustme
-from peers import PATIENCE, Line, Peer, Script, answer, answering, connect_then, socks5, tls
 
+from peers import PATIENCE, Line, Peer, Script, answer, answering, connect_then, socks5, tls
 from pinpool.errors import FetchFailed
 from pinpool.fetch import Fetcher, evidence_of
 from pinpool.model import Evidence, Settings, Sign, Step, Task
@@ -58,7 +58,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     )
 
 
-def evidence(proxy: Proxy, url: str = PLAIN, seconds: float = PATIENCE, bundle: str | None = None) -> Evidence:
+def evidence(
+    proxy: Proxy, url: str = PLAIN, seconds: float = PATIENCE, bundle: str | None = None
+) -> Evidence:
     settings = Settings(connect_timeout=0.3, timeout=0.3, ca_bundle=bundle)
     with closing(Fetcher(proxy, settings)) as fetcher, pytest.raises(FetchFailed) as caught:
         fetcher.fetch(Task("index", url, b"k" * 16), time.monotonic() + seconds)
@@ -79,6 +81,15 @@ def hang_up(line: Line) -> None:
 def reset(line: Line) -> None:
     line.sock.recv(1)
     line.reset()
+
+
+def taking(count: int) -> Script:
+    """Take so many bytes, and hang up."""
+
+    def script(line: Line) -> None:
+        line.exactly(count)
+
+    return script
 
 
 def saying(data: bytes) -> Script:
@@ -178,7 +189,9 @@ def test_an_http_proxy_that_is_listed_as_https(url: str) -> None:
     ("script", "seconds", "sign"),
     [(silent, PATIENCE, Sign.TIMEOUT), (silent, 0.1, Sign.DEADLINE), (reset, PATIENCE, Sign.RESET)],
 )
-def test_a_proxy_that_does_not_greet(scheme: str, url: str, script: Script, seconds: float, sign: Sign) -> None:
+def test_a_proxy_that_does_not_greet(
+    scheme: str, url: str, script: Script, seconds: float, sign: Sign
+) -> None:
     with Peer(script) as proxy:
         found = evidence(proxy.proxy(scheme), url, seconds)
 
@@ -186,7 +199,7 @@ def test_a_proxy_that_does_not_greet(scheme: str, url: str, script: Script, seco
 
 
 def test_a_socks_proxy_that_hangs_up_at_the_greeting() -> None:
-    with Peer(lambda line: line.exactly(3) and None) as proxy:
+    with Peer(taking(3)) as proxy:
         found = evidence(proxy.proxy("socks5h"))
 
     assert found[:2] == (Step.PROXY, Sign.RESET)
@@ -209,9 +222,11 @@ def test_a_socks_proxy_that_knows_another_login(login: tuple[str, str]) -> None:
 
 def test_a_socks_proxy_that_knows_the_login() -> None:
     login = ("ännä", "p:@ ß")
-    with Peer(socks5(answering(), login)) as proxy:
-        with closing(Fetcher(proxy.proxy("socks5h", *login), Settings())) as fetcher:
-            page = fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
+    with (
+        Peer(socks5(answering(), login)) as proxy,
+        closing(Fetcher(proxy.proxy("socks5h", *login), Settings())) as fetcher,
+    ):
+        page = fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
 
     assert page.body == b"hello"
     assert proxy.heads[0] == "site.test:80"
@@ -250,9 +265,11 @@ def test_a_login_that_the_proxy_refuses_for_a_tunnel() -> None:
 
 def test_a_407_out_of_a_tunnel_is_the_sites_own_answer() -> None:
     """Rule: believed, it would retire the proxy."""
-    with Peer(socks5(answering(answer(b"odd", "407 Odd")))) as proxy:
-        with closing(Fetcher(proxy.proxy("socks5h"), Settings())) as fetcher:
-            page = fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
+    with (
+        Peer(socks5(answering(answer(b"odd", "407 Odd")))) as proxy,
+        closing(Fetcher(proxy.proxy("socks5h"), Settings())) as fetcher,
+    ):
+        page = fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
 
     assert (page.status, page.body) == (407, b"odd")
 
@@ -366,124 +383,6 @@ def test_a_socks_proxy_that_hangs_up_when_asked_for_the_site() -> None:
     assert found[:2] == (Step.TUNNEL, Sign.RESET)
 
 
-# TLS with the site
-
-
-@pytest.fixture(params=["http", "socks5h"])
-def through(request: pytest.FixtureRequest) -> Iterator[tuple[str, Script]]:
-    yield request.param
-
-
-def tunnelled(scheme: str, script: Script) -> Script:
-    return connect_then(script) if scheme == "http" else socks5(script)
-
-
-def test_a_site_with_a_known_certificate_is_fetched(through: str, certificates: Certificates) -> None:
-    with Peer(tunnelled(through, tls(certificates.site, answering()))) as proxy:
-        settings = Settings(ca_bundle=certificates.bundle)
-        with closing(Fetcher(proxy.proxy(through), settings)) as fetcher:
-            for _ in range(2):
-                page = fetcher.fetch(Task("index", SECURE, b"k" * 16), time.monotonic() + PATIENCE)
-
-    assert (page.url, page.body) == (SECURE, b"hello")
-    assert proxy.connections == 1
-    assert proxy.heads[-1].startswith("GET / HTTP/1.1\r\nHost: site.test\r\n")
-
-
-@pytest.mark.parametrize(
-    ("who", "reason"),
-    [("stranger", "unable to get local issuer certificate"), ("other_name", "not valid for 'site.test'")],
-)
-def test_a_site_with_a_certificate_that_proves_nothing(
-    through: str, who: str, reason: str, certificates: Certificates
-) -> None:
-    with Peer(tunnelled(through, tls(getattr(certificates, who), answering()))) as proxy:
-        found = evidence(proxy.proxy(through), SECURE, bundle=certificates.bundle)
-
-    assert found[:2] == (Step.TLS, Sign.TLS)
-    assert reason in found.message
-    assert not [head for head in proxy.heads if head.startswith("GET")]
-
-
-@pytest.mark.parametrize(
-    ("script", "seconds", "sign"),
-    [
-        (first(b"SSH-2.0-OpenSSH\r\n"), PATIENCE, Sign.TLS),
-        (silent, PATIENCE, Sign.TIMEOUT),
-        (silent, 0.15, Sign.DEADLINE),
-        (reset, PATIENCE, Sign.RESET),
-        (lambda line: line.exactly(5) and None, PATIENCE, Sign.RESET),
-    ],
-)
-def test_a_site_whose_handshake_fails(through: str, script: Script, seconds: float, sign: Sign) -> None:
-    with Peer(tunnelled(through, script)) as proxy:
-        found = evidence(proxy.proxy(through), SECURE, seconds)
-
-    assert found[:2] == (Step.TLS, sign)
-
-
-# TLS within TLS
-
-
-def within_tls(certificates: Certificates, inner: Script) -> Script:
-    """An https proxy that grants the tunnel; `inner` then talks to the client through memory, not on the line."""
-    return tls(certificates.proxy, connect_then(inner))
-
-
-def test_an_https_proxy_carries_plain_pages(certificates: Certificates) -> None:
-    with Peer(tls(certificates.proxy, answering())) as proxy:
-        settings = Settings(ca_bundle=certificates.bundle)
-        with closing(Fetcher(proxy.proxy("https", USER, PASSWORD), settings)) as fetcher:
-            page = fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
-
-    assert page.body == b"hello"
-    assert proxy.heads[0].startswith(f"GET {PLAIN} HTTP/1.1")
-
-
-@pytest.mark.parametrize("talks", ["answers", "drips"])
-def test_an_https_proxy_carries_tls_with_the_site(talks: str, certificates: Certificates) -> None:
-    """Also where the inner TLS is dripped by the proxy: then the page ends at its deadline."""
-
-    def inner(line: Line) -> None:
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        talk = certificates.site.wrap_bio(incoming, outgoing, server_side=True)
-
-        def pump(action: object) -> bytes:
-            while True:
-                try:
-                    done = action()  # type: ignore[operator]
-                    line.send(outgoing.read())
-                    return done or b""
-                except ssl.SSLWantReadError:
-                    line.send(outgoing.read())
-                    incoming.write(line.sock.recv(65536))
-
-        pump(talk.do_handshake)
-        pump(lambda: talk.read(65536))
-        talk.write(answer())
-        reply = outgoing.read()
-        if talks == "answers":
-            line.send(reply)
-            line.wait()
-        for number in range(len(reply) - 1):
-            if line.peer.closing.wait(0.02):
-                return
-            line.send(reply[number : number + 1])
-        line.wait()
-
-    with Peer(within_tls(certificates, inner)) as proxy:
-        settings = Settings(ca_bundle=certificates.bundle)
-        with closing(Fetcher(proxy.proxy("https"), settings)) as fetcher:
-            asked = Task("index", SECURE, b"k" * 16)
-            if talks == "answers":
-                assert fetcher.fetch(asked, time.monotonic() + PATIENCE).body == b"hello"
-                return
-            with pytest.raises(FetchFailed) as caught:
-                fetcher.fetch(asked, time.monotonic() + 0.5)
-
-    assert caught.value.evidence[:2] == (Step.HEAD, Sign.DEADLINE)
-
-
 # Head and body
 
 
@@ -531,9 +430,12 @@ def test_a_reset_within_the_body() -> None:
             connection.sock.sendall(b"!")
             return super()._body(response)  # type: ignore[arg-type]
 
-    with Peer(script) as proxy, closing(Reading(proxy.proxy(), Settings())) as fetcher:
-        with pytest.raises(FetchFailed) as caught:
-            fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
+    with (
+        Peer(script) as proxy,
+        closing(Reading(proxy.proxy(), Settings())) as fetcher,
+        pytest.raises(FetchFailed) as caught,
+    ):
+        fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
 
     assert caught.value.evidence[:2] == (Step.BODY, Sign.RESET)
 
@@ -553,9 +455,11 @@ def test_what_nobody_has_foreseen_is_evidence_too() -> None:
 
 def session_error(peer: Peer, url: str = PLAIN) -> Exception:
     settings = Settings(connect_timeout=0.3, timeout=0.3, max_redirects=2)
-    with closing(Fetcher(peer.proxy("http", USER, PASSWORD), settings)) as fetcher:
-        with pytest.raises(requests.RequestException) as caught:
-            fetcher.session.get(url)
+    with (
+        closing(Fetcher(peer.proxy("http", USER, PASSWORD), settings)) as fetcher,
+        pytest.raises(requests.RequestException) as caught,
+    ):
+        fetcher.session.get(url)
     assert PASSWORD not in repr(caught.value)
     return caught.value
 

@@ -89,14 +89,15 @@ class Page:
         except etree.XMLSyntaxError:
             root = None
         # An empty document raises or yields None, by version.
-        return etree.Element("html") if root is None else root  # type: ignore[redundant-expr]
+        return etree.Element("html") if root is None else root
 
     @property
     def cut(self) -> bool:
         """Whether the document was nested so deep (2,048 levels) that its end had to be dropped."""
-        assert self.root is not None and self._parser is not None
+        self.root  # noqa: B018  parses
+        assert self._parser is not None
         log: Any = self._parser.error_log
-        return bool(log.filter_from_level(etree.ErrorLevels.FATAL))  # type: ignore[attr-defined]
+        return bool(log.filter_from_level(etree.ErrorLevels.FATAL))
 
     def select(self, selector: str) -> list[Any]:
         """All that the selector finds: lxml elements, or strings; a number or boolean of XPath alone in a list."""

@@ -13,7 +13,7 @@ import math
 import time
 import zlib
 from types import MappingProxyType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -78,6 +78,9 @@ class PinnedSession(requests.Session):
 
     def __repr__(self) -> str:
         return f"<PinnedSession {self._pin.label}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} belongs to its worker; it cannot be pickled or copied")
 
     @property
     def pin(self) -> PinnedAdapter:

@@ -28,7 +28,7 @@ def item_text(item: Mapping[str, object]) -> str:
 
 
 def is_empty(value: object) -> bool:
-    """Whether nothing is in there: None, blank text, or a container of only such things. Zero and False are something."""
+    """Whether nothing is in there: None, blank text, a container of only such things. Zero and False are something."""
     if value is None:
         return True
     if isinstance(value, str):

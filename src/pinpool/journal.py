@@ -258,7 +258,7 @@ class Journal:
         self._db.execute(schema.HEARTBEAT, (in_flight, lost + losses, rebuilt + rebuilds, now, seconds))
 
     def finish(self, state: RunEnd, now: float) -> None:
-        """Record how this start of the run ended, and commit."""
+        """Record how this start of the run ended, with no proxy pinned any more, and commit."""
         self._finish(state, now)
         self.commit()
 

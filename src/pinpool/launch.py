@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -25,7 +25,7 @@ from pinpool.crafts import Crawling
 from pinpool.engines.base import Engine
 from pinpool.engines.leases import Standing
 from pinpool.engines.processes import ProcessEngine, default_start_method
-from pinpool.errors import JournalError
+from pinpool.errors import JournalError, StorageError
 from pinpool.export import Outputs, Target
 from pinpool.journal import Journal, RunEnd
 from pinpool.loop import Loop, Stop, View
@@ -117,14 +117,16 @@ class Launch:
                 watch=watch,
             )
             try:
-                engine.start()
-                end = loop.run()
+                try:
+                    engine.start()
+                    end = loop.run()
+                finally:
+                    engine.close()
+                outputs.finish()
             except BaseException:
-                journal.finish("interrupted", time.time())
+                with suppress(StorageError):  # if that is what happened, there is nothing more to say
+                    journal.finish("interrupted", time.time())
                 raise
-            finally:
-                engine.close()
-            outputs.finish()
             journal.finish(end, time.time())
             return Ended(end, journal.task_counts()[TaskState.FAILED], loop.limited)
 

@@ -51,7 +51,9 @@ _STATE_AFTER = {
     "leased": ProxyState.PINNED,
     "returned": ProxyState.SPARE,
     "lost": ProxyState.SPARE,
+    "faulted": ProxyState.COOLING,
     "rested": ProxyState.SPARE,
+    "exhausted": ProxyState.RETIRED,
 }
 
 
@@ -120,6 +122,8 @@ class Loop:
         self._frontier = Frontier()
         self._serials = itertools.count(1)
         self._next_request = self._next_beat = 0.0
+        self._states: dict[int, ProxyState] = {}
+        self._ahead: set[int] = set()
         counts = journal.task_counts()
         self._tally = Tally(
             known=sum(counts.values()),
@@ -312,21 +316,29 @@ class Loop:
                 tally.unread[kind] = True
 
     def _carry_out(self, sentence: Sentence, proxy: int, fault: Fault) -> None:
+        # The answer of a worker is quicker than the lease queue's report of its swap: until that has come, older
+        # moves of this proxy must not overwrite the sentence.
+        if self._states.get(proxy) is not ProxyState.COOLING:
+            self._ahead.add(proxy)
         if isinstance(sentence, Retire):
             self._engine.retire(proxy, sentence.reason)
             self._journal.proxy(proxy, ProxyState.RETIRED, sentence.reason)
         else:
             self._engine.cool(proxy, sentence.seconds)
             coolings = self._referee.roster[proxy].coolings
-            self._journal.proxy(
-                proxy, ProxyState.COOLING, str(fault), time.time() + sentence.seconds, coolings
-            )
+            self._journal.proxy(proxy, ProxyState.COOLING, str(fault), time.time() + sentence.seconds, coolings)
 
     def _note(self, event: Event) -> None:
         self._journal.event(event)
-        state = _STATE_AFTER.get(event.kind)
-        if event.proxy is not None and state is not None:
-            self._journal.proxy(event.proxy, state, None, None, self._referee.roster[event.proxy].coolings)
+        if event.proxy is None or event.kind not in _STATE_AFTER:
+            return
+        state = self._states[event.proxy] = _STATE_AFTER[event.kind]
+        if event.proxy in self._ahead:
+            if state is ProxyState.COOLING:
+                self._ahead.discard(event.proxy)
+        elif state is not ProxyState.RETIRED:
+            until = event.at + self._settings.cooling if state is ProxyState.COOLING else None
+            self._journal.proxy(event.proxy, state, None, until, self._referee.roster[event.proxy].coolings)
 
     # ------------------------------------------------------------------ what is kept
 

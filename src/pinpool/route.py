@@ -30,6 +30,7 @@ from urllib3 import ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.contrib.socks import SOCKSConnection, SOCKSHTTPSConnection, SOCKSProxyManager
+from urllib3.exceptions import HTTPError
 
 from pinpool.errors import SettingsError
 from pinpool.model import Settings, Step
@@ -294,6 +295,9 @@ class PinnedAdapter(HTTPAdapter):
     def __repr__(self) -> str:
         return f"<PinnedAdapter {self.label}>"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} belongs to its worker; it cannot be pickled or copied")
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         self.poolmanager = cast(Any, _NoDirectRoute(self.label))
 
@@ -345,7 +349,9 @@ class PinnedAdapter(HTTPAdapter):
         self.progress.step = Step.HEAD
         try:
             response = super().send(request, stream, timeout or self._timeout, verify)
-        except Exception as error:
+        except requests.exceptions.InvalidURL:
+            raise
+        except (requests.RequestException, HTTPError) as error:
             attach(error, diagnose(error, self.progress.step, late=self.progress.is_late))
             raise
         if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self.asks_proxy(request.url):

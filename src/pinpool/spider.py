@@ -117,16 +117,14 @@ class Spider:
 
         Raises SpiderError if the user's code for it does.
         """
-        if isinstance(self.seeds, str | Task):
-            self.seeds = (self.seeds,)
-        if isinstance(self.seeds, Sequence):
+        if isinstance(self.seeds, list | tuple) and not isinstance(self.seeds, Task):
             return self.seeds
         try:
             given = self.seeds() if callable(self.seeds) else self.seeds
-            self.seeds = (given,) if isinstance(given, str | Task) else tuple(given)
+            self.seeds = settled = (given,) if isinstance(given, str | Task) else tuple(given)
         except Exception as error:  # noqa: BLE001  the user's code; whatever it is, there are no seeds
             raise SpiderError(_told(error, self.file, self._here(line_inside(error, self.file)))) from None
-        return self.seeds
+        return settled
 
     def check(self, *, seeds: bool = True) -> None:
         """Raise SpiderError with everything that is wrong with this declaration; `seeds` says whether with theirs."""
@@ -170,12 +168,7 @@ class Spider:
         if name is None:
             module = str(self._globals.get("__name__", "spider")).rpartition(".")[2]
             return Path(self.file).stem if Path(self.file).suffix == ".py" else module.strip("_") or "spider"
-        if (
-            not isinstance(name, str)
-            or not name.strip(". ")
-            or not name.isprintable()
-            or set(name) & set("/\\:")
-        ):
+        if not name.strip(". ") or not name.isprintable() or set(name) & set("/\\:"):
             self._problems.append(f"{self._here()}: the name {name!r} cannot be the name of a file")
             return "spider"
         return name

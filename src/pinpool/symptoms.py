@@ -14,12 +14,13 @@ import os
 import re
 import socket
 import ssl
+import zlib
 from http import HTTPStatus
 from typing import TypeVar
 
 import requests
 import socks
-from urllib3.exceptions import DecodeError, LocationParseError
+from urllib3.exceptions import LocationParseError
 
 from pinpool.model import Evidence, Sign, Step
 
@@ -104,7 +105,7 @@ def diagnose(error: BaseException, step: Step, *, late: bool) -> Evidence:
             sign, what = Sign.REFUSED, "connection refused"
         case http.client.IncompleteRead():
             sign, what = Sign.SHORT, "ended before its announced end"
-        case DecodeError():
+        case zlib.error():
             sign, what = Sign.BROKEN, "cannot be decompressed"
         case socks.ProxyError() if "closed" in cause.msg:
             sign, what = Sign.RESET, "closed by the other side"

@@ -41,7 +41,7 @@ def request(
     Raises ValueError with a text that names the URL and what is wrong.
     """
     cleaned = clean_url(url, query_encoding)
-    if not isinstance(stage, str) or not stage or not stage.isprintable():
+    if not stage or not stage.isprintable():
         raise ValueError(f"{shown_url(cleaned)}: {stage!r} is no name of a stage")
     content, kind = _content(cleaned, form, json, body)
     verb = (method or ("GET" if content is None else "POST")).upper()

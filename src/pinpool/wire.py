@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from ipaddress import AddressValueError, IPv6Address
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 __all__ = ["MAX_URL", "clean_url", "header_problems", "join_url", "shown_url"]
@@ -72,7 +73,7 @@ def shown_url(url: str) -> str:
     return repr(text if len(text) <= 200 else text[:199] + "…")
 
 
-def header_problems(headers: Mapping[str, str]) -> list[str]:
+def header_problems(headers: Mapping[Any, Any]) -> list[str]:
     """One line for each header that cannot be sent. Values may be secrets, so only names are quoted."""
     problems = []
     for name, value in headers.items():

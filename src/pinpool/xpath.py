@@ -61,7 +61,7 @@ def evaluate(selector: str, root: _Element) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
-def text_of(found: object) -> str:
+def text_of(found: Any) -> str:
     """An attribute, text or number as it stands; an element as its text, with white space folded."""
     if isinstance(found, str):
         return found

@@ -22,6 +22,6 @@ def film(page: Page) -> dict[str, object]:
         "url": page.url,
         "title": page.first('//h2[@class="m-b-sm"]'),
         "directors": page.all('//div[@class="directors el-row"]//p/text()'),
-        "score": (page.first('//p[contains(@class, "score")]') or "").strip(),
+        "score": page.first('//p[contains(@class, "score")]'),
         "categories": page.all('//div[@class="categories"]//span'),
     }

@@ -1,0 +1,242 @@
+"""What TLS leaves as evidence: with the proxy, with the site, and one within the other."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import requests
+import trustme
+
+from peers import PATIENCE, Line, Peer, Script, answer, answering, connect_then, socks5, tls
+from pinpool.errors import FetchFailed
+from pinpool.fetch import Fetcher, evidence_of
+from pinpool.model import Evidence, Settings, Sign, Step, Task
+from pinpool.proxies import Proxy
+from pinpool.symptoms import diagnose
+
+PLAIN = "http://site.test/"
+SECURE = "https://site.test/"
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+#: No real login: what no message may ever hold.
+USER, PASSWORD = "anna", "planted"
+
+
+class Certificates(NamedTuple):
+    bundle: str
+    site: ssl.SSLContext
+    proxy: ssl.SSLContext
+    stranger: ssl.SSLContext
+    other_name: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    authority, stranger = trustme.CA(), trustme.CA()
+    bundle: Path = tmp_path_factory.mktemp("tls") / "authority.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+
+    def context(who: trustme.CA, name: str) -> ssl.SSLContext:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        who.issue_cert(name).configure_cert(made)
+        return made
+
+    return Certificates(
+        str(bundle),
+        context(authority, "site.test"),
+        context(authority, "127.0.0.1"),
+        context(stranger, "site.test"),
+        context(authority, "other.test"),
+    )
+
+
+def evidence(
+    proxy: Proxy, url: str = PLAIN, seconds: float = PATIENCE, bundle: str | None = None
+) -> Evidence:
+    settings = Settings(connect_timeout=0.3, timeout=0.3, ca_bundle=bundle)
+    with closing(Fetcher(proxy, settings)) as fetcher, pytest.raises(FetchFailed) as caught:
+        fetcher.fetch(Task("index", url, b"k" * 16), time.monotonic() + seconds)
+    found = caught.value.evidence
+    assert PASSWORD not in repr(caught.value)
+    assert found.message
+    return found
+
+
+def silent(line: Line) -> None:
+    line.wait()
+
+
+def hang_up(line: Line) -> None:
+    line.head()
+
+
+def reset(line: Line) -> None:
+    line.sock.recv(1)
+    line.reset()
+
+
+def taking(count: int) -> Script:
+    """Take so many bytes, and hang up."""
+
+    def script(line: Line) -> None:
+        line.exactly(count)
+
+    return script
+
+
+def saying(data: bytes) -> Script:
+    """Take a request, say this, and hang up."""
+
+    def script(line: Line) -> None:
+        line.head()
+        line.send(data)
+
+    return script
+
+
+def saying_and_waiting(data: bytes) -> Script:
+    def script(line: Line) -> None:
+        line.head()
+        line.send(data)
+        line.wait()
+
+    return script
+
+
+def first(data: bytes) -> Script:
+    """Say this to the first thing that comes, whatever it is."""
+
+    def script(line: Line) -> None:
+        line.sock.recv(65536)
+        line.send(data)
+        line.wait()
+
+    return script
+
+
+# TLS with the site
+
+
+@pytest.fixture(params=["http", "socks5h"])
+def through(request: pytest.FixtureRequest) -> Iterator[tuple[str, Script]]:
+    yield request.param
+
+
+def tunnelled(scheme: str, script: Script) -> Script:
+    return connect_then(script) if scheme == "http" else socks5(script)
+
+
+def test_a_site_with_a_known_certificate_is_fetched(through: str, certificates: Certificates) -> None:
+    with Peer(tunnelled(through, tls(certificates.site, answering()))) as proxy:
+        settings = Settings(ca_bundle=certificates.bundle)
+        with closing(Fetcher(proxy.proxy(through), settings)) as fetcher:
+            for _ in range(2):
+                page = fetcher.fetch(Task("index", SECURE, b"k" * 16), time.monotonic() + PATIENCE)
+
+    assert (page.url, page.body) == (SECURE, b"hello")
+    assert proxy.connections == 1
+    assert proxy.heads[-1].startswith("GET / HTTP/1.1\r\nHost: site.test\r\n")
+
+
+@pytest.mark.parametrize(
+    ("who", "reason"),
+    [("stranger", "unable to get local issuer certificate"), ("other_name", "not valid for 'site.test'")],
+)
+def test_a_site_with_a_certificate_that_proves_nothing(
+    through: str, who: str, reason: str, certificates: Certificates
+) -> None:
+    with Peer(tunnelled(through, tls(getattr(certificates, who), answering()))) as proxy:
+        found = evidence(proxy.proxy(through), SECURE, bundle=certificates.bundle)
+
+    assert found[:2] == (Step.TLS, Sign.TLS)
+    assert reason in found.message
+    assert not [head for head in proxy.heads if head.startswith("GET")]
+
+
+@pytest.mark.parametrize(
+    ("script", "seconds", "sign"),
+    [
+        (first(b"SSH-2.0-OpenSSH\r\n"), PATIENCE, Sign.TLS),
+        (silent, PATIENCE, Sign.TIMEOUT),
+        (silent, 0.15, Sign.DEADLINE),
+        (reset, PATIENCE, Sign.RESET),
+        (taking(5), PATIENCE, Sign.RESET),
+    ],
+)
+def test_a_site_whose_handshake_fails(through: str, script: Script, seconds: float, sign: Sign) -> None:
+    with Peer(tunnelled(through, script)) as proxy:
+        found = evidence(proxy.proxy(through), SECURE, seconds)
+
+    assert found[:2] == (Step.TLS, sign)
+
+
+# TLS within TLS
+
+
+def within_tls(certificates: Certificates, inner: Script) -> Script:
+    """An https proxy that grants the tunnel; `inner` then talks to the client through memory, not on the line."""
+    return tls(certificates.proxy, connect_then(inner))
+
+
+def test_an_https_proxy_carries_plain_pages(certificates: Certificates) -> None:
+    with Peer(tls(certificates.proxy, answering())) as proxy:
+        settings = Settings(ca_bundle=certificates.bundle)
+        with closing(Fetcher(proxy.proxy("https", USER, PASSWORD), settings)) as fetcher:
+            page = fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
+
+    assert page.body == b"hello"
+    assert proxy.heads[0].startswith(f"GET {PLAIN} HTTP/1.1")
+
+
+@pytest.mark.parametrize("talks", ["answers", "drips"])
+def test_an_https_proxy_carries_tls_with_the_site(talks: str, certificates: Certificates) -> None:
+    """Also where the inner TLS is dripped by the proxy: then the page ends at its deadline."""
+
+    def inner(line: Line) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        talk = certificates.site.wrap_bio(incoming, outgoing, server_side=True)
+
+        def pump(action: object) -> bytes:
+            while True:
+                try:
+                    done = action()  # type: ignore[operator]
+                    line.send(outgoing.read())
+                    return done or b""
+                except ssl.SSLWantReadError:
+                    line.send(outgoing.read())
+                    incoming.write(line.sock.recv(65536))
+
+        pump(talk.do_handshake)
+        pump(lambda: talk.read(65536))
+        talk.write(answer())
+        reply = outgoing.read()
+        if talks == "answers":
+            line.send(reply)
+            line.wait()
+        for number in range(len(reply) - 1):
+            if line.peer.closing.wait(0.02):
+                return
+            line.send(reply[number : number + 1])
+        line.wait()
+
+    with Peer(within_tls(certificates, inner)) as proxy:
+        settings = Settings(ca_bundle=certificates.bundle)
+        with closing(Fetcher(proxy.proxy("https"), settings)) as fetcher:
+            asked = Task("index", SECURE, b"k" * 16)
+            if talks == "answers":
+                assert fetcher.fetch(asked, time.monotonic() + PATIENCE).body == b"hello"
+                return
+            with pytest.raises(FetchFailed) as caught:
+                fetcher.fetch(asked, time.monotonic() + 0.5)
+
+    assert caught.value.evidence[:2] == (Step.HEAD, Sign.DEADLINE)
+
+
