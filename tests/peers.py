@@ -11,7 +11,24 @@ from types import TracebackType
 
 from pinpool.proxies import Proxy
 
-__all__ = ["PATIENCE", "Line", "Peer", "answer", "answering", "connect_then", "socks5", "tls"]
+__all__ = [
+    "PATIENCE",
+    "Line",
+    "Peer",
+    "Script",
+    "answer",
+    "answering",
+    "connect_then",
+    "first",
+    "hang_up",
+    "reset",
+    "saying",
+    "saying_and_waiting",
+    "silent",
+    "socks5",
+    "taking",
+    "tls",
+]
 
 #: No wait in a test is longer. Whoever gets here has failed.
 PATIENCE = 20.0
@@ -205,3 +222,55 @@ def socks5(script: Script, login: tuple[str, str] | None = None, reply: int = 0)
             script(line)
 
     return greeting
+
+
+def silent(line: Line) -> None:
+    line.wait()
+
+
+def hang_up(line: Line) -> None:
+    line.head()
+
+
+def reset(line: Line) -> None:
+    line.sock.recv(1)
+    line.reset()
+
+
+def taking(count: int) -> Script:
+    """Take so many bytes, and hang up."""
+
+    def script(line: Line) -> None:
+        line.exactly(count)
+
+    return script
+
+
+def saying(data: bytes) -> Script:
+    """Take a request, say this, and hang up."""
+
+    def script(line: Line) -> None:
+        line.head()
+        line.send(data)
+
+    return script
+
+
+def saying_and_waiting(data: bytes) -> Script:
+    def script(line: Line) -> None:
+        line.head()
+        line.send(data)
+        line.wait()
+
+    return script
+
+
+def first(data: bytes) -> Script:
+    """Say this to the first thing that comes, whatever it is."""
+
+    def script(line: Line) -> None:
+        line.sock.recv(65536)
+        line.send(data)
+        line.wait()
+
+    return script

@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import math
-import signal
-import threading
-import time
-import tracemalloc
-import zlib
 from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 
-from peers import PATIENCE, Line, Peer, answer, answering, socks5
-from pinpool.deadline import limit
-from pinpool.errors import DeadlinePassed, FetchFailed
+from exchanges import PLAIN, evidence, fetch, soon, task
+from peers import (
+    Peer,
+    answer,
+    answering,
+    socks5,
+)
+from pinpool.errors import FetchFailed
 from pinpool.fetch import Fetcher
-from pinpool.model import Evidence, Fetched, Settings, Sign, Step, Task
-
-URL = "http://site.test/films?page=1"
-
-
-def task(url: str = URL, method: str = "GET", body: bytes | None = None, **headers: str) -> Task:
-    given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    return Task("index", url, b"k" * 16, method, body, given)
-
-
-def soon() -> float:
-    return time.monotonic() + PATIENCE
-
-
-def fetch(peer: Peer, asked: Task | None = None, settings: Settings | None = None) -> Fetched:
-    with closing(Fetcher(peer.proxy(), settings or Settings())) as fetcher:
-        return fetcher.fetch(asked or task(), soon())
-
-
-def failure(peer: Peer, asked: Task | None = None, settings: Settings | None = None) -> Evidence:
-    with pytest.raises(FetchFailed) as caught:
-        fetch(peer, asked, settings)
-    return caught.value.evidence
-
+from pinpool.model import Evidence, Settings, Sign, Step
 
 # Requests and answers
 
 
 def test_an_answer_comes_back_whole_with_lower_case_headers() -> None:
     with Peer(answering(answer(b"<p>Heat</p>", Retry_After="7", X_Note="a"))) as proxy:
-        page = fetch(proxy)
+        page = fetch(proxy.proxy())
 
-    assert (page.url, page.status, page.body, page.size) == (URL, 200, b"<p>Heat</p>", 11)
+    assert (page.url, page.status, page.body, page.size) == (PLAIN, 200, b"<p>Heat</p>", 11)
     assert page.headers["retry-after"] == "7"
     assert page.headers["x-note"] == "a"
     assert page.seconds > 0
@@ -60,17 +35,17 @@ def test_an_answer_comes_back_whole_with_lower_case_headers() -> None:
 def test_a_status_that_is_no_page_is_an_answer_all_the_same() -> None:
     """Rule: whoever judges statuses does not live here."""
     with Peer(answering(answer(b"later", "503 Service Unavailable", Retry_After="9"))) as proxy:
-        page = fetch(proxy)
+        page = fetch(proxy.proxy())
 
     assert (page.status, page.body, page.headers["retry-after"]) == (503, b"later", "9")
 
 
 def test_a_plain_request_asks_the_proxy_for_the_whole_url() -> None:
     with Peer(answering()) as proxy:
-        fetch(proxy)
+        fetch(proxy.proxy())
 
     request = proxy.heads[0]
-    assert request.startswith(f"GET {URL} HTTP/1.1\r\n")
+    assert request.startswith(f"GET {PLAIN} HTTP/1.1\r\n")
     assert "Host: site.test\r\n" in request
     assert "Accept-Encoding: gzip, deflate\r\n" in request
 
@@ -79,7 +54,7 @@ def test_a_plain_request_asks_the_proxy_for_the_whole_url() -> None:
 def test_a_url_is_asked_for_letter_by_letter(path: str) -> None:
     """Rule: percent signs stay as they are. urllib3 would make %E4 of %e4, and 100%25 of 100%."""
     with Peer(answering()) as proxy, Peer(socks5(answering())) as tunnel:
-        fetch(proxy, task("http://site.test" + path))
+        fetch(proxy.proxy(), task("http://site.test" + path))
         with closing(Fetcher(tunnel.proxy("socks5h"), Settings())) as fetcher:
             fetcher.fetch(task("http://site.test" + path), soon())
 
@@ -90,7 +65,7 @@ def test_a_url_is_asked_for_letter_by_letter(path: str) -> None:
 def test_the_tasks_headers_go_over_the_settings_which_go_over_the_defaults() -> None:
     settings = Settings(headers={"user-agent": "spider", "X-Both": "settings"})
     with Peer(answering()) as proxy:
-        fetch(proxy, task(x_both="task"), settings)
+        fetch(proxy.proxy(), task(x_both="task"), settings)
 
     request = proxy.heads[0].lower()
     assert request.count("user-agent: spider\r\n") == request.count("user-agent:") == 1
@@ -99,7 +74,10 @@ def test_the_tasks_headers_go_over_the_settings_which_go_over_the_defaults() -> 
 
 def test_a_form_is_posted_with_its_body() -> None:
     with Peer(answering()) as proxy:
-        fetch(proxy, task(method="POST", body=b"q=heat", content_type="application/x-www-form-urlencoded"))
+        fetch(
+            proxy.proxy(),
+            task(method="POST", body=b"q=heat", content_type="application/x-www-form-urlencoded"),
+        )
 
     assert proxy.heads[0].startswith("POST http://site.test/films")
     assert "content-type: application/x-www-form-urlencoded\r\n" in proxy.heads[0]
@@ -119,9 +97,9 @@ def test_a_login_set_on_the_session_counts() -> None:
 @pytest.mark.parametrize("url", ["ftp://site.test/", "http:///path", "http://u:p@site.test/", "nonsense"])
 def test_a_url_that_cannot_be_requested_is_evidence_and_sends_nothing(url: str) -> None:
     with Peer(answering()) as proxy:
-        evidence = failure(proxy, task(url))
+        found = evidence(proxy.proxy(), task(url))
 
-    assert evidence[:2] == (Step.HEAD, Sign.BROKEN)
+    assert found[:2] == (Step.HEAD, Sign.BROKEN)
     assert proxy.connections == 0
 
 
@@ -134,8 +112,8 @@ def test_answers_without_a_body_are_complete() -> None:
     with Peer(answering(reply)) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
         pages = [
             fetcher.fetch(task(method="HEAD"), soon()),
-            fetcher.fetch(task(URL + "204"), soon()),
-            fetcher.fetch(task(URL), soon()),
+            fetcher.fetch(task(PLAIN + "204"), soon()),
+            fetcher.fetch(task(PLAIN), soon()),
         ]
 
     assert [(page.status, page.body) for page in pages] == [(200, b""), (204, b""), (304, b"")]
@@ -155,7 +133,7 @@ def test_a_connection_is_used_again_after_a_complete_body() -> None:
 
 def test_hooks_and_fetches_share_one_connection() -> None:
     with Peer(answering()) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
-        fetcher.session.get(URL)
+        fetcher.session.get(PLAIN)
         fetcher.fetch(task(), soon())
 
     assert proxy.connections == 1
@@ -171,7 +149,7 @@ def test_no_connection_is_used_again_after_a_failure_and_the_cookies_stay() -> N
     with Peer(answering(reply)) as proxy, closing(Fetcher(proxy.proxy(), Settings(max_body=1000))) as fetcher:
         fetcher.fetch(task(), soon())
         with pytest.raises(FetchFailed):
-            fetcher.fetch(task(URL + "large"), soon())
+            fetcher.fetch(task(PLAIN + "large"), soon())
         page = fetcher.fetch(task(), soon())
 
     assert page.body == b"fine"
@@ -218,7 +196,7 @@ def redirecting(status: str, location: str, **headers: str) -> Callable[[str], b
 def test_a_redirect_is_followed_through_the_same_proxy(location: str, url: str) -> None:
     raw = location.encode().decode("latin-1")
     with Peer(answering(redirecting("302 Found", raw))) as proxy:
-        page = fetch(proxy)
+        page = fetch(proxy.proxy())
 
     assert (page.url, page.body) == (url, b"there")
     assert proxy.heads[1].startswith(f"GET {url} HTTP/1.1\r\n")
@@ -239,7 +217,7 @@ def test_a_redirect_is_followed_through_the_same_proxy(location: str, url: str) 
 )
 def test_a_redirected_form_is_sent_again_only_where_browsers_do(status: str, method: str, kept: bool) -> None:
     with Peer(answering(redirecting(status, "/there"))) as proxy:
-        fetch(proxy, task(method=method, body=b"q=heat", content_type="text/plain"))
+        fetch(proxy.proxy(), task(method=method, body=b"q=heat", content_type="text/plain"))
 
     second = proxy.heads[1]
     assert second.startswith(method if kept else "GET")
@@ -252,23 +230,23 @@ def test_a_redirected_form_is_sent_again_only_where_browsers_do(status: str, met
 )
 def test_credentials_do_not_follow_a_redirect_to_another_host(location: str, kept: bool) -> None:
     with Peer(answering(redirecting("307 Temporary", location))) as proxy:
-        fetch(proxy, task(authorization="Bearer abc", cookie="id=7"))
+        fetch(proxy.proxy(), task(authorization="Bearer abc", cookie="id=7"))
 
     assert ("Bearer abc" in proxy.heads[1], "id=7" in proxy.heads[1]) == (kept, kept)
 
 
 def test_a_cookie_set_by_a_redirect_is_sent_to_its_target() -> None:
     with Peer(answering(redirecting("302 Found", "/there", Set_Cookie="id=7"))) as proxy:
-        fetch(proxy)
+        fetch(proxy.proxy())
 
     assert "Cookie: id=7\r\n" in proxy.heads[1]
 
 
 def test_redirects_in_a_circle_end_at_the_limit() -> None:
     with Peer(answering(answer(b"", "302 Found", Location="/films"))) as proxy:
-        evidence = failure(proxy, settings=Settings(max_redirects=3))
+        found = evidence(proxy.proxy(), settings=Settings(max_redirects=3))
 
-    assert evidence == Evidence(Step.PAGE, Sign.REDIRECTS, "more than 3 redirects", 302)
+    assert found == Evidence(Step.PAGE, Sign.REDIRECTS, "more than 3 redirects", 302)
     assert len(proxy.heads) == 4
 
 
@@ -277,22 +255,22 @@ def test_redirects_in_a_circle_end_at_the_limit() -> None:
 )
 def test_a_redirect_to_no_page_is_evidence(location: str) -> None:
     with Peer(answering(redirecting("302 Found", location))) as proxy:
-        evidence = failure(proxy)
+        found = evidence(proxy.proxy())
 
-    assert evidence[:2] == (Step.PAGE, Sign.REDIRECTS)
-    assert "planted" not in evidence.message
+    assert found[:2] == (Step.PAGE, Sign.REDIRECTS)
+    assert "planted" not in found.message
 
 
 def test_a_redirect_without_a_target_is_an_answer() -> None:
     with Peer(answering(answer(b"choose", "302 Found"))) as proxy:
-        page = fetch(proxy)
+        page = fetch(proxy.proxy())
 
     assert (page.status, page.body) == (302, b"choose")
 
 
 def test_a_json_page_comes_back_as_bytes() -> None:
     with Peer(answering(answer(json.dumps({"title": "Heat"}).encode()))) as proxy:
-        page = fetch(proxy)
+        page = fetch(proxy.proxy())
 
     assert json.loads(page.body) == {"title": "Heat"}
 

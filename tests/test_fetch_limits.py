@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import math
 import signal
 import threading
@@ -15,34 +14,12 @@ from contextlib import closing
 
 import pytest
 
+from exchanges import PLAIN, evidence, fetch, soon, task
 from peers import PATIENCE, Line, Peer, answer, answering, socks5
 from pinpool.deadline import limit
 from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch import Fetcher
-from pinpool.model import Evidence, Fetched, Settings, Sign, Step, Task
-
-URL = "http://site.test/films?page=1"
-
-
-def task(url: str = URL, method: str = "GET", body: bytes | None = None, **headers: str) -> Task:
-    given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    return Task("index", url, b"k" * 16, method, body, given)
-
-
-def soon() -> float:
-    return time.monotonic() + PATIENCE
-
-
-def fetch(peer: Peer, asked: Task | None = None, settings: Settings | None = None) -> Fetched:
-    with closing(Fetcher(peer.proxy(), settings or Settings())) as fetcher:
-        return fetcher.fetch(asked or task(), soon())
-
-
-def failure(peer: Peer, asked: Task | None = None, settings: Settings | None = None) -> Evidence:
-    with pytest.raises(FetchFailed) as caught:
-        fetch(peer, asked, settings)
-    return caught.value.evidence
-
+from pinpool.model import Settings, Sign, Step
 
 # Bodies
 
@@ -67,7 +44,7 @@ def raw_deflate(data: bytes) -> bytes:
 )
 def test_a_compressed_body_is_unpacked_and_its_size_is_that_on_the_wire(coding: str, packed: bytes) -> None:
     with Peer(answering(answer(packed, Content_Encoding=coding))) as proxy:
-        page = fetch(proxy)
+        page = fetch(proxy.proxy())
 
     assert page.body == b"Heat" * 9
     assert page.size == len(packed)
@@ -87,9 +64,9 @@ def test_a_compressed_body_is_unpacked_and_its_size_is_that_on_the_wire(coding: 
 )
 def test_a_body_that_cannot_be_unpacked_is_evidence(coding: str, packed: bytes, sign: Sign) -> None:
     with Peer(answering(answer(packed, Content_Encoding=coding))) as proxy:
-        evidence = failure(proxy)
+        found = evidence(proxy.proxy())
 
-    assert evidence[:2] == (Step.BODY, sign)
+    assert found[:2] == (Step.BODY, sign)
 
 
 def test_a_bomb_is_stopped_with_little_memory() -> None:
@@ -101,19 +78,19 @@ def test_a_bomb_is_stopped_with_little_memory() -> None:
     with Peer(answering(lambda request: answer(nested, Content_Encoding="gzip, gzip"))) as proxy:
         tracemalloc.start()
         try:
-            evidence = failure(proxy, settings=Settings(max_body=1_000_000))
+            found = evidence(proxy.proxy(), settings=Settings(max_body=1_000_000))
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
 
-    assert evidence[:2] == (Step.BODY, Sign.TOO_LARGE)
+    assert found[:2] == (Step.BODY, Sign.TOO_LARGE)
     assert peak < 8_000_000
 
 
 def test_a_hundred_thousand_gzip_members_do_not_take_for_ever() -> None:
     body = gzip.compress(b"") * 100_000
     with Peer(answering(answer(body, Content_Encoding="gzip"))) as proxy:
-        page = fetch(proxy)
+        page = fetch(proxy.proxy())
 
     assert page.body == b""
 
@@ -133,16 +110,16 @@ def test_a_body_beyond_the_limit_is_not_read_to_its_end(start: bytes) -> None:
         line.wait()
 
     with Peer(endless) as proxy:
-        evidence = failure(proxy, settings=Settings(max_body=1000))
+        found = evidence(proxy.proxy(), settings=Settings(max_body=1000))
 
-    assert evidence[:2] == (Step.BODY, Sign.TOO_LARGE)
-    assert evidence.status == 200
+    assert found[:2] == (Step.BODY, Sign.TOO_LARGE)
+    assert found.status == 200
 
 
 def test_a_body_of_exactly_the_limit_is_taken() -> None:
     packed = gzip.compress(b"x" * 1000)
     with Peer(answering(lambda request: answer(packed, Content_Encoding="gzip"))) as proxy:
-        page = fetch(proxy, settings=Settings(max_body=1000))
+        page = fetch(proxy.proxy(), settings=Settings(max_body=1000))
 
     assert len(page.body) == 1000
 
@@ -245,7 +222,7 @@ def test_the_time_of_one_page_does_not_bind_the_next_use_of_the_session() -> Non
             fetcher.fetch(task(), time.monotonic() - 1)
 
         assert fetcher.session.until == math.inf
-        assert fetcher.session.get(URL).content == b"hello"
+        assert fetcher.session.get(PLAIN).content == b"hello"
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarm on this platform")
@@ -267,3 +244,24 @@ def test_a_strike_of_the_alarm_passes_through_and_drops_the_connections() -> Non
     assert proxy.connections == 2
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarm on this platform")
+@pytest.mark.parametrize("strikes", [True, False])
+def test_a_failure_at_one_site_closes_the_idle_connections_to_others(strikes: bool) -> None:
+    """Rule: after a failure nothing is left of this pin at its proxy."""
+
+    def site(line: Line) -> None:
+        while line.head():
+            if line.peer.heads[-2] == "slow.test:80":
+                line.wait()
+            line.send(answer())
+
+    with (
+        Peer(socks5(site)) as proxy,
+        closing(Fetcher(proxy.proxy("socks5h"), Settings(timeout=0.2))) as fetcher,
+    ):
+        fetcher.fetch(task("http://site.test/1"), soon())
+        with pytest.raises(DeadlinePassed if strikes else FetchFailed), limit(0.1 if strikes else PATIENCE):
+            fetcher.fetch(task("http://slow.test/"), soon())
+        fetcher.fetch(task("http://site.test/2"), soon())
+
+    assert proxy.connections == 3

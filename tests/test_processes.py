@@ -350,6 +350,44 @@ def test_t11_a_resting_proxy_still_rests_under_the_new_manager(make: Maker) -> N
     assert engine.census().states == {1: ProxyState.COOLING, 2: ProxyState.PINNED}
 
 
+def test_t9_an_answer_that_makes_no_sense_costs_its_attempt_and_not_the_run(make: Maker) -> None:
+    """The callbacks only post, so the worst that can reach the loop is an object that nobody expects."""
+    engine = make(workers=1, proxies=1)
+    ledger = Ledger(engine, resubmit=False)
+    ledger.submit("sleep:0.2")
+
+    engine._answers.put((1, ValueError("from nowhere")))
+    ledger.run()
+    ledger.submit("ok")
+    ledger.run()
+
+    assert [(lost.sign, lost.message) for _, lost in ledger.lost] == [(Sign.CRASH, "the pool said ValueError")]
+    assert ledger.good == 1
+
+
+def test_t17_workers_that_cannot_reach_the_manager_do_not_become_a_storm(make: Maker) -> None:
+    """An initializer that failed at once would be started again at once: 147 processes a second with four seats."""
+    engine = make(workers=4, proxies=4)
+    ledger = Ledger(engine)
+    all_pinned(engine, ledger, 4)
+    assert engine._manager is not None
+    os.kill(engine._manager._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    for pid in everybody(engine):
+        os.kill(pid, signal.SIGKILL)
+
+    # Nobody polls, so nobody builds anew: what the pool does by itself is all there is.
+    seen: set[int] = set()
+    give_up = time.monotonic() + 3.5
+    while time.monotonic() < give_up:
+        seen |= set(everybody(engine))
+    for _ in range(8):
+        ledger.submit("ok")
+    ledger.run()
+
+    assert len(seen) <= 4 * 5
+    assert ledger.good == 8
+
+
 def test_t16_stop_check_kill_never_jams_the_pool(make: Maker) -> None:
     engine = make(workers=4, proxies=4)
     ledger = Ledger(engine)

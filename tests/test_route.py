@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -258,6 +259,23 @@ def test_a_session_can_be_given_a_moment_after_which_nothing_is_read() -> None:
         session.until = time.monotonic() + 0.2
         with pytest.raises(requests.RequestException):
             session.get(URL)
+
+
+def test_closing_hangs_up_even_while_somebody_keeps_an_answer() -> None:
+    """Rule: a proxy is free for the next worker only when we are gone from it."""
+    gone = threading.Event()
+
+    def until_hung_up(line: Line) -> None:
+        answering()(line)
+        gone.set()
+
+    with Peer(until_hung_up) as proxy:
+        session = PinnedSession(proxy.proxy(), Settings())
+        kept = session.get(URL)
+        session.close()
+
+        assert gone.wait(PATIENCE)
+        assert kept.content == b"hello"
 
 
 def test_a_session_knows_no_other_schemes() -> None:

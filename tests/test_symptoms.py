@@ -4,122 +4,36 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import requests
-import trustme
 
-from peers import PATIENCE, Line, Peer, Script, answer, answering, connect_then, socks5, tls
+from exchanges import PASSWORD, PLAIN, SECURE, USER, evidence, soon, task
+from peers import (
+    PATIENCE,
+    Line,
+    Peer,
+    Script,
+    answer,
+    answering,
+    first,
+    hang_up,
+    reset,
+    saying,
+    saying_and_waiting,
+    silent,
+    socks5,
+    taking,
+)
 from pinpool.errors import FetchFailed
 from pinpool.fetch import Fetcher, evidence_of
-from pinpool.model import Evidence, Settings, Sign, Step, Task
+from pinpool.model import Settings, Sign, Step, Task
 from pinpool.proxies import Proxy
 from pinpool.symptoms import diagnose
 
-PLAIN = "http://site.test/"
-SECURE = "https://site.test/"
 HEAD = b"HTTP/1.1 200 OK\r\n"
-
-#: No real login: what no message may ever hold.
-USER, PASSWORD = "anna", "planted"
-
-
-class Certificates(NamedTuple):
-    bundle: str
-    site: ssl.SSLContext
-    proxy: ssl.SSLContext
-    stranger: ssl.SSLContext
-    other_name: ssl.SSLContext
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    authority, stranger = trustme.CA(), trustme.CA()
-    bundle: Path = tmp_path_factory.mktemp("tls") / "authority.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-
-    def context(who: trustme.CA, name: str) -> ssl.SSLContext:
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        who.issue_cert(name).configure_cert(made)
-        return made
-
-    return Certificates(
-        str(bundle),
-        context(authority, "site.test"),
-        context(authority, "127.0.0.1"),
-        context(stranger, "site.test"),
-        context(authority, "other.test"),
-    )
-
-
-def evidence(
-    proxy: Proxy, url: str = PLAIN, seconds: float = PATIENCE, bundle: str | None = None
-) -> Evidence:
-    settings = Settings(connect_timeout=0.3, timeout=0.3, ca_bundle=bundle)
-    with closing(Fetcher(proxy, settings)) as fetcher, pytest.raises(FetchFailed) as caught:
-        fetcher.fetch(Task("index", url, b"k" * 16), time.monotonic() + seconds)
-    found = caught.value.evidence
-    assert PASSWORD not in repr(caught.value)
-    assert found.message
-    return found
-
-
-def silent(line: Line) -> None:
-    line.wait()
-
-
-def hang_up(line: Line) -> None:
-    line.head()
-
-
-def reset(line: Line) -> None:
-    line.sock.recv(1)
-    line.reset()
-
-
-def taking(count: int) -> Script:
-    """Take so many bytes, and hang up."""
-
-    def script(line: Line) -> None:
-        line.exactly(count)
-
-    return script
-
-
-def saying(data: bytes) -> Script:
-    """Take a request, say this, and hang up."""
-
-    def script(line: Line) -> None:
-        line.head()
-        line.send(data)
-
-    return script
-
-
-def saying_and_waiting(data: bytes) -> Script:
-    def script(line: Line) -> None:
-        line.head()
-        line.send(data)
-        line.wait()
-
-    return script
-
-
-def first(data: bytes) -> Script:
-    """Say this to the first thing that comes, whatever it is."""
-
-    def script(line: Line) -> None:
-        line.sock.recv(65536)
-        line.send(data)
-        line.wait()
-
-    return script
 
 
 # Connecting to the proxy
@@ -166,14 +80,6 @@ def test_a_machine_that_runs_out_of_something_blames_no_proxy(number: int) -> No
 
 
 # Greeting the proxy
-
-
-def test_an_https_proxy_with_a_certificate_nobody_knows(certificates: Certificates) -> None:
-    with Peer(tls(certificates.proxy, answering())) as proxy:
-        found = evidence(proxy.proxy("https"))
-
-    assert found[:2] == (Step.PROXY, Sign.TLS)
-    assert "unable to get local issuer certificate" in found.message
 
 
 @pytest.mark.parametrize("url", [PLAIN, SECURE])
@@ -226,7 +132,7 @@ def test_a_socks_proxy_that_knows_the_login() -> None:
         Peer(socks5(answering(), login)) as proxy,
         closing(Fetcher(proxy.proxy("socks5h", *login), Settings())) as fetcher,
     ):
-        page = fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
+        page = fetcher.fetch(task(), soon())
 
     assert page.body == b"hello"
     assert proxy.heads[0] == "site.test:80"
@@ -269,7 +175,7 @@ def test_a_407_out_of_a_tunnel_is_the_sites_own_answer() -> None:
         Peer(socks5(answering(answer(b"odd", "407 Odd")))) as proxy,
         closing(Fetcher(proxy.proxy("socks5h"), Settings())) as fetcher,
     ):
-        page = fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
+        page = fetcher.fetch(task(), soon())
 
     assert (page.status, page.body) == (407, b"odd")
 
@@ -358,7 +264,7 @@ def test_a_socks4_proxy_that_says_yes() -> None:
         answering()(line)
 
     with Peer(script) as proxy, closing(Fetcher(proxy.proxy("socks4", USER), Settings())) as fetcher:
-        page = fetcher.fetch(Task("index", "http://127.0.0.1:1/", b"k" * 16), time.monotonic() + PATIENCE)
+        page = fetcher.fetch(task("http://127.0.0.1:1/"), soon())
 
     assert page.body == b"hello"
 
@@ -369,6 +275,13 @@ def test_a_site_whose_name_does_not_resolve_where_names_are_resolved_here(scheme
         found = evidence(proxy.proxy(scheme), "http://no-such-site.invalid/")
 
     assert found[:2] == (Step.TUNNEL, Sign.NAME)
+
+
+def test_a_host_name_that_socks_cannot_carry_is_no_fault_of_the_proxy() -> None:
+    with Peer(socks5(answering())) as proxy:
+        found = evidence(proxy.proxy("socks5h"), f"http://{'x' * 64}.test/")
+
+    assert found[:2] == (Step.HEAD, Sign.BROKEN)
 
 
 def test_a_socks_proxy_that_hangs_up_when_asked_for_the_site() -> None:
@@ -435,7 +348,7 @@ def test_a_reset_within_the_body() -> None:
         closing(Reading(proxy.proxy(), Settings())) as fetcher,
         pytest.raises(FetchFailed) as caught,
     ):
-        fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
+        fetcher.fetch(task(), soon())
 
     assert caught.value.evidence[:2] == (Step.BODY, Sign.RESET)
 

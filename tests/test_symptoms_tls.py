@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import requests
 import trustme
 
-from peers import PATIENCE, Line, Peer, Script, answer, answering, connect_then, socks5, tls
+from exchanges import PASSWORD, PLAIN, SECURE, USER, evidence, soon, task
+from peers import (
+    PATIENCE,
+    Line,
+    Peer,
+    Script,
+    answer,
+    answering,
+    connect_then,
+    first,
+    reset,
+    silent,
+    socks5,
+    taking,
+    tls,
+)
 from pinpool.errors import FetchFailed
-from pinpool.fetch import Fetcher, evidence_of
-from pinpool.model import Evidence, Settings, Sign, Step, Task
-from pinpool.proxies import Proxy
-from pinpool.symptoms import diagnose
-
-PLAIN = "http://site.test/"
-SECURE = "https://site.test/"
-HEAD = b"HTTP/1.1 200 OK\r\n"
-
-#: No real login: what no message may ever hold.
-USER, PASSWORD = "anna", "planted"
+from pinpool.fetch import Fetcher
+from pinpool.model import Settings, Sign, Step, Task
 
 
 class Certificates(NamedTuple):
@@ -58,68 +62,21 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     )
 
 
-def evidence(
-    proxy: Proxy, url: str = PLAIN, seconds: float = PATIENCE, bundle: str | None = None
-) -> Evidence:
-    settings = Settings(connect_timeout=0.3, timeout=0.3, ca_bundle=bundle)
-    with closing(Fetcher(proxy, settings)) as fetcher, pytest.raises(FetchFailed) as caught:
-        fetcher.fetch(Task("index", url, b"k" * 16), time.monotonic() + seconds)
-    found = caught.value.evidence
-    assert PASSWORD not in repr(caught.value)
-    assert found.message
-    return found
-
-
-def silent(line: Line) -> None:
+def after_the_hello(line: Line) -> None:
+    line.sock.recv(65536)
+    line.sock.shutdown(socket.SHUT_WR)
     line.wait()
 
 
-def hang_up(line: Line) -> None:
-    line.head()
+# TLS with the proxy
 
 
-def reset(line: Line) -> None:
-    line.sock.recv(1)
-    line.reset()
+def test_an_https_proxy_with_a_certificate_nobody_knows(certificates: Certificates) -> None:
+    with Peer(tls(certificates.proxy, answering())) as proxy:
+        found = evidence(proxy.proxy("https"))
 
-
-def taking(count: int) -> Script:
-    """Take so many bytes, and hang up."""
-
-    def script(line: Line) -> None:
-        line.exactly(count)
-
-    return script
-
-
-def saying(data: bytes) -> Script:
-    """Take a request, say this, and hang up."""
-
-    def script(line: Line) -> None:
-        line.head()
-        line.send(data)
-
-    return script
-
-
-def saying_and_waiting(data: bytes) -> Script:
-    def script(line: Line) -> None:
-        line.head()
-        line.send(data)
-        line.wait()
-
-    return script
-
-
-def first(data: bytes) -> Script:
-    """Say this to the first thing that comes, whatever it is."""
-
-    def script(line: Line) -> None:
-        line.sock.recv(65536)
-        line.send(data)
-        line.wait()
-
-    return script
+    assert found[:2] == (Step.PROXY, Sign.TLS)
+    assert "unable to get local issuer certificate" in found.message
 
 
 # TLS with the site
@@ -139,7 +96,7 @@ def test_a_site_with_a_known_certificate_is_fetched(through: str, certificates: 
         settings = Settings(ca_bundle=certificates.bundle)
         with closing(Fetcher(proxy.proxy(through), settings)) as fetcher:
             for _ in range(2):
-                page = fetcher.fetch(Task("index", SECURE, b"k" * 16), time.monotonic() + PATIENCE)
+                page = fetcher.fetch(task(SECURE), soon())
 
     assert (page.url, page.body) == (SECURE, b"hello")
     assert proxy.connections == 1
@@ -154,7 +111,7 @@ def test_a_site_with_a_certificate_that_proves_nothing(
     through: str, who: str, reason: str, certificates: Certificates
 ) -> None:
     with Peer(tunnelled(through, tls(getattr(certificates, who), answering()))) as proxy:
-        found = evidence(proxy.proxy(through), SECURE, bundle=certificates.bundle)
+        found = evidence(proxy.proxy(through), SECURE, settings=Settings(ca_bundle=certificates.bundle))
 
     assert found[:2] == (Step.TLS, Sign.TLS)
     assert reason in found.message
@@ -169,6 +126,7 @@ def test_a_site_with_a_certificate_that_proves_nothing(
         (silent, 0.15, Sign.DEADLINE),
         (reset, PATIENCE, Sign.RESET),
         (taking(5), PATIENCE, Sign.RESET),
+        (after_the_hello, PATIENCE, Sign.RESET),
     ],
 )
 def test_a_site_whose_handshake_fails(through: str, script: Script, seconds: float, sign: Sign) -> None:
@@ -190,7 +148,7 @@ def test_an_https_proxy_carries_plain_pages(certificates: Certificates) -> None:
     with Peer(tls(certificates.proxy, answering())) as proxy:
         settings = Settings(ca_bundle=certificates.bundle)
         with closing(Fetcher(proxy.proxy("https", USER, PASSWORD), settings)) as fetcher:
-            page = fetcher.fetch(Task("index", PLAIN, b"k" * 16), time.monotonic() + PATIENCE)
+            page = fetcher.fetch(task(), soon())
 
     assert page.body == b"hello"
     assert proxy.heads[0].startswith(f"GET {PLAIN} HTTP/1.1")
@@ -216,16 +174,15 @@ def test_an_https_proxy_carries_tls_with_the_site(talks: str, certificates: Cert
 
         pump(talk.do_handshake)
         pump(lambda: talk.read(65536))
-        talk.write(answer())
+        talk.write(answer(b"hello" if talks == "answers" else bytes(2000)))
         reply = outgoing.read()
         if talks == "answers":
             line.send(reply)
             line.wait()
-        for number in range(len(reply) - 1):
+        for byte in reply[:400]:  # 8 s, and never a whole record: TLS would wait for it, read after read
             if line.peer.closing.wait(0.02):
                 return
-            line.send(reply[number : number + 1])
-        line.wait()
+            line.send(bytes((byte,)))
 
     with Peer(within_tls(certificates, inner)) as proxy:
         settings = Settings(ca_bundle=certificates.bundle)
@@ -238,5 +195,3 @@ def test_an_https_proxy_carries_tls_with_the_site(talks: str, certificates: Cert
                 fetcher.fetch(asked, time.monotonic() + 0.5)
 
     assert caught.value.evidence[:2] == (Step.HEAD, Sign.DEADLINE)
-
-

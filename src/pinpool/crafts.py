@@ -42,7 +42,8 @@ class Crawling:
                 step = Step.EXTRACT
                 return self._judge(pin, work.task, fetched)
         except FetchFailed as failed:
-            return Done(Ending.FAILED, failed.evidence.status, evidence=failed.evidence)
+            evidence = _doubted(failed.evidence, pin, work.task)
+            return Done(Ending.FAILED, evidence.status, evidence=evidence)
         except DeadlinePassed:
             told = f"took longer than {self.settings.deadline:g} s"
             size, status = (fetched.size, fetched.status) if fetched else (0, None)
@@ -76,6 +77,16 @@ class Crawling:
                 Ending.FAILED, status, fetched.size, Evidence(Step.PAGE, Sign.EMPTY, "nothing extracted")
             )
         return Done(Ending.OK, status, fetched.size, items=extracted.items, tasks=extracted.tasks)
+
+
+def _doubted(evidence: Evidence, pin: Pin, task: Task) -> Evidence:
+    """
+    A refused login, unless the site may have said it: on plain http a hostile site could answer 407 and have proxy
+    after proxy retired. One that has served pages with this login is taken for banned.
+    """
+    if evidence.sign is Sign.AUTH and evidence.status and pin.served and task.url.startswith("http:"):
+        return evidence._replace(step=Step.PAGE, sign=Sign.BAN)
+    return evidence
 
 
 def _retry_after(fetched: Fetched) -> float | None:

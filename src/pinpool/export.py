@@ -84,7 +84,7 @@ def check_targets(targets: Sequence[Target]) -> None:
     """
     Raise SettingsError, for all of them at once, if targets cannot be opened or are named twice.
 
-    Files that are not there are made; what is in the others is left alone.
+    Nothing is left behind: a file that is not there is made and taken away again, the others stay as they are.
     """
     problems: list[str] = []
     named: set[str] = set()
@@ -95,7 +95,10 @@ def check_targets(targets: Sequence[Target]) -> None:
         named.add(path)
         try:
             if not _is_stream(path):
+                there = Path(path).exists() or Path(path).is_symlink()
                 _open_file(path).close()
+                if not there:
+                    Path(path).unlink()
         except SettingsError as error:
             problems += error.problems
     if problems:

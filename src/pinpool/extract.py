@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from lxml import etree
+from w3lib.encoding import html_to_unicode, resolve_encoding, to_unicode
+from w3lib.html import get_base_url
 
 from pinpool.errors import DeadlinePassed
 from pinpool.items import is_empty, item_text
@@ -191,16 +194,15 @@ class Page:
 
     @cached_property
     def _base(self) -> str:
-        from w3lib.html import get_base_url
-
-        base = get_base_url(self.text, self.url)
-        # A browser takes no base from javascript: and the like.
-        return base if base.startswith(("http://", "https://")) else self.url
+        try:
+            return clean_url(get_base_url(self.text, self.url), self._query_encoding)
+        except ValueError:  # a browser takes no base from javascript: and the like
+            return self.url
 
     @property
     def _query_encoding(self) -> str:
-        # Browsers send no UTF-16 in a URL.
-        return "utf-8" if self.encoding.startswith(("utf-16", "utf-32")) else self.encoding
+        # Browsers send no UTF-16 in a URL, nor a byte order mark.
+        return "utf-8" if self.encoding.startswith("utf") else self.encoding
 
     def _href(self, selector: str, found: Any) -> str | None:
         if isinstance(found, str):
@@ -220,12 +222,12 @@ def extract(spider: Spider, task: Task, fetched: Fetched, settings: Settings) ->
     Whatever the user's code raises is evidence that names the file and the line; only DeadlinePassed passes through.
     """
     page = Page(task, fetched, settings)
+    function = spider.stages.get(task.stage)
     try:
         reason = spider.ban_rule(page) if spider.ban_rule is not None else None
         if reason:
             told = "the ban rule" if reason is True else _one_line(str(reason))
             return Evidence(Step.PAGE, Sign.BAN, told, fetched.status)
-        function = spider.stages.get(task.stage)
         if function is None:
             raise _Unusable(f"there is no stage {task.stage}, only {', '.join(spider.stages)}")
         return _gathered(spider, task.stage, function(page))
@@ -234,7 +236,7 @@ def extract(spider: Spider, task: Task, fetched: Fetched, settings: Settings) ->
     except _Unusable as error:
         return Evidence(Step.EXTRACT, Sign.RAISED, _one_line(str(error)), fetched.status)
     except BaseException as error:  # noqa: BLE001  the user's code may raise SystemExit, and the worker goes on
-        return Evidence(Step.EXTRACT, Sign.RAISED, _described(error, spider), fetched.status)
+        return Evidence(Step.EXTRACT, Sign.RAISED, _described(error, spider, function), fetched.status)
 
 
 class _Unusable(Exception):
@@ -285,14 +287,14 @@ def _flat(result: object, stage: str, depth: int) -> Iterator[Task | Mapping[str
 
 
 def _decode(body: bytes, content_type: str | None, override: str | None) -> tuple[str, str]:
-    from w3lib.encoding import html_to_unicode, resolve_encoding, to_unicode
-
     try:
         if override:
             encoding = resolve_encoding(override) or override
             text = to_unicode(body, encoding).removeprefix("\ufeff")
         else:
             encoding, text = html_to_unicode(content_type, body, auto_detect_fun=_guess)
+        if encoding.endswith("unicode-escape"):
+            raise LookupError("an encoding of Python's source code, not of pages")
     except (LookupError, ValueError):
         # Python has codecs that are no encodings of text (charset=zlib), or that refuse to replace (charset=idna).
         encoding = _guess(body)
@@ -308,16 +310,19 @@ def _guess(body: bytes) -> str:
     return "utf-8"
 
 
-def _described(error: BaseException, spider: Spider) -> str:
+def _described(error: BaseException, spider: Spider, function: object) -> str:
     try:
         text = str(error)
     except DeadlinePassed:
         raise
     except BaseException:  # noqa: BLE001  its __str__ is the user's code as well
         text = "(its text cannot be shown)"
-    line = line_inside(error, spider.file)
-    # The name alone: where the user keeps the file is nobody's business in a report.
-    place = f" ({spider.file.replace(chr(92), '/').rpartition('/')[2]}:{line})" if line else ""
+    place = ""
+    # A stage may live in a neighbour of the spider's file.
+    for file in (spider.file, getattr(getattr(function, "__code__", None), "co_filename", "")):
+        if line := line_inside(error, file):
+            place = f" ({Path(file).name}:{line})"  # where the user keeps it is nobody's business in a report
+            break
     return _one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__) + place
 
 

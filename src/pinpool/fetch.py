@@ -25,7 +25,7 @@ from urllib3 import Retry, Timeout
 from pinpool.errors import FetchFailed
 from pinpool.model import Evidence, Fetched, Settings, Sign, Step, Task
 from pinpool.route import TARGET, PinnedAdapter, tls_context
-from pinpool.symptoms import LOGIN_REFUSED, diagnose, evidence_of
+from pinpool.symptoms import diagnose, evidence_of, login_refused
 from pinpool.wire import clean_url, join_url
 
 if TYPE_CHECKING:
@@ -217,10 +217,11 @@ class Fetcher:
             decode_content=False,
         )
         self._progress.step = Step.BODY
-        if response.status < 200 or (response.status == 407 and asks_proxy):
+        refusal = login_refused(response.status, response.headers) if asks_proxy else None
+        if response.status < 200 or refusal is not None:
             response.close()
-            if response.status == 407:
-                raise FetchFailed(LOGIN_REFUSED)
+            if refusal is not None:
+                raise FetchFailed(refusal)
             raise _failed(Step.HEAD, Sign.BROKEN, "an interim status is no answer", response.status)
         if "set-cookie" in response.headers:
             extract_cookies_to_jar(session.cookies, _for_jar(request), response)  # type: ignore[no-untyped-call]

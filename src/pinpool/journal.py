@@ -160,7 +160,8 @@ class Journal:
         known = self.about.spider
         if known != about.spider:
             raise JournalError(
-                f"{self.path}: belongs to the spider {known}, not {about.spider}: name another file with -j"
+                f"{self.path}: belongs to the spider {known}, not {about.spider}: name another journal, "
+                f"or name the spider {known} again"
             )
         self._restart(about, now)
         self.commit()
@@ -349,7 +350,7 @@ class Journal:
         told = {name: value for name, value in about._asdict().items() if name != "salt"}
         columns = ", ".join(f"{name} = :{name}" for name in told)
         self._db.execute(f"UPDATE run SET {columns}, {schema.RESTARTED}", {**told, "now": now})
-        self._db.execute("UPDATE proxies SET state = 'spare' WHERE state = 'pinned'")
+        self._db.execute(schema.UNPIN)
 
     @_storing
     def _add_seeds(self, seeds: Iterable[Task]) -> int:
@@ -367,6 +368,7 @@ class Journal:
     def _finish(self, state: RunEnd, now: float) -> None:
         seconds = self._earlier[0] + max(0.0, now - self._began)
         self._db.execute(schema.FINISH, (state, now, now, seconds))
+        self._db.execute(schema.UNPIN)
 
     @_storing
     def _requeue(self, filters: list[dict[str, int | str | None]]) -> int:

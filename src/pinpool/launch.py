@@ -31,13 +31,12 @@ from pinpool.journal import Journal, RunEnd
 from pinpool.loop import Loop, Stop, View
 from pinpool.model import Settings, Task, TaskState
 from pinpool.proxies import ProxyList
-from pinpool.reading import Reader
 from pinpool.roster import Roster
 from pinpool.schema import About
 from pinpool.settings import settings_from
 from pinpool.spider import Spider, SpiderRef
 
-__all__ = ["Ended", "Launch", "answering_signals", "fitting_workers", "set_aside", "state_of"]
+__all__ = ["Ended", "Launch", "answering_signals", "fitting_workers", "set_aside"]
 
 #: What one worker needs of its own with a large page in its hands; 100 idle ones measured 3 to 9 MB each.
 WORKER_BYTES = 20_000_000
@@ -218,9 +217,3 @@ def set_aside(journal: Path, now: float) -> Path:
         if side.exists():
             side.rename(f"{target}{suffix}")
     return target
-
-
-def state_of(journal: Path) -> str:
-    """The state of the run in a journal. Raises JournalError if it is none."""
-    with Reader(journal) as reader:
-        return reader.run_info(time.time()).state

@@ -26,6 +26,7 @@ from pinpool.model import (
     Outcome,
     ProxyState,
     Settings,
+    Sign,
     Step,
     TaskState,
 )
@@ -256,7 +257,8 @@ class Loop:
             self._judge(entry, outcome)
 
     def _settle_lost(self, entry: Entry, lost: Lost) -> None:
-        if lost.sign is None:
+        # Whoever stops a service ends its workers too, by a signal to all: no page is to blame for that.
+        if lost.sign is None or (self._stop.asked and lost.sign is Sign.CRASH):
             self._frontier.push(entry, first=True)
             return
         evidence = Evidence(Step.WORKER, lost.sign, lost.message)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pinpool.crafts import Calling
 from pinpool.engines.base import Answered, Lost, Signal
+from pinpool.engines.guard import end_if_starting
 from pinpool.engines.leases import Standing
 from pinpool.engines.processes import ProcessEngine
 from pinpool.errors import CallFailed, NoUsableProxy
@@ -81,6 +82,7 @@ class PinnedPool:
         start_method: str | None = None,
         **settings: object,
     ) -> None:
+        end_if_starting()
         chosen = settings_from(settings)
         listed = proxies_from(proxies).proxies
         roster = Roster(chosen.cooling)

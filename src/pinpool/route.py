@@ -18,7 +18,6 @@ from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache, partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import urlsplit
 
@@ -34,7 +33,7 @@ from urllib3.exceptions import HTTPError
 
 from pinpool.errors import SettingsError
 from pinpool.model import Settings, Step
-from pinpool.symptoms import LOGIN_REFUSED, attach, diagnose
+from pinpool.symptoms import attach, diagnose, login_refused
 
 if TYPE_CHECKING:
     from urllib3.poolmanager import PoolManager
@@ -354,9 +353,11 @@ class PinnedAdapter(HTTPAdapter):
         except (requests.RequestException, HTTPError) as error:
             attach(error, diagnose(error, self.progress.step, late=self.progress.is_late))
             raise
-        if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self.asks_proxy(request.url):
+        asks_proxy = self.asks_proxy(request.url)
+        refusal = login_refused(response.status_code, response.headers) if asks_proxy else None
+        if refusal is not None:
             response.close()
-            raise attach(requests.exceptions.ProxyError(LOGIN_REFUSED.message), LOGIN_REFUSED)
+            raise attach(requests.exceptions.ProxyError(refusal.message), refusal)
         return response
 
     def pool(self, scheme: str, host: str, port: int | None) -> HTTPConnectionPool:

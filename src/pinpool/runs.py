@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pinpool.engines.guard import end_if_starting
 from pinpool.errors import JournalError, NoUsableProxy, SpiderError
 from pinpool.export import Target, check_targets, parse_target
-from pinpool.launch import Ended, Launch, fitting_workers, set_aside, state_of
+from pinpool.launch import Ended, Launch, fitting_workers, set_aside
 from pinpool.loop import View
 from pinpool.model import Task
 from pinpool.proxies import ProxyList, parse, read
@@ -93,6 +94,7 @@ def crawl(
 
     Raises UsageError before anything is written; NoUsableProxy if the list was used up (the run can be resumed).
     """
+    end_if_starting()
     chosen = proxies_from(proxies)
     path = Path(journal or f"{spider.name}.db")
     launch = Launch(
@@ -131,6 +133,7 @@ def resume(
 
     Raises as `crawl` does.
     """
+    end_if_starting()
     path = Path(journal)
     with Reader(path) as reader:
         info = reader.run_info(time.time())
@@ -194,9 +197,11 @@ def make_way(journal: Path, *, fresh: bool) -> Path:
 
     Raises JournalError if it holds an unfinished run.
     """
-    if not fresh and (state := state_of(journal)) != "complete":
+    with Reader(journal) as reader:
+        info = reader.run_info(time.time())
+    if not fresh and info.state != "complete":
         raise JournalError(
-            f"{journal}: holds a run that is {state}: `pinpool resume {journal}` goes on with it, "
+            f"{journal}: holds a run of the spider {info.spider} that is {info.state}: `pinpool resume {journal}` goes on with it, "
             f"--fresh keeps it under another name and begins anew"
         )
     return set_aside(journal, time.time())

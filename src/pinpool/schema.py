@@ -199,6 +199,7 @@ LIST_HISTORY = """
 """
 HEARTBEAT = "UPDATE run SET in_flight = ?, worker_losses = ?, pool_rebuilds = ?, heartbeat = ?, seconds = ?"
 FINISH = "UPDATE run SET state = ?, ended = ?, heartbeat = ?, seconds = ?, in_flight = 0"
+UNPIN = "UPDATE proxies SET state = 'spare' WHERE state = 'pinned'"
 RESTARTED = "state = 'running', ended = NULL, heartbeat = :now, starts = starts + 1, in_flight = 0"
 
 

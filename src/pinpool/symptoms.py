@@ -15,6 +15,7 @@ import re
 import socket
 import ssl
 import zlib
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -24,10 +25,7 @@ from urllib3.exceptions import LocationParseError
 
 from pinpool.model import Evidence, Sign, Step
 
-__all__ = ["LOGIN_REFUSED", "attach", "diagnose", "evidence_of"]
-
-#: The proxy's answer to a plain request with a login it does not know.
-LOGIN_REFUSED = Evidence(Step.PROXY, Sign.AUTH, "the proxy asks for other credentials (407)", 407)
+__all__ = ["attach", "diagnose", "evidence_of", "login_refused"]
 
 _DOING = {
     Step.CONNECT: "connecting to the proxy",
@@ -125,6 +123,23 @@ def diagnose(error: BaseException, step: Step, *, late: bool) -> Evidence:
     return Evidence(step, sign, f"{what} while {_doing(step)}")
 
 
+def login_refused(status: int, headers: Mapping[str, str]) -> Evidence | None:
+    """
+    Evidence, if an answer to a plain request says that the proxy does not know our login.
+
+    That is a 407. But tinyproxy says 401 to a wrong password, and signs it; a site's 401 is an answer like any other.
+    """
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return _login_refused(status)
+    if status == HTTPStatus.UNAUTHORIZED and headers.get("server", "").lower().startswith("tinyproxy"):
+        return _login_refused(status)
+    return None
+
+
+def _login_refused(status: int) -> Evidence:
+    return Evidence(Step.PROXY, Sign.AUTH, f"the proxy asks for other credentials ({status})", status)
+
+
 def _doing(step: Step) -> str:
     return _DOING.get(step, "fetching")
 
@@ -159,8 +174,9 @@ def _refusal(cause: BaseException, step: Step) -> Evidence | None:
             return Evidence(Step.TUNNEL, sign, f"the proxy refused the way to the site: {cause.msg}")
         case OSError() if step is Step.TUNNEL and (found := _TUNNEL_STATUS.match(str(cause))):
             status = int(found[1])
-            if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-                return LOGIN_REFUSED
+            # Nobody but the proxy answers a CONNECT, so its 401 is about our login as well.
+            if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED):
+                return _login_refused(status)
             return Evidence(
                 Step.TUNNEL, Sign.STATUS, f"the proxy refused the tunnel with status {status}", status
             )

@@ -16,6 +16,7 @@ _EDGES = "".join(map(chr, range(0x21)))  # C0 controls and the space: a browser 
 _BREAKS = str.maketrans("", "", "\t\r\n")  # and these wherever they stand
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 _HOST = re.compile(r"(?=.{1,253}\.?\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII)
 _SECRET = re.compile(r"//(?:[^/?#]*@|.*:.*@)")
 
@@ -58,7 +59,11 @@ def clean_url(url: str, query_encoding: str = "utf-8") -> str:
         raise _fault(text, "there is no port 0")
     authority = _host(host, text) + (f":{port}" if port is not None else "")
     path = quote(parts.path or "/", safe=_PATH_SAFE)
-    query = quote(parts.query.encode(query_encoding, "xmlcharrefreplace"), safe=_QUERY_SAFE)
+    # What the page's encoding lacks is sent as a reference, &#20140;, quoted whole so that it splits no field.
+    query = _FOREIGN.sub(
+        lambda run: quote(run[0].encode(query_encoding, "xmlcharrefreplace"), safe=""), parts.query
+    )
+    query = quote(query, safe=_QUERY_SAFE)
     return f"{parts.scheme}://{authority}{path}" + (f"?{query}" if query else "")
 
 
@@ -100,7 +105,8 @@ def _tidy(url: str) -> str:
 def _host(host: str, url: str) -> str:
     if ":" in host:
         try:
-            return f"[{IPv6Address(host)}]"
+            # A zone, as in fe80::1%eth0, means something to this machine only.
+            return f"[{IPv6Address(host.replace('%', ' '))}]"
         except AddressValueError:
             raise _fault(url, "the host is no IPv6 address") from None
     if not host.isascii():

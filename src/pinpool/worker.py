@@ -82,6 +82,7 @@ class Pin:
         self.lease = lease
         self.fetcher = Fetcher(lease.address, settings)
         self.warm = False
+        self.served = False
         self.strikes = 0
         self.probing = lease.probing
         self.next_turn = 0.0
@@ -133,6 +134,7 @@ class Worker:
 
     def _credit(self) -> None:
         self.pin.strikes = 0
+        self.pin.served = True
         if self.pin.probing:
             self.pin.probing = False
             try:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["compiled", "evaluate", "is_xpath", "text_of"]
 
 _FUNCTION = re.compile(r"[a-z][a-z-]*\(")
+_NO_NUMBERS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}  # in XPath's own spelling
 _REGULAR = {"re": "http://exslt.org/regular-expressions"}
 
 
@@ -39,7 +40,12 @@ def compiled(selector: str) -> XPath:
     try:
         path = text.removeprefix("xpath:") if is_xpath(text) else _css(text.removeprefix("css:"))
         return etree.XPath(path, namespaces=_REGULAR, smart_strings=False)
-    except (etree.XPathError, SyntaxError, ValueError, RecursionError) as error:
+    except (
+        etree.XPathError,
+        SyntaxError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # cssselect raises all but the first
         kind = "XPath" if is_xpath(text) else "CSS"
         raise ValueError(f"{_short(selector)} is no {kind} selector: {error}") from None
 
@@ -68,10 +74,13 @@ def text_of(found: Any) -> str:
     if isinstance(found, bool):
         return "true" if found else "false"
     if isinstance(found, float):
-        return str(int(found)) if found.is_integer() else repr(found)
+        return _NO_NUMBERS.get(str(found)) or (str(int(found)) if found.is_integer() else repr(found))
     if isinstance(found, tuple):  # a namespace: its prefix and its name
         return str(found[1])
-    return " ".join(str(_string()(found)).split())
+    text = (
+        _string()(found) if isinstance(found.tag, str) else found.text
+    )  # a comment has no string value here
+    return " ".join(str(text or "").split())
 
 
 @lru_cache(maxsize=1)

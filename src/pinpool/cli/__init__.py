@@ -1,15 +1,18 @@
 """
-The command line. `main` is all that is imported here: workers import this module when they re-import the console
-script, and must not load click for it.
+The command line. `main` is all that is imported here, so that nobody loads click who does not need it.
 """
 
 from __future__ import annotations
+
+import sys
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command that ``sys.argv`` names, and exit with its code."""
+    # Each worker would run the console script again, a millisecond or two of it. Nothing in it is for them.
+    vars(sys.modules["__main__"]).pop("__file__", None)
     from pinpool.cli.app import run
 
     run()

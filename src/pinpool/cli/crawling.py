@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from pinpool.export import Target
+    from pinpool.model import Task
     from pinpool.progress import Progress
     from pinpool.runs import Run
 
@@ -109,7 +110,7 @@ def crawl(
         raise click.UsageError("stdin can be the list of proxies or the seeds, not both")
     loaded = load(parse_ref(spider))
     path = journal or Path(f"{loaded.name}.db")
-    start = None if seeds is None else _read_seeds(seeds)
+    start = None if seeds is None else _read_seeds(seeds, loaded.first_stage)
     _show(
         path,
         options,
@@ -214,11 +215,26 @@ def _targets(options: dict[str, Any]) -> list[Target]:
     ]
 
 
-def _read_seeds(source: str) -> list[str]:
+def _read_seeds(source: str, stage: str) -> list[Task]:
+    from pinpool.errors import SpiderError
+    from pinpool.tasks import request
+
+    name = "stdin" if source == "-" else source
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
         lines = data.decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise click.BadParameter(f"{source} cannot be read: {reason}", param_hint="--seeds") from None
-    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        raise click.BadParameter(f"{name} cannot be read: {reason}", param_hint="--seeds") from None
+    tasks, problems = [], []
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if line and not line.startswith("#"):
+            try:
+                tasks.append(request(line, stage=stage))
+            except ValueError as error:
+                problems.append(f"{name}:{number}: {error}")
+    if not tasks and not problems:
+        problems.append(f"{name}: no seeds in it: write one URL a line")
+    if problems:
+        raise SpiderError(problems)
+    return tasks

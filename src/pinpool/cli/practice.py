@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +61,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
             folder = Path(tempfile.mkdtemp(prefix="pinpool-demo-"))
         else:
             folder = keep
-            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder, "--keep", lambda: folder.mkdir(parents=True, exist_ok=True))
         site = stack.enter_context(Lab(pages=pages, proxies=proxies, faults=faults, latency=0.02, seed=seed))
         site.write_proxies(folder / "proxies.txt")
         bad = ", ".join(proxy.fault for proxy in site.proxies if proxy.fault) or "none"
@@ -172,6 +173,8 @@ def lab(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--faults") from None
     over = threading.Event()
+    # Not Event.set() in the handler: it would wait for a lock that wait() may hold.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         site.start()
     except OSError as error:
@@ -179,7 +182,7 @@ def lab(
         raise click.BadParameter(hint, param_hint="--site-port") from None
     try:
         if write_proxies is not None:
-            site.write_proxies(write_proxies)
+            _write(write_proxies, "--write-proxies", lambda: site.write_proxies(write_proxies))
         click.echo(f"site: {site.url}/page/1 (through its proxies also {site.named_url}/page/1)")
         for proxy in site.proxies:
             click.echo(f"proxy: {proxy.label}" + (f"  {proxy.fault}" if proxy.fault else ""))
@@ -187,11 +190,17 @@ def lab(
             click.echo(f"list with passwords: {write_proxies}")
         click.echo("Ctrl-C ends it", err=True)
         sys.stdout.flush()
-        # Not Event.set() in the handler: it would wait for a lock that wait() may hold.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         while not over.wait(3600):
             pass
     except KeyboardInterrupt:
         click.echo("", err=True)
     finally:
         site.stop()
+
+
+def _write(path: Path, option: str, write: Callable[[], None]) -> None:
+    try:
+        write()
+    except OSError as error:
+        hint = f"{path} cannot be written: {error.strerror}; name another"
+        raise click.BadParameter(hint, param_hint=option) from None

@@ -21,8 +21,9 @@ from pathlib import Path
 __all__ = [
     "CAN_DUMP",
     "dump_stack_to",
+    "end_if_starting",
     "ignore_terminal",
-    "keep_ctrl_c_from_children",
+    "keep_signals_from_children",
     "never_outlive_parent",
 ]
 
@@ -30,6 +31,8 @@ __all__ = [
 STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
 CAN_DUMP = STACK_SIGNAL is not None and hasattr(faulthandler, "register")
 _LOOK_SECONDS = 5.0
+#: What a terminal, its closing, or a service manager sends to every process of a run.
+_STOPPING = {getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)}
 
 
 def ignore_terminal(*, also_sigterm: bool = False) -> None:
@@ -38,6 +41,8 @@ def ignore_terminal(*, also_sigterm: bool = False) -> None:
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN if also_sigterm else signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
 
 def never_outlive_parent(hang_seconds: float | None = None) -> None:
@@ -65,6 +70,15 @@ def never_outlive_parent(hang_seconds: float | None = None) -> None:
     threading.Thread(target=watch, name="pinpool-guard", daemon=True).start()
 
 
+def end_if_starting() -> None:
+    """
+    End this process if it is a child that is still starting: it imports the script of its parent, which starts a
+    crawl without asking for ``__name__``. The parent sees that nobody comes up, and says so, once.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)
+
+
 def dump_stack_to(path: Path) -> None:
     """Write the stacks of all threads to `path` whenever the parent sends `STACK_SIGNAL`."""
     if STACK_SIGNAL is not None and CAN_DUMP:
@@ -73,19 +87,21 @@ def dump_stack_to(path: Path) -> None:
 
 
 @contextmanager
-def keep_ctrl_c_from_children() -> Iterator[None]:
+def keep_signals_from_children() -> Iterator[None]:
     """
-    Block SIGINT in this thread while children start, so that they inherit it blocked.
+    Block the signals that end a run in this thread while children start, so that they inherit them blocked.
 
-    Ignoring it instead would lose a Ctrl-C of the user in these moments; a blocked one is only delivered later.
+    For the forkserver and the resource tracker it stays so: a SIGHUP to all would end them, and with them the pool.
+    Ignoring the signals here instead would lose those of these moments; a blocked one is only delivered later.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # Starting the tracker unblocks SIGINT by itself (before 3.13), so it has to run already.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
+        # Starting the tracker unblocks SIGINT and SIGTERM by itself (before 3.13), so it has to run already.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -6,11 +6,15 @@ would write to every object. Frozen ones are left alone: 3.4 MB a worker instead
 """
 
 import gc
+import multiprocessing.pool
+import multiprocessing.sharedctypes
 import os
+import runpy  # noqa: F401  each child runs its parent's script by it
 
 import pinpool.crafts
 import pinpool.extract
 import pinpool.fetch
+import pinpool.worker
 
 # Reading the certificate bundle costs 12 ms, so it is done here and not in each worker.
 pinpool.fetch.tls_context(os.environ.get("PINPOOL_CA_BUNDLE") or None)

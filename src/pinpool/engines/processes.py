@@ -44,7 +44,7 @@ from pinpool.engines.guard import (
     CAN_DUMP,
     STACK_SIGNAL,
     ignore_terminal,
-    keep_ctrl_c_from_children,
+    keep_signals_from_children,
     never_outlive_parent,
 )
 from pinpool.engines.leases import LeaseManager, LeaseProxy, Report, Standing
@@ -67,6 +67,10 @@ START_PATIENCE = 60.0
 STORM = 5
 #: A worker parked without an answer known to the lease queue for that long has lost it.
 PARKED_PATIENCE = 2.0
+_GUARD = (
+    "a script that starts a crawl or a PinnedPool must do so under `if __name__ == '__main__':`, "
+    "because each worker process imports it"
+)
 _PRELOAD = ["pinpool.engines.preload"]
 
 
@@ -143,8 +147,12 @@ class ProcessEngine:
 
     def start(self) -> None:
         self._stacks = Path(tempfile.mkdtemp(prefix="pinpool-"))
-        self._start_manager()
-        self._build()
+        try:
+            self._start_manager()
+            self._build()
+        except BaseException:
+            self.close()
+            raise
 
     def submit(self, serial: int, work: Assignment | bytes) -> None:
         blob = pickle.dumps(work, protocol=pickle.HIGHEST_PROTOCOL)
@@ -233,10 +241,7 @@ class ProcessEngine:
         self._watch_hangs(generation, lines, signals)
         self._count(lines, report)
         if not lines and time.monotonic() - self._built > START_PATIENCE:
-            raise EngineError(
-                "no worker process came up; a script that starts a crawl must do so under "
-                "`if __name__ == '__main__':`, because workers import it"
-            )
+            raise EngineError(f"no worker process came up; {_GUARD}")
         if self._deaths_in_a_row > STORM * (self._size + 2):
             raise EngineError(
                 f"{self._deaths_in_a_row} worker processes died in a row without one answer: the machine may be out "
@@ -380,17 +385,21 @@ class ProcessEngine:
     def _start_manager(self) -> None:
         if self.start_method == "forkserver":
             multiprocessing.set_forkserver_preload(_PRELOAD)
-        with keep_ctrl_c_from_children():
-            self._manager = LeaseManager(ctx=self._context)
-            self._manager.start(initializer=_enter_manager)
-        self._leases = self._manager.leases(tuple(self._standings.values()), self._seats, self._cooling)
+        manager = LeaseManager(ctx=self._context)
+        try:
+            with keep_signals_from_children():
+                manager.start(initializer=_enter_manager)
+        except EOFError:
+            raise EngineError(f"no process came up; {_GUARD}") from None
+        self._manager = manager
+        self._leases = manager.leases(tuple(self._standings.values()), self._seats, self._cooling)
 
     def _build(self) -> None:
         elders = frozenset(child.pid or 0 for child in multiprocessing.active_children())
         board = Board(self._context.RawArray("q", self._seats * WIDTH))
         assert self._stacks is not None
         arming = Arming(self._leases, board, self._craft, self._hang_seconds, self._stacks)
-        with keep_ctrl_c_from_children():
+        with keep_signals_from_children():
             pool = self._context.Pool(self._size, enlist, (arming,))
         self._generation = Generation(pool, board, elders)
         self._built = self._last_answer = time.monotonic()

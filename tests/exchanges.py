@@ -1,0 +1,53 @@
+"""One exchange at a time, for the tests of what carries it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+
+import pytest
+
+from peers import PATIENCE
+from pinpool.errors import FetchFailed
+from pinpool.fetch import Fetcher
+from pinpool.model import Evidence, Fetched, Settings, Task
+from pinpool.proxies import Proxy
+
+__all__ = ["PASSWORD", "PLAIN", "SECURE", "USER", "evidence", "fetch", "soon", "task"]
+
+PLAIN = "http://site.test/films?page=1"
+SECURE = "https://site.test/"
+
+#: The password is one that no message may ever hold.
+USER, PASSWORD = "anna", "planted"
+
+#: Short, as tests wait for them to pass.
+IMPATIENT = Settings(connect_timeout=0.3, timeout=0.3)
+
+
+def task(url: str = PLAIN, method: str = "GET", body: bytes | None = None, **headers: str) -> Task:
+    """A task. Underscores in header names stand for hyphens."""
+    given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    return Task("index", url, b"k" * 16, method, body, given)
+
+
+def soon() -> float:
+    return time.monotonic() + PATIENCE
+
+
+def fetch(proxy: Proxy, asked: Task | None = None, settings: Settings | None = None) -> Fetched:
+    with closing(Fetcher(proxy, settings or Settings())) as fetcher:
+        return fetcher.fetch(asked or task(), soon())
+
+
+def evidence(
+    proxy: Proxy, asked: Task | str = PLAIN, seconds: float = PATIENCE, settings: Settings = IMPATIENT
+) -> Evidence:
+    """What the failure of this exchange leaves. It must fail, and without telling the password."""
+    asked = task(asked) if isinstance(asked, str) else asked
+    with closing(Fetcher(proxy, settings)) as fetcher, pytest.raises(FetchFailed) as caught:
+        fetcher.fetch(asked, time.monotonic() + seconds)
+    found = caught.value.evidence
+    assert found.message
+    assert PASSWORD not in repr(caught.value)
+    return found

@@ -1,0 +1,532 @@
+"""The commands as a user starts them: what they say, what they write, and the code they end with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commands import DEADLINE, SPIDER, Desk, Said
+from pinpool.engines.base import Census
+from pinpool.lab import Lab
+from pinpool.loop import View
+from pinpool.model import ProxyState
+from pinpool.progress import Progress
+from pinpool.reading import Reader
+
+COMMANDS = ["crawl", "resume", "retry", "stats", "failures", "verify", "try", "demo", "lab"]
+HEAVY = {"requests", "urllib3", "lxml", "rich", "parsel", "w3lib", "sqlite3", "socks", "multiprocessing"}
+LIST = ("-p", "proxies.txt")
+
+# What CLI.md promises of `stats --json`.
+RUN = ["spider", "state", "started", "ended", "workers", "engine", "pages", "items", "seconds", "tasks"]
+RUN += ["worker_losses", "pool_rebuilds"]
+TASKS = ["done", "gone", "failed", "waiting", "in_flight"]
+PROXY = ["proxy", "state", "reason", "attempts", "ok", "gone", "failed", "success_rate", "faults", "charged"]
+PROXY += ["forgiven", "latency_p50", "latency_p95", "bytes", "pins", "busy_seconds", "first_error", "last_error"]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.clear()
+
+
+@pytest.fixture
+def lab(desk: Desk) -> Iterator[Lab]:
+    """Twenty films behind four good proxies; nothing may ever go past these, nor two workers share one."""
+    with Lab(pages=2, proxies=4) as made:
+        desk.prepare(made)
+        yield made
+        assert made.direct == 0
+        assert all(proxy.max_users <= 1 for proxy in made.proxies)
+
+
+def films(lab: Lab) -> list[str]:
+    return sorted(lab.films(lab.named_url))
+
+
+def stored(path: Path) -> list[str]:
+    """The films in a journal, by URL."""
+    with Reader(path) as reader:
+        return sorted(json.loads(text)["url"] for _, text in reader.items())
+
+
+def complete(desk: Desk, lab: Lab) -> bool:
+    """Whether journal and output file hold each film once, and the journal proves it."""
+    written = sorted(item["url"] for item in desk.lines("films.jsonl"))
+    proven = desk.run("verify", "films.db").code == 0
+    return proven and written == films(lab) == stored(desk / "films.db")
+
+
+# ---------------------------------------------------------------------------------------------- help
+
+
+def test_every_help_has_an_example_and_loads_nothing_heavy(desk: Desk) -> None:
+    code = (
+        "import sys\n"
+        "from pinpool.cli.app import app\n"
+        f"for words in [], *([name] for name in {COMMANDS}):\n"
+        "    app.main([*words, '--help'], 'pinpool', standalone_mode=False)\n"
+        f"print(sorted({HEAVY} & sys.modules.keys()), file=sys.stderr)\n"
+    )
+
+    code_, out, err = desk.start_python("-c", code).end()
+
+    first, *helps = out.split("Usage: ")[1:]
+    assert (code_, err) == (0, "[]\n")
+    assert [text.split()[1] for text in helps] == COMMANDS
+    assert "`pinpool demo`" in first
+    assert all(f"Example:\n    pinpool {name} " in text for name, text in zip(COMMANDS, helps, strict=True))
+
+
+def test_the_shell_completes_commands(desk: Desk) -> None:
+    script = desk.run(_PINPOOL_COMPLETE="bash_source")
+    choice = desk.run(_PINPOOL_COMPLETE="bash_complete", COMP_WORDS="pinpool cr", COMP_CWORD="1")
+
+    assert "complete -o nosort -F _pinpool_completion pinpool" in script.out
+    assert choice.out == "plain,crawl\n"
+
+
+def test_the_version_is_told(desk: Desk) -> None:
+    assert desk.run("--version").out.startswith("pinpool 0.")
+
+
+# ---------------------------------------------------------------------------------------------- a whole crawl
+
+
+def test_a_crawl_appends_its_items_and_says_how_it_went(desk: Desk, lab: Lab) -> None:
+    desk.write("films.jsonl", '{"url": "old"}\n')
+
+    code, out, err = desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl")
+
+    old, *new = (item["url"] for item in desk.lines("films.jsonl"))
+    assert (code, err) == (0, "")
+    assert (old, sorted(new)) == ("old", films(lab))
+    assert out.startswith("complete: 22 pages, 20 items")
+    assert "proxies: 4, 4 good" in out
+
+
+def test_overwriting_and_csv_and_two_outputs_at_once(desk: Desk, lab: Lab) -> None:
+    desk.write("films.jsonl", '{"url": "old"}\n')
+    desk.write("films.txt", "old\n")
+
+    said = desk.run("crawl", "films.py", *LIST, "-O", "films.jsonl", "-O", "films.txt:csv")
+
+    rows = list(csv.DictReader(io.StringIO((desk / "films.txt").read_text(encoding="utf-8"))))
+    titles = {lab.named_url + path: film.title for path, film in lab.films().items()}
+    assert said.code == 0
+    assert {row["url"]: row["title"] for row in rows} == titles
+    assert len(rows) == 20
+    assert sorted(item["url"] for item in desk.lines("films.jsonl")) == films(lab)
+
+
+def test_on_stdout_there_are_items_and_nothing_else(desk: Desk, lab: Lab) -> None:
+    said = desk.run("crawl", "films.py", *LIST, "-o", "-")
+
+    assert sorted(item["url"] for item in said.items()) == films(lab)
+    assert said.err.startswith("complete: 22 pages, 20 items")
+
+
+@pytest.mark.parametrize("way", ["stdin", "variable with the path", "variable with the list"])
+def test_the_list_of_proxies_comes_from_stdin_or_from_the_environment(desk: Desk, lab: Lab, way: str) -> None:
+    text = (desk / "proxies.txt").read_text(encoding="utf-8")
+    value = {"stdin": "", "variable with the path": "proxies.txt", "variable with the list": text}[way]
+    option = ["-p", "-"] if way == "stdin" else []
+
+    said = desk.run("crawl", "films.py", *option, "--json", stdin=text, PINPOOL_PROXIES=value)
+
+    assert (said.code, said.err) == (0, "")
+    assert [row["proxy"] for row in said.json()["proxies"]] == [proxy.label for proxy in lab.proxies]
+
+
+def test_seeds_from_stdin_take_the_place_of_the_spiders(desk: Desk, lab: Lab) -> None:
+    said = desk.run("crawl", "films.py", *LIST, "--seeds", "-", "-o", "-", stdin=f"{lab.named_url}/page/2\n")
+
+    assert {item["url"] for item in said.items()} == {f"{lab.named_url}/detail/{n}" for n in range(11, 21)}
+
+
+def test_the_summary_in_json_is_what_stats_says_with_exactly_the_promised_fields(desk: Desk, lab: Lab) -> None:
+    crawl = desk.run("crawl", "films.py", *LIST, "-w", 2, "--json")
+    stats = desk.run("stats", "films.db", "--json")
+
+    told = crawl.json()
+    assert (crawl.code, crawl.err) == (0, "")
+    assert crawl.out == stats.out
+    assert list(told) == ["run", "proxies"]
+    assert list(told["run"]) == RUN
+    assert list(told["run"]["tasks"]) == TASKS
+    assert [list(row) for row in told["proxies"]] == [PROXY] * 4
+    assert (told["run"]["spider"], told["run"]["state"], told["run"]["workers"]) == ("films", "complete", 2)
+    assert told["run"]["tasks"] == {"done": 22, "gone": 0, "failed": 0, "waiting": 0, "in_flight": 0}
+    assert (told["run"]["pages"], told["run"]["items"]) == (22, 20)
+    assert sum(row["ok"] for row in told["proxies"]) == 22
+
+
+def test_no_proxy_is_pinned_when_a_run_has_ended(desk: Desk, lab: Lab) -> None:
+    told = desk.run("crawl", "films.py", *LIST, "--json").json()
+
+    assert {row["state"] for row in told["proxies"]} == {"spare"}
+
+
+def test_more_workers_than_proxies_are_told_that_they_wait_also_if_quiet(desk: Desk, lab: Lab) -> None:
+    said = desk.run("crawl", "films.py", *LIST, "-w", 6, "-q")
+
+    assert (said.code, said.err) == (0, "6 workers on 4 proxies: 2 of them wait for a spare\n")
+
+
+# ---------------------------------------------------------------------------------------------- exit codes, and ways on
+
+
+def test_a_page_that_fails_is_exit_3_and_is_told_with_its_history(desk: Desk, lab: Lab) -> None:
+    lab.set_site_fault("/detail/3", 418)
+
+    crawl = desk.run("crawl", "films.py", *LIST)
+    verify = desk.run("verify", "films.db")
+    told = desk.run("failures", "films.db")
+    (failure,) = desk.run("failures", "films.db", "--json").json()
+
+    url = f"{lab.named_url}/detail/3"
+    assert (crawl.code, crawl.err) == (3, "1 tasks failed; `pinpool failures films.db` says why\n")
+    assert (verify.code, told.code) == (3, 0)
+    assert "1 tasks failed" in verify.out
+    assert told.out.startswith(f"detail {url}: http_error on 2 proxies\n")
+    assert told.out.count("http_error (status 418)") == 2
+    assert list(failure) == ["task", "stage", "url", "reason", "attempts"]
+    assert (failure["stage"], failure["url"]) == ("detail", url)
+    assert len({attempt["proxy"] for attempt in failure["attempts"]}) == 2
+    for attempt in failure["attempts"]:
+        assert list(attempt) == ["proxy", "fault", "seconds", "status", "at", "message"]
+        assert (attempt["fault"], attempt["status"]) == ("http_error", 418)
+
+
+def test_so_many_failures_may_be_allowed(desk: Desk, lab: Lab) -> None:
+    lab.set_site_fault("/detail/3", 418)
+
+    said = desk.run("crawl", "films.py", *LIST, "--max-failures", 1)
+
+    assert (said.code, said.err) == (0, "")
+
+
+def test_a_page_that_is_gone_is_no_failure(desk: Desk, lab: Lab) -> None:
+    lab.set_site_fault("/detail/3", 404)
+
+    said = desk.run("crawl", "films.py", *LIST, "--json")
+
+    assert said.code == 0
+    assert said.json()["run"]["tasks"] == {"done": 21, "gone": 1, "failed": 0, "waiting": 0, "in_flight": 0}
+
+
+def test_what_failed_can_be_put_back_and_is_done_by_a_resume(desk: Desk, lab: Lab) -> None:
+    lab.set_site_fault("/detail/3", 418)
+    desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl")
+    lab.set_site_fault("/detail/3", None)
+
+    none = desk.run("retry", "films.db", "--reason", "timeout")
+    one = desk.run("retry", "films.db", "--reason", "http_error", "--task", f"{lab.named_url}/detail/3")
+    resume = desk.run("resume", "films.db")
+
+    assert (none.code, none.out) == (0, "0 tasks are put back\n")
+    assert (one.code, one.out) == (0, "1 tasks are put back; `pinpool resume films.db` tries them\n")
+    assert (resume.code, resume.err) == (0, "")
+    assert complete(desk, lab)
+    assert desk.run("failures", "films.db").out == "no task was given up\n"
+
+
+def test_a_run_whose_proxies_are_used_up_is_exit_4_and_goes_on_with_a_better_list(desk: Desk, lab: Lab) -> None:
+    worse, better = lab.proxies[:2], lab.proxies[2:]
+    for proxy in worse:
+        lab.set_fault(proxy.index, "auth")
+    desk.write("worse.txt", "".join(f"{proxy.url}\n" for proxy in worse))
+    desk.write("better.txt", "".join(f"{proxy.url}\n" for proxy in better))
+
+    starved = desk.run("crawl", "films.py", "-p", "worse.txt", "-o", "films.jsonl", "--json")
+    resumed = desk.run("resume", "films.db", "-p", "better.txt")
+
+    assert starved.code == 4
+    assert "no usable proxy is left" in starved.err
+    assert "`pinpool resume films.db -p LIST`" in starved.err
+    assert starved.json()["run"]["state"] == "starved"
+    assert [row["state"] for row in starved.json()["proxies"]] == ["retired", "retired"]
+    assert resumed.code == 0
+    assert complete(desk, lab)
+
+
+def test_no_password_is_in_what_is_said_or_written(desk: Desk, lab: Lab) -> None:
+    lab.set_fault(0, "auth")
+    lab.set_fault(1, "auth")
+    lab.set_site_fault("/detail/3", 418)
+
+    said = [
+        desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl"),
+        desk.run("failures", "films.db"),
+        desk.run("stats", "films.db", "--faults"),
+    ]
+
+    secrets = [proxy.password for proxy in lab.proxies if proxy.password]
+    texts = [text for one in said for text in (one.out, one.err)]
+    written = [
+        path.read_bytes().decode("latin-1") for path in desk.folder.iterdir() if "films." in path.name
+    ]
+    assert "proxy_auth" in texts[-2]
+    assert len(secrets) == 4
+    assert [secret for secret in secrets for text in (*texts, *written) if secret in text] == []
+
+
+def test_a_limited_crawl_stops_there_and_can_be_resumed(desk: Desk, lab: Lab) -> None:
+    limited = desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl", "--limit", 5)
+    verify = desk.run("verify", "films.db", "--json")
+    resumed = desk.run("resume", "films.db")
+
+    assert limited.code == 0
+    assert limited.err == "stopped at the wanted number of pages; `pinpool resume films.db` goes on\n"
+    assert limited.out.startswith("interrupted: 5 pages")
+    assert (verify.code, verify.json()["ended"], verify.json()["complete"]) == (3, 5, False)
+    assert resumed.code == 0
+    assert complete(desk, lab)
+    assert len(lab.requests) == 22
+
+
+def test_a_fresh_crawl_keeps_the_unfinished_run_under_another_name(desk: Desk, lab: Lab) -> None:
+    desk.run("crawl", "films.py", *LIST, "--limit", 5)
+
+    refused = desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl")
+    fresh = desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl", "--fresh")
+
+    (kept,) = desk.folder.glob("films.*.db")
+    assert (refused.code, refused.out) == (2, "")
+    assert (fresh.code, fresh.err) == (0, f"films.db: the earlier run is kept as {kept.name}\n")
+    assert desk.run("stats", kept.name, "--json").json()["run"]["pages"] == 5
+    assert complete(desk, lab)
+
+
+def test_a_crawl_after_a_complete_one_begins_anew_and_keeps_the_old_journal(desk: Desk, lab: Lab) -> None:
+    desk.run("crawl", "films.py", *LIST)
+
+    again = desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl")
+
+    (kept,) = desk.folder.glob("films.*.db")
+    assert (again.code, again.err) == (0, f"films.db: the earlier run is kept as {kept.name}\n")
+    assert stored(kept) == films(lab)
+    assert complete(desk, lab)
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "Ctrl-C"])
+def test_an_interrupted_crawl_is_exit_130_and_a_resume_completes_it(desk: Desk, how: str) -> None:
+    with Lab(pages=2, proxies=3, latency=0.2) as lab:
+        desk.prepare(lab)
+        program = desk.start("crawl", "films.py", *LIST, "-o", "films.jsonl")
+        lab.wait_for(lambda: len(lab.requests) >= 6, DEADLINE)
+
+        program.press_ctrl_c() if how == "Ctrl-C" else program.send(signal.Signals[how])
+        interrupted = program.end()
+        verify = desk.run("verify", "films.db")
+        resumed = desk.run("resume", "films.db")
+
+        assert interrupted.code == 130
+        assert "Traceback" not in interrupted.err
+        assert interrupted.err.endswith("interrupted; `pinpool resume films.db` goes on\n")
+        assert interrupted.out.startswith("interrupted: ")
+        assert verify.code == 3
+        assert resumed.code == 0
+        assert complete(desk, lab)
+        assert len(lab.requests) == 22
+
+
+# ---------------------------------------------------------------------------------------------- looking at a run
+
+
+def test_stats_and_verify_read_a_journal_while_the_crawl_writes_it(desk: Desk, lab: Lab) -> None:
+    """The crawl hangs at its last page until it is told to stop at once."""
+    lab.set_site_fault("/detail/20", "silent")
+    program = desk.start("crawl", "films.py", *LIST, "--timeout", 600, "--deadline", 600)
+    lab.wait_for(lambda: sum(seen.ended is not None for seen in lab.requests) == 21, DEADLINE)
+
+    said = settled(desk)
+    verify = desk.run("verify", "films.db")
+    program.send(signal.SIGINT)
+    assert program.error_line().startswith("stopping: what is in flight is finished first")
+    program.send(signal.SIGINT)
+    end = program.end()
+
+    run = said.json()["run"]
+    assert (said.code, said.err) == (0, "")
+    assert (run["state"], run["ended"]) == ("running", None)
+    assert run["tasks"] == {"done": 21, "gone": 0, "failed": 0, "waiting": 0, "in_flight": 1}
+    assert (verify.code, verify.err) == (3, "")
+    assert "1 tasks are still open" in verify.out
+    assert end.code == 130
+
+
+def settled(desk: Desk) -> Said:
+    """What `stats` says as soon as the crawl has written all but the last page, which it does within 5 s."""
+    for _ in range(100):
+        said = desk.run("stats", "films.db", "--json")
+        if said.code != 0 or said.json()["run"]["tasks"]["waiting"] + said.json()["run"]["pages"] == 21:
+            return said
+    raise AssertionError(f"the crawl does not write what it has: {said.out}")
+
+
+def test_stats_are_a_table_that_can_be_sorted(desk: Desk, lab: Lab) -> None:
+    lab.set_fault(2, "auth")
+    desk.run("crawl", "films.py", *LIST)
+
+    by_trouble = desk.run("stats", "films.db").out.split("\n\n")[1].splitlines()
+    by_name = desk.run("stats", "films.db", "--sort", "proxy", "--faults").out.split("\n\n")[1].splitlines()
+
+    assert by_trouble[0].split()[:3] == ["proxy", "state", "tries"]
+    assert by_trouble[1].split()[:2] == [lab.proxies[2].label, "retired"]
+    assert [line.split()[0] for line in by_name[1:]] == sorted(proxy.label for proxy in lab.proxies)
+    assert "proxy_auth 1" in "\n".join(by_name)
+
+
+# ---------------------------------------------------------------------------------------------- try
+
+
+def test_trying_a_list_page_shows_its_tasks_and_writes_nothing(desk: Desk, lab: Lab) -> None:
+    before = sorted(desk.folder.iterdir())
+
+    code, out, err = desk.run("try", "films.py", *LIST)
+
+    assert (code, err) == (0, "")
+    assert out.startswith(f"through {lab.proxies[0].label}\n200 {lab.named_url}/page/1: ")
+    assert out.count("detail: GET ") == 10
+    assert out.endswith("0 items, 10 tasks\n")
+    assert sorted(path for path in desk.folder.iterdir() if path.name != "__pycache__") == before
+
+
+def test_trying_a_film_shows_its_item_through_the_first_proxy_that_works(desk: Desk, lab: Lab) -> None:
+    lab.set_fault(0, "auth")
+    url = f"{lab.named_url}/detail/7"
+
+    code, out, err = desk.run("try", "films.py", url, "--stage", "detail", *LIST)
+
+    item = json.loads(out[out.index("{") : out.index("}") + 1])
+    assert code == 0
+    assert err.startswith(f"{lab.proxies[0].label}: proxy_auth: ")
+    assert out.startswith(f"through {lab.proxies[1].label}\n")
+    assert item == {"url": url, "title": lab.films()["/detail/7"].title}
+
+
+def test_trying_directly_goes_past_the_proxies_and_past_those_of_the_environment(desk: Desk) -> None:
+    with Lab(pages=1, proxies=2) as lab:
+        desk.prepare(lab)
+        trap = {name: lab.proxies[0].url for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY")}
+
+        index = desk.run("try", "films.py", f"{lab.url}/page/1", "--direct", **trap)
+        film = desk.run("try", "films.py", f"{lab.url}/detail/1", "--stage", "detail", "--direct", **trap)
+
+        assert (index.code, film.code) == (0, 0)
+        assert index.out.endswith("0 items, 10 tasks\n")
+        assert lab.films()["/detail/1"].title in film.out
+        assert (lab.direct, len(lab.requests)) == (2, 2)
+
+
+def test_trying_a_page_of_which_nothing_comes_is_exit_3(desk: Desk, lab: Lab) -> None:
+    lab.set_site_fault("/page/2", 503)
+
+    wrong = desk.run("try", "films.py", f"{lab.named_url}/page/1", "--stage", "detail", *LIST)
+    ill = desk.run("try", "films.py", f"{lab.named_url}/page/2", *LIST)
+
+    assert (wrong.code, ill.code) == (3, 3)
+    assert "server_error" in ill.err
+
+
+# ---------------------------------------------------------------------------------------------- lab and demo
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_lab_serves_until_it_is_told_to_end(desk: Desk, number: signal.Signals) -> None:
+    program = desk.start("lab", "--site-port", 0, "--write-proxies", "list.txt", "--faults", "refused")
+    url = program.line().split()[1]
+    while not (line := program.line()).startswith("list with passwords: list.txt"):
+        assert line.startswith("proxy: ")
+
+    desk.write("films.py", SPIDER.format(seeds=""))
+    tried = desk.run("try", "films.py", url, "-p", "list.txt")
+    program.send(number)
+    code, _, err = program.end()
+
+    assert tried.code == 0
+    assert tried.out.endswith("0 items, 10 tasks\n")
+    assert code == 0
+    assert "Traceback" not in err
+
+
+def test_the_calm_demo_scrapes_every_film_right(desk: Desk) -> None:
+    said = desk.run(
+        *("demo", "--calm", "--pages", 2, "--proxies", 3, "--workers", 2, "--keep", "kept"),
+        **{"HTTP_PROXY": "http://127.0.0.1:9", "TMPDIR": str(desk.folder)},
+    )
+
+    assert (said.code, said.err) == (0, "")
+    assert "20 films right, 0 wrong, 0 missing, 0 twice; 0 requests past the proxies" in said.out
+    assert "coverage: proven complete: 2 seeds, 22 tasks" in said.out
+    assert len(desk.lines("kept/films.jsonl")) == 20
+
+
+# ---------------------------------------------------------------------------------------------- progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def view(*, stopping: bool = False, resting: bool = False) -> View:
+    states = {1: ProxyState.COOLING if resting else ProxyState.PINNED, 2: ProxyState.RETIRED}
+    census = Census(2, 1, parked=1, states=states, wakes_in=7.0 if resting else None)
+    return View(22, 11, 11, 10, 0, 1, census, "timeout: no answer", stopping)
+
+
+def test_off_a_terminal_progress_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pinpool.progress.PLAIN_SECONDS", 0.0)
+    stream = io.StringIO()
+    progress = Progress(stream)
+
+    progress(view())
+    progress(view(resting=True))
+    progress.close()
+
+    first, second = stream.getvalue().splitlines()
+    assert first.startswith("11/22 pages, 10 items, ")
+    assert first.endswith("1 waiting for a proxy, 1 proxies good, 0 resting, 1 out, last fault timeout: no answer")
+    assert second.endswith("0 proxies good, 1 resting, 1 out, all proxies rest, the next wakes in 7 s")
+    assert not set(stream.getvalue()) & {"\r", "\x1b"}
+
+
+def test_off_a_terminal_nothing_is_said_in_the_first_seconds() -> None:
+    stream = io.StringIO()
+
+    Progress(stream)(view())
+
+    assert stream.getvalue() == ""
+
+
+def test_on_a_terminal_one_line_is_written_over_and_wiped_at_the_end() -> None:
+    stream = Terminal()
+    progress = Progress(stream)
+
+    progress(view())
+    progress.close()
+
+    assert stream.getvalue().startswith("\r\x1b[K11/22 pages")
+    assert stream.getvalue().endswith("\r\x1b[K")
+    assert "\n" not in stream.getvalue()
+
+
+def test_quiet_means_no_progress_but_what_must_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pinpool.progress.PLAIN_SECONDS", 0.0)
+    stream = io.StringIO()
+    progress = Progress(stream, quiet=True)
+
+    progress(view(stopping=True))
+    progress.tell("6 workers on 4 proxies")
+
+    assert stream.getvalue() == "6 workers on 4 proxies\n"

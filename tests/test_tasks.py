@@ -1,0 +1,137 @@
+"""A task from a URL, a stage, perhaps a form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pinpool.tasks import MAX_DATA, request
+
+SITE = "https://site.example/"
+
+
+def test_a_url_alone_is_a_get_of_the_index_stage() -> None:
+    task = request(SITE + "page/1")
+
+    assert (task.stage, task.method, task.url, task.body, task.headers, task.data) == (
+        "index",
+        "GET",
+        SITE + "page/1",
+        None,
+        (),
+        None,
+    )
+    assert len(task.key) == 16
+
+
+def test_a_form_is_posted_as_a_browser_posts_it() -> None:
+    task = request(SITE, form={"q": "ä b", "page": 2, "tag": ["x", "y"]})
+
+    assert task.method == "POST"
+    assert task.body == b"q=%C3%A4+b&page=2&tag=x&tag=y"
+    assert task.headers == (("Content-Type", "application/x-www-form-urlencoded"),)
+
+
+def test_json_is_posted_with_its_content_type() -> None:
+    task = request(SITE, json={"q": "ä"})
+
+    assert task.method == "POST"
+    assert task.body == b'{"q":"\\u00e4"}'
+    assert task.headers == (("Content-Type", "application/json"),)
+
+
+def test_a_body_goes_as_it_is_with_the_method_and_type_that_one_names() -> None:
+    task = request(SITE, body="ä", method="put", headers={"content-type": "text/plain"})
+
+    assert (task.method, task.body, task.headers) == ("PUT", b"\xc3\xa4", (("content-type", "text/plain"),))
+
+
+def test_data_is_handed_on_as_json() -> None:
+    assert request(SITE, data={"rank": 1, "name": "ä"}).data == '{"rank":1,"name":"\\u00e4"}'
+    assert request(SITE, data={}).data is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"url": SITE + "?a=1&b=2"}, {"url": SITE + "?b=2&a=1"}),
+        ({"url": SITE + "#one"}, {"url": SITE + "#two"}),
+        ({"url": SITE + "%7Ea"}, {"url": SITE + "~a"}),
+        ({"url": SITE, "headers": {"X-A": "1"}}, {"url": SITE, "data": {"b": 2}}),
+    ],
+)
+def test_the_same_page_has_the_same_key(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert request(**one).key == request(**other).key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"url": SITE + "a/"},
+        {"url": SITE + "a", "stage": "detail"},
+        {"url": SITE + "a", "method": "HEAD"},
+        {"url": SITE + "a", "form": {"q": 1}},
+        {"url": SITE + "a", "form": {"q": 2}},
+        {"url": SITE + "a?q"},
+        {"url": SITE + "A"},
+    ],
+)
+def test_another_page_has_another_key(other: dict[str, Any]) -> None:
+    first = request(SITE + "a")
+
+    second = request(**other)
+
+    assert second.key != first.key
+
+
+def test_the_key_only_compares_and_the_url_stays_as_written() -> None:
+    """A server may mind the order of a query, and the difference between ?a and ?a=."""
+    assert request(SITE + "?b&a=1").url == SITE + "?b&a=1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"url": "ftp://site.example/"}, "http://"),
+        ({"form": {}, "json": {}}, "form and json exclude"),
+        ({"form": {}, "json": {}, "body": b""}, "form and json and body exclude"),
+        ({"json": {"x": {1, 2}}}, "json cannot be written"),
+        ({"json": float("nan")}, "json cannot be written"),
+        ({"form": "q=1"}, "form cannot be sent"),
+        ({"body": 5}, "body is int"),
+        ({"method": "BREW"}, "'BREW' is none of the methods"),
+        ({"method": "GET\r\nX: 1"}, "none of the methods"),
+        ({"method": "GET", "form": {"q": 1}}, "GET has no body"),
+        ({"headers": {"X-A": "1\r\nX-B: 2"}}, "X-A"),
+        ({"headers": {"Content-Length": "9"}}, "Content-Length"),
+        ({"stage": ""}, "name of a stage"),
+        ({"stage": "a\nb"}, "name of a stage"),
+        ({"data": {"x": object()}}, "data cannot be written"),
+        ({"data": {"x": "y" * MAX_DATA}}, "above"),
+        ({"data": [1]}, "not a mapping"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_with_the_reason(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        request(**{"url": SITE, **arguments})
+
+
+def test_a_list_that_holds_itself_is_refused() -> None:
+    ring: list[object] = []
+    ring.append(ring)
+
+    with pytest.raises(ValueError, match="data cannot be written"):
+        request(SITE, data={"ring": ring})
+
+
+@given(st.text())
+def test_a_task_made_again_from_its_url_is_the_same_task(tail: str) -> None:
+    try:
+        once = request(SITE + tail)
+    except ValueError:
+        return
+
+    assert request(once.url) == once

@@ -1,0 +1,147 @@
+"""What can be put on the wire: URLs and headers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pinpool.wire import MAX_URL, clean_url, header_problems, join_url, shown_url
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("https://site.example", "https://site.example/"),
+        ("HTTPS://Site.Example/A", "https://site.example/A"),
+        (" \n https://site.example/a\tb \x00", "https://site.example/ab"),
+        ("https://site.example/a#top", "https://site.example/a"),
+        ("https://site.example/?q=a b", "https://site.example/?q=a%20b"),
+        ("https://site.example/ü?q=ü", "https://site.example/%C3%BC?q=%C3%BC"),
+        ("https://site.example/100%?a=%zz&b=%41%7e", "https://site.example/100%?a=%zz&b=%41%7e"),
+        ("https://site.example/a;b=1,2/(c)!", "https://site.example/a;b=1,2/(c)!"),
+        ("https://site.example/?a&b=&a=2", "https://site.example/?a&b=&a=2"),
+        ("http:\\\\site.example\\a?b\\c", "http://site.example/a?b\\c"),
+        ("https://bücher.example/", "https://xn--bcher-kva.example/"),
+        ("http://[2001:DB8::1]:8080/", "http://[2001:db8::1]:8080/"),
+        ("https://site.example?q", "https://site.example/?q"),
+        ("https://site.example/\ud800", "https://site.example/%EF%BF%BD"),
+    ],
+)
+def test_a_url_is_sent_as_a_browser_sends_it(written: str, sent: str) -> None:
+    assert clean_url(written) == sent
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("", "http://"),
+        ("/page/1", "http://"),
+        ("ftp://site.example/", "http://"),
+        ("javascript:alert(1)", "http://"),
+        ("http://", "host"),
+        ("http:///a", "host"),
+        ("http://a b.example/", "host"),
+        ("http://a..example/", "host"),
+        (f"http://{'a' * 64}.example/", "host"),
+        ("http://[::1", "host or port"),
+        ("http://[fe80::1%25eth0]/", "IPv6"),
+        ("http://site.example:70000/", "host or port"),
+        ("http://site.example:0/", "port 0"),
+        ("http://site.example/a\x01b", "control"),
+        ("http://site.example/a\x7f", "control"),
+        ("http://-\ufffd-.example/", "host"),
+        ("http://site.example/" + "a" * MAX_URL, "longer"),
+    ],
+)
+def test_what_cannot_be_requested_is_refused_with_the_reason(written: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as refused:
+        clean_url(written)
+
+    assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://alice:s3cret@site.example/",
+        "https://alice:s3c/s3cret@site.example/",
+        "https://alice:s3cret@[::1/",
+        "https://s3cret@site.example/",
+        "ftp://alice:s3cret@site.example/",
+    ],
+)
+def test_a_password_in_a_url_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match="cannot be requested") as refused:
+        clean_url(url)
+
+    assert "s3c" not in str(refused.value)
+
+
+def test_an_at_sign_in_the_path_is_no_password() -> None:
+    assert clean_url("https://site.example/@alice") == "https://site.example/@alice"
+    assert shown_url("https://site.example/@alice") == "'https://site.example/@alice'"
+
+
+def test_a_query_is_spelled_in_the_encoding_of_its_page() -> None:
+    """Old Chinese and Japanese sites know their own encoding only; what it lacks goes as a reference."""
+    assert clean_url("http://site.example/京?q=京", "gb18030") == "http://site.example/%E4%BA%AC?q=%BE%A9"
+    assert clean_url("http://site.example/?q=京&r=1", "cp1252") == "http://site.example/?q=%26%2320140%3B&r=1"
+
+
+@pytest.mark.parametrize(
+    ("href", "url"),
+    [
+        ("c", "https://site.example/a/c"),
+        ("../c", "https://site.example/c"),
+        ("/c", "https://site.example/c"),
+        ("//other.example/c", "https://other.example/c"),
+        ("?p=2", "https://site.example/a/b?p=2"),
+        ("..\\c", "https://site.example/c"),
+        ("\n  c\t ", "https://site.example/a/c"),
+        ("%2e%zz", "https://site.example/a/%2e%zz"),
+    ],
+)
+def test_a_link_is_resolved_as_a_browser_would(href: str, url: str) -> None:
+    assert join_url("https://site.example/a/b?p=1", href) == url
+
+
+@given(st.text())
+def test_whatever_passes_is_plain_and_stays_as_it_is(tail: str) -> None:
+    """A URL that went through once is not changed by going through again: a resumed run asks for the same pages."""
+    try:
+        once = clean_url("https://site.example/" + tail)
+    except ValueError:
+        return
+
+    assert once.isascii() and once.isprintable() and " " not in once
+    assert clean_url(once) == once
+
+
+@given(st.text())
+def test_no_text_does_worse_than_a_valueerror(text: str) -> None:
+    for url in (text, "http://" + text, "https://site.example?" + text):
+        try:
+            clean_url(join_url("https://site.example/a/b", url))
+        except ValueError as refused:
+            assert str(refused)
+
+
+def test_headers_that_smuggle_are_named_without_their_values() -> None:
+    problems = header_problems(
+        {
+            "Accept": "text/html",
+            "Cookie": "s3cret\r\nX-Evil: 1",
+            "bad name": "s3cret",
+            "Content-Length": "5",
+            "X-Snow": "s3cret ☃",
+            "X-Number": 5,
+        }
+    )
+
+    assert len(problems) == 5
+    assert "s3cret" not in " ".join(problems)
+    for name, problem in zip(
+        ("Cookie", "bad name", "Content-Length", "X-Snow", "X-Number"), problems, strict=True
+    ):
+        assert name in problem
