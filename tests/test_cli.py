@@ -12,11 +12,7 @@ from pathlib import Path
 import pytest
 
 from commands import DEADLINE, SPIDER, Desk, Said
-from pinpool.engines.base import Census
 from pinpool.lab import Lab
-from pinpool.loop import View
-from pinpool.model import ProxyState
-from pinpool.progress import Progress
 from pinpool.reading import Reader
 
 COMMANDS = ["crawl", "resume", "retry", "stats", "failures", "verify", "try", "demo", "lab"]
@@ -28,7 +24,16 @@ RUN = ["spider", "state", "started", "ended", "workers", "engine", "pages", "ite
 RUN += ["worker_losses", "pool_rebuilds"]
 TASKS = ["done", "gone", "failed", "waiting", "in_flight"]
 PROXY = ["proxy", "state", "reason", "attempts", "ok", "gone", "failed", "success_rate", "faults", "charged"]
-PROXY += ["forgiven", "latency_p50", "latency_p95", "bytes", "pins", "busy_seconds", "first_error", "last_error"]
+PROXY += [
+    "forgiven",
+    "latency_p50",
+    "latency_p95",
+    "bytes",
+    "pins",
+    "busy_seconds",
+    "first_error",
+    "last_error",
+]
 
 
 @pytest.fixture
@@ -152,7 +157,9 @@ def test_seeds_from_stdin_take_the_place_of_the_spiders(desk: Desk, lab: Lab) ->
     assert {item["url"] for item in said.items()} == {f"{lab.named_url}/detail/{n}" for n in range(11, 21)}
 
 
-def test_the_summary_in_json_is_what_stats_says_with_exactly_the_promised_fields(desk: Desk, lab: Lab) -> None:
+def test_the_summary_in_json_is_what_stats_says_with_exactly_the_promised_fields(
+    desk: Desk, lab: Lab
+) -> None:
     crawl = desk.run("crawl", "films.py", *LIST, "-w", 2, "--json")
     stats = desk.run("stats", "films.db", "--json")
 
@@ -239,7 +246,9 @@ def test_what_failed_can_be_put_back_and_is_done_by_a_resume(desk: Desk, lab: La
     assert desk.run("failures", "films.db").out == "no task was given up\n"
 
 
-def test_a_run_whose_proxies_are_used_up_is_exit_4_and_goes_on_with_a_better_list(desk: Desk, lab: Lab) -> None:
+def test_a_run_whose_proxies_are_used_up_is_exit_4_and_goes_on_with_a_better_list(
+    desk: Desk, lab: Lab
+) -> None:
     worse, better = lab.proxies[:2], lab.proxies[2:]
     for proxy in worse:
         lab.set_fault(proxy.index, "auth")
@@ -271,9 +280,7 @@ def test_no_password_is_in_what_is_said_or_written(desk: Desk, lab: Lab) -> None
 
     secrets = [proxy.password for proxy in lab.proxies if proxy.password]
     texts = [text for one in said for text in (one.out, one.err)]
-    written = [
-        path.read_bytes().decode("latin-1") for path in desk.folder.iterdir() if "films." in path.name
-    ]
+    written = [path.read_bytes().decode("latin-1") for path in desk.folder.iterdir() if "films." in path.name]
     assert "proxy_auth" in texts[-2]
     assert len(secrets) == 4
     assert [secret for secret in secrets for text in (*texts, *written) if secret in text] == []
@@ -417,7 +424,7 @@ def test_trying_a_film_shows_its_item_through_the_first_proxy_that_works(desk: D
 def test_trying_directly_goes_past_the_proxies_and_past_those_of_the_environment(desk: Desk) -> None:
     with Lab(pages=1, proxies=2) as lab:
         desk.prepare(lab)
-        trap = {name: lab.proxies[0].url for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY")}
+        trap = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), lab.proxies[0].url)
 
         index = desk.run("try", "films.py", f"{lab.url}/page/1", "--direct", **trap)
         film = desk.run("try", "films.py", f"{lab.url}/detail/1", "--stage", "detail", "--direct", **trap)
@@ -431,10 +438,11 @@ def test_trying_directly_goes_past_the_proxies_and_past_those_of_the_environment
 def test_trying_a_page_of_which_nothing_comes_is_exit_3(desk: Desk, lab: Lab) -> None:
     lab.set_site_fault("/page/2", 503)
 
-    wrong = desk.run("try", "films.py", f"{lab.named_url}/page/1", "--stage", "detail", *LIST)
+    wrong = desk.run("try", "films.py", f"{lab.named_url}/detail/1", *LIST)
     ill = desk.run("try", "films.py", f"{lab.named_url}/page/2", *LIST)
 
     assert (wrong.code, ill.code) == (3, 3)
+    assert wrong.err.startswith("nothing extracted")
     assert "server_error" in ill.err
 
 
@@ -462,71 +470,11 @@ def test_the_lab_serves_until_it_is_told_to_end(desk: Desk, number: signal.Signa
 def test_the_calm_demo_scrapes_every_film_right(desk: Desk) -> None:
     said = desk.run(
         *("demo", "--calm", "--pages", 2, "--proxies", 3, "--workers", 2, "--keep", "kept"),
-        **{"HTTP_PROXY": "http://127.0.0.1:9", "TMPDIR": str(desk.folder)},
+        HTTP_PROXY="http://127.0.0.1:9",
+        TMPDIR=str(desk.folder),
     )
 
     assert (said.code, said.err) == (0, "")
     assert "20 films right, 0 wrong, 0 missing, 0 twice; 0 requests past the proxies" in said.out
     assert "coverage: proven complete: 2 seeds, 22 tasks" in said.out
     assert len(desk.lines("kept/films.jsonl")) == 20
-
-
-# ---------------------------------------------------------------------------------------------- progress
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def view(*, stopping: bool = False, resting: bool = False) -> View:
-    states = {1: ProxyState.COOLING if resting else ProxyState.PINNED, 2: ProxyState.RETIRED}
-    census = Census(2, 1, parked=1, states=states, wakes_in=7.0 if resting else None)
-    return View(22, 11, 11, 10, 0, 1, census, "timeout: no answer", stopping)
-
-
-def test_off_a_terminal_progress_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinpool.progress.PLAIN_SECONDS", 0.0)
-    stream = io.StringIO()
-    progress = Progress(stream)
-
-    progress(view())
-    progress(view(resting=True))
-    progress.close()
-
-    first, second = stream.getvalue().splitlines()
-    assert first.startswith("11/22 pages, 10 items, ")
-    assert first.endswith("1 waiting for a proxy, 1 proxies good, 0 resting, 1 out, last fault timeout: no answer")
-    assert second.endswith("0 proxies good, 1 resting, 1 out, all proxies rest, the next wakes in 7 s")
-    assert not set(stream.getvalue()) & {"\r", "\x1b"}
-
-
-def test_off_a_terminal_nothing_is_said_in_the_first_seconds() -> None:
-    stream = io.StringIO()
-
-    Progress(stream)(view())
-
-    assert stream.getvalue() == ""
-
-
-def test_on_a_terminal_one_line_is_written_over_and_wiped_at_the_end() -> None:
-    stream = Terminal()
-    progress = Progress(stream)
-
-    progress(view())
-    progress.close()
-
-    assert stream.getvalue().startswith("\r\x1b[K11/22 pages")
-    assert stream.getvalue().endswith("\r\x1b[K")
-    assert "\n" not in stream.getvalue()
-
-
-def test_quiet_means_no_progress_but_what_must_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinpool.progress.PLAIN_SECONDS", 0.0)
-    stream = io.StringIO()
-    progress = Progress(stream, quiet=True)
-
-    progress(view(stopping=True))
-    progress.tell("6 workers on 4 proxies")
-
-    assert stream.getvalue() == "6 workers on 4 proxies\n"

@@ -103,7 +103,9 @@ def test_a_missing_spider_is_named(refused: Refused, command: tuple[str, ...]) -
     assert said == ["none.py: there is no such file; `pinpool new` writes one to start from"]
 
 
-@pytest.mark.parametrize("command", [("crawl", "-p", "proxies.txt", "-o", "items.jsonl"), ("try", "--direct")])
+@pytest.mark.parametrize(
+    "command", [("crawl", "-p", "proxies.txt", "-o", "items.jsonl"), ("try", "--direct")]
+)
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -148,7 +150,9 @@ def test_a_spider_without_seeds_is_told_how_to_get_some(desk: Desk, refused: Ref
 
 
 def test_every_bad_seed_of_a_spider_is_told(desk: Desk, refused: Refused) -> None:
-    desk.write("films.py", SPIDER.format(seeds="'movies.test/1', 'http://movies.test/2', 'ftp://movies.test/3'"))
+    desk.write(
+        "films.py", SPIDER.format(seeds="'movies.test/1', 'http://movies.test/2', 'ftp://movies.test/3'")
+    )
 
     said = refused("crawl", "films.py", "-p", "proxies.txt")
 
@@ -363,7 +367,9 @@ def test_a_journal_whose_spider_or_list_is_gone_is_not_resumed(desk: Desk, refus
 @pytest.mark.parametrize("option", ["-o", "-O"])
 def test_outputs_that_cannot_be_are_told(refused: Refused, option: str) -> None:
     (kind,) = refused("crawl", "films.py", "-p", "proxies.txt", option, "items.xml")
-    (folder,) = refused("crawl", "films.py", "-p", "proxies.txt", "-o", "good.jsonl", option, "none/items.csv")
+    (folder,) = refused(
+        "crawl", "films.py", "-p", "proxies.txt", "-o", "good.jsonl", option, "none/items.csv"
+    )
     (twice,) = refused("crawl", "films.py", "-p", "proxies.txt", "-o", "items.csv", option, "./items.csv")
 
     assert kind.startswith("output 'items.xml': its format is not known: end it in .jsonl or .csv")

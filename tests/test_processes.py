@@ -76,7 +76,7 @@ def everybody(engine: ProcessEngine) -> list[int]:
 
 
 def proxyless(engine: ProcessEngine) -> list[Line]:
-    return [line for line in engine._standing_generation().board.read() if line.proxy < 0]
+    return [line for line in lines_of(engine) if line.proxy < 0]
 
 
 def is_alive(pid: int) -> bool:
@@ -137,6 +137,14 @@ def all_pinned(engine: ProcessEngine, ledger: Ledger, wanted: int) -> None:
     ledger.run(until=lambda: engine.census().count(ProxyState.PINNED) == wanted)
 
 
+def all_idle(engine: ProcessEngine, ledger: Ledger, wanted: int) -> None:
+    ledger.run(until=lambda: [line.activity for line in lines_of(engine)] == [Activity.IDLE] * wanted)
+
+
+def lines_of(engine: ProcessEngine) -> list[Line]:
+    return engine._standing_generation().board.read()
+
+
 def test_every_task_is_answered_through_a_pinned_proxy(make: Maker) -> None:
     engine = make(workers=4, proxies=4)
     ledger = Ledger(engine)
@@ -182,17 +190,17 @@ def test_t2_killing_an_idle_worker_builds_a_new_pool_and_loses_nothing(make: Mak
     """It may have held the lock of the task pipe: nobody can tell, so the pool is not trusted any more."""
     engine = make(workers=4, proxies=4)
     ledger = Ledger(engine)
-    all_pinned(engine, ledger, 4)
 
     for _ in range(3):
+        all_idle(engine, ledger, 4)
         rebuilds = ledger.events["rebuilt"]
         os.kill(everybody(engine)[0], signal.SIGKILL)
         ledger.run(until=lambda before=rebuilds: ledger.events["rebuilt"] > before)  # type: ignore[misc]
         for _ in range(20):
             ledger.submit("ok")
         ledger.run()
-        all_pinned(engine, ledger, 4)
 
+    all_pinned(engine, ledger, 4)
     assert ledger.good == 60
     assert engine.census().rebuilds == 3
 
@@ -209,8 +217,7 @@ def test_t3_killing_a_worker_while_it_writes_its_answer_loses_nothing(make: Make
         victim = None
         give_up = time.monotonic() + 10
         while victim is None and time.monotonic() < give_up:
-            lines = engine._standing_generation().board.read()
-            victim = next((li.pid for li in lines if li.activity is Activity.IDLE and li.serial), None)
+            victim = next((li.pid for li in lines_of(engine) if li.activity is Activity.IDLE and li.serial), None)
         if victim is not None:
             os.kill(victim, signal.SIGKILL)
         ledger.run(until=lambda: True)
@@ -249,7 +256,7 @@ def test_t5_workers_without_a_proxy_take_no_task_and_wake_when_one_rests_out(mak
     used = {answered.outcome.worker for _, answered in ledger.answers}
     assert ledger.good == 60
     assert len(used) <= 2
-    assert engine.census().parked == 6
+    ledger.run(until=lambda: engine.census().parked == 6)
 
 
 def test_t5_a_failing_worker_swaps_and_a_parked_one_keeps_no_task_hostage(make: Maker) -> None:

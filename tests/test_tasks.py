@@ -74,7 +74,6 @@ def test_the_same_page_has_the_same_key(one: dict[str, Any], other: dict[str, An
         {"url": SITE + "a", "stage": "detail"},
         {"url": SITE + "a", "method": "HEAD"},
         {"url": SITE + "a", "form": {"q": 1}},
-        {"url": SITE + "a", "form": {"q": 2}},
         {"url": SITE + "a?q"},
         {"url": SITE + "A"},
     ],
@@ -85,6 +84,10 @@ def test_another_page_has_another_key(other: dict[str, Any]) -> None:
     second = request(**other)
 
     assert second.key != first.key
+
+
+def test_another_form_is_another_page() -> None:
+    assert request(SITE, form={"q": 1}).key != request(SITE, form={"q": 2}).key
 
 
 def test_the_key_only_compares_and_the_url_stays_as_written() -> None:

@@ -105,6 +105,8 @@ class PinnedPool:
         self._flight: dict[int, _Call] = {}
         self._serials = itertools.count(1)
         self._closing = self._aborting = False
+        self._lock = threading.Lock()
+        self._over: BaseException | None = None  # why the pump has ended; what comes afterwards ends so, too
         self._engine.start()
         self._pump = threading.Thread(target=self._run, name="pinpool-pump", daemon=True)
         self._pump.start()
@@ -146,7 +148,13 @@ class PinnedPool:
                 error_callback(error)
 
         future.add_done_callback(tell)
-        self._inbox.put(_Call(pickle.dumps((function, arguments)), future))
+        call = _Call(pickle.dumps((function, arguments)), future)
+        with self._lock:
+            over = self._over
+            if over is None:
+                self._inbox.put(call)
+        if over is not None:
+            _fail(future, over)
         return future
 
     def map_unordered(self, function: Callable[..., R], arguments: Iterable[object]) -> Iterator[R]:
@@ -190,7 +198,8 @@ class PinnedPool:
         except BaseException as error:  # noqa: BLE001  it must reach those who wait
             failure = error
         finally:
-            self._closing = True
+            with self._lock:
+                self._over = failure
             self._engine.close()
             self._give_up(failure)
 

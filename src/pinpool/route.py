@@ -32,7 +32,7 @@ from urllib3.contrib.socks import SOCKSConnection, SOCKSHTTPSConnection, SOCKSPr
 from urllib3.exceptions import HTTPError
 
 from pinpool.errors import SettingsError
-from pinpool.model import Settings, Step
+from pinpool.model import Settings, Sign, Step
 from pinpool.symptoms import attach, diagnose, login_refused
 
 if TYPE_CHECKING:
@@ -65,13 +65,18 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
 
 
 class Progress:
-    """How far the exchange at hand has come, and when it has to end. All connections of a pin share it."""
+    """
+    How far the exchange at hand has come, when it has to end, and whether its connection has served before.
 
-    __slots__ = ("step", "until")
+    All connections of a pin share it.
+    """
+
+    __slots__ = ("is_reused", "step", "until")
 
     def __init__(self) -> None:
         self.step = Step.CONNECT
         self.until = math.inf
+        self.is_reused = False
 
     @property
     def is_late(self) -> bool:
@@ -157,6 +162,7 @@ class _Connection(HTTPConnection):
         self.response_class = cast(Any, partial(_Answer, progress=progress))
 
     def connect(self) -> None:
+        self.progress.is_reused = False
         self.progress.step = Step.CONNECT
         super().connect()
         self.progress.step = Step.HEAD
@@ -167,7 +173,10 @@ class _Connection(HTTPConnection):
         self.progress.step = Step.TLS
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
-        target = url if headers is None else headers.pop(TARGET, url)
+        target = url
+        if headers is not None and TARGET in headers:
+            headers = dict(headers)  # the caller's are sent again where the connection was stale
+            target = headers.pop(TARGET)
         super().request(method, target, body, headers, **options)
 
 
@@ -246,18 +255,46 @@ def _manager(proxy: Proxy, context: ssl.SSLContext, progress: Progress) -> PoolM
     manager.pool_classes_by_scheme = cast(
         Any,
         {
-            "http": _pools_of(HTTPConnectionPool, plain, progress),
-            "https": _pools_of(HTTPSConnectionPool, secure, progress),
+            "http": _pools_of(_Pool, plain, progress),
+            "https": _pools_of(_TlsPool, secure, progress),
         },
     )
     return manager
 
 
+class _Pool(HTTPConnectionPool):
+    """Asks again, on a new connection, where an old one turns out to be closed."""
+
+    progress: Progress
+
+    def urlopen(self, method: str, url: str, *args: Any, **options: Any) -> Any:
+        self.progress.is_reused = True
+        try:
+            return super().urlopen(method, url, *args, **options)
+        except Exception as error:
+            if not self._was_stale(method, error):
+                raise
+        self.progress.step = Step.HEAD
+        return super().urlopen(method, url, *args, **options)
+
+    def _was_stale(self, method: str, error: Exception) -> bool:
+        # Tinyproxy hangs up after every answer and does not say so: then our next request crosses its farewell, which
+        # is nobody's fault. What may be done once only is not asked for again.
+        if not self.progress.is_reused or method not in ("GET", "HEAD"):
+            return False
+        return diagnose(error, self.progress.step, late=self.progress.is_late)[:2] == (Step.HEAD, Sign.RESET)
+
+
+class _TlsPool(_Pool, HTTPSConnectionPool):
+    pass
+
+
 def _pools_of(
-    pools: type[HTTPConnectionPool], connections: type[_Connection], progress: Progress
+    pools: type[_Pool], connections: type[_Connection], progress: Progress
 ) -> Callable[..., HTTPConnectionPool]:
     def pool(host: str, port: int, **options: Any) -> HTTPConnectionPool:
         made = pools(host, port, **options)
+        made.progress = progress
         made.ConnectionCls = cast(Any, partial(connections, progress))
         return made
 

@@ -201,8 +201,8 @@ def make_way(journal: Path, *, fresh: bool) -> Path:
         info = reader.run_info(time.time())
     if not fresh and info.state != "complete":
         raise JournalError(
-            f"{journal}: holds a run of the spider {info.spider} that is {info.state}: `pinpool resume {journal}` goes on with it, "
-            f"--fresh keeps it under another name and begins anew"
+            f"{journal}: holds a run of the spider {info.spider} that is {info.state}: "
+            f"`pinpool resume {journal}` goes on with it, --fresh keeps it under another name and begins anew"
         )
     return set_aside(journal, time.time())
 

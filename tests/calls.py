@@ -1,0 +1,74 @@
+"""Functions for a PinnedPool to call: at the top level of a module, where workers can import them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import NoReturn
+
+from pinpool import session
+
+__all__ = [
+    "Stubborn",
+    "crash",
+    "double",
+    "double_but_zero",
+    "fetch",
+    "generator",
+    "leave",
+    "raise_for",
+    "sleep",
+    "stubborn",
+]
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def double_but_zero(number: int) -> int:
+    return double(number) if number else raise_for("0")
+
+
+def fetch(url: str) -> tuple[int, str]:
+    """(length of the page, the URL) through the pin of this worker."""
+    answer = session().get(url)
+    answer.raise_for_status()
+    return len(answer.content), url
+
+
+def raise_for(what: str) -> NoReturn:
+    raise LookupError(f"no {what} here")
+
+
+def leave() -> NoReturn:
+    sys.exit("had enough")
+
+
+def crash() -> NoReturn:
+    os._exit(3)
+
+
+def sleep() -> None:
+    time.sleep(3600)
+
+
+def generator() -> object:
+    """Something that cannot be pickled."""
+    return (number for number in range(3))
+
+
+class Stubborn:
+    """Travels to the parent, and cannot be made again there."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return _refuse, ("I stay here",)
+
+
+def stubborn() -> Stubborn:
+    return Stubborn()
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ValueError(message)

@@ -1,0 +1,299 @@
+"""A page as a spider's functions see it: text, document, selectors, JSON, links."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pinpool.extract import Page
+from pinpool.model import Fetched, Settings
+from pinpool.tasks import request
+
+URL = "https://site.example/films/1?page=2"
+
+
+def page(
+    body: bytes | str = b"",
+    content_type: str | None = None,
+    *,
+    url: str = URL,
+    stage: str = "index",
+    data: dict[str, object] | None = None,
+    encoding: str | None = None,
+) -> Page:
+    content = body.encode() if isinstance(body, str) else body
+    headers = {"content-type": content_type} if content_type else {}
+    fetched = Fetched(url, 200, headers, content, 0.1, len(content))
+    return Page(request(URL, stage=stage, data=data), fetched, Settings(encoding=encoding))
+
+
+# Text and encodings
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "encoding"),
+    [
+        ("<meta charset=utf-8><p>é京</p>".encode(), None, "utf-8"),
+        ("<p>é京</p>".encode(), None, "utf-8"),
+        ("<p>é京</p>".encode(), "text/html; charset=utf-8", "utf-8"),
+        ("\ufeff<p>é京</p>".encode(), "text/html; charset=iso-8859-1", "utf-8"),
+        ("\ufeff<p>é京</p>".encode("utf-16-le"), None, "utf-16-le"),
+        ("\ufeff<p>é京</p>".encode("utf-16-be"), "text/html; charset=utf-8", "utf-16-be"),
+        ("<meta charset=gb2312><p>é京</p>".encode("gbk"), None, "gb18030"),
+        ("<?xml version='1.0' encoding='gbk'?><p>é京</p>".encode("gbk"), None, "gb18030"),
+        ("<p>é京</p>".encode("gb18030"), "text/html; charset=GBK", "gb18030"),
+        # What stands in the document is not heeded again when the tree is built.
+        ("<meta charset=gbk><p>é京</p>".encode(), "text/html; charset=utf-8", "utf-8"),
+    ],
+)
+def test_a_page_is_read_as_a_browser_reads_it(body: bytes, content_type: str | None, encoding: str) -> None:
+    read = page(body, content_type)
+
+    assert read.all("//p") == ["é京"]
+    assert read.encoding == encoding
+    assert not read.text.startswith("\ufeff")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "text"),
+    [
+        (b"<p>\x93caf\xe9\x94 \x80</p>", "text/html; charset=iso-8859-1", "“café” €"),
+        (b"<p>\x93caf\xe9\x94</p>", None, "“café”"),
+        ("<p>кино</p>".encode("cp1251"), "text/html; charset=windows-1251", "кино"),
+        ("<p>京都</p>".encode("shift_jis"), "text/html; charset=shift_jis", "京都"),
+        (b"<p>a\xffb\xc3</p>", "text/html; charset=utf-8", "a\ufffdb\ufffd"),
+        (
+            "<p>é</p>".encode(),
+            "text/html; charset=iso-8859-1",
+            "Ã©",
+        ),  # a lying header is believed, as in a browser
+        ("<p>é</p>".encode(), "text/html; charset=klingon", "é"),
+    ],
+)
+def test_what_cannot_be_told_is_read_as_most_pages_are_meant(
+    body: bytes, content_type: str | None, text: str
+) -> None:
+    assert page(body, content_type).first("//p") == text
+
+
+@pytest.mark.parametrize("charset", ["zlib", "idna", "undefined", "rot13", "unicode_escape", "utf-7", "mbcs"])
+def test_a_codec_that_is_no_encoding_of_text_is_passed_over(charset: str) -> None:
+    assert page("<p>é+ADw-</p>", f"text/html; charset={charset}").all("//p") == ["é+ADw-"]
+
+
+def test_the_setting_overrules_what_the_site_declares() -> None:
+    read = page("\ufeff<p>é</p>", "text/html; charset=gbk", encoding="utf-8")
+
+    assert (read.encoding, read.text) == ("utf-8", "<p>é</p>")
+
+
+def test_nuls_are_dropped() -> None:
+    assert page(b"<p>a\0b</p\0>\0").all("//p") == ["ab"]
+
+
+# Documents
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b" \n", b"\0\0", b"<!-- only -->", b"<!doctype html>", b"\xff\xfe", b"<?xml ?>"]
+)
+def test_an_empty_document_has_no_more_than_its_root(body: bytes) -> None:
+    empty = page(body)
+
+    assert empty.all("//*") == [""]
+    assert empty.first("//p") is None
+    assert list(empty.details("//a/@href")) == []
+    assert not empty.cut
+
+
+def test_a_text_of_11_mb_is_read_to_its_end() -> None:
+    large = page(b"<p>" + b"x" * 11_000_000 + b"</p><b>end</b>")
+
+    assert len(large.first("//p/text()") or "") == 11_000_000
+    assert large.all("//b") == ["end"]
+    assert not large.cut
+
+
+def test_a_thousand_levels_are_no_trouble() -> None:
+    deep = page("<div>" * 1000 + "x" + "</div>" * 1000 + "<b>end</b>")
+
+    assert len(deep.select("//div")) == 1000
+    assert deep.all("//b") == ["end"]
+    assert not deep.cut
+
+
+def test_a_document_that_libxml2_cuts_says_so() -> None:
+    """It drops what is deeper than 2,048 levels, and all that follows, without raising."""
+    tables = page("<table><tr><td>" * 1000 + "x" + "</td></tr></table>" * 1000 + "<b>end</b>")
+
+    assert tables.cut
+    assert tables.all("//b") == []
+
+
+def test_entities_are_neither_expanded_nor_read_from_files(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret")
+
+    hostile = page(f'<!DOCTYPE p [<!ENTITY x SYSTEM "{secret.as_uri()}"><!ENTITY y "yy">]><p>&x;&y;</p>')
+
+    assert "s3cret" not in "".join(hostile.all("//*"))
+
+
+# Selectors
+
+
+FILM = """
+<h2 class="m-b-sm"> A <b>film</b>
+  title </h2><p class="score">9.5</p><p class="score"></p>
+<a class="name" href=" /film/1 ">one</a>
+"""
+
+
+def test_texts_stand_as_they_are_and_elements_are_folded() -> None:
+    film = page(FILM)
+
+    assert film.first("h2") == "A film title"
+    assert film.first("h2::text") == " A "
+    assert film.all("//p") == ["9.5", ""]
+    assert film.all("//a/@href") == [" /film/1 "]
+    assert film.all("count(//p)") == ["2"]
+
+
+def test_where_nothing_matches_first_gives_the_default_and_all_nothing() -> None:
+    film = page(FILM)
+
+    assert (film.first("i"), film.first("i", "?"), film.first("i", default=0), film.all("i")) == (
+        None,
+        "?",
+        0,
+        [],
+    )
+    assert film.first("p:nth-child(3)", "?") == ""
+
+
+def test_select_gives_elements() -> None:
+    (link,) = page(FILM).select("a.name")
+
+    assert link.get("class") == "name"
+
+
+# JSON
+
+
+def test_json_is_read_with_its_encoding_whatever_the_header_says() -> None:
+    assert page('{"a": "é"}', "application/json").json() == {"a": "é"}
+    assert page('{"a": "é"}', "application/json; charset=iso-8859-1").json() == {"a": "é"}
+    assert page('\ufeff{"a": "é"}').json() == {"a": "é"}
+    assert page('{"a": "é"}'.encode("utf-16")).json() == {"a": "é"}
+    assert page('{"a": "京"}'.encode("gbk"), "application/json; charset=gbk").json() == {"a": "京"}
+
+
+def test_what_is_no_json_says_how_it_starts() -> None:
+    with pytest.raises(ValueError, match=r"no JSON: .*starts with '<html>blocked'"):
+        page("<html>blocked").json()
+
+
+# Links
+
+
+def test_links_become_tasks_as_a_browser_resolves_them() -> None:
+    listing = page(
+        """<a href="/film/1">1</a> <a href="film/2#cast">2</a> <a href="?page=3">3</a>
+        <a href="//cdn.example/%7e/100%">4</a> <a href="  ../a b\n ">5</a>"""
+    )
+
+    tasks = list(listing.details("//a/@href", rank=1, data={"list": "a"}))
+
+    assert [task.url for task in tasks] == [
+        "https://site.example/film/1",
+        "https://site.example/films/film/2",
+        "https://site.example/films/1?page=3",
+        "https://cdn.example/%7e/100%",
+        "https://site.example/a%20b",
+    ]
+    assert {task.stage for task in tasks} == {"detail"}
+    assert {task.data for task in tasks} == {'{"list":"a","rank":1}'}
+
+
+def test_elements_stand_for_their_links() -> None:
+    assert [task.url for task in page('<a href="/1"></a><a>no link</a>').details("a")] == [
+        "https://site.example/1"
+    ]
+
+
+def test_what_a_browser_would_not_leave_the_page_for_is_passed_over() -> None:
+    odd = [
+        "",
+        " ",
+        "#",
+        "#top",
+        "mailto:a@b.example",
+        "javascript:void(0)",
+        "tel:1",
+        "data:,x",
+        "http://",
+        "http://[::1",
+    ]
+    odd += ["https://alice:s3cret@site.example/", "http://a b/", "ftp://site.example/"]
+    listing = page("".join(f'<a href="{href}">x</a>' for href in odd) + '<a href="/good">x</a>')
+
+    assert [task.url for task in listing.details("//a/@href")] == ["https://site.example/good"]
+
+
+@pytest.mark.parametrize("selector", ["//p", "count(//a)", "//comment()"])
+def test_a_selector_that_finds_no_links_is_a_mistake(selector: str) -> None:
+    with pytest.raises(ValueError, match="no link; end it with /@href"):
+        list(page('<p>x</p><a href="/1">1</a><!-- x -->').details(selector))
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("/other/", "https://site.example/other/x"),
+        ("https://cdn.example", "https://cdn.example/x"),
+        ("javascript:x", "https://site.example/films/x"),
+        ("http://[::1", "https://site.example/films/x"),
+        ("ftp://site.example/", "https://site.example/films/x"),
+    ],
+)
+def test_the_documents_base_counts_if_it_is_one(base: str, url: str) -> None:
+    listing = page(f'<!-- <base href="/commented/"> --><base href="{base}"><a href="x">x</a>')
+
+    assert [task.url for task in listing.details("//a/@href")] == [url]
+    assert listing.task("x").url == url
+
+
+def test_links_are_resolved_against_where_the_redirects_ended() -> None:
+    assert page('<a href="x">', url="https://new.example/a/").task("x").url == "https://new.example/a/x"
+
+
+def test_a_query_is_spelled_in_the_encoding_of_the_page() -> None:
+    listing = page('<a href="/京?q=京">x</a>'.encode("gbk"), "text/html; charset=gbk")
+
+    assert [task.url for task in listing.details("a")] == ["https://site.example/%E4%BA%AC?q=%BE%A9"]
+    assert listing.task("?q=京").url.endswith("?q=%BE%A9")
+    assert page("\ufeff".encode("utf-16")).task("?q=京").url.endswith("?q=%E4%BA%AC")
+
+
+def test_more_stays_in_the_stage_of_the_page() -> None:
+    tasks = [*page('<a href="/2">', stage="reviews").more("a"), *page('<a href="/2">').tasks("a", "reviews")]
+
+    assert [task.stage for task in tasks] == ["reviews", "reviews"]
+
+
+def test_a_task_may_carry_a_form_and_data() -> None:
+    task = page().task("/search", "results", form={"q": "x"}, headers={"X-A": "1"}, data={"a": 1}, b=2)
+
+    assert (task.stage, task.method, task.body, task.data) == ("results", "POST", b"q=x", '{"a":1,"b":2}')
+    assert ("X-A", "1") in task.headers
+
+
+def test_a_task_with_a_url_of_ones_own_is_not_passed_over_silently() -> None:
+    with pytest.raises(ValueError, match="mailto"):
+        page().task("mailto:a@b.example")
+
+
+def test_a_page_knows_what_was_handed_on() -> None:
+    assert page(data={"rank": 1}).data == {"rank": 1}
+    assert page().data == {}
