@@ -214,11 +214,9 @@ class Job:
         return self._start(["resume", "films.db", *options], under)
 
     def _start(self, words: list[str], under: str) -> Start:
-        command = [sys.executable, "-m", "pinpool", *words]
-        if under:
-            # Not by preexec_fn: the lab's thread runs here, and a fork beside threads is no place for Python.
-            step = f"{under}\nimport os, sys\nos.execv(sys.argv[1], sys.argv[1:])"
-            command = [sys.executable, "-c", step, *command]
+        # As the installed command does it.
+        code = f"{under}\nfrom pinpool.cli import main\nmain()"
+        command = [sys.executable, "-c", code, *words]
         start = Start(command, self.folder, f"start-{len(self.starts)}")
         self.starts.append(start)
         return start

@@ -18,9 +18,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from exchanges import PLAIN, soon, task
 from foreign import FROM_DEBIAN, KINDS, PATIENCE, Certificate, Foreign, is_here, running
-from peers import Line, Peer, Script, answer, socks5
 from pinpool import Run
 from pinpool.errors import FetchFailed
 from pinpool.faults import answer, judge
@@ -266,70 +264,3 @@ def test_https_is_verified_through_the_proxy(kind: str, get: Get, lab: Lab, cert
     assert (known.status, film.title in known.body.decode()) == (200, True)
     assert unknown is (Fault.PROXY_TLS if foreign.proxy.scheme == "https" else Fault.TLS)
     assert len(lab.requests) == 1
-
-
-# What tinyproxy taught: it hangs up after every answer and does not say so
-
-
-def answering_once(line: Line) -> None:
-    """Take a second request on the line, and hang up on it."""
-    line.head()
-    line.send(answer(b"fine"))
-    line.head()
-
-
-@pytest.mark.parametrize(
-    ("scheme", "script", "target"),
-    [("http", answering_once, PLAIN), ("socks5h", socks5(answering_once), "/films?page=1")],
-)
-def test_a_page_whose_connection_had_been_closed_is_asked_for_on_a_new_one(
-    scheme: str, script: Script, target: str
-) -> None:
-    with Peer(script) as proxy, closing(Fetcher(proxy.proxy(scheme), Settings())) as fetcher:
-        pages = [fetcher.fetch(task(), soon()) for _ in range(3)]
-        by_session = fetcher.session.get(PLAIN)
-
-    assert [page.body for page in pages] == [b"fine"] * 3
-    assert by_session.content == b"fine"
-    asked = [head.split()[1] for head in proxy.heads if head.startswith("GET")]
-    assert asked == [target] * 7
-    assert proxy.connections == 4
-
-
-def test_a_form_is_not_sent_a_second_time() -> None:
-    """Rule: what may change something is repeated by nobody but the judge of the whole task."""
-    form = task(method="POST", body=b"q=heat")
-    with Peer(answering_once) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
-        fetcher.fetch(form, soon())
-        with pytest.raises(FetchFailed) as caught:
-            fetcher.fetch(form, soon())
-
-    assert judge(caught.value.evidence) is Fault.RESET
-    assert len(proxy.heads) == 2
-
-
-def test_a_new_connection_that_is_closed_without_an_answer_is_a_reset() -> None:
-    def silent(line: Line) -> None:
-        line.head()
-
-    with Peer(silent) as proxy:
-        found = fault(proxy.proxy(), PLAIN)
-
-    assert found is Fault.RESET
-    assert len(proxy.heads) == 1
-
-
-def test_a_proxy_that_hangs_up_for_good_is_asked_twice_and_no_more() -> None:
-    def script(line: Line) -> None:
-        line.head()
-        if line.peer.connections == 1:
-            line.send(answer(b"fine"))
-            line.head()
-
-    with Peer(script) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
-        fetcher.fetch(task(), soon())
-        with pytest.raises(FetchFailed) as caught:
-            fetcher.fetch(task(), soon())
-
-    assert judge(caught.value.evidence) is Fault.RESET
-    assert len(proxy.heads) == 3

@@ -154,14 +154,26 @@ def test_the_second_ctrl_c_ends_at_once_what_would_take_long(films: Job) -> None
     films.complete()
 
 
+#: Nothing of ours runs before; what Python says to a Ctrl-C while it comes up itself is its own affair.
+AS_PYTHON_IS_UP = """
+import pathlib, signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+pathlib.Path("up").touch()
+"""
+
+
 def test_ctrl_c_at_any_moment_never_hangs_and_never_shows_a_traceback(films: Job) -> None:
     random = Random(7)
+    up = films.folder / "up"
     for _ in range(200 if SOAKING else 20):
-        if not films.lab.direct and films.journal.exists() and films.ask("verify", "films.db").returncode == 0:
+        if films.journal.exists() and films.ask("verify", "films.db").returncode == 0:
+            films.complete()
             films.journal.unlink()
             films.output.unlink()
-        start = films.resume("-w", "4")
-        start.runs_for(random.choice([0.1, random.uniform(0.03, 1.2)]))
+        up.unlink(missing_ok=True)
+        start = films.resume("-w", "4", under=AS_PYTHON_IS_UP)
+        until(up.exists, "Python is up")
+        start.runs_for(random.choice([0.1, random.uniform(0.0, 0.2), random.uniform(0.0, 1.0)]))
         start.send(signal.SIGINT, to_group=True)
         if random.random() < 0.3:
             start.runs_for(random.uniform(0.0, 0.2))
@@ -170,4 +182,15 @@ def test_ctrl_c_at_any_moment_never_hangs_and_never_shows_a_traceback(films: Job
         start.leaves_nobody()
 
     assert films.resume().wait() == 0
+    films.complete()
+
+
+def test_a_hang_up_that_the_caller_ignores_stays_ignored(films: Job) -> None:
+    """`nohup pinpool crawl` goes on when the terminal is closed."""
+    start = films.crawl("-w", "4", under="import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)")
+    until(lambda: len(films.lab.requests) > 20, "requests")
+
+    start.send(signal.SIGHUP, to_group=True)
+
+    assert start.wait() == 0
     films.complete()

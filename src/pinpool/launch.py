@@ -166,6 +166,7 @@ class Launch:
 def answering_signals(stop: Stop) -> Iterator[None]:
     """
     Count Ctrl-C, SIGTERM and SIGHUP in `stop` instead of dying of them. Only in the main thread; elsewhere nothing.
+    What the caller ignores (nohup does so with SIGHUP) stays ignored.
 
     The handler sets a plain attribute: an Event would take a lock that the interrupted code may hold (hazard 7f).
     """
@@ -177,7 +178,8 @@ def answering_signals(stop: Stop) -> Iterator[None]:
         stop.asked += 1
 
     signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    before = [(number, signal.signal(number, count)) for number in signals]
+    heard = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, count)) for number in heard]
     try:
         yield
     finally:

@@ -209,9 +209,11 @@ class Loop:
 
     def _assign(self, entry: Entry) -> Assignment | None:
         """The task with the proxies that must not have it again; None if those that may are all resting."""
+        if not entry.tried:
+            return Assignment(entry.task)
         states = self._engine.census().states
         untried = {p: s for p, s in states.items() if p not in entry.tried and s is not ProxyState.RETIRED}
-        if not entry.tried or not untried:
+        if not untried:
             return Assignment(entry.task)
         at_hand = set(untried.values())
         may_exchange = ProxyState.SPARE in at_hand and (

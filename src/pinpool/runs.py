@@ -109,7 +109,7 @@ def crawl(
         outputs=_targets(outputs),
         limit=limit,
     )
-    spider.check(seeds=False)
+    spider.check(seeds=seeds is None)
     tasks = seeds_of(spider, seeds)
     check_targets(launch.outputs)
     if path.exists():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import click
@@ -42,7 +45,8 @@ for command in (crawl, resume, retry, stats, failures, verify, try_, demo, lab):
 def run() -> NoReturn:
     """Run the command of ``sys.argv`` and exit. Nothing is shown as a traceback, unless PINPOOL_TRACEBACK is set."""
     try:
-        code = app.main(prog_name="pinpool", standalone_mode=False)
+        with _hearing_ctrl_c():
+            code = app.main(prog_name="pinpool", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         error.show()
@@ -72,3 +76,16 @@ def run() -> NoReturn:
         )
         code = INTERNAL
     sys.exit(code or COMPLETE)
+
+
+@contextmanager
+def _hearing_ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt inside; before and after, it ends the process as it is, without a traceback."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
+        yield  # ignored, or answered by whoever called us
+        return
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

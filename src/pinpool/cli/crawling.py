@@ -103,6 +103,10 @@ def crawl(
     Example:
       pinpool crawl movies.py -p proxies.txt -o films.jsonl
     """
+    from pinpool.engines.guard import warm_up
+
+    if start_method in (None, "forkserver"):
+        warm_up()
     from pinpool import runs
     from pinpool.spider import load, parse_ref
 

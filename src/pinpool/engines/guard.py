@@ -14,7 +14,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -25,6 +25,7 @@ __all__ = [
     "ignore_terminal",
     "keep_signals_from_children",
     "never_outlive_parent",
+    "warm_up",
 ]
 
 #: The parent asks a hung worker for its stack by this signal; faulthandler answers in C, without the GIL.
@@ -84,6 +85,18 @@ def dump_stack_to(path: Path) -> None:
     if STACK_SIGNAL is not None and CAN_DUMP:
         # faulthandler keeps the descriptor for the life of the process, so nothing may close it.
         faulthandler.register(STACK_SIGNAL, file=os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+
+
+def warm_up() -> None:
+    """
+    Start the forkserver, where there is one, and let it import what workers need.
+
+    It does so in a process of its own, so whoever calls this before his own imports gets both in the time of one.
+    """
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_forkserver_preload(["pinpool.engines.preload"])
+        with keep_signals_from_children():
+            forkserver.ensure_running()
 
 
 @contextmanager

@@ -46,6 +46,7 @@ from pinpool.engines.guard import (
     ignore_terminal,
     keep_signals_from_children,
     never_outlive_parent,
+    warm_up,
 )
 from pinpool.engines.leases import LeaseManager, LeaseProxy, Report, Standing
 from pinpool.errors import AttemptFailed, PinpoolError
@@ -71,7 +72,6 @@ _GUARD = (
     "a script that starts a crawl or a PinnedPool must do so under `if __name__ == '__main__':`, "
     "because each worker process imports it"
 )
-_PRELOAD = ["pinpool.engines.preload"]
 
 
 class EngineError(PinpoolError):
@@ -384,7 +384,7 @@ class ProcessEngine:
 
     def _start_manager(self) -> None:
         if self.start_method == "forkserver":
-            multiprocessing.set_forkserver_preload(_PRELOAD)
+            warm_up()
         manager = LeaseManager(ctx=self._context)
         try:
             with keep_signals_from_children():

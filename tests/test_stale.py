@@ -1,0 +1,82 @@
+"""
+A connection that was kept, and that the other side has closed meanwhile: our next request crosses its farewell.
+
+Tinyproxy hangs up after every answer and does not say so; others do when a connection has been idle for long.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from exchanges import PLAIN, evidence, soon, task
+from peers import Line, Peer, Script, answer, socks5
+from pinpool.errors import FetchFailed
+from pinpool.faults import judge
+from pinpool.fetch import Fetcher
+from pinpool.model import Fault, Settings
+
+
+def answering_once(line: Line) -> None:
+    """Take a second request on the line, and hang up on it."""
+    line.head()
+    line.send(answer(b"fine"))
+    line.head()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "script", "target"),
+    [("http", answering_once, PLAIN), ("socks5h", socks5(answering_once), "/films?page=1")],
+)
+def test_a_page_whose_connection_had_been_closed_is_asked_for_on_a_new_one(
+    scheme: str, script: Script, target: str
+) -> None:
+    with Peer(script) as proxy, closing(Fetcher(proxy.proxy(scheme), Settings())) as fetcher:
+        pages = [fetcher.fetch(task(), soon()) for _ in range(3)]
+        by_session = fetcher.session.get(PLAIN)
+
+    assert [page.body for page in pages] == [b"fine"] * 3
+    assert by_session.content == b"fine"
+    asked = [head.split()[1] for head in proxy.heads if head.startswith("GET")]
+    assert asked == [target] * 7
+    assert proxy.connections == 4
+
+
+def test_a_form_is_not_sent_a_second_time() -> None:
+    """Rule: what may change something is repeated by nobody but the judge of the whole task."""
+    form = task(method="POST", body=b"q=heat")
+    with Peer(answering_once) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        fetcher.fetch(form, soon())
+        with pytest.raises(FetchFailed) as caught:
+            fetcher.fetch(form, soon())
+
+    assert judge(caught.value.evidence) is Fault.RESET
+    assert len(proxy.heads) == 2
+
+
+def test_a_new_connection_that_is_closed_without_an_answer_is_a_reset() -> None:
+    def silent(line: Line) -> None:
+        line.head()
+
+    with Peer(silent) as proxy:
+        found = evidence(proxy.proxy())
+
+    assert judge(found) is Fault.RESET
+    assert len(proxy.heads) == 1
+
+
+def test_a_proxy_that_hangs_up_for_good_is_asked_twice_and_no_more() -> None:
+    def script(line: Line) -> None:
+        line.head()
+        if line.peer.connections == 1:
+            line.send(answer(b"fine"))
+            line.head()
+
+    with Peer(script) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        fetcher.fetch(task(), soon())
+        with pytest.raises(FetchFailed) as caught:
+            fetcher.fetch(task(), soon())
+
+    assert judge(caught.value.evidence) is Fault.RESET
+    assert len(proxy.heads) == 3
