@@ -6,12 +6,15 @@ Tinyproxy hangs up after every answer and does not say so; others do when a conn
 
 from __future__ import annotations
 
+import ssl
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+import trustme
 
-from exchanges import PLAIN, evidence, soon, task
-from peers import Line, Peer, Script, answer, socks5
+from exchanges import PLAIN, SECURE, evidence, soon, task
+from peers import Line, Peer, Script, answer, connect_then, socks5, tls
 from pinpool.errors import FetchFailed
 from pinpool.faults import judge
 from pinpool.fetch import Fetcher
@@ -41,6 +44,21 @@ def test_a_page_whose_connection_had_been_closed_is_asked_for_on_a_new_one(
     asked = [head.split()[1] for head in proxy.heads if head.startswith("GET")]
     assert asked == [target] * 7
     assert proxy.connections == 4
+
+
+def test_https_is_asked_for_again_through_a_new_tunnel(tmp_path: Path) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("site.test").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    settings = Settings(ca_bundle=str(tmp_path / "authority.pem"))
+    script = connect_then(tls(context, answering_once))
+
+    with Peer(script) as proxy, closing(Fetcher(proxy.proxy(), settings)) as fetcher:
+        pages = [fetcher.fetch(task(SECURE + "films?page=1"), soon()) for _ in range(2)]
+
+    assert [page.body for page in pages] == [b"fine"] * 2
+    asked = [head.split()[1] for head in proxy.heads]
+    assert asked == ["site.test:443", *["/films?page=1"] * 2, "site.test:443", "/films?page=1"]
 
 
 def test_a_form_is_not_sent_a_second_time() -> None:

@@ -77,17 +77,17 @@ MOMENTS: list[Moment] = [
 ]
 
 
-@pytest.mark.parametrize("method", ["forkserver", "spawn"])
 @pytest.mark.parametrize(
-    ("number", "to_group"),
+    ("number", "to_group", "method"),
     [
-        (signal.SIGKILL, False),
-        (signal.SIGTERM, False),
-        (signal.SIGHUP, False),
-        (signal.SIGTERM, True),
-        (signal.SIGHUP, True),
+        (signal.SIGKILL, False, "forkserver"),
+        (signal.SIGKILL, False, "spawn"),
+        (signal.SIGTERM, False, "forkserver"),
+        (signal.SIGTERM, True, "forkserver"),
+        (signal.SIGTERM, True, "spawn"),
+        (signal.SIGHUP, False, "forkserver"),
+        (signal.SIGHUP, True, "forkserver"),
     ],
-    ids=["SIGKILL", "SIGTERM", "SIGHUP", "SIGTERM-to-all", "SIGHUP-to-all"],
 )
 def test_a_run_ended_again_and_again_by_a_signal_leaves_nobody_and_is_brought_to_its_end(
     films: Job, number: int, to_group: bool, method: str
@@ -193,4 +193,201 @@ def test_a_hang_up_that_the_caller_ignores_stays_ignored(films: Job) -> None:
     start.send(signal.SIGHUP, to_group=True)
 
     assert start.wait() == 0
+    films.complete()
+
+
+# --- workers and helpers die
+
+
+@pytest.fixture
+def slow_films(tmp_path: Path) -> Iterator[Job]:
+    """The same, three seconds long at least."""
+    with Lab(pages=12, proxies=6, latency=0.1) as lab, job(tmp_path / "run", lab) as made:
+        yield made
+
+
+@pytest.mark.parametrize("victim", ["workers", "manager", "forkserver", "tracker"])
+def test_a_run_survives_that_others_than_the_parent_are_killed_at_random(
+    slow_films: Job, victim: str
+) -> None:
+    films, random = slow_films, Random(victim)
+    start = films.crawl("-w", "4")
+
+    for _ in range(4):
+        enough = len(films.lab.requests) + random.randint(4, 25)
+        until(lambda enough=enough: not start.runs or len(films.lab.requests) > enough, "requests")  # type: ignore[misc]
+        until(lambda: not start.runs or getattr(start.cast(), victim), victim)
+        if start.runs:
+            os.kill(random.choice(getattr(start.cast(), victim)).pid, signal.SIGKILL)
+
+    assert start.wait(tidy=victim in ("workers", "manager")) == 0
+    films.complete()
+
+
+def test_a_run_survives_that_all_but_the_parent_are_killed_at_one_blow(slow_films: Job) -> None:
+    films = slow_films
+    start = films.crawl("-w", "4")
+
+    for enough in (20, 60, 90):
+        until(lambda enough=enough: not start.runs or len(films.lab.requests) > enough, "requests")  # type: ignore[misc]
+        for player in [*start.cast().workers, *start.cast().forkserver, *start.cast().manager]:
+            os.kill(player.pid, signal.SIGKILL)
+
+    assert start.wait(tidy=False) == 0
+    films.complete()
+
+
+def test_a_run_survives_that_its_forkserver_dies_as_it_starts_a_worker(slow_films: Job) -> None:
+    """The pool's thread that starts workers dies of it: for good, and without a word to anybody."""
+    films = slow_films
+    start = films.crawl("-w", "4")
+
+    until(lambda: len(films.lab.requests) > 20, "requests")
+    cast = start.cast()
+    for player in [*cast.workers, *cast.forkserver]:
+        os.kill(player.pid, signal.SIGKILL)
+
+    assert start.wait(tidy=False) == 0
+    films.complete()
+
+
+@pytest.mark.parametrize("pace", ["0", "0.4"])
+def test_workers_that_are_stopped_and_never_go_on_cost_a_moment_and_not_the_run(
+    slow_films: Job, pace: str
+) -> None:
+    """Somebody's debugger, or a freezer. Busy, waiting for their turn, or with the pool's lock in hand."""
+    films = slow_films
+    start = films.crawl("-w", "4", "--pace", pace, *QUICK)
+
+    for enough in (15, 30):
+        until(lambda enough=enough: len(films.lab.requests) > enough, "requests")  # type: ignore[misc]
+        for player in start.cast().workers[:2]:
+            os.kill(player.pid, signal.SIGSTOP)
+
+    assert start.wait() == 0
+    films.complete()
+
+
+# --- pages that kill
+
+
+#: What each of these films does to its worker, and what it ends with.
+POISON = {
+    "os._exit(1)": "crash",
+    "ctypes.string_at(0)": "crash",
+    "sum(range(10**15))": "hang",
+    "swallow()": "hang",
+    "return {'url': page.url, 'odd': lambda: 1}": "extract",
+    "return {'url': page.url, 'deep': deep()}": "extract",
+    "return {'url': page.url, 'huge': 'x' * 2_000_000}": "extract",
+    "raise BaseException('odd')": "extract",
+    "sys.exit(1)": "extract",
+    "raise Unprintable": "extract",
+}
+VENOM = """
+import ctypes, os, sys, time
+
+class Unprintable(Exception):
+    def __str__(self): raise RuntimeError
+    def __reduce__(self): raise RuntimeError
+
+def swallow():
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+
+def deep():
+    nested = []
+    for _ in range(100_000):
+        nested = [nested]
+    return nested
+
+"""
+
+
+def test_pages_that_kill_or_hang_their_worker_end_with_their_history_and_the_rest_is_done(
+    tmp_path: Path, lab: Lab
+) -> None:
+    deeds = "".join(f"if number == {n}: {deed}\n" for n, deed in enumerate(POISON, 1))
+    with job(tmp_path / "run", lab, spider(VENOM + deeds)) as films:
+        urls = {f"{lab.named_url}/detail/{n}": fault for n, fault in enumerate(POISON.values(), 1)}
+
+        code = films.crawl("-w", "4", *QUICK).wait()
+
+        failures = films.failures()
+        assert code == 3
+        films.complete(but=frozenset(urls))
+        for url, fault in urls.items():
+            assert [one["fault"] for one in failures[url]["attempts"]] == [fault] * 3, url
+            assert all(one["proxy"] for one in failures[url]["attempts"])
+            if fault == "hang":
+                assert "quarantined after 3 hangs" in failures[url]["reason"]
+                assert all("films.py" in one["message"] for one in failures[url]["attempts"])
+            elif fault == "crash":
+                assert "quarantined after 3 crashes" in failures[url]["reason"]
+
+
+# --- the disk
+
+
+LITTLE_ROOM = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+"""
+#: Root may write anywhere, but for this: the right to do so is dropped, and the command run by exec without it.
+NO_LONGER_ALMIGHTY = """
+import ctypes, os, sys
+if os.geteuid() == 0:
+    for right in (1, 2):
+        assert ctypes.CDLL(None).prctl(24, right, 0, 0, 0) == 0
+os.execv(sys.executable, [sys.executable, "-m", "pinpool", *sys.argv[1:]])
+"""
+
+
+def says_one_line(start: Start, *words: str) -> None:
+    lines = [line for line in start.said.splitlines() if line.strip()]
+    assert len(lines) == 1, start.said
+    for word in words:
+        assert word in lines[0]
+
+
+def test_a_full_disk_stops_the_run_with_one_line_and_loses_nothing(films: Job) -> None:
+    start = films.crawl("-w", "4", under=LITTLE_ROOM)
+
+    assert start.wait() == 1
+
+    says_one_line(start, "films.db", "pinpool resume films.db")
+    assert films.resume().wait() == 0
+    films.complete()
+
+
+def test_a_journal_that_another_program_locks_stops_the_run_with_one_line_and_loses_nothing(
+    films: Job,
+) -> None:
+    start = films.crawl("-w", "4")
+    until(lambda: len(films.lab.requests) > 30, "requests")
+
+    with closing(sqlite3.connect(films.journal, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert start.wait() == 1
+
+    says_one_line(start, "films.db", "locked", "pinpool resume films.db")
+    assert films.resume().wait() == 0
+    films.complete()
+
+
+def test_a_read_only_journal_is_told_with_one_line_and_nothing_is_changed(films: Job) -> None:
+    films.crawl("-w", "4", "--limit", "20").wait()
+    films.journal.chmod(0o444)
+    films.folder.chmod(0o555)
+
+    start = films.resume(under=NO_LONGER_ALMIGHTY)
+
+    assert start.wait() == 2
+    says_one_line(start, "films.db")
+    films.folder.chmod(0o755)
+    films.journal.chmod(0o644)
+    assert films.resume().wait() == 0
     films.complete()

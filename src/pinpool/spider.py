@@ -188,7 +188,8 @@ class Spider:
         if bad > _SHOWN_SEEDS:
             yield f"{self._here()}: and {bad - _SHOWN_SEEDS} more seeds like these"
         if not self.start():
-            yield f"{self._here()}: the spider has no seeds: give it some by Spider(seeds=[...])"
+            way = "give it some by Spider(seeds=[...]), or name a file with --seeds"
+            yield f"{self._here()}: the spider has no seeds: {way}"
 
     def _one_argument(self, function: Stage, what: str) -> Stage:
         if iscoroutinefunction(function) or isasyncgenfunction(function):

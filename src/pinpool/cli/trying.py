@@ -44,6 +44,7 @@ def try_(spider: str, url: str | None, proxies: str | None, direct: bool, stage:
         raise click.BadParameter(
             f"{spider} has no stage {stage}; it has {', '.join(loaded.stages)}", param_hint="--stage"
         )
+    loaded.check(seeds=url is None)
     task = seeds_of(loaded)[0] if url is None else seeds_of(loaded, [url])[0]
     if stage is not None:
         task = request(task.url, stage=stage)

@@ -64,6 +64,8 @@ KILL_PATIENCE = 5.0
 UNKILLABLE_REST = 3600.0
 #: No worker at all after that long: they cannot come up.
 START_PATIENCE = 60.0
+#: Workers are missing and nobody has joined for that long: the pool's thread that starts them has ended.
+REFILL_PATIENCE = 10.0
 #: Deaths without one answer in between, for each worker, before it is called a storm.
 STORM = 5
 #: A worker parked without an answer known to the lease queue for that long has lost it.
@@ -93,18 +95,24 @@ class Generation:
     flight: set[int] = field(default_factory=set)
     parked: dict[int, float] = field(default_factory=dict)
     condemned: set[int] = field(default_factory=set)
+    known: set[int] = field(default_factory=set)  # the tokens of all workers that ever joined
+    joined: float = 0.0  # when the last one did, or the pool was complete
 
     def children(self) -> list[multiprocessing.process.BaseProcess]:
         return [child for child in multiprocessing.active_children() if child.pid not in self.elders]
+
+    def strays(self) -> list[int]:
+        """Living workers that are nobody's children any more: their forkserver has died."""
+        return [line.pid for line in self.board.read() if not _gone(line.pid, line.born)]
 
     def dispose(self) -> None:
         """End every process of this generation. Never waits for the pool: a poisoned one would not come back."""
         threading.Thread(target=self.pool.terminate, name="pinpool-terminate", daemon=True).start()
         soft, hard = time.monotonic() + TERMINATE_PATIENCE, time.monotonic() + KILL_PATIENCE
-        while (left := self.children()) and time.monotonic() < hard:
+        while (left := [c.pid for c in self.children() if c.pid] or self.strays()) and time.monotonic() < hard:
             if time.monotonic() >= soft:
-                for child in left:
-                    child.kill()
+                for pid in left:
+                    _signal(pid, signal.SIGKILL)
             time.sleep(0.005)
 
 
@@ -251,6 +259,8 @@ class ProcessEngine:
             self._rebuild("a worker died between two tasks, the pool may be jammed", signals)
         elif self._stalled(lines):
             self._rebuild("tasks are in flight and workers idle, but no answer comes", signals)
+        elif self._short_of_workers(generation, lines):
+            self._rebuild("workers are missing, and the pool starts none", signals)
 
     def _bury(self, generation: Generation, lines: list[Line], report: Report, signals: list[Signal]) -> bool:
         """Resubmit what the dead were doing and free what they held. True if one died where it may hold a lock."""
@@ -331,6 +341,14 @@ class ProcessEngine:
         if not waits:
             self._last_answer = time.monotonic()
         return time.monotonic() - self._last_answer > self._hang_seconds + 2
+
+    def _short_of_workers(self, generation: Generation, lines: list[Line]) -> bool:
+        # A forkserver that dies while it starts a worker ends the thread of the pool that had asked for one.
+        now, tokens = time.monotonic(), {line.token for line in lines}
+        if tokens - generation.known or not generation.known or len(tokens) >= self._size:
+            generation.joined = now
+        generation.known |= tokens
+        return now - generation.joined > REFILL_PATIENCE
 
     def _count(self, lines: list[Line], report: Report) -> None:
         acts = [line.activity for line in lines]
