@@ -267,6 +267,21 @@ def test_a_run_whose_proxies_are_used_up_is_exit_4_and_goes_on_with_a_better_lis
     assert complete(desk, lab)
 
 
+def test_a_list_that_is_named_anew_gives_its_retired_proxies_another_chance(desk: Desk, lab: Lab) -> None:
+    """Somebody has paid the bill meanwhile; nobody else would name the list again."""
+    for proxy in lab.proxies:
+        lab.set_fault(proxy.index, "auth")
+    starved = desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl")
+    for proxy in lab.proxies:
+        lab.set_fault(proxy.index, None)
+
+    again = desk.run("resume", "films.db")
+    named = desk.run("resume", "films.db", *LIST)
+
+    assert (starved.code, again.code, named.code) == (4, 4, 0)
+    assert complete(desk, lab)
+
+
 def test_no_password_is_in_what_is_said_or_written(desk: Desk, lab: Lab) -> None:
     lab.set_fault(0, "auth")
     lab.set_fault(1, "auth")

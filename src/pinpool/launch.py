@@ -29,7 +29,7 @@ from pinpool.errors import JournalError, StorageError
 from pinpool.export import Outputs, Target
 from pinpool.journal import Journal, RunEnd
 from pinpool.loop import Loop, Stop, View
-from pinpool.model import Settings, Task, TaskState
+from pinpool.model import ProxyState, Settings, Task, TaskState
 from pinpool.proxies import ProxyList
 from pinpool.roster import Roster
 from pinpool.schema import About
@@ -58,6 +58,7 @@ class Ended:
 class Launch:
     """
     A run that is ready to go; every part of it has been checked. `overrides` are settings in place of the spider's.
+    With `forgiving`, retired proxies of the list are tried once more, because somebody named that list anew.
 
     Raises SettingsError for an override that cannot be used.
     """
@@ -72,6 +73,7 @@ class Launch:
     start_method: str | None = None
     outputs: Sequence[Target] = ()
     limit: int | None = None
+    forgiving: bool = False
     stop: Stop = field(default_factory=Stop)
     settings: Settings = field(init=False)
 
@@ -134,7 +136,10 @@ class Launch:
         salt, now = journal.about.salt, time.time()
         records = journal.enroll([(proxy.label, proxy.fingerprint(salt)) for proxy in self.proxies.proxies])
         roster, standings = Roster(self.settings.cooling), []
-        for proxy, record in zip(self.proxies.proxies, records, strict=True):
+        for proxy, known in zip(self.proxies.proxies, records, strict=True):
+            # Forgiven, it stands as after a rest: one probing page decides.
+            anew = known._replace(state=ProxyState.COOLING, until=now, coolings=0)
+            record = anew if self.forgiving and known.state is ProxyState.RETIRED else known
             roster.admit(record.id, record.label, record.coolings)
             rest = max(0.0, (record.until or now) - now)
             standings.append(Standing(record.id, proxy, record.state, rest))

@@ -330,7 +330,9 @@ class Loop:
         else:
             self._engine.cool(proxy, sentence.seconds)
             coolings = self._referee.roster[proxy].coolings
-            self._journal.proxy(proxy, ProxyState.COOLING, str(fault), time.time() + sentence.seconds, coolings)
+            self._journal.proxy(
+                proxy, ProxyState.COOLING, str(fault), time.time() + sentence.seconds, coolings
+            )
 
     def _note(self, event: Event) -> None:
         self._journal.event(event)

@@ -130,6 +130,7 @@ def resume(
 ) -> Run:
     """
     Go on with a run where it stopped, however it stopped. What is not given is as it was, the list of proxies too.
+    Proxies of a list that is given are tried once more, though they were retired.
 
     Raises as `crawl` does.
     """
@@ -150,6 +151,7 @@ def resume(
         start_method=info.start_method,
         outputs=_targets(outputs),
         limit=limit,
+        forgiving=proxies is not None,
     )
     check_targets(launch.outputs)
     return _finished(launch, launch.go(launch.go_on(), watch))

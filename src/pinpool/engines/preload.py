@@ -7,7 +7,7 @@ would write to every object. Frozen ones are left alone: 3.4 MB a worker instead
 
 import gc
 import multiprocessing.pool
-import multiprocessing.sharedctypes
+import multiprocessing.sharedctypes  # noqa: F401
 import os
 import runpy  # noqa: F401  each child runs its parent's script by it
 

@@ -109,7 +109,9 @@ class Generation:
         """End every process of this generation. Never waits for the pool: a poisoned one would not come back."""
         threading.Thread(target=self.pool.terminate, name="pinpool-terminate", daemon=True).start()
         soft, hard = time.monotonic() + TERMINATE_PATIENCE, time.monotonic() + KILL_PATIENCE
-        while (left := [c.pid for c in self.children() if c.pid] or self.strays()) and time.monotonic() < hard:
+        while (
+            left := [c.pid for c in self.children() if c.pid] or self.strays()
+        ) and time.monotonic() < hard:
             if time.monotonic() >= soft:
                 for pid in left:
                     _signal(pid, signal.SIGKILL)
