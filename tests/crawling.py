@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from pinpool import Run
 from pinpool.lab import Film, Lab
 
-__all__ = ["PATIENCE", "Cast", "Job", "Start", "job", "spider", "until"]
+__all__ = ["PATIENCE", "Cast", "Job", "Player", "Start", "job", "spider", "strike", "until"]
 
 #: No wait in a story is longer. Whoever gets here has failed.
 PATIENCE = 60.0
@@ -26,7 +26,7 @@ PATIENCE = 60.0
 GONE_SECONDS = 2.0
 
 #: A spider over the lab's films. BASE and PAGES are put in; MEDDLE is where a story does its mischief.
-FILMS = '''
+FILMS = """
 from pinpool import Page, Spider
 
 spider = Spider(seeds=[f"BASE/page/{n}" for n in range(1, PAGES + 1)])
@@ -51,7 +51,7 @@ def film(page: Page):
         "title": page.first("h2.m-b-sm::text"),
         "directors": page.all('//div[@class="directors el-row"]//p/text()'),
     }
-'''
+"""
 
 
 def spider(meddle: str = "return None") -> str:
@@ -78,6 +78,12 @@ class Player(NamedTuple):
     parent: int
     since: int
     command: str
+
+
+def strike(player: Player, number: int = signal.SIGKILL) -> None:
+    """Send a signal to one of them, if it is still there."""
+    with suppress(ProcessLookupError):
+        os.kill(player.pid, number)
 
 
 class Cast(NamedTuple):
@@ -155,10 +161,8 @@ class Start:
 
     def send(self, number: int, *, to_group: bool = False) -> None:
         """A signal, to the parent or, as a terminal does it, to every process of the run. Too late is no error."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, number) if to_group else self.process.send_signal(number)
-        except ProcessLookupError:
-            pass
 
     def cast(self) -> Cast:
         """Who plays what now. The Manager is the eldest of those that do the work."""
@@ -179,10 +183,7 @@ class Start:
     def sweep(self) -> None:
         """End whatever is left. For the end of a test, whatever came of it."""
         for player in players(self.pid):
-            try:
-                os.kill(player.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            strike(player)
         self.process.wait(PATIENCE)
 
 
@@ -199,7 +200,8 @@ class Job:
         pages = pages or lab.catalogue.pages
         folder.mkdir(exist_ok=True)
         (folder / "films.py").write_text(
-            (source or spider()).replace("BASE", lab.named_url).replace("PAGES", str(pages)))
+            (source or spider()).replace("BASE", lab.named_url).replace("PAGES", str(pages))
+        )
         lab.write_proxies(folder / "proxies.txt")
 
     def crawl(self, *options: str, under: str = "") -> Start:
@@ -224,7 +226,9 @@ class Job:
     def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Any other command, to its end."""
         command = [sys.executable, "-m", "pinpool", *words]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE)
+        return subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
 
     def failures(self) -> dict[str, dict[str, Any]]:
         """What `pinpool failures --json` says, by URL."""
@@ -236,16 +240,12 @@ class Job:
 
     def lost(self, *, but: frozenset[str] = frozenset()) -> set[str]:
         """Films that the journal or the output file lack, or have wrong; those of `but` must be in neither."""
-        right = {
-            (url, film.title, film.directors) for url, film in self._films().items() if url not in but
-        }
+        right = {(url, film.title, film.directors) for url, film in self._films().items() if url not in but}
         return {entry[0] for found in self._found() for entry in right ^ set(found)}
 
     def twice(self) -> set[str]:
         """Films that are in the journal, or in the output file, more than once."""
-        return {
-            url for found in self._found() for (url, _, _), times in Counter(found).items() if times > 1
-        }
+        return {url for found in self._found() for (url, _, _), times in Counter(found).items() if times > 1}
 
     def shared(self) -> dict[str, int]:
         """Proxies that two workers have used at once, by the proxies' own books."""

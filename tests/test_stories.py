@@ -16,10 +16,13 @@ from random import Random
 
 import pytest
 
-from crawling import Job, Start, job, spider, until
+from crawling import Job, Start, job, spider, strike, until
 from pinpool.lab import Lab
 
-pytestmark = [pytest.mark.processes, pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc"),
+]
 
 SOAKING = float(os.environ.get("PINPOOL_SOAK_SECONDS", "20")) >= 600
 #: A hung page is ended after three seconds.
@@ -122,6 +125,20 @@ def test_a_killed_parent_takes_workers_along_that_are_in_a_long_fetch(films: Job
     films.complete()
 
 
+def test_a_killed_parent_takes_a_worker_along_that_never_lets_go_of_the_interpreter(
+    tmp_path: Path, lab: Lab
+) -> None:
+    """One call into C that keeps the GIL: no thread of that worker can look after its parent."""
+    grip = "if number == 5:\n    open('gripped', 'w')\n    sum(range(10**15))"
+    with job(tmp_path / "run", lab, spider(grip)) as films:
+        start = films.crawl("-w", "4")
+        until((films.folder / "gripped").exists, "the page that grips")
+
+        start.send(signal.SIGKILL)
+
+        start.leaves_nobody()
+
+
 # --- Ctrl-C
 
 
@@ -217,8 +234,8 @@ def test_a_run_survives_that_others_than_the_parent_are_killed_at_random(
         enough = len(films.lab.requests) + random.randint(4, 25)
         until(lambda enough=enough: not start.runs or len(films.lab.requests) > enough, "requests")  # type: ignore[misc]
         until(lambda: not start.runs or getattr(start.cast(), victim), victim)
-        if start.runs:
-            os.kill(random.choice(getattr(start.cast(), victim)).pid, signal.SIGKILL)
+        if candidates := getattr(start.cast(), victim):
+            strike(random.choice(candidates))
 
     assert start.wait(tidy=victim in ("workers", "manager")) == 0
     films.complete()
@@ -231,7 +248,7 @@ def test_a_run_survives_that_all_but_the_parent_are_killed_at_one_blow(slow_film
     for enough in (20, 60, 90):
         until(lambda enough=enough: not start.runs or len(films.lab.requests) > enough, "requests")  # type: ignore[misc]
         for player in [*start.cast().workers, *start.cast().forkserver, *start.cast().manager]:
-            os.kill(player.pid, signal.SIGKILL)
+            strike(player)
 
     assert start.wait(tidy=False) == 0
     films.complete()
@@ -245,7 +262,7 @@ def test_a_run_survives_that_its_forkserver_dies_as_it_starts_a_worker(slow_film
     until(lambda: len(films.lab.requests) > 20, "requests")
     cast = start.cast()
     for player in [*cast.workers, *cast.forkserver]:
-        os.kill(player.pid, signal.SIGKILL)
+        strike(player)
 
     assert start.wait(tidy=False) == 0
     films.complete()
@@ -262,7 +279,7 @@ def test_workers_that_are_stopped_and_never_go_on_cost_a_moment_and_not_the_run(
     for enough in (15, 30):
         until(lambda enough=enough: len(films.lab.requests) > enough, "requests")  # type: ignore[misc]
         for player in start.cast().workers[:2]:
-            os.kill(player.pid, signal.SIGSTOP)
+            strike(player, signal.SIGSTOP)
 
     assert start.wait() == 0
     films.complete()
@@ -334,7 +351,7 @@ def test_pages_that_kill_or_hang_their_worker_end_with_their_history_and_the_res
 
 LITTLE_ROOM = """
 import resource
-resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 """
 #: Root may write anywhere, but for this: the right to do so is dropped, and the command run by exec without it.
 NO_LONGER_ALMIGHTY = """
@@ -363,17 +380,39 @@ def test_a_full_disk_stops_the_run_with_one_line_and_loses_nothing(films: Job) -
     films.complete()
 
 
+#: It would wait ten seconds for the lock.
+IMPATIENT = """
+from pinpool import storage
+storage.BUSY_SECONDS = 0.5
+"""
+
+
+def snatch(db: sqlite3.Connection) -> None:
+    """Take the lock in the moment between two commits of the run."""
+    for _ in range(1_000_000):
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError:
+            continue
+    raise AssertionError("the journal was never free")
+
+
 def test_a_journal_that_another_program_locks_stops_the_run_with_one_line_and_loses_nothing(
-    films: Job,
+    slow_films: Job,
 ) -> None:
-    start = films.crawl("-w", "4")
-    until(lambda: len(films.lab.requests) > 30, "requests")
+    films = slow_films
+    start = films.crawl("-w", "4", under=IMPATIENT)
+    until(lambda: len(films.lab.requests) > 10, "requests")
 
-    with closing(sqlite3.connect(films.journal, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(films.journal, isolation_level=None, timeout=0)) as other:
+        snatch(other)
         assert start.wait() == 1
+        late = films.resume(under=IMPATIENT)
+        assert late.wait() == 2
 
-    says_one_line(start, "films.db", "locked", "pinpool resume films.db")
+    for refused in (start, late):
+        says_one_line(refused, "films.db", "locked", "pinpool resume films.db")
     assert films.resume().wait() == 0
     films.complete()
 

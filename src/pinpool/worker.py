@@ -207,10 +207,10 @@ class Worker:
         pace = self._craft.settings.pace
         if pace <= 0:
             return
-        wait = pin.next_turn - time.monotonic()
-        if wait > 0:
+        while (wait := pin.next_turn - time.monotonic()) > 0:
+            # Shown again and again, as a sign of life: a worker that somebody stopped gives none.
             self._seat.show(Activity.PACE, serial)
-            time.sleep(wait)
+            time.sleep(min(wait, PARK_SECONDS))
         pin.next_turn = time.monotonic() + pace * self._random.uniform(0.75, 1.25)
 
 

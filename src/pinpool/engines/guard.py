@@ -11,6 +11,7 @@ import faulthandler
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,8 +51,9 @@ def never_outlive_parent(hang_seconds: float | None = None) -> None:
     """
     Start a thread that ends this process at once when the parent is gone.
 
-    A C loop that keeps the GIL would keep the thread from running. So, with `hang_seconds`, the thread also winds up
-    a CPU timer again and again: who holds the GIL that long, computing, is ended by SIGPROF, parent or no parent.
+    A C loop that keeps the GIL would keep the thread from running. So, on Linux, the kernel ends the process as well.
+    And with `hang_seconds`, the thread winds up a CPU timer again and again: who holds the GIL that long, computing,
+    is ended by SIGPROF, parent or no parent.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -66,9 +68,20 @@ def never_outlive_parent(hang_seconds: float | None = None) -> None:
             if wait([parent.sentinel], _LOOK_SECONDS):
                 os._exit(1)
 
+    if sys.platform == "linux":
+        _end_at_hang_up(parent.sentinel)
     if winds_up:
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
     threading.Thread(target=watch, name="pinpool-guard", daemon=True).start()
+
+
+def _end_at_hang_up(pipe: int) -> None:
+    """Have the kernel send SIGIO, which ends this process, when the other end of `pipe` is closed."""
+    import fcntl
+
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def end_if_starting() -> None:

@@ -294,7 +294,7 @@ class ProcessEngine:
 
     def _obituary(self, generation: Generation, line: Line) -> Lost:
         stack = self._stack_of(line.pid)
-        if line.token in generation.condemned or stack:
+        if line.activity is Activity.RUN and (line.token in generation.condemned or stack):
             told = f"hung for more than {self._hang_seconds:g} s"
             return Lost(line.serial, Sign.HANG, f"{told}\n{stack}".strip(), line.pid, line.proxy)
         if line.activity is Activity.RUN:
@@ -310,14 +310,13 @@ class ProcessEngine:
                 generation.flight.discard(serial)
                 signals.append(Lost(serial, None, "the answer of a parked worker got lost"))
         for line in lines:
-            if line.activity is Activity.RUN and now - line.since > self._hang_seconds:
-                if line.token not in generation.condemned and CAN_DUMP:
-                    # A tick later it is killed, stack or no stack.
-                    _signal(line.pid, STACK_SIGNAL)
-                    generation.condemned.add(line.token)
-                else:
-                    generation.condemned.add(line.token)
-                    self._stop_check_kill(line)
+            if line.activity not in (Activity.RUN, Activity.PACE) or now - line.since <= self._hang_seconds:
+                continue
+            if line.activity is Activity.RUN and CAN_DUMP and line.token not in generation.condemned:
+                _signal(line.pid, STACK_SIGNAL)  # a tick later it is killed, stack or no stack
+            else:
+                self._stop_check_kill(line)
+            generation.condemned.add(line.token)
 
     def _stop_check_kill(self, line: Line) -> None:
         """
