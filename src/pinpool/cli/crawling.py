@@ -80,7 +80,7 @@ def running_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command()
+@click.command(short_help="Scrape a site with a spider.")
 @click.argument("spider")
 @running_options
 @click.option("-j", "--journal", type=click.Path(path_type=Path), help="Journal of the run.  [<spider>.db]")
@@ -135,7 +135,7 @@ def crawl(
     )
 
 
-@click.command()
+@click.command(short_help="Go on where a run stopped.")
 @click.argument("journal", type=click.Path(path_type=Path))
 @running_options
 def resume(journal: Path, **options: Any) -> None:

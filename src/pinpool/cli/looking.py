@@ -13,7 +13,7 @@ journal_argument = click.argument("journal", type=click.Path(path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-@click.command()
+@click.command(short_help="How each proxy did.")
 @journal_argument
 @json_option
 @click.option(
@@ -43,7 +43,7 @@ def stats(journal: Path, as_json: bool, sort: str, faults: bool) -> None:
     click.echo(proxy_table(told, sort=sort, faults=faults))
 
 
-@click.command()
+@click.command(short_help="What was given up, and why.")
 @journal_argument
 @json_option
 def failures(journal: Path, as_json: bool) -> None:
@@ -71,7 +71,7 @@ def failures(journal: Path, as_json: bool) -> None:
         click.echo("no task was given up")
 
 
-@click.command()
+@click.command(short_help="Prove that nothing is missing or double.")
 @journal_argument
 @json_option
 def verify(journal: Path, as_json: bool) -> None:

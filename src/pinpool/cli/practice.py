@@ -24,7 +24,7 @@ DEMO_FAULTS = ("refused", "softban", "reset", "auth", "ban", "flaky", "drip", "b
 SHOWN_ITEMS = 3
 
 
-@click.command()
+@click.command(short_help="See it work, on this machine alone.")
 @click.option(
     "--pages",
     type=click.IntRange(1, 5000),
@@ -117,7 +117,7 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
         click.get_current_context().exit(1)
 
 
-@click.command()
+@click.command(short_help="A practice site and proxies to try on.")
 @click.option(
     "--site-port",
     type=click.IntRange(0, 65535),

@@ -9,7 +9,7 @@ import click
 __all__ = ["retry"]
 
 
-@click.command()
+@click.command(short_help="Put back what was given up.")
 @click.argument("journal", type=click.Path(path_type=Path))
 @click.option(
     "--reason", metavar="TEXT", help="Only tasks whose reason or last fault says so, for instance timeout."

@@ -17,7 +17,7 @@ __all__ = ["try_"]
 SHOWN_TASKS = 20
 
 
-@click.command("try")
+@click.command("try", short_help="Try a spider on one page.")
 @click.argument("spider")
 @click.argument("url", required=False)
 @click.option("-p", "--proxies", metavar="FILE", help="List of proxies; the first that works is used.")
