@@ -17,11 +17,15 @@ SOURCE = Path(pinpool.__file__).parent
 LAYERS: list[tuple[str, set[str]]] = [
     ("words", {"model"}),
     ("errors", {"errors"}),
-    ("judgement", {"wire", "proxies", "faults", "retry", "roster", "frontier", "stats", "schema", "symptoms"}),
+    (
+        "judgement",
+        {"wire", "proxies", "faults", "retry", "roster", "frontier", "stats", "schema", "symptoms"},
+    ),
     ("declaration", {"settings", "tasks", "referee"}),
     ("spider", {"spider"}),
     ("ground", {"deadline", "route", "storage", "items", "xpath"}),
     ("shared", {"engines.board", "engines.guard", "engines.leases"}),
+    ("generation", {"engines.generation"}),
     ("edges", {"fetch", "extract", "journal", "reading", "export"}),
     ("child", {"worker"}),
     ("crafts", {"crafts"}),
@@ -56,7 +60,11 @@ def imports_of(path: Path) -> set[str]:
                 inner = f"{base}.{alias.name}".strip(".")
                 found.add(inner if inner in modules() else base)
         elif isinstance(node, ast.Import):
-            found |= {alias.name.removeprefix("pinpool.") for alias in node.names if alias.name.startswith("pinpool.")}
+            found |= {
+                alias.name.removeprefix("pinpool.")
+                for alias in node.names
+                if alias.name.startswith("pinpool.")
+            }
     return found
 
 

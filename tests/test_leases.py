@@ -2,6 +2,7 @@
 
 import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ def states(leases: LeaseQueue) -> dict[int, ProxyState]:
 
 def test_a_worker_that_asks_twice_gets_the_same_proxy() -> None:
     leases = queue(2)
-    _, first = leases.check_in(token=7, pid=100)
+    _, first = leases.check_in(7, 100, 0)
 
     again = leases.get(7, timeout=0.0)
 
@@ -33,7 +34,7 @@ def test_a_worker_that_asks_twice_gets_the_same_proxy() -> None:
 
 def test_a_swap_rests_the_old_proxy_and_gives_a_spare() -> None:
     leases = queue(2)
-    leases.check_in(7, 100)
+    leases.check_in(7, 100, 0)
 
     lease = leases.swap(7, b"answer")
 
@@ -44,7 +45,7 @@ def test_a_swap_rests_the_old_proxy_and_gives_a_spare() -> None:
 
 def test_a_swap_without_a_spare_keeps_the_answer_for_the_parent_once() -> None:
     leases = queue(1)
-    leases.check_in(7, 100)
+    leases.check_in(7, 100, 0)
 
     lease = leases.swap(7, b"answer")
 
@@ -55,30 +56,72 @@ def test_a_swap_without_a_spare_keeps_the_answer_for_the_parent_once() -> None:
 
 def test_the_proxy_of_a_dead_worker_is_spare_again_and_its_seat_free() -> None:
     leases = queue(1, seats=1)
-    seat, _ = leases.check_in(7, 100)
+    seat, _ = leases.check_in(7, 100, 0)
 
     leases.reap([7])
 
-    again, lease = leases.check_in(8, 101)
+    again, lease = leases.check_in(8, 101, 0)
     assert again == seat
     assert lease is not None
     assert lease.proxy == 1
 
 
-def test_a_reaped_token_gets_nothing_any_more() -> None:
-    """A worker killed while it waits must not swallow the next proxy (hazard 4e)."""
+def test_a_reaped_token_gets_nothing_any_more_and_is_told_to_go() -> None:
+    """A worker killed while it waits must not swallow the next proxy (hazard 4e); one that lives must end itself."""
     leases = queue(1)
-    leases.check_in(7, 100)
+    leases.check_in(7, 100, 0)
     leases.reap([7])
 
-    assert leases.get(7, timeout=0.0) is None
+    with pytest.raises(LookupError):
+        leases.get(7, timeout=0.0)
+    with pytest.raises(LookupError):
+        leases.swap(7, b"")
+    with pytest.raises(LookupError):
+        leases.exchange(7, avoid=())
+
     assert states(leases) == {1: SPARE}
+
+
+def test_a_worker_of_an_earlier_pool_is_turned_away() -> None:
+    leases = queue(1)
+    leases.begin(2)
+
+    with pytest.raises(LookupError):
+        leases.check_in(7, 100, 1)
+
+    assert states(leases) == {1: SPARE}
+
+
+def test_a_proxy_that_has_rested_before_it_is_judged_retires_all_the_same() -> None:
+    leases = queue(1, cooling=0.0)
+    leases.check_in(7, 100, 0)
+    leases.swap(7, b"")
+    leases.reap([7])
+    leases.report()
+
+    leases.retire(1, "it refuses our login")
+
+    assert states(leases) == {1: RETIRED}
+
+
+def test_the_next_worker_learns_how_long_a_proxy_has_been_idle() -> None:
+    """Pace belongs to the proxy: a change of hands is no reason to ask the site again at once."""
+    leases = queue(1)
+    _, fresh = leases.check_in(7, 100, 0)
+    leases.reap([7])
+
+    _, used = leases.check_in(8, 101, 0)
+
+    assert fresh is not None
+    assert used is not None
+    assert fresh.idle == float("inf")
+    assert 0.0 <= used.idle < 60.0
 
 
 def test_a_parked_worker_is_woken_by_the_first_proxy_that_comes_free() -> None:
     leases = queue(1)
-    leases.check_in(7, 100)
-    leases.check_in(8, 101)
+    leases.check_in(7, 100, 0)
+    leases.check_in(8, 101, 0)
     got: list[object] = []
     waiter = threading.Thread(target=lambda: got.append(leases.get(8, timeout=10.0)))
     waiter.start()
@@ -92,7 +135,7 @@ def test_a_parked_worker_is_woken_by_the_first_proxy_that_comes_free() -> None:
 
 def test_a_rested_proxy_comes_back_on_probation_until_it_has_served_a_page() -> None:
     leases = queue(1, cooling=0.0)
-    leases.check_in(7, 100)
+    leases.check_in(7, 100, 0)
     probing = leases.swap(7, b"") or leases.get(7, timeout=5.0)
     assert probing is not None
     assert probing.probing
@@ -106,12 +149,12 @@ def test_a_rested_proxy_comes_back_on_probation_until_it_has_served_a_page() -> 
 
 def test_a_fresh_proxy_is_taken_before_one_on_probation() -> None:
     leases = queue(2, cooling=0.0)
-    leases.check_in(7, 100)
+    leases.check_in(7, 100, 0)
     leases.swap(7, b"")
     leases.report()  # proxy 1 has rested by now
     leases.reap([7])
 
-    _, lease = leases.check_in(8, 101)
+    _, lease = leases.check_in(8, 101, 0)
 
     assert lease is not None
     assert lease.proxy == 2
@@ -119,13 +162,13 @@ def test_a_fresh_proxy_is_taken_before_one_on_probation() -> None:
 
 def test_a_retired_proxy_never_comes_back() -> None:
     leases = queue(1, cooling=0.0)
-    leases.check_in(7, 100)
+    leases.check_in(7, 100, 0)
     leases.cool(1, 0.0)  # not resting: nothing happens
     held = leases.get(7, 0.0)
     assert held is not None
     assert held.proxy == 1
     stubborn = queue(1)
-    stubborn.check_in(7, 100)
+    stubborn.check_in(7, 100, 0)
     stubborn.swap(7, b"")
 
     stubborn.retire(1, "it refuses our login")
@@ -138,7 +181,7 @@ def test_a_retired_proxy_never_comes_back() -> None:
 
 def test_an_exchange_gives_a_spare_that_has_not_tried_the_task() -> None:
     leases = queue(3)
-    leases.check_in(7, 100)
+    leases.check_in(7, 100, 0)
 
     lease = leases.exchange(7, avoid=(1, 2))
 
@@ -149,7 +192,7 @@ def test_an_exchange_gives_a_spare_that_has_not_tried_the_task() -> None:
 
 def test_an_exchange_without_such_a_spare_changes_nothing() -> None:
     leases = queue(2)
-    leases.check_in(7, 100)
+    leases.check_in(7, 100, 0)
 
     assert leases.exchange(7, avoid=(1, 2)) is None
     assert states(leases) == {1: PINNED, 2: SPARE}
@@ -165,16 +208,19 @@ def test_an_exchange_without_such_a_spare_changes_nothing() -> None:
 )
 def test_whatever_happens_each_proxy_is_in_one_place_and_held_once(steps: list[tuple[str, int]]) -> None:
     leases = queue(4)
+    seated: set[int] = set()
     for step, number in steps:
         match step:
             case "check_in":
-                leases.check_in(number, 1000 + number)
-            case "swap":
+                leases.check_in(number, 1000 + number, 0)
+                seated.add(number)
+            case "swap" if number in seated:
                 leases.swap(number, b"")
-            case "exchange" if leases.get(number, 0.0):
+            case "exchange" if number in seated and leases.get(number, 0.0):
                 leases.exchange(number, (1, 2))
             case "reap":
                 leases.reap([number])
+                seated.discard(number)
             case "cool":
                 leases.cool(number, 60.0)
             case "retire":

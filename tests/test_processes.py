@@ -7,6 +7,7 @@ the stories.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -14,9 +15,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pinpool.engines import leases
 from pinpool.engines.base import Answered, Lost, Noted, Signal
 from pinpool.engines.board import Activity, Line
 from pinpool.engines.leases import Standing
@@ -142,7 +145,7 @@ def all_idle(engine: ProcessEngine, ledger: Ledger, wanted: int) -> None:
 
 
 def lines_of(engine: ProcessEngine) -> list[Line]:
-    return engine._standing_generation().board.read()
+    return engine._present().board.read()
 
 
 def test_every_task_is_answered_through_a_pinned_proxy(make: Maker) -> None:
@@ -217,7 +220,9 @@ def test_t3_killing_a_worker_while_it_writes_its_answer_loses_nothing(make: Make
         victim = None
         give_up = time.monotonic() + 10
         while victim is None and time.monotonic() < give_up:
-            victim = next((li.pid for li in lines_of(engine) if li.activity is Activity.IDLE and li.serial), None)
+            victim = next(
+                (li.pid for li in lines_of(engine) if li.activity is Activity.IDLE and li.serial), None
+            )
         if victim is not None:
             os.kill(victim, signal.SIGKILL)
         ledger.run(until=lambda: True)
@@ -273,6 +278,19 @@ def test_t5_a_failing_worker_swaps_and_a_parked_one_keeps_no_task_hostage(make: 
     assert ledger.good == 40
     assert engine.census().count(ProxyState.COOLING) == 1
     assert engine.census().parked == 1
+
+
+def test_t5_a_worker_that_parks_for_a_moment_only_answers_once_and_truly(make: Maker) -> None:
+    """Its proxy rests for less than a tick: the call comes back before the parent has read the answer left behind."""
+    engine = make(workers=2, proxies=1, cooling=0.0)
+    ledger = Ledger(engine, resubmit=False)
+
+    for _ in range(20):
+        ledger.submit("refused")
+    ledger.run()
+
+    assert [answered.outcome.ending for _, answered in ledger.answers] == [Ending.FAILED] * 20
+    assert ledger.lost == []
 
 
 def test_t6_when_the_last_proxy_has_rested_the_parked_workers_go_on(make: Maker) -> None:
@@ -368,7 +386,9 @@ def test_t9_an_answer_that_makes_no_sense_costs_its_attempt_and_not_the_run(make
     ledger.submit("ok")
     ledger.run()
 
-    assert [(lost.sign, lost.message) for _, lost in ledger.lost] == [(Sign.CRASH, "the pool said ValueError")]
+    assert [(lost.sign, lost.message) for _, lost in ledger.lost] == [
+        (Sign.CRASH, "the pool said ValueError")
+    ]
     assert ledger.good == 1
 
 
@@ -393,6 +413,45 @@ def test_t17_workers_that_cannot_reach_the_manager_do_not_become_a_storm(make: M
 
     assert len(seen) <= 4 * 5
     assert ledger.good == 8
+
+
+def test_t11_a_manager_that_somebody_has_stopped_is_replaced(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers no more and is not dead; the parent's patience is what ends the wait."""
+    monkeypatch.setattr(leases, "ANSWER_SECONDS", 2.0)
+    engine = make(workers=2, proxies=2)
+    ledger = Ledger(engine)
+    all_pinned(engine, ledger, 2)
+
+    assert engine._manager is not None
+    os.kill(engine._manager._process.pid, signal.SIGSTOP)  # type: ignore[attr-defined]
+    ledger.run(until=lambda: ledger.events["rebuilt"] == 1)
+    for _ in range(10):
+        ledger.submit("ok")
+    ledger.run()
+
+    assert ledger.good == 10
+
+
+def test_closing_an_engine_leaves_other_peoples_processes_alone(make: Maker, method: str) -> None:
+    engine = make(workers=2, proxies=2)
+    other = make(workers=1, proxies=1)
+    context: Any = multiprocessing.get_context(method)
+    mine = context.Process(target=time.sleep, args=(60,))
+    mine.start()
+
+    engine.close()
+
+    assert mine.is_alive()
+    ledger = Ledger(other)
+    ledger.submit("ok")
+    ledger.run()
+    assert ledger.good == 1
+    assert other.census().losses == 0
+    mine.kill()
+    mine.join(10)
+    mine.close()
 
 
 def test_t16_stop_check_kill_never_jams_the_pool(make: Maker) -> None:

@@ -179,6 +179,7 @@ pathlib.Path("up").touch()
 """
 
 
+@pytest.mark.timeout(900)
 def test_ctrl_c_at_any_moment_never_hangs_and_never_shows_a_traceback(films: Job) -> None:
     random = Random(7)
     up = films.folder / "up"

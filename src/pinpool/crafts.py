@@ -5,8 +5,6 @@ from __future__ import annotations
 import pickle
 import time
 import traceback
-from collections.abc import Callable
-from typing import Any
 
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
@@ -20,7 +18,7 @@ from pinpool.model import Assignment, Ending, Evidence, Fetched, Settings, Sign,
 from pinpool.spider import SpiderRef, load
 from pinpool.worker import Done, Pin, describe
 
-__all__ = ["Call", "Calling", "Crawling"]
+__all__ = ["Calling", "Crawling"]
 
 
 class Crawling:
@@ -122,7 +120,3 @@ class Calling:
             kind, _, message = describe(error).partition(": ")
             trace = "".join(traceback.format_exception(error))
             return Done(Ending.OK, result=pickle.dumps((False, (kind, message, trace))))
-
-
-#: What `Calling` performs: a function and its positional arguments.
-Call = tuple[Callable[..., Any], tuple[Any, ...]]

@@ -42,6 +42,8 @@ __all__ = ["Ended", "Launch", "answering_signals", "fitting_workers", "set_aside
 WORKER_BYTES = 20_000_000
 #: Descriptors that this process holds for each worker, measured with forkserver; spawn needs fewer.
 WORKER_FILES = 4
+#: Seconds that a swapped proxy rests at least until it is judged, which takes a tick; the sentence may be shorter.
+PROVISIONAL_REST = 5.0
 _SIDE_FILES = ("", "-wal", "-shm")
 
 
@@ -148,7 +150,7 @@ class Launch:
             standings,
             workers=self.workers,
             hang_seconds=self.settings.deadline + self.settings.grace,
-            cooling=self.settings.cooling,
+            cooling=max(self.settings.cooling, PROVISIONAL_REST),
             start_method=self.start_method,
         )
         return engine, roster
@@ -161,7 +163,7 @@ class Launch:
             workers=self.workers,
             engine=ProcessEngine.name,
             start_method=self.start_method or default_start_method(),
-            settings=json.dumps(dict(self.overrides)),
+            settings=json.dumps(dict(self.overrides), default=dict),
             proxies=self.proxy_source,
             salt=salt,
         )
@@ -181,6 +183,8 @@ def answering_signals(stop: Stop) -> Iterator[None]:
 
     def count(number: int, frame: FrameType | None) -> None:
         stop.asked += 1
+        if stop.asked > 2:  # stuck in a write to a stopped pager, perhaps; the journal can bear it
+            raise KeyboardInterrupt
 
     signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     heard = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
@@ -189,7 +193,7 @@ def answering_signals(stop: Stop) -> Iterator[None]:
         yield
     finally:
         for number, handler in before:
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def fitting_workers(wanted: int) -> int:

@@ -14,20 +14,18 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
-from pinpool.engines.base import Answered, Census, Engine, Lost, Noted, Signal
+from pinpool.engines.base import Answered, Census, Engine, Lost, Noted, Signal, window
 from pinpool.frontier import Entry, Frontier
 from pinpool.journal import Journal, RunEnd, Settlement
 from pinpool.model import (
     Assignment,
     Ending,
     Event,
-    Evidence,
     Fault,
     Outcome,
     ProxyState,
     Settings,
     Sign,
-    Step,
     TaskState,
 )
 from pinpool.referee import Referee, Ruling
@@ -54,7 +52,6 @@ _STATE_AFTER = {
     "lost": ProxyState.SPARE,
     "faulted": ProxyState.COOLING,
     "rested": ProxyState.SPARE,
-    "exhausted": ProxyState.RETIRED,
 }
 
 
@@ -123,8 +120,7 @@ class Loop:
         self._frontier = Frontier()
         self._serials = itertools.count(1)
         self._next_request = self._next_beat = 0.0
-        self._states: dict[int, ProxyState] = {}
-        self._ahead: set[int] = set()
+        self._sentenced: dict[int, float] = {}
         counts = journal.task_counts()
         self._tally = Tally(
             known=sum(counts.values()),
@@ -176,9 +172,7 @@ class Loop:
             self._send(entry)
 
     def _room(self) -> int:
-        """How many tasks the engine should hold: one for each worker with a proxy, and a few to take next."""
-        able = min(self._workers, self._engine.census().usable)
-        room = able + max(2, able // 4) if able else 0
+        room = window(min(self._workers, self._engine.census().usable))
         return room if self._limit is None else min(room, max(0, self._limit - self._tally.pages))
 
     def _read(self, is_index: bool) -> None:
@@ -224,13 +218,12 @@ class Loop:
         return Assignment(entry.task, tuple(entry.tried), may_exchange)
 
     def _patience(self) -> float:
-        moments = [POLL_SECONDS]
-        now = time.monotonic()
-        if (delayed := self._frontier.next_moment()) is not None:
-            moments.append(delayed - now)
-        if self._frontier.ready and self._next_request > now:
-            moments.append(self._next_request - now)
-        return max(0.0, min(moments))
+        now, patience = time.monotonic(), POLL_SECONDS
+        for moment in (self._frontier.next_moment(), self._next_request):
+            # One that is past waits for room in the engine, and whatever makes room ends the wait by itself.
+            if moment is not None and moment > now:
+                patience = min(patience, moment - now)
+        return patience
 
     # ------------------------------------------------------------------ what comes back
 
@@ -250,24 +243,24 @@ class Loop:
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.ending is Ending.DECLINED:
             entry.declined += 1
-            wait = min(DECLINE_SECONDS * 2**entry.declined, DECLINE_CAP)
+            wait = min(DECLINE_SECONDS * 2 ** min(entry.declined, 10), DECLINE_CAP)
             self._frontier.delay(entry, time.monotonic() + wait)
         elif outcome.evidence is None:
-            self._referee.credit(outcome)
+            if self._referee.credit(outcome) and self._is_pinned(outcome.proxy):
+                self._journal.proxy(outcome.proxy, ProxyState.PINNED)
             self._end(entry, outcome, TaskState.GONE if outcome.ending is Ending.GONE else TaskState.DONE)
         else:
             self._judge(entry, outcome)
+
+    def _is_pinned(self, proxy: int) -> bool:
+        return self._engine.census().states.get(proxy) is ProxyState.PINNED
 
     def _settle_lost(self, entry: Entry, lost: Lost) -> None:
         # Whoever stops a service ends its workers too, by a signal to all: no page is to blame for that.
         if lost.sign is None or (self._stop.asked and lost.sign is Sign.CRASH):
             self._frontier.push(entry, first=True)
             return
-        evidence = Evidence(Step.WORKER, lost.sign, lost.message)
-        outcome = Outcome(
-            lost.serial, lost.worker, lost.proxy, Ending.FAILED, time.time(), 0.0, evidence=evidence
-        )
-        self._judge(entry, outcome)
+        self._judge(entry, lost.outcome(time.time()))
 
     def _judge(self, entry: Entry, outcome: Outcome) -> None:
         history = [(proxy, was) for proxy, was, _ in self._journal.history(entry.id) if was]
@@ -285,6 +278,8 @@ class Loop:
                 self._end(entry, outcome, TaskState.DONE, ruling, reason)
             case Resubmit(after):
                 self._put_back(entry, outcome, ruling, after)
+        if ruling.forgiven:
+            self._journal.forgive(entry.id, ruling.forgiven)
 
     def _put_back(self, entry: Entry, outcome: Outcome, ruling: Ruling, after: float) -> None:
         not_before = time.time() + after if after else None
@@ -320,10 +315,7 @@ class Loop:
                 tally.unread[kind] = True
 
     def _carry_out(self, sentence: Sentence, proxy: int, fault: Fault) -> None:
-        # The answer of a worker is quicker than the lease queue's report of its swap: until that has come, older
-        # moves of this proxy must not overwrite the sentence.
-        if self._states.get(proxy) is not ProxyState.COOLING:
-            self._ahead.add(proxy)
+        self._sentenced[proxy] = time.time()
         if isinstance(sentence, Retire):
             self._engine.retire(proxy, sentence.reason)
             self._journal.proxy(proxy, ProxyState.RETIRED, sentence.reason)
@@ -338,11 +330,10 @@ class Loop:
         self._journal.event(event)
         if event.proxy is None or event.kind not in _STATE_AFTER:
             return
-        state = self._states[event.proxy] = _STATE_AFTER[event.kind]
-        if event.proxy in self._ahead:
-            if state is ProxyState.COOLING:
-                self._ahead.discard(event.proxy)
-        elif state is not ProxyState.RETIRED:
+        # The answer of a worker is quicker than the lease queue's report of its swap: moves from before a sentence
+        # must not overwrite it.
+        if event.at > self._sentenced.get(event.proxy, 0.0):
+            state = _STATE_AFTER[event.kind]
             until = event.at + self._settings.cooling if state is ProxyState.COOLING else None
             self._journal.proxy(event.proxy, state, None, until, self._referee.roster[event.proxy].coolings)
 

@@ -7,6 +7,7 @@ that raises for its own reasons raises `CallFailed` for its caller.
 
 from __future__ import annotations
 
+import atexit
 import heapq
 import itertools
 import pickle
@@ -16,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,13 +26,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pinpool.crafts import Calling
-from pinpool.engines.base import Answered, Lost, Signal
+from pinpool.engines.base import Answered, Lost, Signal, window
 from pinpool.engines.guard import end_if_starting
 from pinpool.engines.leases import Standing
 from pinpool.engines.processes import ProcessEngine
 from pinpool.errors import CallFailed, NoUsableProxy
 from pinpool.launch import fitting_workers
-from pinpool.model import Ending, Evidence, Fault, Outcome, ProxyState, Step
+from pinpool.model import Fault, Outcome, ProxyState
 from pinpool.proxies import ProxyList
 from pinpool.referee import Referee
 from pinpool.retry import Resubmit
@@ -45,6 +47,10 @@ if TYPE_CHECKING:
 __all__ = ["PinnedPool", "session"]
 
 R = TypeVar("R")
+
+POLL_SECONDS = 0.1
+#: At the interpreter's exit, for a pool that nobody closed.
+EXIT_SECONDS = 10.0
 
 
 def session() -> requests.Session:
@@ -107,9 +113,15 @@ class PinnedPool:
         self._closing = self._aborting = False
         self._lock = threading.Lock()
         self._over: BaseException | None = None  # why the pump has ended; what comes afterwards ends so, too
+        self._news: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._engine.start()
+        # Callbacks have a thread of their own: a slow one must not keep the pump from looking after the workers.
+        self._teller = threading.Thread(target=self._tell, name="pinpool-teller", daemon=True)
+        self._teller.start()
         self._pump = threading.Thread(target=self._run, name="pinpool-pump", daemon=True)
         self._pump.start()
+        # Before multiprocessing's own exit, which would end the workers under the pump's hands.
+        atexit.register(self._abort)
 
     def __repr__(self) -> str:
         return f"<PinnedPool {self._workers} workers, {len(self._labels)} proxies>"
@@ -141,6 +153,8 @@ class PinnedPool:
         future: Future[R] = Future()
 
         def tell(done: Future[R]) -> None:
+            if done.cancelled():
+                return
             error = done.exception()
             if error is None and callback is not None:
                 callback(done.result())
@@ -155,6 +169,7 @@ class PinnedPool:
                 self._inbox.put(call)
         if over is not None:
             _fail(future, over)
+        self._engine.wake()
         return future
 
     def map_unordered(self, function: Callable[..., R], arguments: Iterable[object]) -> Iterator[R]:
@@ -177,9 +192,17 @@ class PinnedPool:
             yield future.result()
 
     def close(self) -> None:
-        """Wait for all calls, then end the workers."""
+        """Wait for all calls and their callbacks, then end the workers."""
         self._closing = True
+        self._engine.wake()
         self._pump.join()
+        self._teller.join()
+        atexit.unregister(self._abort)
+
+    def _abort(self) -> None:
+        self._aborting = self._closing = True
+        self._engine.wake()
+        self._pump.join(EXIT_SECONDS)
 
     # ------------------------------------------------------------------ in the pump's thread
 
@@ -188,7 +211,7 @@ class PinnedPool:
         try:
             while not self._aborting:
                 self._fill()
-                for signal in self._engine.poll(0.02 if self._flight else 0.005):
+                for signal in self._engine.poll(POLL_SECONDS):
                     self._take(signal)
                 idle = not (self._flight or self._waiting or self._delayed) and self._inbox.empty()
                 if idle and self._closing:
@@ -200,15 +223,24 @@ class PinnedPool:
         finally:
             with self._lock:
                 self._over = failure
-            self._engine.close()
-            self._give_up(failure)
+            try:
+                self._give_up(failure)
+                self._news.put(None)
+            finally:
+                self._engine.close()
+
+    def _tell(self) -> None:
+        while (tell := self._news.get()) is not None:
+            # What a callback raises is its owner's; concurrent.futures logs what is an Exception.
+            with suppress(BaseException):
+                tell()
 
     def _fill(self) -> None:
         self._empty_inbox()
         while self._delayed and self._delayed[0][0] <= time.monotonic():
             self._waiting.appendleft(heapq.heappop(self._delayed)[2])
-        room = min(self._workers, self._engine.census().usable)
-        while self._waiting and len(self._flight) < room + max(2, room // 4):
+        room = window(min(self._workers, self._engine.census().usable))
+        while self._waiting and len(self._flight) < room:
             call, serial = self._waiting.popleft(), next(self._serials)
             self._flight[serial] = call
             self._engine.submit(serial, call.blob)
@@ -216,15 +248,14 @@ class PinnedPool:
     def _take(self, signal: Signal) -> None:
         match signal:
             case Answered(outcome):
-                self._settle(self._flight.pop(outcome.serial), outcome)
-            case Lost(serial, sign, message, worker, proxy):
-                call = self._flight.pop(serial)
+                self._settle(self._flight[outcome.serial], outcome)
+                del self._flight[outcome.serial]
+            case Lost(serial, sign):
                 if sign is None:
-                    self._waiting.appendleft(call)
-                    return
-                evidence = Evidence(Step.WORKER, sign, message)
-                lost = Outcome(serial, worker, proxy, Ending.FAILED, 0.0, 0.0, evidence=evidence)
-                self._settle(call, lost)
+                    self._waiting.appendleft(self._flight[serial])
+                else:
+                    self._settle(self._flight[serial], signal.outcome(time.time()))
+                del self._flight[serial]
 
     def _settle(self, call: _Call, outcome: Outcome) -> None:
         if outcome.evidence is None:
@@ -242,30 +273,32 @@ class PinnedPool:
             heapq.heappush(self._delayed, (moment, next(self._serials), call))
         else:
             told = f"{ruling.verdict.reason}: {outcome.evidence.message}"
-            _fail(call.future, CallFailed(ruling.fault.value, told))
+            self._news.put(partial(_fail, call.future, CallFailed(ruling.fault.value, told)))
 
     def _finish(self, future: Future[Any], result: bytes) -> None:
         try:
             good, value = pickle.loads(result)
         except Exception as error:  # noqa: BLE001  a result whose class this process cannot rebuild
-            _fail(future, CallFailed(type(error).__name__, "the result cannot be unpickled here"))
-            return
-        if good:
-            if future.set_running_or_notify_cancel():
-                future.set_result(value)
-        else:
-            _fail(future, CallFailed(*value))
+            good, value = False, (type(error).__name__, "the result cannot be unpickled here")
+        self._news.put(
+            partial(_succeed, future, value) if good else partial(_fail, future, CallFailed(*value))
+        )
 
     def _give_up(self, failure: BaseException) -> None:
         self._empty_inbox()
         for call in [*self._flight.values(), *self._waiting, *(late[2] for late in self._delayed)]:
-            _fail(call.future, failure)
+            self._news.put(partial(_fail, call.future, failure))
 
     def _empty_inbox(self) -> None:
         while not self._inbox.empty():
             self._waiting.append(self._inbox.get())
 
 
+def _succeed(future: Future[Any], value: object) -> None:
+    if not future.done() and future.set_running_or_notify_cancel():
+        future.set_result(value)
+
+
 def _fail(future: Future[Any], error: BaseException) -> None:
-    if future.set_running_or_notify_cancel():
+    if not future.done() and future.set_running_or_notify_cancel():
         future.set_exception(error)

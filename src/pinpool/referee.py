@@ -21,12 +21,17 @@ _TO_PROXY = (Charge.PROXY, Charge.DOUBTFUL, Charge.OPEN)
 
 
 class Ruling(NamedTuple):
-    """`charged` says whether the proxy is charged; `sentence` is None if the worker has kept its pin."""
+    """
+    `charged` says whether the proxy is charged; `sentence` is None if the worker has kept its pin.
+
+    `forgiven` are the proxies that were charged for what is now known to be the page's or the site's own doing.
+    """
 
     fault: Fault
     charged: bool
     verdict: Resubmit | GiveUp | Believe
     sentence: Sentence | None
+    forgiven: tuple[int, ...] = ()
 
 
 class Referee:
@@ -37,9 +42,9 @@ class Referee:
         self._settings = settings
         self._random = random
 
-    def credit(self, outcome: Outcome) -> None:
-        """A page was served."""
-        self.roster.credit(outcome.proxy)
+    def credit(self, outcome: Outcome) -> bool:
+        """A page was served. True if that ended a row of rests."""
+        return self.roster.credit(outcome.proxy)
 
     def rule(
         self,
@@ -60,14 +65,21 @@ class Referee:
         if outcome.swapped:
             retry_after = outcome.evidence.retry_after
             sentence = self.roster.sentence(outcome.proxy, fault, retry_after, self._random.random())
+        past = [self._past(*one) for one in (*history, (known, fault))]
         verdict = decide(
-            [self._past(*one) for one in (*history, (known, fault))],
+            past,
             attempts=self._settings.attempts,
             alive=alive,
             is_index=is_index,
             jitter=self._random.random(),
         )
-        return Ruling(fault, charged, verdict, sentence)
+        forgiven: tuple[int, ...] = ()
+        if not isinstance(verdict, Resubmit):
+            # They work elsewhere, so it was not they.
+            forgiven = tuple(
+                {one.proxy for one in past if one.credible and one.proxy and one.charge in _TO_PROXY}
+            )
+        return Ruling(fault, charged, verdict, sentence, forgiven)
 
     def _past(self, proxy: int | None, fault: Fault) -> Past:
         return Past(proxy, fault, CHARGES[fault], proxy is not None and self.roster.credible(proxy))

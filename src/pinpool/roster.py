@@ -64,8 +64,8 @@ class Roster:
         return f"<Roster {len(self._records)} proxies, {tired} not proven since a rest>"
 
     def admit(self, proxy: int, label: str, coolings: int = 0) -> None:
-        """A proxy joins, with what an earlier part of the run knows of it."""
-        self._records[proxy] = Record(label, coolings)
+        """A proxy joins, with what an earlier part of the run knows of it: one that was failing is no witness."""
+        self._records[proxy] = Record(label, coolings, 0.5 * FADING**coolings)
 
     def __getitem__(self, proxy: int) -> Record:
         return self._records[proxy]

@@ -16,6 +16,7 @@ import pickle
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import NamedTuple, NoReturn, Protocol
@@ -69,6 +70,7 @@ class Arming(NamedTuple):
     """All that a worker process starts with. `craft` makes the craft, in the worker; it must survive a pickle."""
 
     leases: LeaseProxy
+    generation: int
     board: Board
     craft: Callable[[], Craft]
     hang_seconds: float
@@ -85,7 +87,7 @@ class Pin:
         self.served = False
         self.strikes = 0
         self.probing = lease.probing
-        self.next_turn = 0.0
+        self.next_turn = time.monotonic() + max(0.0, settings.pace - lease.idle)
 
     def __repr__(self) -> str:
         return f"<Pin {self.lease.address.label}{' probing' if self.probing else ''}>"
@@ -98,8 +100,9 @@ class Worker:
         self._leases = arming.leases
         self._token = secrets.randbits(62) | 1
         self._random = Random(self._token)
-        dump_stack_to(stack_file(arming.stacks, os.getpid()))
-        self._seat, lease = self._check_in(arming.board)
+        with suppress(OSError):  # a hang without a stack is still told
+            dump_stack_to(stack_file(arming.stacks, os.getpid()))
+        self._seat, lease = self._check_in(arming)
         self._craft = arming.craft()
         self.pin = self._take(lease or self._wait_for_proxy())
         self._seat.show(Activity.IDLE)
@@ -113,6 +116,10 @@ class Worker:
                     self._credit()
                 return pack(outcome)
             raise AttemptFailed(serial, self._answer_failure(outcome, outcome.evidence)) from None
+        except AttemptFailed:
+            raise
+        except BaseException:  # noqa: BLE001  between two pins nobody knows what this worker holds
+            _leave()
         finally:
             self._seat.show(Activity.IDLE, serial)
 
@@ -181,12 +188,16 @@ class Worker:
             self.pin = self._take(lease)
         return lease is not None
 
-    def _check_in(self, board: Board) -> tuple[Seat, Lease | None]:
-        number, lease = self._leases.check_in(self._token, os.getpid())
-        while number < 0:
+    def _check_in(self, arming: Arming) -> tuple[Seat, Lease | None]:
+        while True:
+            try:
+                number, lease = self._leases.check_in(self._token, os.getpid(), arming.generation)
+            except LookupError:  # born too late: this pool is over
+                _leave()
+            if number >= 0:
+                break
             time.sleep(PARK_SECONDS / 10)  # the seat of a dead worker is being cleared
-            number, lease = self._leases.check_in(self._token, os.getpid())
-        seat = board.seat(number)
+        seat = arming.board.seat(number)
         seat.take(self._token)
         return seat, lease
 

@@ -32,7 +32,8 @@ def main(workers: int, tasks: int) -> None:
 
     settings = Settings()
     standings = [
-        Standing(n, Proxy("http", f"192.0.2.{n % 250}", 1000 + n), ProxyState.SPARE) for n in range(1, workers + 1)
+        Standing(n, Proxy("http", f"192.0.2.{n % 250}", 1000 + n), ProxyState.SPARE)
+        for n in range(1, workers + 1)
     ]
     engine = ProcessEngine(
         partial(Calling, settings), standings, workers=workers, hang_seconds=60.0, cooling=settings.cooling
@@ -42,7 +43,7 @@ def main(workers: int, tasks: int) -> None:
     while engine.census().count(ProxyState.PINNED) < workers:
         engine.poll(0.01)
     ready = time.perf_counter() - began
-    memory = [private_megabytes(line.pid) for line in engine._standing_generation().board.read()]
+    memory = [private_megabytes(line.pid) for line in engine._present().board.read()]
 
     blob = pickle.dumps((nothing, ()))
     cpu, began, submitted, answered = time.process_time(), time.perf_counter(), 0, 0
@@ -58,7 +59,9 @@ def main(workers: int, tasks: int) -> None:
 
     print(f"{workers} workers: ready in {ready:.2f} s, closed in {closed:.2f} s")
     print(f"memory of its own, each: {sum(memory) / len(memory):.1f} MB")
-    print(f"{tasks} empty tasks: {tasks / seconds:.0f} a second, {1e6 * cpu / tasks:.0f} µs of the parent's CPU each")
+    print(
+        f"{tasks} empty tasks: {tasks / seconds:.0f} a second, {1e6 * cpu / tasks:.0f} µs of the parent's CPU each"
+    )
 
 
 def private_megabytes(pid: int) -> float:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-from pinpool.model import Assignment, Event, Outcome, ProxyState, Sign
+from pinpool.model import Assignment, Ending, Event, Evidence, Outcome, ProxyState, Sign, Step
 
-__all__ = ["Answered", "Census", "Engine", "Lost", "Noted", "Signal"]
+__all__ = ["Answered", "Census", "Engine", "Lost", "Noted", "Signal", "window"]
 
 
 class Answered(NamedTuple):
@@ -35,6 +35,11 @@ class Lost(NamedTuple):
     message: str = ""
     worker: int = 0
     proxy: int = -1
+
+    def outcome(self, now: float) -> Outcome:
+        """The loss as the outcome of an attempt, to be judged like any other; `now` is epoch seconds."""
+        evidence = Evidence(Step.WORKER, self.sign or Sign.CRASH, self.message)
+        return Outcome(self.serial, self.worker, self.proxy, Ending.FAILED, now, 0.0, evidence=evidence)
 
 
 class Noted(NamedTuple):
@@ -77,6 +82,11 @@ class Census(NamedTuple):
         return len(self.states) - self.count(ProxyState.RETIRED)
 
 
+def window(able: int) -> int:
+    """How many tasks an engine should hold: one for each worker with a proxy, and a few to take next."""
+    return able + max(2, able // 4) if able else 0
+
+
 class Engine(Protocol):
     """What every engine does."""
 
@@ -90,6 +100,9 @@ class Engine(Protocol):
 
     def poll(self, timeout: float) -> list[Signal]:
         """Wait up to `timeout` seconds for news; may return none."""
+
+    def wake(self) -> None:
+        """End a `poll` that waits; may be called by any thread."""
 
     def census(self) -> Census:
         """How things stood at the last look."""

@@ -114,10 +114,10 @@ def born(pid: int) -> int:
     """
     When the process started, in kernel ticks; 0 where that cannot be read. Tells a reused pid from the old one.
 
-    0 for a zombie as well: its forkserver is dead or stopped, and there may be nobody else who takes it away.
+    -1 for a zombie: its forkserver is dead or stopped, and there may be nobody else who takes it away.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+        return -1 if fields[0] in (b"Z", b"X") else int(fields[19])
     except (OSError, IndexError, ValueError):
         return 0

@@ -97,7 +97,9 @@ def dump_stack_to(path: Path) -> None:
     """Write the stacks of all threads to `path` whenever the parent sends `STACK_SIGNAL`."""
     if STACK_SIGNAL is not None and CAN_DUMP:
         # faulthandler keeps the descriptor for the life of the process, so nothing may close it.
-        faulthandler.register(STACK_SIGNAL, file=os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        faulthandler.register(
+            STACK_SIGNAL, file=os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        )
 
 
 def warm_up() -> None:

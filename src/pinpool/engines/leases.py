@@ -11,10 +11,13 @@ The worker's swap rests its proxy for a provisional time; the parent judges late
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from multiprocessing import managers
 from multiprocessing.managers import BaseManager, BaseProxy
 from typing import Any, NamedTuple, cast
 
@@ -24,12 +27,21 @@ from pinpool.proxies import Move, Proxy, move
 __all__ = ["Holder", "Lease", "LeaseManager", "LeaseProxy", "LeaseQueue", "Report", "Standing"]
 
 
+#: The longest wait for an answer, a worker's own `timeout` of a second included.
+ANSWER_SECONDS = 10.0
+
+
 class Lease(NamedTuple):
-    """A proxy in a worker's hand. A `probing` one has just rested: the first doubt swaps it."""
+    """
+    A proxy in a worker's hand. A `probing` one has just rested: the first doubt swaps it.
+
+    `idle` is how many seconds ago a worker let go of it, so that its pace is kept from hand to hand.
+    """
 
     proxy: int
     address: Proxy
     probing: bool
+    idle: float = math.inf
 
 
 class Standing(NamedTuple):
@@ -76,6 +88,8 @@ class LeaseQueue:
         self._holds: dict[int, int] = {}
         self._workers: dict[int, tuple[int, int]] = {}
         self._free_seats = deque(range(seats))
+        self._let_go: dict[int, float] = {}
+        self._generation = 0
         self._moves: list[Event] = []
         self._answers: list[bytes] = []
         self._complaints: list[str] = []
@@ -96,9 +110,15 @@ class LeaseQueue:
 
     # ------------------------------------------------------------------ for workers
 
-    def check_in(self, token: int, pid: int) -> tuple[int, Lease | None]:
-        """Give a worker its seat on the board, -1 if none is free yet, and a proxy if there is one."""
+    def check_in(self, token: int, pid: int, generation: int) -> tuple[int, Lease | None]:
+        """
+        Give a worker its seat on the board, -1 if none is free yet, and a proxy if there is one.
+
+        Raises LookupError if its pool is not the present one: it came up too late and has nothing to do any more.
+        """
         with self._changed:
+            if generation != self._generation:
+                raise LookupError("this pool is over")
             if token not in self._workers:
                 if not self._free_seats:
                     return -1, None
@@ -106,7 +126,11 @@ class LeaseQueue:
             return self._workers[token][1], self._lease(token)
 
     def get(self, token: int, timeout: float) -> Lease | None:
-        """The worker's proxy: the one it holds, or a spare within `timeout` seconds, or None."""
+        """
+        The worker's proxy: the one it holds, or a spare within `timeout` seconds, or None.
+
+        Raises LookupError, as do `swap` and `exchange`, for a worker that was taken for dead: it must end itself.
+        """
         deadline = time.monotonic() + timeout
         with self._changed:
             while (lease := self._lease(token)) is None:
@@ -123,8 +147,10 @@ class LeaseQueue:
         If there is none the worker parks, and cannot return its answer; it is kept here for the parent's next report.
         """
         with self._changed:
+            self._check_known(token)
             held = self._holds.pop(token, None)
             if held is not None:
+                self._let_go[held] = time.monotonic()
                 self._move(held, Move.FAULTED)
                 self._until[held] = time.monotonic() + self._cooling
             lease = self._lease(token)
@@ -135,12 +161,14 @@ class LeaseQueue:
     def exchange(self, token: int, avoid: Iterable[int]) -> Lease | None:
         """Give a worker a spare that is not in `avoid` for its proxy, which is spare again; None if there is none."""
         with self._changed:
+            self._check_known(token)
             self._wake()
             for shelf in (self._fresh, self._rested):
                 proxy = next((spare for spare in shelf if spare not in avoid), None)
                 if proxy is not None:
                     shelf.remove(proxy)
                     held = self._holds.pop(token)
+                    self._let_go[held] = time.monotonic()
                     self._move(held, Move.RETURNED)
                     self._shelve(held)
                     return self._hand_out(token, proxy)
@@ -158,6 +186,11 @@ class LeaseQueue:
 
     # ------------------------------------------------------------------ for the parent
 
+    def begin(self, generation: int) -> None:
+        """From now on only workers of this pool may check in; 0 is nobody's."""
+        with self._changed:
+            self._generation = generation
+
     def reap(self, tokens: Iterable[int]) -> None:
         """Workers have died: their seats are free and their proxies are spare."""
         with self._changed:
@@ -167,6 +200,7 @@ class LeaseQueue:
                     self._free_seats.append(seat)
                 held = self._holds.pop(token, None)
                 if held is not None:
+                    self._let_go[held] = time.monotonic()
                     self._move(held, Move.LOST)
                     self._shelve(held)
             self._changed.notify_all()
@@ -179,11 +213,17 @@ class LeaseQueue:
                 self._changed.notify_all()
 
     def retire(self, proxy: int, reason: str) -> None:
-        """Judge a resting proxy: it is out for this run. One that does not rest is left alone."""
+        """Judge a resting proxy, or one that has rested meanwhile: it is out for this run. A pinned one stays."""
         with self._changed:
-            if self._states.get(proxy) is ProxyState.COOLING:
+            state = self._states.get(proxy)
+            if state is ProxyState.COOLING:
                 del self._until[proxy]
                 self._move(proxy, Move.EXHAUSTED, reason)
+            elif state is ProxyState.SPARE:
+                for shelf in (self._fresh, self._rested):
+                    with suppress(ValueError):
+                        shelf.remove(proxy)
+                self._move(proxy, Move.WITHDRAWN, reason)
 
     def report(self) -> Report:
         """Everything since the last report, and how things stand now."""
@@ -206,21 +246,27 @@ class LeaseQueue:
 
     # ------------------------------------------------------------------ within the lock
 
-    def _lease(self, token: int) -> Lease | None:
-        self._wake()
+    def _check_known(self, token: int) -> None:
         if token not in self._workers:
-            return None  # reaped: whoever this is, it gets nothing
-        if token not in self._holds:
-            if not self._fresh and not self._rested:
-                return None
-            return self._hand_out(token, self._fresh.popleft() if self._fresh else self._rested.popleft())
-        proxy = self._holds[token]
-        return Lease(proxy, self._addresses[proxy], proxy in self._probing)
+            raise LookupError("this worker was taken for dead")
+
+    def _lease(self, token: int) -> Lease | None:
+        self._check_known(token)
+        self._wake()
+        if token in self._holds:
+            return self._as_lease(self._holds[token])
+        if not self._fresh and not self._rested:
+            return None
+        return self._hand_out(token, self._fresh.popleft() if self._fresh else self._rested.popleft())
 
     def _hand_out(self, token: int, proxy: int) -> Lease:
         self._holds[token] = proxy
         self._move(proxy, Move.LEASED, worker=self._workers[token][0])
-        return Lease(proxy, self._addresses[proxy], proxy in self._probing)
+        return self._as_lease(proxy)
+
+    def _as_lease(self, proxy: int) -> Lease:
+        idle = time.monotonic() - self._let_go.get(proxy, -math.inf)
+        return Lease(proxy, self._addresses[proxy], proxy in self._probing, idle)
 
     def _wake(self) -> None:
         now = time.monotonic()
@@ -243,12 +289,15 @@ class LeaseQueue:
 class LeaseProxy(BaseProxy):
     """The lease queue as a worker and the parent see it, through the Manager's socket."""
 
+    _mute = False
+
     _exposed_ = (
         "check_in",
         "get",
         "swap",
         "exchange",
         "proven",
+        "begin",
         "complain",
         "reap",
         "cool",
@@ -256,8 +305,8 @@ class LeaseProxy(BaseProxy):
         "report",
     )
 
-    def check_in(self, token: int, pid: int) -> tuple[int, Lease | None]:
-        seat, lease = self._ask("check_in", token, pid)
+    def check_in(self, token: int, pid: int, generation: int) -> tuple[int, Lease | None]:
+        seat, lease = self._ask("check_in", token, pid, generation)
         return seat, lease
 
     def get(self, token: int, timeout: float) -> Lease | None:
@@ -278,6 +327,9 @@ class LeaseProxy(BaseProxy):
     def complain(self, text: str) -> None:
         self._ask("complain", text)
 
+    def begin(self, generation: int) -> None:
+        self._ask("begin", generation)
+
     def reap(self, tokens: Iterable[int]) -> None:
         self._ask("reap", tuple(tokens))
 
@@ -292,7 +344,26 @@ class LeaseProxy(BaseProxy):
         return report
 
     def _ask(self, method: str, *arguments: object) -> Any:
-        return cast(Any, self)._callmethod(method, arguments)
+        """
+        As BaseProxy._callmethod, but with an end: a Manager that somebody has stopped must not stop the run.
+
+        Raises OSError (TimeoutError) or EOFError if the Manager does not answer; what the queue raises passes through.
+        """
+        proxy = cast(Any, self)
+        if self._mute:
+            raise TimeoutError("the Manager does not answer")
+        if not hasattr(proxy._tls, "connection"):
+            proxy._connect()
+        connection = proxy._tls.connection
+        connection.send((proxy._id, method, arguments, {}))
+        if not connection.poll(ANSWER_SECONDS):
+            # For good: to connect anew would wait for its greeting.
+            self._mute = True
+            raise TimeoutError(f"the Manager did not answer within {ANSWER_SECONDS:g} s")
+        kind, answer = connection.recv()
+        if kind != "#RETURN":
+            raise cast(Any, managers).convert_to_error(kind, answer)
+        return answer
 
 
 class LeaseManager(BaseManager):
@@ -300,6 +371,12 @@ class LeaseManager(BaseManager):
 
     def leases(self, standings: Iterable[Standing], seats: int, cooling: float) -> LeaseProxy:
         raise AttributeError("replaced by register() below")
+
+    def kill(self) -> None:
+        """End the process, if it has not ended by itself."""
+        process = getattr(self, "_process", None)
+        if process is not None:
+            process.kill()
 
 
 LeaseManager.register("leases", LeaseQueue, proxytype=LeaseProxy)

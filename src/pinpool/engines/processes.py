@@ -22,26 +22,22 @@ pool in doubt is killed and built anew. The proxies of the killed are free again
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 import queue
 import shutil
-import signal
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.context import BaseContext
-from multiprocessing.pool import Pool
 from pathlib import Path
 
 from pinpool.engines.base import Answered, Census, Lost, Noted, Signal
-from pinpool.engines.board import WIDTH, Activity, Board, Line, born
+from pinpool.engines.board import Activity, Line
+from pinpool.engines.generation import Generation, is_gone, send, stop_check_kill
 from pinpool.engines.guard import (
-    CAN_DUMP,
     STACK_SIGNAL,
     ignore_terminal,
     keep_signals_from_children,
@@ -50,7 +46,7 @@ from pinpool.engines.guard import (
 )
 from pinpool.engines.leases import LeaseManager, LeaseProxy, Report, Standing
 from pinpool.errors import AttemptFailed, PinpoolError
-from pinpool.model import Assignment, Event, Outcome, ProxyState, Sign
+from pinpool.model import Assignment, Ending, Event, Outcome, ProxyState, Sign
 from pinpool.worker import Arming, Craft, enlist, run, stack_file, unpack
 
 __all__ = ["EngineError", "ProcessEngine", "default_start_method"]
@@ -58,18 +54,20 @@ __all__ = ["EngineError", "ProcessEngine", "default_start_method"]
 TICK_SECONDS = 0.1
 #: A pid is looked up in /proc only each so many ticks, in case another process has it by now.
 BIRTH_TICKS = 20
-#: How long terminate() may take before the generation is killed: a healthy pool needs 0.02 to 0.14 s.
-TERMINATE_PATIENCE = 0.3
-KILL_PATIENCE = 5.0
+#: How long the Manager may take to go; after that it is killed.
+MANAGER_PATIENCE = 1.5
 UNKILLABLE_REST = 3600.0
 #: No worker at all after that long: they cannot come up.
 START_PATIENCE = 60.0
 #: Workers are missing and nobody has joined for that long: the pool's thread that starts them has ended.
-REFILL_PATIENCE = 10.0
+REFILL_PATIENCE = 20.0
+#: Characters kept of the stack where a worker hung.
+STACK_LENGTH = 4000
 #: Deaths without one answer in between, for each worker, before it is called a storm.
 STORM = 5
-#: A worker parked without an answer known to the lease queue for that long has lost it.
-PARKED_PATIENCE = 2.0
+#: Pools built anew in a row without one answer in between.
+MANY_REBUILDS = 5
+_OUTSIDE_A_TASK = frozenset({Activity.INIT, Activity.IDLE})
 _GUARD = (
     "a script that starts a crawl or a PinnedPool must do so under `if __name__ == '__main__':`, "
     "because each worker process imports it"
@@ -83,39 +81,6 @@ class EngineError(PinpoolError):
 def default_start_method() -> str:
     """forkserver where it exists: fast, small, and safe beside threads. spawn elsewhere."""
     return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-
-
-@dataclass
-class Generation:
-    """One Pool with its board, and the attempts that are in its hands."""
-
-    pool: Pool
-    board: Board
-    elders: frozenset[int]  # children that are not of this generation
-    flight: set[int] = field(default_factory=set)
-    parked: dict[int, float] = field(default_factory=dict)
-    condemned: set[int] = field(default_factory=set)
-    known: set[int] = field(default_factory=set)  # the tokens of all workers that ever joined
-    joined: float = 0.0  # when the last one did, or the pool was complete
-
-    def children(self) -> list[multiprocessing.process.BaseProcess]:
-        return [child for child in multiprocessing.active_children() if child.pid not in self.elders]
-
-    def strays(self) -> list[int]:
-        """Living workers that are nobody's children any more: their forkserver has died."""
-        return [line.pid for line in self.board.read() if not _gone(line.pid, line.born)]
-
-    def dispose(self) -> None:
-        """End every process of this generation. Never waits for the pool: a poisoned one would not come back."""
-        threading.Thread(target=self.pool.terminate, name="pinpool-terminate", daemon=True).start()
-        soft, hard = time.monotonic() + TERMINATE_PATIENCE, time.monotonic() + KILL_PATIENCE
-        while (
-            left := [c.pid for c in self.children() if c.pid] or self.strays()
-        ) and time.monotonic() < hard:
-            if time.monotonic() >= soft:
-                for pid in left:
-                    _signal(pid, signal.SIGKILL)
-            time.sleep(0.005)
 
 
 class ProcessEngine:
@@ -144,7 +109,7 @@ class ProcessEngine:
         self._answers: queue.SimpleQueue[tuple[int, object]] = queue.SimpleQueue()
         self._next_tick, self._ticks = 0.0, 0
         self._census = Census(workers, states={one.proxy: one.state for one in proxies})
-        self._losses = self._rebuilds = self._deaths_in_a_row = 0
+        self._losses = self._rebuilds = self._deaths_in_a_row = self._rebuilds_in_a_row = 0
         # Room for the dead whose seats are not cleared yet.
         self._seats = 2 * workers + 8
         self._last_answer = self._built = 0.0
@@ -166,7 +131,8 @@ class ProcessEngine:
 
     def submit(self, serial: int, work: Assignment | bytes) -> None:
         blob = pickle.dumps(work, protocol=pickle.HIGHEST_PROTOCOL)
-        generation = self._standing_generation()
+        generation = self._present()
+        assert generation.pool is not None
         generation.flight.add(serial)
         # The callbacks do nothing but post: one that raises, or takes its time, stalls the pool for good.
         post = partial(_post, self._answers, serial)
@@ -183,6 +149,9 @@ class ProcessEngine:
             self._next_tick = time.monotonic() + TICK_SECONDS
         return signals
 
+    def wake(self) -> None:
+        self._answers.put((0, b""))
+
     def census(self) -> Census:
         return self._census
 
@@ -195,9 +164,10 @@ class ProcessEngine:
         self._on_leases(lambda leases: leases.retire(proxy, reason))
 
     def kill(self, worker: int) -> None:
-        for line in self._standing_generation().board.read():
+        board = self._present().board
+        for line in board.read():
             if line.pid == worker:
-                self._stop_check_kill(line)
+                stop_check_kill(board, line, _OUTSIDE_A_TASK)
 
     def close(self) -> None:
         if self._generation is not None:
@@ -221,7 +191,9 @@ class ProcessEngine:
 
     def _settle(self, outcome: Outcome, signals: list[Signal]) -> None:
         self._last_answer = time.monotonic()
-        self._deaths_in_a_row = 0
+        self._deaths_in_a_row = self._rebuilds_in_a_row = 0
+        if outcome.ending is Ending.RESUMED:
+            return  # the answer itself comes, or came, with the lease queue's report
         if outcome.serial in self._flight:
             self._flight.discard(outcome.serial)
             signals.append(Answered(outcome))
@@ -230,7 +202,7 @@ class ProcessEngine:
     def _flight(self) -> set[int]:
         return self._generation.flight if self._generation else set()
 
-    def _standing_generation(self) -> Generation:
+    def _present(self) -> Generation:
         if self._generation is None:
             raise RuntimeError("this engine is not started, or closed")
         return self._generation
@@ -238,7 +210,7 @@ class ProcessEngine:
     # ------------------------------------------------------------------ the tick
 
     def _tick(self, signals: list[Signal]) -> None:
-        generation = self._standing_generation()
+        generation = self._present()
         self._ticks += 1
         # The board first, the pids afterwards: the other way round a newborn worker looks dead.
         lines = generation.board.read()
@@ -248,9 +220,9 @@ class ProcessEngine:
         for payload in report.answers:
             self._settle(unpack(payload), signals)
         poisoned = self._bury(generation, lines, report, signals)
-        self._watch_hangs(generation, lines, signals)
+        self._watch_hangs(generation, lines)
         self._count(lines, report)
-        if not lines and time.monotonic() - self._built > START_PATIENCE:
+        if not lines and not generation.known and time.monotonic() - self._built > START_PATIENCE:
             raise EngineError(f"no worker process came up; {_GUARD}")
         if self._deaths_in_a_row > STORM * (self._size + 2):
             raise EngineError(
@@ -268,7 +240,7 @@ class ProcessEngine:
         """Resubmit what the dead were doing and free what they held. True if one died where it may hold a lock."""
         poisoned, tokens = False, []
         for seen in lines:
-            if not _gone(seen.pid, seen.born if self._ticks % BIRTH_TICKS == 0 else 0):
+            if not is_gone(seen.pid, seen.born if self._ticks % BIRTH_TICKS == 0 else 0):
                 continue
             # It may have taken a task since the board was read; the dead write no more, so this look is the last word.
             line = generation.board.look(seen.seat)
@@ -287,54 +259,32 @@ class ProcessEngine:
                 generation.flight.discard(line.serial)
                 signals.append(self._obituary(generation, line))
         seated = {line.token for line in lines}
-        tokens += [h.token for h in report.holders if h.token not in seated and _gone(h.pid)]
+        tokens += [h.token for h in report.holders if h.token not in seated and is_gone(h.pid)]
         if tokens:
             self._on_leases(lambda leases: leases.reap(tokens))
         return poisoned
 
     def _obituary(self, generation: Generation, line: Line) -> Lost:
-        stack = self._stack_of(line.pid)
-        if line.activity is Activity.RUN and (line.token in generation.condemned or stack):
-            told = f"hung for more than {self._hang_seconds:g} s"
-            return Lost(line.serial, Sign.HANG, f"{told}\n{stack}".strip(), line.pid, line.proxy)
-        if line.activity is Activity.RUN:
+        stack = self._take_stack(line.pid)
+        if line.activity is not Activity.RUN:
+            return Lost(line.serial, None, "the worker process died while waiting", line.pid, line.proxy)
+        if line.serial not in generation.condemned:
             return Lost(line.serial, Sign.CRASH, "the worker process died", line.pid, line.proxy)
-        return Lost(line.serial, None, "the worker process died while waiting", line.pid, line.proxy)
+        told = f"hung for more than {self._hang_seconds:g} s\n{stack}".strip()
+        return Lost(line.serial, Sign.HANG, told, line.pid, line.proxy)
 
-    def _watch_hangs(self, generation: Generation, lines: list[Line], signals: list[Signal]) -> None:
+    def _watch_hangs(self, generation: Generation, lines: list[Line]) -> None:
         now = time.monotonic()
-        parked = {line.serial for line in lines if line.activity is Activity.PARK} & generation.flight
-        generation.parked = {serial: generation.parked.get(serial, now) for serial in parked}
-        for serial, since in generation.parked.items():
-            if now - since > PARKED_PATIENCE:
-                generation.flight.discard(serial)
-                signals.append(Lost(serial, None, "the answer of a parked worker got lost"))
         for line in lines:
             if line.activity not in (Activity.RUN, Activity.PACE) or now - line.since <= self._hang_seconds:
                 continue
-            if line.activity is Activity.RUN and CAN_DUMP and line.token not in generation.condemned:
-                _signal(line.pid, STACK_SIGNAL)  # a tick later it is killed, stack or no stack
+            if is_gone(line.pid, line.born):
+                continue
+            if line.activity is Activity.RUN and STACK_SIGNAL and line.serial not in generation.condemned:
+                send(line.pid, STACK_SIGNAL)  # a tick later it is killed, stack or no stack
             else:
-                self._stop_check_kill(line)
-            generation.condemned.add(line.token)
-
-    def _stop_check_kill(self, line: Line) -> None:
-        """
-        Kill a worker, but only inside the task function, where it holds no lock of the pool.
-
-        Stopped first, it cannot leave the function between the look and the kill; without that one of the first 200
-        kills jams the pool (hazard 2c).
-        """
-        _signal(line.pid, signal.SIGSTOP)
-        give_up = time.monotonic() + 0.5
-        while not _is_stopped(line.pid) and time.monotonic() < give_up:
-            time.sleep(0.001)
-        again = self._standing_generation().board.look(line.seat)
-        same = (again.token, again.serial) == (line.token, line.serial)
-        if same and again.activity is not Activity.IDLE:
-            _signal(line.pid, signal.SIGKILL)
-        else:
-            _signal(line.pid, signal.SIGCONT)
+                stop_check_kill(generation.board, line, _OUTSIDE_A_TASK)
+            generation.condemned.add(line.serial)
 
     def _stalled(self, lines: list[Line]) -> bool:
         acts = {line.activity for line in lines}
@@ -364,14 +314,15 @@ class ProcessEngine:
             wakes_in=min(report.rests.values(), default=None),
         )
 
-    def _stack_of(self, pid: int) -> str:
-        if self._stacks is None:
-            return ""
+    def _take_stack(self, pid: int) -> str:
+        assert self._stacks is not None
         path = stack_file(self._stacks, pid)
         try:
-            return path.read_text(errors="replace")[:4000]
+            return path.read_text(errors="replace")[:STACK_LENGTH]
         except OSError:
             return ""
+        finally:
+            path.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------ the lease queue
 
@@ -404,28 +355,41 @@ class ProcessEngine:
     def _start_manager(self) -> None:
         if self.start_method == "forkserver":
             warm_up()
-        manager = LeaseManager(ctx=self._context)
-        try:
-            with keep_signals_from_children():
-                manager.start(initializer=_enter_manager)
-        except EOFError:
-            raise EngineError(f"no process came up; {_GUARD}") from None
-        self._manager = manager
-        self._leases = manager.leases(tuple(self._standings.values()), self._seats, self._cooling)
+        with keep_signals_from_children():
+            # Known before the signals come through again, so that close() ends it in any case.
+            self._manager = LeaseManager(ctx=self._context)
+            try:
+                self._manager.start(initializer=_enter_manager)
+            except EOFError:
+                self._manager = None
+                raise EngineError(f"no process came up; {_GUARD}") from None
+        self._leases = self._manager.leases(tuple(self._standings.values()), self._seats, self._cooling)
 
     def _build(self) -> None:
-        elders = frozenset(child.pid or 0 for child in multiprocessing.active_children())
-        board = Board(self._context.RawArray("q", self._seats * WIDTH))
         assert self._stacks is not None
-        arming = Arming(self._leases, board, self._craft, self._hang_seconds, self._stacks)
+        generation = Generation.prepare(self._context, self._seats)
+        self._leases.begin(generation.number)
+        arming = Arming(
+            self._leases, generation.number, generation.board, self._craft, self._hang_seconds, self._stacks
+        )
         with keep_signals_from_children():
-            pool = self._context.Pool(self._size, enlist, (arming,))
-        self._generation = Generation(pool, board, elders)
+            self._generation = generation
+            generation.start(self._context, self._size, enlist, arming)
         self._built = self._last_answer = time.monotonic()
 
     def _rebuild(self, reason: str, signals: list[Signal], *, new_manager: bool = False) -> None:
-        generation = self._standing_generation()
-        start = time.monotonic()
+        self._rebuilds_in_a_row += 1
+        if self._rebuilds_in_a_row > MANY_REBUILDS:
+            raise EngineError(
+                f"the pool was built anew {MANY_REBUILDS} times in a row without one answer, the last time "
+                f"because {reason}"
+            )
+        generation, start = self._present(), time.monotonic()
+        # From now on no worker of the old pool is given a proxy, however late it comes up.
+        if not new_manager:
+            self._on_leases(lambda leases: leases.begin(0))
+        elif self._manager is not None:
+            self._manager.kill()
         generation.dispose()
         self._drain(signals)
         signals.extend(Lost(serial, None, reason) for serial in generation.flight)
@@ -433,7 +397,7 @@ class ProcessEngine:
         if new_manager:
             self._discard_manager()
             for line in generation.board.read():
-                if not _gone(line.pid, line.born) and line.proxy >= 0:
+                if not is_gone(line.pid, line.born) and line.proxy >= 0:
                     # A process that cannot be killed may still use its proxy: long out of everybody's reach.
                     self._stand(line.proxy, ProxyState.COOLING, UNKILLABLE_REST)
             self._start_manager()
@@ -441,7 +405,7 @@ class ProcessEngine:
             report = self._read_leases(signals)
             if report is None:
                 return  # the Manager was dead as well, and all is built by now
-            gone = [holder.token for holder in report.holders if _gone(holder.pid)]
+            gone = [holder.token for holder in report.holders if is_gone(holder.pid)]
             self._on_leases(lambda leases: leases.reap(gone))
         self._build()
         self._rebuilds += 1
@@ -459,8 +423,12 @@ class ProcessEngine:
 
     def _discard_manager(self) -> None:
         if self._manager is not None:
-            self._manager.shutdown()
-            self._manager = None
+            manager, self._manager = self._manager, None
+            # Asked in a thread, for a Manager that somebody has stopped would keep us waiting for ever.
+            asking = threading.Thread(target=manager.shutdown, name="pinpool-manager-end", daemon=True)
+            asking.start()
+            asking.join(MANAGER_PATIENCE)
+            manager.kill()
 
 
 def _post(answers: queue.SimpleQueue[tuple[int, object]], serial: int, answer: object) -> None:
@@ -474,27 +442,3 @@ def _after_all_died(state: ProxyState) -> ProxyState:
 def _enter_manager() -> None:
     ignore_terminal(also_sigterm=True)
     never_outlive_parent()
-
-
-def _gone(pid: int, birth: int = 0) -> bool:
-    """True if the process has ended. `birth` tells it from another one that was given its pid since."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return True  # somebody else's process: the pid was given anew
-    return birth != 0 and born(pid) != birth
-
-
-def _signal(pid: int, number: int | None) -> None:
-    with suppress(ProcessLookupError):
-        if number is not None:
-            os.kill(pid, number)
-
-
-def _is_stopped(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])
-    except OSError:
-        return True  # no /proc, or no process: the board is looked at in any case
