@@ -1,0 +1,83 @@
+"""The README: what it says is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from pinpool.cli.app import app
+from pinpool.faults import CHARGES
+from pinpool.model import Fault
+from pinpool.proxies import parse
+from pinpool.spider import load, parse_ref
+from test_layers import DOORS, LAYERS
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+#: `retry` and its kin are named with a journal, `demo` alone.
+COMMANDS = sorted(app.commands)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_shown_and_has_help_with_an_example(name: str) -> None:
+    text = app.commands[name].get_help(click.Context(app.commands[name], info_name=name))
+
+    assert f"pinpool {name}" in README
+    assert "Example:" in text
+    assert f"pinpool {name}" in text
+
+
+def test_every_option_that_the_readme_shows_exists() -> None:
+    known = {
+        option
+        for command in app.commands.values()
+        for parameter in command.params
+        for option in parameter.opts
+    }
+
+    shown = {
+        option
+        for line in re.findall(r"pinpool (?!-)[a-z]+ [^\n`]*", README)
+        for option in re.findall(r"(?<=\s)(--?[a-zA-Z][a-z-]*)", line)
+    }
+
+    assert shown - known == set()
+    assert len(shown) > 5
+
+
+def test_the_readmes_spider_loads(tmp_path: Path) -> None:
+    code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "@spider.index" in block)
+    (tmp_path / "movies.py").write_text(code, encoding="utf-8")
+
+    spider = load(parse_ref(str(tmp_path / "movies.py")), seeds=True)
+
+    assert list(spider.stages) == ["index", "detail"]
+    assert len(code.splitlines()) <= 20
+
+
+def test_the_readmes_list_of_proxies_can_be_read() -> None:
+    block = next(
+        block for block in re.findall(r"(?:^    .*\n)+", README, re.MULTILINE) if "192.0.2.12" in block
+    )
+
+    listed = parse(block, "README.md")
+
+    assert len(listed.proxies) == 104
+
+
+def test_every_fault_is_explained_beside_those_that_are_charged_alike() -> None:
+    rows = [line for line in README.splitlines() if line.startswith("| `")]
+    told = {Fault(name): row for row in rows for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
+
+    assert set(told) == set(Fault)
+    for row in rows:
+        assert len({CHARGES[fault] for fault in told if told[fault] == row}) == 1, row
+
+
+def test_every_module_is_in_the_readmes_table() -> None:
+    named = set(re.findall(r"`([a-z_/]+)`", README.partition("## How it is built")[2]))
+    there = {name.replace(".", "/") for _, members in LAYERS for name in members} - DOORS
+
+    assert {name for name in there if not name.startswith("cli/")} - named == set()
