@@ -48,7 +48,9 @@ def test_every_option_that_the_readme_shows_exists() -> None:
 
 
 def test_the_readmes_spider_loads(tmp_path: Path) -> None:
-    code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "@spider.index" in block)
+    code = next(
+        block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "@spider.index" in block
+    )
     (tmp_path / "movies.py").write_text(code, encoding="utf-8")
 
     spider = load(parse_ref(str(tmp_path / "movies.py")), seeds=True)

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from pinpool.errors import DeadlinePassed
 
-__all__ = ["armed", "limit"]
+__all__ = ["armed", "disarm", "limit"]
 
 #: Between two strikes. Code that swallows the first (an `except BaseException`, a `__del__`) is struck again.
 REPEAT_SECONDS = 0.5
@@ -37,6 +37,13 @@ def limit(seconds: float) -> AbstractContextManager[None]:
 def armed() -> bool:
     """Whether a `limit` watches over the code that asks."""
     return _Alarm.on and threading.current_thread() is threading.main_thread()
+
+
+def disarm() -> None:
+    """End a limit whose block was left past its `__exit__`. Harmless if there is none."""
+    if _Alarm.on:
+        _Alarm.on = False
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 class _Alarm:

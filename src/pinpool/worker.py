@@ -21,6 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple, NoReturn, Protocol
 
+from pinpool.deadline import disarm
 from pinpool.engines.board import Activity, Board, Seat
 from pinpool.engines.guard import dump_stack_to, ignore_terminal, never_outlive_parent
 from pinpool.engines.leases import Lease, LeaseProxy
@@ -135,6 +136,8 @@ class Worker:
         try:
             done = self._craft.perform(pin, work)
         except BaseException as error:  # noqa: BLE001  SystemExit in user code must not lose the task
+            # CPython 3.13 has jumps that no `with` covers; a strike there leaves its block without a farewell.
+            disarm()
             done = Done(Ending.FAILED, evidence=Evidence(Step.EXTRACT, Sign.RAISED, describe(error)))
         seconds = time.perf_counter() - start
         return Outcome(serial, os.getpid(), pin.lease.proxy, at=at, seconds=seconds, **done._asdict())

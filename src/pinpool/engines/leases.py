@@ -372,8 +372,21 @@ class LeaseManager(BaseManager):
     def leases(self, standings: Iterable[Standing], seats: int, cooling: float) -> LeaseProxy:
         raise AttributeError("replaced by register() below")
 
+    def end(self, patience: float) -> None:
+        """
+        End the process: ask it to go, and kill it if it has not gone after `patience` seconds.
+
+        It is asked in a thread, for a Manager that somebody has stopped would keep us waiting for ever.
+        """
+        shutdown = getattr(self, "shutdown", None)  # made by start(), when that comes to its end
+        if shutdown is not None:
+            asking = threading.Thread(target=shutdown, name="pinpool-manager-end", daemon=True)
+            asking.start()
+            asking.join(patience)
+        self.kill()
+
     def kill(self) -> None:
-        """End the process, if it has not ended by itself."""
+        """End the process at once, if it has not ended by itself."""
         process = getattr(self, "_process", None)
         if process is not None:
             process.kill()

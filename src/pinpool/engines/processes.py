@@ -26,7 +26,6 @@ import pickle
 import queue
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -56,6 +55,8 @@ TICK_SECONDS = 0.1
 BIRTH_TICKS = 20
 #: How long the Manager may take to go; after that it is killed.
 MANAGER_PATIENCE = 1.5
+#: How often a Manager that dies at its start is started again.
+MANAGER_TRIES = 3
 UNKILLABLE_REST = 3600.0
 #: No worker at all after that long: they cannot come up.
 START_PATIENCE = 60.0
@@ -355,20 +356,23 @@ class ProcessEngine:
     def _start_manager(self) -> None:
         if self.start_method == "forkserver":
             warm_up()
-        with keep_signals_from_children():
-            # Known before the signals come through again, so that close() ends it in any case.
-            self._manager = LeaseManager(ctx=self._context)
+        for _ in range(MANAGER_TRIES):
             try:
-                self._manager.start(initializer=_enter_manager)
-            except EOFError:
-                self._manager = None
-                raise EngineError(f"no process came up; {_GUARD}") from None
-        self._leases = self._manager.leases(tuple(self._standings.values()), self._seats, self._cooling)
+                with keep_signals_from_children():
+                    # Known before the signals come through again, so that close() ends it in any case.
+                    self._manager = LeaseManager(ctx=self._context)
+                    self._manager.start(initializer=_enter_manager)
+                standings = tuple(self._standings.values())
+                self._leases = self._manager.leases(standings, self._seats, self._cooling)
+                return
+            except (OSError, EOFError):  # it died at once; whoever did that may do it again
+                self._discard_manager()
+        raise EngineError(f"no process came up; {_GUARD}")
 
     def _build(self) -> None:
         assert self._stacks is not None
         generation = Generation.prepare(self._context, self._seats)
-        self._leases.begin(generation.number)
+        self._on_leases(lambda leases: leases.begin(generation.number))
         arming = Arming(
             self._leases, generation.number, generation.board, self._craft, self._hang_seconds, self._stacks
         )
@@ -424,11 +428,7 @@ class ProcessEngine:
     def _discard_manager(self) -> None:
         if self._manager is not None:
             manager, self._manager = self._manager, None
-            # Asked in a thread, for a Manager that somebody has stopped would keep us waiting for ever.
-            asking = threading.Thread(target=manager.shutdown, name="pinpool-manager-end", daemon=True)
-            asking.start()
-            asking.join(MANAGER_PATIENCE)
-            manager.kill()
+            manager.end(MANAGER_PATIENCE)
 
 
 def _post(answers: queue.SimpleQueue[tuple[int, object]], serial: int, answer: object) -> None:
