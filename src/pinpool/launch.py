@@ -126,8 +126,10 @@ class Launch:
                 finally:
                     engine.close()
                 outputs.finish()
+            except StorageError:
+                raise  # to say so in the journal would only wait once more for what could not be written
             except BaseException:
-                with suppress(StorageError):  # if that is what happened, there is nothing more to say
+                with suppress(StorageError):
                     journal.finish("interrupted", time.time())
                 raise
             journal.finish(end, time.time())
