@@ -242,6 +242,15 @@ def test_a_cookie_set_by_a_redirect_is_sent_to_its_target() -> None:
     assert "Cookie: id=7\r\n" in proxy.heads[1]
 
 
+def test_a_flood_of_cookies_is_thrown_away() -> None:
+    """Sent back, they would make every later request of this pin fail, and its worker's memory grow."""
+    flood = {"Set_Cookie": f"big={'x' * 60_000}", "set_cookie": f"more={'y' * 60_000}"}
+    with Peer(answering(redirecting("302 Found", "/there", **flood))) as proxy:
+        fetch(proxy.proxy())
+
+    assert "Cookie:" not in proxy.heads[1]
+
+
 def test_redirects_in_a_circle_end_at_the_limit() -> None:
     with Peer(answering(answer(b"", "302 Found", Location="/films"))) as proxy:
         found = evidence(proxy.proxy(), settings=Settings(max_redirects=3))

@@ -471,6 +471,18 @@ def test_t16_stop_check_kill_never_jams_the_pool(make: Maker) -> None:
     assert engine.census().rebuilds == 0
 
 
+def test_the_moves_since_the_last_poll_are_told_before_the_end(make: Maker) -> None:
+    """Else the last swaps of a run would be in nobody's figures, and the pins of a short one none."""
+    engine = make(workers=2, proxies=2)
+    give_up = time.monotonic() + 20
+    while sum(line.proxy > 0 for line in lines_of(engine)) < 2:
+        assert time.monotonic() < give_up
+
+    moves = [signal_.event.kind for signal_ in engine.flush() if isinstance(signal_, Noted)]
+
+    assert moves == ["leased", "leased"]
+
+
 def test_an_engine_that_is_closed_at_once_leaves_nothing_behind(make: Maker) -> None:
     engine = make(workers=8, proxies=8)
 

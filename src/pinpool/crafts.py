@@ -94,7 +94,7 @@ def _retry_after(fetched: Fetched) -> float | None:
         return None
     try:
         return Retry().parse_retry_after(text)
-    except InvalidHeader:
+    except (InvalidHeader, ValueError, OverflowError):  # 5,000 digits, or a year that no calendar has
         return None
 
 

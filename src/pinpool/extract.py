@@ -17,14 +17,13 @@ from pinpool.items import is_empty, item_text
 from pinpool.model import Evidence, Fetched, Settings, Sign, Step, Task
 from pinpool.spider import Spider, line_inside
 from pinpool.tasks import Form, request
-from pinpool.wire import clean_url, join_url
+from pinpool.wire import clean_url, join_url, one_line
 from pinpool.xpath import evaluate, text_of
 
 __all__ = ["MAX_PAGE", "Extracted", "Page", "extract"]
 
 MAX_PAGE = 10_000_000  # characters of all items and tasks of one page
 _MAX_NESTING = 20  # generators in generators
-_MAX_MESSAGE = 300
 _EACH = 32  # what the smallest item or task counts for, so that a million empty ones are too many
 
 #: Elements that may stand for their link; they may also have none.
@@ -226,7 +225,7 @@ def extract(spider: Spider, task: Task, fetched: Fetched, settings: Settings) ->
     try:
         reason = spider.ban_rule(page) if spider.ban_rule is not None else None
         if reason:
-            told = "the ban rule" if reason is True else _one_line(str(reason))
+            told = "the ban rule" if reason is True else one_line(str(reason))
             return Evidence(Step.PAGE, Sign.BAN, told, fetched.status)
         if function is None:
             raise _Unusable(f"there is no stage {task.stage}, only {', '.join(spider.stages)}")
@@ -234,7 +233,7 @@ def extract(spider: Spider, task: Task, fetched: Fetched, settings: Settings) ->
     except DeadlinePassed:
         raise
     except _Unusable as error:
-        return Evidence(Step.EXTRACT, Sign.RAISED, _one_line(str(error)), fetched.status)
+        return Evidence(Step.EXTRACT, Sign.RAISED, one_line(str(error)), fetched.status)
     except BaseException as error:  # noqa: BLE001  the user's code may raise SystemExit, and the worker goes on
         return Evidence(Step.EXTRACT, Sign.RAISED, _described(error, spider, function), fetched.status)
 
@@ -323,11 +322,4 @@ def _described(error: BaseException, spider: Spider, function: object) -> str:
         if line := line_inside(error, file):
             place = f" ({Path(file).name}:{line})"  # where the user keeps it is nobody's business in a report
             break
-    return _one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__) + place
-
-
-def _one_line(text: str) -> str:
-    """Short, and free of what a hostile page could do to a terminal."""
-    text = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * _MAX_MESSAGE])
-    text = " ".join(text.split())
-    return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
+    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__) + place

@@ -44,6 +44,8 @@ DEFAULT_HEADERS = MappingProxyType(
         "Connection": "keep-alive",
     }
 )
+#: Names and values that a pin keeps in all: more than any site sends to a browser.
+COOKIE_BYTES = 65_536
 #: Bytes asked of a body at a time, and given to a decompressor at a time.
 CHUNK = 65_536
 #: Content codings one upon the other. More is nobody's page.
@@ -225,6 +227,9 @@ class Fetcher:
             raise _failed(Step.HEAD, Sign.BROKEN, "an interim status is no answer", response.status)
         if "set-cookie" in response.headers:
             extract_cookies_to_jar(session.cookies, _for_jar(request), response)  # type: ignore[no-untyped-call]
+            if sum(len(one.name) + len(one.value or "") for one in session.cookies) > COOKIE_BYTES:
+                # No site needs that many; sent back with each request, they would break the next ones.
+                session.cookies.clear()
         return response
 
     def _patience(self) -> Timeout:

@@ -135,6 +135,12 @@ class Loop:
 
     def run(self) -> RunEnd:
         """Crawl until all is done, nothing can be done any more, or somebody says stop. The engine is started."""
+        end = self._crawl()
+        for signal in self._engine.flush():
+            self._take(signal)
+        return end
+
+    def _crawl(self) -> RunEnd:
         drain_until: float | None = None
         while True:
             self._fill()

@@ -8,9 +8,10 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-__all__ = ["MAX_URL", "clean_url", "header_problems", "join_url", "shown_url"]
+__all__ = ["MAX_URL", "clean_url", "header_problems", "join_url", "one_line", "shown_url"]
 
 MAX_URL = 65_536  # characters; servers refuse far shorter ones
+MAX_MESSAGE = 300  # characters of what somebody else has said
 
 _EDGES = "".join(map(chr, range(0x21)))  # C0 controls and the space: a browser strips them from both ends
 _BREAKS = str.maketrans("", "", "\t\r\n")  # and these wherever they stand
@@ -131,3 +132,10 @@ def _is_latin(text: str) -> bool:
 
 def _fault(url: str, reason: str) -> ValueError:
     return ValueError(f"{shown_url(url)} cannot be requested: {reason}")
+
+
+def one_line(text: str) -> str:
+    """`text` in at most 300 characters, free of what a hostile page could do to a terminal."""
+    text = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * MAX_MESSAGE])
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"

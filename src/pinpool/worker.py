@@ -39,6 +39,7 @@ from pinpool.model import (
     Step,
     Task,
 )
+from pinpool.wire import one_line
 
 __all__ = ["Arming", "Craft", "Done", "Pin", "enlist", "pack", "pinned", "run", "stack_file", "unpack"]
 
@@ -282,12 +283,12 @@ def stack_file(folder: Path, pid: int) -> Path:
 
 
 def describe(error: BaseException) -> str:
-    """Class and message of any exception, also of one that cannot be printed. One line, at most 300 characters."""
+    """Class and message of any exception, also of one that cannot be printed, in one line."""
     try:
-        text = " ".join(str(error).split())
+        text = str(error)
     except Exception:  # noqa: BLE001
         text = "(its message cannot be printed)"
-    return f"{type(error).__name__}: {text}"[:300]
+    return one_line(f"{type(error).__name__}: {text}")
 
 
 def _leave() -> NoReturn:

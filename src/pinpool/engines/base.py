@@ -116,5 +116,8 @@ class Engine(Protocol):
     def kill(self, worker: int) -> None:
         """End one worker process; its attempt comes back as `Lost`."""
 
+    def flush(self) -> list[Signal]:
+        """What has happened to proxies since the last `poll`: the last call but `close`."""
+
     def close(self) -> None:
         """End every process of this engine. Attempts in flight are not answered any more."""

@@ -170,6 +170,11 @@ class ProcessEngine:
             if line.pid == worker:
                 stop_check_kill(board, line, _OUTSIDE_A_TASK)
 
+    def flush(self) -> list[Signal]:
+        with suppress(OSError, EOFError):
+            return [Noted(event) for event in self._leases.report().moves]
+        return []
+
     def close(self) -> None:
         if self._generation is not None:
             self._generation.dispose()

@@ -1,0 +1,65 @@
+"""What a worker is good at, seen without a network: the judgement of one answer."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pinpool.crafts import _doubted, _retry_after
+from pinpool.model import Evidence, Fetched, Sign, Step
+from pinpool.tasks import request
+from pinpool.worker import Pin, describe
+
+
+def answered(**headers: str) -> Fetched:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Fetched("http://site.test/", 429, named, b"", 0.1, 0)
+
+
+def pin(*, served: bool) -> Pin:
+    return cast(Pin, SimpleNamespace(served=served))
+
+
+def test_retry_after_is_read_as_seconds() -> None:
+    assert _retry_after(answered(retry_after="120")) == 120.0
+    assert _retry_after(answered()) is None
+
+
+@pytest.mark.parametrize("nonsense", ["soon", "9" * 5000, "Fri, 01 Jan 999999 00:00:00 GMT", "-"])
+def test_a_retry_after_that_makes_no_sense_is_none(nonsense: str) -> None:
+    """A ban with nonsense in it is still a ban, and no fault of the page."""
+    assert _retry_after(answered(retry_after=nonsense)) is None
+
+
+def test_a_refused_login_is_believed_from_a_proxy_that_has_not_served_yet() -> None:
+    refused = Evidence(Step.PROXY, Sign.AUTH, "login refused", 407)
+
+    assert _doubted(refused, pin(served=False), request("http://site.test/")) == refused
+
+
+def test_a_407_from_a_proxy_that_has_served_pages_may_be_the_sites_own_word() -> None:
+    """Else a hostile site could have proxy after proxy retired."""
+    refused = Evidence(Step.PROXY, Sign.AUTH, "login refused", 407)
+
+    plain = _doubted(refused, pin(served=True), request("http://site.test/"))
+    secure = _doubted(refused, pin(served=True), request("https://site.test/"))
+
+    assert (plain.step, plain.sign) == (Step.PAGE, Sign.BAN)
+    assert secure == refused
+
+
+def test_an_exception_is_described_without_what_could_drive_a_terminal() -> None:
+    told = describe(RuntimeError("\x1b]0;owned\x07 and \x9b31m red\nsecond line"))
+
+    assert all(letter.isprintable() for letter in told)
+    assert told.startswith("RuntimeError: ")
+
+
+def test_an_exception_that_cannot_be_printed_is_described_all_the_same() -> None:
+    class Mute(Exception):
+        def __str__(self) -> Any:
+            raise ValueError
+
+    assert describe(Mute()) == "Mute: (its message cannot be printed)"
