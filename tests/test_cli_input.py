@@ -102,7 +102,7 @@ def unfinished(desk: Desk, name: str = "films.db") -> None:
 def test_a_missing_spider_is_named(refused: Refused, command: tuple[str, ...]) -> None:
     said = refused(*command, "none.py")
 
-    assert said == ["none.py: there is no such file; `pinpool new` writes one to start from"]
+    assert said == ["none.py: there is no such file"]
 
 
 @pytest.mark.parametrize(
@@ -286,6 +286,24 @@ def test_a_bad_entry_of_the_variable_is_told_by_its_number(
         "PINPOOL_PROXIES:2: the port is no number from 1 to 65535",
         "PINPOOL_PROXIES: no file has this name, so it was read as the list itself",
     ]
+
+
+@pytest.mark.parametrize("place", ["http://alice:{}@192.0.2.1:8080", "alice:{}@192.0.2.1:8080"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(("crawl", "films.py", "-p", "proxies.txt", option) for option in ("-s", "-j", "--seeds")),
+        *((name,) for name in ("crawl", "resume", "retry", "stats", "failures", "verify", "try")),
+    ],
+)
+def test_a_proxy_in_a_wrong_place_is_refused_and_not_repeated(
+    refused: Refused, command: tuple[str, ...], place: str
+) -> None:
+    tail = "/films.db" if command[-1] == "-j" else ""
+
+    (said,) = refused(*command, place.format(SECRET) + tail)
+
+    assert "alice" not in said
 
 
 # ---------------------------------------------------------------------------------------------- the journal

@@ -90,6 +90,24 @@ def test_all_targets_that_cannot_be_opened_are_told_at_once(tmp_path: Path) -> N
     assert kept.read_text() == "old\n"
 
 
+@pytest.mark.parametrize("what", ["the journal", "the list of proxies", "the spider"])
+def test_no_target_is_a_file_that_the_run_lives_on_and_a_link_is_no_second_file(
+    tmp_path: Path, what: str
+) -> None:
+    mine, link = tmp_path / "mine", tmp_path / "link"
+    mine.write_text("precious\n")
+    link.symlink_to(mine)
+
+    for path in (mine, link):
+        with pytest.raises(SettingsError) as caught:
+            check_targets([Target(str(path), "csv", overwrite=True)], {what: str(mine)})
+        assert caught.value.problems == (f"output {path}: is {what}: name another file",)
+    with pytest.raises(SettingsError, match="named twice"):
+        check_targets([Target(str(mine), "csv"), Target(str(link), "csv")])
+
+    assert mine.read_text() == "precious\n"
+
+
 # ---------------------------------------------------------------------------------------------- JSON lines
 
 
@@ -142,11 +160,11 @@ def test_what_no_mark_vouches_for_is_cut_off_and_written_again(tmp_path: Path, j
         store(journal, 2)
         outputs.advance()
         journal._db.rollback()
+        store(journal, 3)
     with path.open("a") as file:
         file.write('{"title": "fi')
 
     with Outputs(journal) as outputs:
-        store(journal, 3)
         outputs.finish()
 
     assert path.read_text() == "before\n" + films(1, 2, 3)
@@ -314,7 +332,7 @@ def test_what_a_full_disk_did_not_take_is_not_marked(tmp_path: Path, monkeypatch
 
     assert lines.mark == before
     lines.close()
-    again = JsonLines.resume(before)
+    again = JsonLines.resume(before, lambda after: [(2, item("film 2"))])
     again.write([(2, item("film 2"))])
     again.close()
     assert (tmp_path / "items.jsonl").read_text() == films(1, 2)
@@ -402,7 +420,7 @@ def test_a_column_that_is_not_there_is_told_and_nothing_is_lost(tmp_path: Path, 
     path.write_text("title\nx\n")
     store_all(journal, {"title": "a", "year": 1994})
 
-    with pytest.raises(StorageError, match=r"has no column for year: `pinpool export"):
+    with pytest.raises(StorageError, match=r"has no column for year: resume with -O OTHER"):
         write_csv(journal, path)
 
     assert path.read_text() == "title\nx\n"

@@ -30,6 +30,7 @@ from pinpool.errors import JournalError, StorageError
 from pinpool.journal import Journal, Settlement
 from pinpool.model import Ending, Event, Fault, ProxyState, Task, TaskState
 from pinpool.reading import Reader
+from pinpool.schema import Mark
 
 
 @pytest.fixture
@@ -46,6 +47,19 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 
 
 # ------------------------------------------------------------------------------------------------- tasks
+
+
+def test_a_journal_never_stands_without_its_seeds(path: Path) -> None:
+    """Found after a kill, it would pass for a run that has nothing to do, and a resume would call it complete."""
+
+    def seeds() -> Iterator[Task]:
+        yield task("1", "index")
+        raise RuntimeError("killed here")
+
+    with pytest.raises(RuntimeError):
+        Journal.create(path, ABOUT, START, seeds())
+
+    assert not path.exists()
 
 
 @pytest.fixture
@@ -269,6 +283,18 @@ def test_forgiving_takes_a_charge_back(path: Path, journal: Journal) -> None:
 
 
 # ------------------------------------------------------------------------------------- groups, faults, kills
+
+
+def test_an_output_that_is_forgotten_is_not_gone_on_with(path: Path, journal: Journal) -> None:
+    kept, lost = (Mark(name, "jsonl", 0, 9, 1) for name in ("/kept.jsonl", "/lost.jsonl"))
+    journal.output(kept)
+    journal.output(lost)
+
+    journal.forget_output("/lost.jsonl")
+    journal.commit()
+
+    assert journal.outputs() == [kept]
+    assert rows(path, "SELECT path FROM outputs") == [("/kept.jsonl",)]
 
 
 def test_a_group_is_due_when_it_is_large_or_old(journal: Journal) -> None:

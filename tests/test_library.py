@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import calls
 import pinpool
 from commands import DEADLINE, SPIDER, Desk
+from journals import new_journal, task
 from pinpool import (
     CallFailed,
     JournalError,
@@ -21,7 +23,10 @@ from pinpool import (
     Spider,
     SpiderError,
 )
+from pinpool.export import Target
 from pinpool.lab import Lab
+from pinpool.schema import Mark
+from pinpool.spider import load, parse_ref
 
 METHODS = ["forkserver", "spawn"]
 
@@ -189,6 +194,49 @@ def test_what_is_wrong_is_raised_before_anything_is_written(
         pinpool.resume("films.db", proxies)
 
     assert list(desk.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("run.db", "the journal"), ("proxies.txt", "the list of proxies"), ("films.py", "the spider")],
+)
+def test_an_output_that_would_destroy_what_the_run_lives_on_is_refused(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str, what: str
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    desk.write("films.py", SPIDER.format(seeds='"http://movies.test/page/1"'))
+    desk.write("proxies.txt", "192.0.2.1:8080\n")
+    monkeypatch.setenv("PINPOOL_PROXIES", "proxies.txt")
+    there = name != "run.db" and (desk / name).read_text()
+    refused = f"output {name}: is {what}: name another file"
+
+    for proxies in ("proxies.txt", None):
+        for overwrite in (False, True):
+            output = Target(name, "csv", overwrite)
+            with pytest.raises(SettingsError, match=refused):
+                pinpool.crawl(load(parse_ref("films.py")), proxies, journal="run.db", outputs=[output])
+
+    assert not (desk / "run.db").exists()
+    assert not there or (desk / name).read_text() == there
+
+
+def test_a_resume_checks_all_outputs_before_the_run_is_marked_running(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    desk.write("movies.py", SPIDER.format(seeds='"http://movies.test/page/1"'))
+    with new_journal(desk / "run.db", task("1", "index")) as journal:
+        journal.output(Mark(str(desk / "gone" / "items.jsonl"), "jsonl", 0, 0, 0))
+        journal.finish("interrupted", time.time())
+
+    with pytest.raises(
+        SettingsError, match=r"gone/items\.jsonl: cannot be written .* name another file with -o"
+    ):
+        pinpool.resume("run.db", ["192.0.2.1:8080"])
+    with pytest.raises(SettingsError, match=r"output run\.db: is the journal: name another file"):
+        pinpool.resume("run.db", ["192.0.2.1:8080"], outputs=["run.db:csv"])
+
+    assert pinpool.Run(desk / "run.db").stats["run"]["state"] == "interrupted"
 
 
 def test_all_public_names_are_there() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 
 import pytest
 
 from pinpool.engines.base import Census
 from pinpool.loop import View
 from pinpool.model import ProxyState
-from pinpool.progress import Progress
+from pinpool.progress import Progress, line
+from pinpool.show import proxy_table
 
 
 class Terminal(io.StringIO):
@@ -70,3 +72,32 @@ def test_quiet_means_no_progress_but_what_must_be_said(monkeypatch: pytest.Monke
     progress.tell("6 workers on 4 proxies")
 
     assert stream.getvalue() == "6 workers on 4 proxies\n"
+
+
+def test_a_reader_that_has_left_makes_progress_silent_and_nothing_else() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        progress = Progress(stream)
+
+        progress.tell("6 workers on 4 proxies")
+        progress(view(stopping=True))
+        progress.close()
+
+
+def test_what_a_fault_says_cannot_drive_the_terminal() -> None:
+    hostile = view()._replace(last_fault="ban: \x1b[2J\x07gone")
+
+    assert line(hostile, 1.0).endswith("last fault ban: [2J gone")
+
+
+def test_the_table_of_proxies_names_the_commonest_fault_with_its_count() -> None:
+    figures = dict.fromkeys(("attempts", "ok", "gone", "failed", "bytes", "pins"), 0)
+    unknown = dict.fromkeys(("reason", "success_rate", "latency_p50", "latency_p95"))
+    row = {"proxy": "http://192.0.2.1:80", "state": "cooling", "faults": {"empty": 3, "timeout": 1}}
+    document = {"proxies": [{**figures, **unknown, **row}]}
+
+    common, all_of_them = proxy_table(document), proxy_table(document, faults=True)
+
+    assert common.endswith("  empty 3")
+    assert all_of_them.endswith("  empty 3, timeout 1")

@@ -112,6 +112,14 @@ def test_what_is_no_journal_is_refused_in_one_clear_line(
     assert set(path.parent.glob(".*")) == before
 
 
+def test_a_journal_is_for_its_owner_alone(path: Path) -> None:
+    """It may hold headers and login forms."""
+    with new_journal(path):
+        modes = {found.name: found.stat().st_mode & 0o777 for found in path.parent.glob("movies.db*")}
+
+    assert modes == {"movies.db": 0o600, "movies.db-wal": 0o600, "movies.db-shm": 0o600}
+
+
 def test_two_pinpools_never_write_one_journal(path: Path) -> None:
     with new_journal(path):
         with pytest.raises(JournalError, match=rf"another pinpool \(process {os.getpid()}\) is writing it"):

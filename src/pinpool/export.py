@@ -3,8 +3,8 @@ Items to files: JSON lines while the run goes on, CSV from the whole journal at 
 after a kill and a resume.
 
 For that the journal keeps a `Mark` for each file. The file is written first and its mark after it, so a
-resume cuts off what the mark does not vouch for and writes that again. A file that is no longer as its mark
-says is written anew from the first item of the run: there may be a break in it, but never a hole.
+resume cuts off what the run has written behind the mark, and writes that again; what others wrote there stays.
+A file that is no longer as its mark says gets the run from its first item: maybe a break, but never a hole.
 
 Stdout, pipes and devices are streams: they get what is stored from now on, and no mark.
 """
@@ -16,86 +16,53 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Protocol, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 from pinpool.errors import SettingsError, StorageError
-from pinpool.schema import Mark
+from pinpool.schema import STDOUT, ItemRow, Kept, Mark, Target, parse_target
 
 __all__ = [
-    "FORMATS",
     "CsvTable",
     "ItemRow",
     "JsonLines",
     "Outputs",
     "Target",
     "check_targets",
+    "lost_outputs",
     "parse_target",
     "write_all",
 ]
 
-FORMATS = ("jsonl", "csv")
-STDOUT = "-"
 BATCH = 1000
 
-ItemRow = tuple[int, str]  # id and JSON text
 
-
-class Target(NamedTuple):
-    """Where items go: a path, or ``-`` for stdout. What is there already stays, unless `overwrite`."""
-
-    path: str
-    format: str
-    overwrite: bool = False
-
-
-class Kept(Protocol):
-    """What outputs need of the journal that is being written."""
-
-    def outputs(self) -> list[Mark]: ...
-    def output(self, mark: Mark) -> None: ...
-    def commit(self) -> None: ...
-    def last_item(self) -> int: ...
-    def items_after(self, item: int, limit: int) -> list[ItemRow]: ...
-
-
-def parse_target(text: str, *, overwrite: bool = False) -> Target:
+def check_targets(targets: Sequence[Target], inputs: Mapping[str, str | Path] | None = None) -> None:
     """
-    Read ``FILE``, ``FILE:FORMAT`` or ``-``. Without a format the ending decides; stdout gets JSON lines.
-
-    Raises SettingsError, which names the formats there are.
-    """
-    path, _, kind = text.rpartition(":")
-    if kind.lower() not in FORMATS or not path:
-        path, kind = text, "jsonl" if text == STDOUT else Path(text).suffix[1:]
-    if kind.lower() not in FORMATS:
-        raise SettingsError(
-            f"output {text!r}: its format is not known: end it in .jsonl or .csv, or add :jsonl or :csv"
-        )
-    return Target(path, kind.lower(), overwrite)
-
-
-def check_targets(targets: Sequence[Target]) -> None:
-    """
-    Raise SettingsError, for all of them at once, if targets cannot be opened or are named twice.
+    Raise SettingsError, for all of them at once, if targets cannot be opened, are named twice, or are one of
+    `inputs`, such as ``{"the journal": path}``.
 
     Nothing is left behind: a file that is not there is made and taken away again, the others stay as they are.
     """
     problems: list[str] = []
     named: set[str] = set()
+    taken = {_real(str(path)): name for name, path in (inputs or {}).items()}
     for target in targets:
-        path = _absolute(target.path)
+        path = _real(target.path)
+        if path in taken:
+            problems.append(f"output {target.path}: is {taken[path]}: name another file")
+            continue
         if path in named:
             problems.append(f"output {target.path}: is named twice: name each file once")
         named.add(path)
         try:
             if not _is_stream(path):
-                there = Path(path).exists() or Path(path).is_symlink()
+                there = Path(path).exists()
                 _open_file(path).close()
                 if not there:
                     Path(path).unlink()
@@ -103,6 +70,32 @@ def check_targets(targets: Sequence[Target]) -> None:
             problems += error.problems
     if problems:
         raise SettingsError(problems)
+
+
+def lost_outputs(
+    targets: Sequence[Target], earlier: Iterable[Mark], items: Callable[[], Iterable[ItemRow]] = tuple
+) -> list[Mark]:
+    """
+    The `earlier` outputs that cannot go on, since they cannot be opened or lack a column for `items`, where
+    `targets` name a new file in their place. Raises SettingsError if none does and one cannot be opened.
+    """
+    marks = {_real(mark.path): mark for mark in earlier}
+    named = {_real(target.path) for target in targets}
+    is_new = any(path not in marks and not _is_stream(path) for path in named)
+    lost: list[Mark] = []
+    problems: list[str] = []
+    for mark in (mark for path, mark in marks.items() if path not in named):
+        try:
+            check_targets([Target(mark.path, mark.format)])
+            may_lack = is_new and mark.format == "csv" and not _is_stream(mark.path)
+            if may_lack and CsvTable(mark).lacks(_columns(items())):
+                lost.append(mark)
+        except SettingsError as error:
+            lost.append(mark)
+            problems += error.problems
+    if problems and not is_new:
+        raise SettingsError(problems)
+    return lost
 
 
 class JsonLines:
@@ -132,15 +125,18 @@ class JsonLines:
         return cls._begin(_open_file(path), path, 0)
 
     @classmethod
-    def resume(cls, mark: Mark) -> Self:
+    def resume(cls, mark: Mark, items_after: Callable[[int], Iterable[ItemRow]]) -> Self:
         """
         Go on after `mark`, or begin again with the run's first item if the file is no longer as `mark` says.
+        Only what the run wrote itself is cut off; behind what others wrote it goes on at the end.
         """
         file = _open_file(mark.path)
         if _ends_line(file, mark.bytes):
-            _cut(file, mark.bytes)
-            return cls(file, mark)
-        return cls._begin(file, mark.path, mark.base if _ends_line(file, mark.base) else _size(file))
+            is_ours = _holds(file, mark.bytes, items_after(mark.last_item))
+            return cls(file, mark._replace(bytes=_cut(file, mark.bytes if is_ours else _size(file))))
+        first = islice(items_after(0), 1)
+        is_ours = _ends_line(file, mark.base) and _holds(file, mark.base, first, alone=False)
+        return cls._begin(file, mark.path, mark.base if is_ours else _size(file))
 
     @classmethod
     def stream(cls, path: str, last_item: int) -> Self:
@@ -202,7 +198,7 @@ class CsvTable:
 
         Raises StorageError if the file cannot be written, or has other columns than the items.
         """
-        columns = list(dict.fromkeys(name for _, text in items() for name in json.loads(text)))
+        columns = _columns(items())
         with _storing(self.mark.path):
             if self.is_stream:
                 with _closing(_open_stream(self.mark.path), is_stream=True) as file:
@@ -212,16 +208,22 @@ class CsvTable:
             else:
                 self._replace(columns, items())
 
+    def lacks(self, columns: list[str]) -> list[str]:
+        """Those of `columns` that are not in the file to which rows are to be added."""
+        header = self._header() if self.mark.base and Path(self.mark.path).exists() else columns
+        return [name for name in columns if name not in header]
+
+    def _header(self) -> list[str]:
+        with Path(self.mark.path).open(encoding="utf-8-sig", errors="replace", newline="") as before:
+            return next(csv.reader(before), [])
+
     def _add(self, columns: list[str], items: Iterable[ItemRow]) -> None:
         path = Path(self.mark.path)
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as before:
-            header = next(csv.reader(before), [])
-        missing = [name for name in columns if name not in header]
-        if missing:
+        if missing := self.lacks(columns):
             raise StorageError(
-                f"output {path}: has no column for {', '.join(missing)}:"
-                " `pinpool export RUN.db -o` writes the items to another file"
+                f"output {path}: has no column for {', '.join(missing)}: resume with -O OTHER.csv instead"
             )
+        header = self._header()
         file = path.open("r+b")
         _cut(file, min(self.mark.base, _size(file)))
         self._fill(file, header, items, has_header=True)
@@ -263,8 +265,7 @@ class Outputs:
         except BaseException:
             self.close()
             raise
-        # Before the first item: a file that grows without a mark would be taken for somebody else's by a
-        # resume.
+        # Before the first item: a resume would take a file that grows without a mark for somebody else's.
         for lines in self._lines:
             self._record(lines)
         for table in self._tables:
@@ -280,9 +281,7 @@ class Outputs:
         self.close()
 
     def advance(self) -> None:
-        """
-        Write the items that are new since the last time. To be called right after a commit of the journal.
-        """
+        """Write the items that are new since the last time. To be called right after a commit of the journal."""
         for output in self._lines:
             before = output.mark
             for batch in _batches(self._items_after(before.last_item)):
@@ -293,15 +292,22 @@ class Outputs:
     def finish(self) -> None:
         """
         Write what is still missing, and the tables; make all durable, and commit. The last call but `close`.
+        A table that cannot be written stops no other; StorageError tells of all of them at the end.
         """
+        problems = []
         self._journal.commit()
         self.advance()
         self.close()
         for table in self._tables:
             first = table.mark.last_item if table.is_stream else 0
-            table.write(partial(self._items_after, first))
-            self._record(table)
+            try:
+                table.write(partial(self._items_after, first))
+                self._record(table)
+            except StorageError as error:
+                problems.append(str(error))
         self._journal.commit()
+        if problems:
+            raise StorageError("\n".join(problems))
 
     def close(self) -> None:
         """Close all files, also if one of them cannot be made durable."""
@@ -310,14 +316,18 @@ class Outputs:
                 stack.callback(output.close)
 
     def _open_all(self, targets: Sequence[Target]) -> None:
-        known = {mark.path: mark for mark in self._journal.outputs()}
-        named = {_absolute(target.path) for target in targets}
-        wanted = [*targets, *(Target(path, known[path].format) for path in known if path not in named)]
-        check_targets(wanted)
-        for target in wanted:
-            self._open(target, known.get(_absolute(target.path)))
+        check_targets(targets)
+        known = {_real(mark.path): mark for mark in self._journal.outputs()}
+        for mark in lost_outputs(targets, known.values(), partial(self._items_after, 0)):
+            self._journal.forget_output(mark.path)
+            del known[_real(mark.path)]
+        named = {_real(target.path) for target in targets}
+        earlier = [Target(mark.path, mark.format) for path, mark in known.items() if path not in named]
+        for target in (*targets, *earlier):
+            self._open(target, known.get(_real(target.path)))
 
     def _open(self, target: Target, known: Mark | None) -> None:
+        target = target._replace(path=known.path) if known else target  # its one name, whatever links to it
         path, is_csv = target.path, target.format == "csv"
         goes_on = known is not None and known.format == target.format and not target.overwrite
         if _is_stream(path):
@@ -329,7 +339,7 @@ class Outputs:
         elif is_csv:
             self._tables.append(CsvTable(known) if known and goes_on else CsvTable.open(target))
         elif known and goes_on:
-            self._lines.append(JsonLines.resume(known))
+            self._lines.append(JsonLines.resume(known, self._items_after))
         else:
             self._lines.append(JsonLines.overwrite(path) if target.overwrite else JsonLines.append(path))
 
@@ -384,6 +394,10 @@ def _write_rows(file: BinaryIO, columns: list[str], items: Iterable[ItemRow], *,
     return last_item
 
 
+def _columns(items: Iterable[ItemRow]) -> list[str]:
+    return list(dict.fromkeys(name for _, text in items for name in json.loads(text)))
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""
@@ -398,6 +412,10 @@ def _batches(items: Iterable[ItemRow]) -> Iterator[list[ItemRow]]:
 
 def _absolute(path: str) -> str:
     return path if path == STDOUT else str(Path(path).absolute())
+
+
+def _real(path: str) -> str:
+    return _absolute(path) if _is_stream(path) else os.path.realpath(path)  # two links to one file are one
 
 
 def _is_stream(path: str) -> bool:
@@ -433,6 +451,16 @@ def _ends_line(file: BinaryIO, position: int) -> bool:
         return True
     file.seek(position - 1)
     return file.read(1) == b"\n"
+
+
+def _holds(file: BinaryIO, position: int, items: Iterable[ItemRow], *, alone: bool = True) -> bool:
+    """Whether lines of `items` follow, from the first on, the last perhaps cut; if `alone`, nothing else."""
+    file.seek(position)
+    for _, text in items:
+        line = f"{text}\n".encode()
+        if (there := file.read(len(line))) != line:
+            return line.startswith(there)
+    return not alone or not file.read(1)
 
 
 def _cut(file: BinaryIO, position: int) -> int:

@@ -90,9 +90,10 @@ class Journal:
         self._earlier = (0.0, 0, 0)  # seconds, worker losses and pool rebuilds of the starts before this one
 
     @classmethod
-    def create(cls, path: str | Path, about: About, now: float) -> Self:
+    def create(cls, path: str | Path, about: About, now: float, seeds: Iterable[Task] = ()) -> Self:
         """
-        Make a new journal at `path` for a run that starts `now`. A call that fails leaves no journal behind.
+        Make a new journal at `path` for a run that starts `now`, with its seeds. A call that fails, or that is killed
+        before its end, leaves no journal behind: one without its seeds would pass for a run with nothing to do.
 
         Raises JournalError if there is a file already, if none can be made there, or if another pinpool
         claims it.
@@ -103,7 +104,7 @@ class Journal:
                 raise JournalError(
                     f"{path}: exists already: `pinpool resume {path}` goes on with it, --fresh starts anew"
                 )
-            storage.build(path, lambda db: _fill(db, about, now))
+            storage.build(path, lambda db: _fill(db, about, now, seeds))
             return cls(path, claim, storage.open_for_writing(path), began=now)
 
     @classmethod
@@ -218,7 +219,7 @@ class Journal:
             rows = [(task_id, place, _storable(item)) for place, item in enumerate(items)]
             self._db.executemany(schema.ADD_ITEM, rows)
         if links:
-            new = self._add_tasks(links, task_id)
+            new = _add_tasks(self._db, links, task_id)
         ended = (state, _storable(reason), now, n, charged, len(items), len(links), new, task_id)
         self._db.execute(schema.END_TASK, ended)
         return new
@@ -283,9 +284,14 @@ class Journal:
         """Record how far an output file has been written. The file must hold that much already."""
         self._db.execute("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)", mark)
 
+    @_storing
+    def forget_output(self, path: str) -> None:
+        """No longer go on with an output file; the file stays as it is."""
+        self._db.execute("DELETE FROM outputs WHERE path = ?", (path,))
+
     def outputs(self) -> list[Mark]:
         """The recorded output files, in order of their paths."""
-        return [Mark(*row) for row in self._read("SELECT * FROM outputs ORDER BY path")]
+        return [Mark(*row) for row in self._read(schema.LIST_OUTPUTS)]
 
     def waiting(self, is_index: bool, after: int, limit: int) -> list[Waiting]:
         """
@@ -354,9 +360,7 @@ class Journal:
 
     @_storing
     def _add_seeds(self, seeds: Iterable[Task]) -> int:
-        new = self._add_tasks(seeds, None)
-        self._db.execute("UPDATE run SET seeds = seeds + ?", (new,))
-        return new
+        return _add_seeds(self._db, seeds)
 
     @_storing
     def _enroll(self, entries: Sequence[tuple[str, str]]) -> list[ProxyRecord]:
@@ -397,23 +401,6 @@ class Journal:
         detail = _storable(event.detail[:MESSAGE_LIMIT])
         self._db.execute(schema.ADD_EVENT, (event.at, event.kind, event.proxy, event.worker, detail))
 
-    def _add_tasks(self, tasks: Iterable[Task], parent: int | None) -> int:
-        rows = (
-            (
-                task.stage,
-                task.key,
-                _storable(task.url),
-                task.method,
-                task.body,
-                json.dumps(task.headers) if task.headers else None,
-                _storable(task.data),
-                parent,
-                task.stage == schema.INDEX_STAGE,
-            )
-            for task in tasks
-        )
-        return max(0, self._db.executemany(schema.ADD_TASK, rows).rowcount)
-
     def _add_attempt(
         self, task_id: int, n: int, outcome: Outcome, fault: Fault | None, charged: bool
     ) -> None:
@@ -447,10 +434,37 @@ def _claimed(path: Path) -> Iterator[storage.Claim]:
         raise
 
 
-def _fill(db: sqlite3.Connection, about: About, now: float) -> None:
+def _fill(db: sqlite3.Connection, about: About, now: float, seeds: Iterable[Task]) -> None:
     columns = (*About._fields, "state", "started", "heartbeat", "pid")
     values = (*about, "running", now, now, os.getpid())
+    db.execute("BEGIN IMMEDIATE")
     db.execute(f"INSERT INTO run ({', '.join(columns)}) VALUES ({', '.join('?' * len(values))})", values)
+    _add_seeds(db, seeds)
+    db.execute("COMMIT")
+
+
+def _add_seeds(db: sqlite3.Connection, seeds: Iterable[Task]) -> int:
+    new = _add_tasks(db, seeds, None)
+    db.execute("UPDATE run SET seeds = seeds + ?", (new,))
+    return new
+
+
+def _add_tasks(db: sqlite3.Connection, tasks: Iterable[Task], parent: int | None) -> int:
+    rows = (
+        (
+            task.stage,
+            task.key,
+            _storable(task.url),
+            task.method,
+            task.body,
+            json.dumps(task.headers) if task.headers else None,
+            _storable(task.data),
+            parent,
+            task.stage == schema.INDEX_STAGE,
+        )
+        for task in tasks
+    )
+    return max(0, db.executemany(schema.ADD_TASK, rows).rowcount)
 
 
 def _storable(text: str | None) -> str | None:

@@ -84,15 +84,7 @@ class Launch:
 
     def begin(self, seeds: Sequence[Task]) -> Journal:
         """Make the journal of a new run, with its seeds. Raises JournalError and leaves nothing behind then."""
-        journal = Journal.create(self.journal, self._about(secrets.token_bytes(16)), time.time())
-        try:
-            journal.add_seeds(seeds)
-        except BaseException:
-            journal.close()
-            for suffix in _SIDE_FILES:
-                Path(f"{self.journal}{suffix}").unlink(missing_ok=True)
-            raise
-        return journal
+        return Journal.create(self.journal, self._about(secrets.token_bytes(16)), time.time(), seeds)
 
     def go_on(self) -> Journal:
         """Open the journal of an earlier start. Raises JournalError, also if it belongs to another spider."""

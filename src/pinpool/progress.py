@@ -6,11 +6,14 @@ Everything goes to stderr; stdout belongs to the data.
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import suppress
 from typing import TextIO
 
 from pinpool.loop import View
 from pinpool.model import ProxyState
+from pinpool.wire import one_line
 
 __all__ = ["Progress", "line"]
 
@@ -19,7 +22,7 @@ PLAIN_SECONDS = 10.0
 
 
 class Progress:
-    """Called with each view of the run; prints when it is time to. Quiet if `quiet`."""
+    """Called with each view of the run; prints when it is time to. Quiet if `quiet`. Never raises."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         self._stream = stream
@@ -29,6 +32,7 @@ class Progress:
         self._last = self._began if not self._terminal else 0.0
         self._shown = False
         self._said_stopping = False
+        self._broken = False
 
     def __call__(self, view: View) -> None:
         if self._quiet:
@@ -41,27 +45,33 @@ class Progress:
             self._last = now
             text = line(view, now - self._began)
             if self._terminal:
-                self._stream.write(f"\r\x1b[K{text[: _width()]}")
-                self._stream.flush()
+                self._put(f"\r\x1b[K{text[: _width()]}")
                 self._shown = True
             else:
-                self._say(text)
+                self._put(f"{text}\n")
 
     def tell(self, text: str) -> None:
         """A line that stays. Said also if quiet: it is about what the user asked for."""
         self.close()
-        self._say(text)
+        self._put(f"{text}\n")
 
     def close(self) -> None:
         """Wipe the line, so that what follows starts on a clean one."""
         if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._put("\r\x1b[K")
             self._shown = False
 
-    def _say(self, text: str) -> None:
-        self._stream.write(f"{text}\n")
-        self._stream.flush()
+    def _put(self, text: str) -> None:
+        """The only place that writes. If nobody listens any more, it is silent for good."""
+        if self._broken:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            self._broken = True
+            with suppress(OSError):  # what is still buffered must not fail again when the program ends
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 def line(view: View, seconds: float) -> str:
@@ -84,7 +94,7 @@ def line(view: View, seconds: float) -> str:
     if not census.usable and census.wakes_in is not None:
         parts.append(f"all proxies rest, the next wakes in {max(0.0, census.wakes_in):.0f} s")
     elif view.last_fault:
-        parts.append(f"last fault {view.last_fault}")
+        parts.append(f"last fault {one_line(view.last_fault)}")
     return ", ".join(parts)
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 from pinpool.engines.guard import end_if_starting
 from pinpool.errors import JournalError, NoUsableProxy, SpiderError
-from pinpool.export import Target, check_targets, parse_target
+from pinpool.export import Target, check_targets, lost_outputs, parse_target
 from pinpool.launch import Ended, Launch, fitting_workers, set_aside
 from pinpool.loop import View
 from pinpool.model import Task
-from pinpool.proxies import ProxyList, parse, read
+from pinpool.proxies import VARIABLE, ProxyList, parse, read
 from pinpool.reading import Coverage, Reader, failure_document
+from pinpool.schema import LIST_OUTPUTS, Mark
 from pinpool.spider import Spider, load, parse_ref
 from pinpool.stats import figures, stats_document
 from pinpool.tasks import request
@@ -111,7 +112,7 @@ def crawl(
     )
     spider.check(seeds=seeds is None)
     tasks = seeds_of(spider, seeds)
-    check_targets(launch.outputs)
+    check_targets(launch.outputs, _inputs(launch, proxies))
     if path.exists():
         tell(f"{path}: the earlier run is kept as {make_way(path, fresh=fresh)}")
     return _finished(launch, launch.go(launch.begin(tasks), watch))
@@ -138,8 +139,10 @@ def resume(
     path = Path(journal)
     with Reader(path) as reader:
         info = reader.run_info(time.time())
+        earlier = [Mark(*row) for row in reader._rows(LIST_OUTPUTS)]
     ref = parse_ref(info.spider_ref)
-    chosen = proxies_from(info.proxies or None if proxies is None else proxies)
+    source = info.proxies or None if proxies is None else proxies
+    chosen = proxies_from(source)
     launch = Launch(
         spider=load(ref),
         ref=ref,
@@ -153,7 +156,8 @@ def resume(
         limit=limit,
         forgiving=proxies is not None,
     )
-    check_targets(launch.outputs)
+    check_targets(launch.outputs, _inputs(launch, source))
+    lost_outputs(launch.outputs, earlier)
     return _finished(launch, launch.go(launch.go_on(), watch))
 
 
@@ -234,6 +238,15 @@ def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]
 def _named(proxies: str | Path | Sequence[str] | ProxyList | None) -> str:
     """Where a list can be read again by a resume; empty if it cannot."""
     return str(Path(proxies).absolute()) if isinstance(proxies, str | Path) and str(proxies) != "-" else ""
+
+
+def _inputs(launch: Launch, proxies: str | Path | Sequence[str] | ProxyList | None) -> dict[str, str | Path]:
+    """The files that a run lives on, by what they are: no output may be one of them."""
+    source = os.environ.get(VARIABLE, "") if proxies is None else _named(proxies)
+    module = sys.modules.get(launch.ref.module or "")
+    spider = launch.ref.path or getattr(module, "__file__", None)
+    named = {"the journal": launch.journal, "the list of proxies": source, "the spider": spider}
+    return {name: path for name, path in named.items() if path}
 
 
 def _targets(outputs: Iterable[str | Target]) -> list[Target]:

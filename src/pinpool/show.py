@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["coverage_line", "proxy_table", "summary"]
+__all__ = ["SORTS", "coverage_line", "proxy_table", "summary"]
 
 Row = Mapping[str, Any]
 
@@ -54,7 +54,6 @@ def coverage_line(coverage: Any) -> str:
     return f"coverage: NOT complete: {'; '.join(coverage.problems)}"
 
 
-SORTS = ("trouble", "proxy", "attempts", "failed", "success_rate", "latency", "bytes")
 _STATES = {"retired": 0, "cooling": 1, "pinned": 2, "spare": 2}
 _ORDERS: dict[str, Any] = {
     "trouble": lambda row: (_STATES[row["state"]], -row["failed"], row["proxy"]),
@@ -65,11 +64,12 @@ _ORDERS: dict[str, Any] = {
     "latency": lambda row: (-(row["latency_p50"] or 0.0), row["proxy"]),
     "bytes": lambda row: (-row["bytes"], row["proxy"]),
 }
+SORTS = tuple(_ORDERS)
 
 
 def _cells(row: Row, *, faults: bool) -> tuple[str, ...]:
-    named = ", ".join(f"{name} {count}" for name, count in row["faults"].items())
-    why = named if faults else (row["reason"] or next(iter(row["faults"]), ""))
+    named = [f"{name} {count}" for name, count in row["faults"].items()]  # the commonest comes first
+    why = ", ".join(named) if faults else (row["reason"] or next(iter(named), ""))
     rate = row["success_rate"]
     return (
         row["proxy"],

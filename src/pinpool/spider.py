@@ -16,6 +16,7 @@ from pinpool.errors import SpiderError, UsageError
 from pinpool.model import Task
 from pinpool.settings import settings_from
 from pinpool.tasks import request
+from pinpool.wire import shown_path
 
 __all__ = ["Seeds", "Spider", "SpiderRef", "line_inside", "load", "parse_ref"]
 
@@ -225,7 +226,7 @@ def parse_ref(text: str) -> SpiderRef:
     if home and all(part.isidentifier() for part in home.split(".")):
         return SpiderRef(module=home, attribute=attribute or None)
     raise SpiderError(
-        f"{text!r} is no spider: name a file such as movies.py, or a module such as package.movies"
+        f"{shown_path(text)!r} is no spider: name a file such as movies.py, or a module such as package.movies"
     )
 
 
@@ -262,11 +263,11 @@ def line_inside(error: BaseException, file: str) -> int | None:
 
 
 def _import_file(path: str) -> ModuleType:
-    where = _shown(path)
+    where = shown_path(_shown(path))
     if not path.endswith(".py"):
         raise SpiderError(f"{where}: a spider's file ends in .py")
     if not Path(path).is_file():
-        raise SpiderError(f"{where}: there is no such file; `pinpool new` writes one to start from")
+        raise SpiderError(f"{where}: there is no such file")
     name = f"_pinpool_spider_{Path(path).stem}"
     while name in sys.modules and getattr(sys.modules[name], "__file__", None) != path:
         name += "_"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pinpool import schema
 from pinpool.errors import JournalError
+from pinpool.wire import shown_path
 
 __all__ = [
     "Claim",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 BUSY_SECONDS = 10.0
+_MODE = 0o600  # it may hold headers and login forms; SQLite's side files take it over
 CLAIM_SECONDS = 0.5  # a reader's look at the claim lasts microseconds, and must not turn a writer away
 
 NEXT_STEPS = {
@@ -40,11 +42,11 @@ NEXT_STEPS = {
 
 def explain(path: Path, error: sqlite3.Error) -> str:
     """One line that says what SQLite's error means for the file at `path`, and the next step."""
-    name = getattr(error, "sqlite_errorname", None) or ""
+    name, shown = getattr(error, "sqlite_errorname", None) or "", shown_path(path)
     for known, step in NEXT_STEPS.items():
         if name.startswith(known):
-            return f"{path}: {step.format(path=path)}"
-    return f"{path}: SQLite says: {error}: look at the disk, then `pinpool resume {path}`"
+            return f"{shown}: {step.format(path=shown)}"
+    return f"{shown}: SQLite says: {error}: look at the disk, then `pinpool resume {shown}`"
 
 
 class Claim:
@@ -111,7 +113,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     if path.is_dir():
         raise JournalError(f"{path}: is a directory: name the .db file that `pinpool crawl` wrote")
     if not path.exists():
-        raise JournalError(f"{path}: no such journal: `pinpool crawl SPIDER -p PROXIES -j {path}` makes one")
+        name = shown_path(path)
+        raise JournalError(f"{name}: no such journal: `pinpool crawl SPIDER -p PROXIES -j {name}` makes one")
     try:
         return _inspected(path, "mode=ro")
     except sqlite3.OperationalError as error:
@@ -145,7 +148,7 @@ def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
     draft = path.with_name(f".{path.name}.new")
     try:
         draft.unlink(missing_ok=True)
-        draft.touch()
+        draft.touch(_MODE, exist_ok=False)
         with closing(open_for_writing(draft)) as db:
             if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                 raise JournalError(
@@ -173,6 +176,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         return
     copy = path.with_name(f"{path.name}.v{version}")
     copy.unlink(missing_ok=True)
+    copy.touch(_MODE, exist_ok=False)
     with closing(sqlite3.connect(copy)) as kept:
         db.backup(kept)
     _apply(db, version)
@@ -215,7 +219,8 @@ def _side_file(journal: Path) -> Path:
 
 
 def _unwritable(path: Path, why: str | None) -> str:
-    return f"{path}: cannot be written ({why}): allow writing in its directory, or name another file with -j"
+    name = shown_path(path)
+    return f"{name}: cannot be written ({why}): allow writing in its directory, or name another file with -j"
 
 
 def _in_use(journal: Path) -> str:

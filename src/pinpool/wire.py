@@ -8,7 +8,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-__all__ = ["MAX_URL", "clean_url", "header_problems", "join_url", "one_line", "shown_url"]
+__all__ = ["MAX_URL", "clean_url", "header_problems", "join_url", "one_line", "shown_path", "shown_url"]
 
 MAX_URL = 65_536  # characters; servers refuse far shorter ones
 MAX_MESSAGE = 300  # characters of what somebody else has said
@@ -20,6 +20,8 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _FOREIGN = re.compile(r"[^\x00-\x7f]+")
 _HOST = re.compile(r"(?=.{1,253}\.?\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII)
 _SECRET = re.compile(r"//(?:[^/?#]*@|.*:.*@)")
+# user:password@host:port in all its spellings, or host:port:user:password.
+_LOGIN = re.compile(r"@.*:|:.*@|\A[^:]*:[0-9]+:[^:]+:.", re.DOTALL)
 
 # What the URL standard leaves alone in a path and in a query. The percent sign is one of them: quoting it again
 # would ask for another page.
@@ -77,6 +79,12 @@ def shown_url(url: str) -> str:
     """The URL for people: short, on one line, without user name and password."""
     text = _SECRET.sub("//…@", url)
     return repr(text if len(text) <= 200 else text[:199] + "…")
+
+
+def shown_path(path: object) -> str:
+    """The name of a file for people; but not of a proxy that was typed in its place, for that holds a password."""
+    text = str(path)
+    return "…" if _LOGIN.search(text) else text
 
 
 def header_problems(headers: Mapping[Any, Any]) -> list[str]:

@@ -46,8 +46,8 @@ def run() -> NoReturn:
     """Run the command of ``sys.argv`` and exit. Nothing is shown as a traceback, unless PINPOOL_TRACEBACK is set."""
     try:
         with _hearing_ctrl_c():
+            # Where a reader of our output has left, click itself ends the program with 1 and without a word.
             code = app.main(prog_name="pinpool", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -63,10 +63,6 @@ def run() -> NoReturn:
     except PinpoolError as error:
         click.echo(str(error), err=True)
         code = INTERNAL
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. The interpreter would complain once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = COMPLETE
     except Exception as error:
         if os.environ.get("PINPOOL_TRACEBACK"):
             raise

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,12 +120,12 @@ def crawl(
     _show(
         path,
         options,
-        lambda progress: runs.crawl(
+        lambda progress, targets: runs.crawl(
             loaded,
             options["proxies"],
             workers=options["workers"],
             journal=path,
-            outputs=_targets(options),
+            outputs=targets,
             seeds=start,
             limit=options["limit"],
             fresh=fresh,
@@ -150,11 +152,11 @@ def resume(journal: Path, **options: Any) -> None:
     _show(
         journal,
         options,
-        lambda progress: runs.resume(
+        lambda progress, targets: runs.resume(
             journal,
             options["proxies"],
             workers=options["workers"],
-            outputs=_targets(options),
+            outputs=targets,
             limit=options["limit"],
             watch=progress,
             tell=progress.tell,
@@ -163,49 +165,65 @@ def resume(journal: Path, **options: Any) -> None:
     )
 
 
-def _show(journal: Path, options: dict[str, Any], go: Callable[[Progress], Run]) -> None:
+def _show(journal: Path, options: dict[str, Any], go: Callable[[Progress, list[Target]], Run]) -> None:
     """Run with progress, then say how it went; exits with the run's code."""
     from pinpool.errors import NoUsableProxy
     from pinpool.progress import Progress
     from pinpool.runs import document
     from pinpool.show import summary
 
+    targets = _targets(options)
+    to_stdout = any(target.path == "-" for target in targets)
+    if to_stdout and options["as_json"]:
+        raise click.UsageError("stdout can be the items or the summary of --json, not both")
     progress = Progress(sys.stderr, quiet=options["quiet"])
+    interrupted = f"interrupted; `pinpool resume {journal}` goes on"
     code, said = 0, None
     try:
-        ended = go(progress).ended
+        ended = go(progress, targets).ended
         assert ended is not None
         if ended.end == "interrupted" and not ended.limited:
-            code, said = 130, f"interrupted; `pinpool resume {journal}` goes on"
+            code, said = 130, interrupted
         elif ended.end == "interrupted":
             said = f"stopped at the wanted number of pages; `pinpool resume {journal}` goes on"
         elif ended.failed > options["max_failures"]:
             code, said = 3, f"{ended.failed} tasks failed; `pinpool failures {journal}` says why"
     except NoUsableProxy as error:
         code, said = 4, str(error)
+    except BrokenPipeError:  # whoever read the items has seen enough
+        code, said = 130, interrupted
+        _drop_stdout()
     finally:
         progress.close()
     told = document(journal)
-    if options["as_json"]:
-        click.echo(json.dumps(told, ensure_ascii=False))
+    text = json.dumps(told, ensure_ascii=False) if options["as_json"] else summary(told, journal)
+    if to_stdout:
+        progress.tell(text)  # among the items it would be one more
     else:
-        # Where the items go to stdout, the summary is talk.
-        to_stdout = any(
-            text in ("-", "-:jsonl", "-:csv") for text in (*options["outputs"], *options["overwrites"])
-        )
-        click.echo(summary(told, journal), err=to_stdout)
+        try:
+            click.echo(text)
+        except BrokenPipeError:  # the run's exit code is to be told all the same
+            _drop_stdout()
     if said:
-        click.echo(said, err=True)
+        progress.tell(said)
     if code:
         click.get_current_context().exit(code)
 
 
+def _drop_stdout() -> None:
+    """What is still buffered for a reader who left must not fail again when the program ends."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _overrides(options: dict[str, Any]) -> dict[str, object]:
+    from pinpool.wire import shown_path
+
     overrides: dict[str, object] = {name: options[name] for name in _SETTINGS if options[name] is not None}
     for text in options["settings"]:
         name, equals, value = text.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="-s")
+        if not equals or not name.strip().isidentifier():
+            raise click.BadParameter(f"{shown_path(text)!r} is not KEY=VALUE", param_hint="-s")
         overrides[name.strip()] = value
     return overrides
 
@@ -222,8 +240,9 @@ def _targets(options: dict[str, Any]) -> list[Target]:
 def _read_seeds(source: str, stage: str) -> list[Task]:
     from pinpool.errors import SpiderError
     from pinpool.tasks import request
+    from pinpool.wire import shown_path
 
-    name = "stdin" if source == "-" else source
+    name = "stdin" if source == "-" else shown_path(source)
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
         lines = data.decode("utf-8-sig").splitlines()

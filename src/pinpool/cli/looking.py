@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from pinpool.show import SORTS
+from pinpool.wire import one_line
+
 __all__ = ["failures", "stats", "verify"]
 
 journal_argument = click.argument("journal", type=click.Path(path_type=Path))
@@ -18,7 +21,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 @json_option
 @click.option(
     "--sort",
-    type=click.Choice(["trouble", "proxy", "attempts", "failed", "success_rate", "latency", "bytes"]),
+    type=click.Choice(SORTS),
     default="trouble",
     show_default=True,
     help="Which proxies come first.",
@@ -60,10 +63,10 @@ def failures(journal: Path, as_json: bool) -> None:
         click.echo(json.dumps(listed, ensure_ascii=False))
         return
     for failure in listed:
-        click.echo(f"{failure['stage']} {failure['url']}: {failure['reason']}")
+        click.echo(f"{failure['stage']} {failure['url']}: {one_line(failure['reason'] or '')}")
         for attempt in failure["attempts"]:
             status = f" (status {attempt['status']})" if attempt["status"] else ""
-            told = (attempt["message"] or "").partition("\n")[0]
+            told = one_line((attempt["message"] or "").partition("\n")[0])
             click.echo(
                 f"  {attempt['at']} {attempt['proxy'] or 'no proxy known'}: {attempt['fault']}{status}: {told}"
             )

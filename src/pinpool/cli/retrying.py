@@ -23,9 +23,31 @@ def retry(journal: Path, reason: str | None, url: str | None) -> None:
       pinpool retry movies.db --reason timeout && pinpool resume movies.db
     """
     from pinpool.journal import Journal
+    from pinpool.wire import clean_url
 
+    try:
+        url = None if url is None else clean_url(url)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--task") from None
     with Journal.open(journal) as opened:
         put_back = opened.requeue(reason=reason, url=url)
-    click.echo(
-        f"{put_back} tasks are put back" + (f"; `pinpool resume {journal}` tries them" if put_back else "")
+    if put_back:
+        click.echo(f"{put_back} tasks are put back; `pinpool resume {journal}` tries them")
+    else:
+        click.echo(f"0 tasks are put back: {_why_none(journal, reason, url)}")
+
+
+def _why_none(journal: Path, reason: str | None, url: str | None) -> str:
+    """Which of the filters no task came through."""
+    from pinpool.runs import Run
+
+    given_up = {failure["url"] for failure in Run(journal).failures()}
+    if not given_up:
+        return "no task was given up"
+    if url is not None and url not in given_up:
+        return f"--task: no task of {url} was given up"
+    which = "the task" if url else "no task"
+    return (
+        f"--reason: {which} was {'not ' if url else ''}given up for {reason!r}; "
+        f"`pinpool failures {journal}` says for what"
     )

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from pinpool.model import Fetched, Settings, Task
+    from pinpool.extract import Extracted
+    from pinpool.fetch import Fetcher
+    from pinpool.model import Evidence, Fetched, Settings, Task
+    from pinpool.proxies import ProxyList
     from pinpool.spider import Spider
 
 __all__ = ["try_"]
 
 SHOWN_TASKS = 20
+
+#: DEL, C1 controls, bidi overrides: JSON need not escape them, and with them a site could drive the terminal.
+_DRIVING = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @click.command("try", short_help="Try a spider on one page.")
@@ -35,7 +43,6 @@ def try_(spider: str, url: str | None, proxies: str | None, direct: bool, stage:
     """
     from pinpool.runs import seeds_of
     from pinpool.spider import load, parse_ref
-    from pinpool.tasks import request
 
     if proxies and direct:
         raise click.UsageError("-p and --direct exclude each other")
@@ -47,77 +54,181 @@ def try_(spider: str, url: str | None, proxies: str | None, direct: bool, stage:
     loaded.check(seeds=url is None)
     task = seeds_of(loaded)[0] if url is None else seeds_of(loaded, [url])[0]
     if stage is not None:
-        task = request(task.url, stage=stage)
-    fetched = _fetch_direct(task, loaded.settings) if direct else _fetch(task, proxies, loaded.settings)
-    if fetched is None or not _show(loaded, task, fetched):
+        task = task._replace(stage=stage)
+    found = _directly(loaded, task) if direct else _through(loaded, task, _listed(proxies))
+    if found is None or not _show(found):
         click.get_current_context().exit(3)
 
 
-def _fetch(task: Task, source: str | None, settings: Settings) -> Fetched | None:
-    """Through the first proxy of the list that is not itself at fault."""
-    from pinpool.errors import FetchFailed
-    from pinpool.faults import CHARGES, judge
-    from pinpool.fetch import Fetcher
-    from pinpool.model import Charge
+def _listed(source: str | None) -> ProxyList:
+    from pinpool.errors import ProxyListError
+    from pinpool.proxies import VARIABLE
     from pinpool.runs import proxies_from
 
-    for proxy in proxies_from(source).proxies:
-        fetcher = Fetcher(proxy, settings)
+    try:
+        return proxies_from(source)
+    except ProxyListError as error:
+        if source is not None or os.environ.get(VARIABLE):
+            raise
+        raise ProxyListError(f"{error}; or do without any: --direct") from None
+
+
+def _through(spider: Spider, task: Task, listed: ProxyList) -> Extracted | None:
+    """What comes through the first proxy of the list that works, or nothing if the page or the site is at fault."""
+    from pinpool.faults import CHARGES, judge
+    from pinpool.fetch import Fetcher
+    from pinpool.model import Charge, Evidence
+
+    for proxy in listed.proxies:
+        fetcher = Fetcher(proxy, spider.settings)
         try:
-            fetched = fetcher.fetch(task, time.monotonic() + settings.deadline)
-            click.echo(f"through {proxy.label}")
-            return fetched
-        except FetchFailed as failed:
-            fault = judge(failed.evidence)
-            click.echo(f"{proxy.label}: {fault}: {failed.evidence.message}", err=True)
-            if CHARGES[fault] is not Charge.PROXY:
-                return None
+            fetched, found = _attempt(spider, task, fetcher, tunnelled=proxy.scheme.startswith("socks"))
         finally:
             fetcher.close()
+        if fetched is not None:
+            click.echo(f"through {proxy.label}")
+            _tell(fetched, found)
+        if not isinstance(found, Evidence):
+            return found
+        fault = judge(found)
+        click.echo(f"{proxy.label}: {fault}: {found.message}", err=True)
+        if CHARGES[fault] in (Charge.PAGE, Charge.SITE):
+            return None
     click.echo("no proxy of the list could be used", err=True)
     return None
 
 
-def _fetch_direct(task: Task, settings: Settings) -> Fetched | None:
+def _directly(spider: Spider, task: Task) -> Extracted | None:
     """From this machine's own address, because the user said so; nothing else in pinpool can do that."""
-    import requests
-
-    from pinpool.model import Fetched
-
-    start = time.perf_counter()
-    with requests.Session() as session:
-        session.trust_env = False
-        try:
-            answer = session.request(
-                task.method,
-                task.url,
-                data=task.body,
-                headers={**settings.headers, **dict(task.headers)},
-                timeout=(settings.connect_timeout, settings.timeout),
-                stream=True,
-            )
-            body = answer.raw.read(settings.max_body, decode_content=True)
-        except (requests.RequestException, OSError) as error:
-            click.echo(f"{task.url}: {type(error).__name__}", err=True)
-            return None
-    headers = {name.lower(): value for name, value in answer.headers.items()}
-    return Fetched(answer.url, answer.status_code, headers, body, time.perf_counter() - start, len(body))
-
-
-def _show(spider: Spider, task: Task, fetched: Fetched) -> bool:
-    from pinpool.extract import extract
-    from pinpool.faults import answer, judge
+    from pinpool.faults import judge
     from pinpool.model import Evidence
 
+    fetcher = _Direct(spider.settings)
+    try:
+        fetched, found = _attempt(spider, task, fetcher, tunnelled=True)
+    finally:
+        fetcher.close()
+    if fetched is not None:
+        _tell(fetched, found)
+    if not isinstance(found, Evidence):
+        return found
+    click.echo(f"{judge(found)}: {found.message}", err=True)
+    return None
+
+
+def _attempt(
+    spider: Spider, task: Task, fetcher: Fetcher | _Direct, *, tunnelled: bool
+) -> tuple[Fetched | None, Extracted | Evidence | None]:
+    """
+    The answer, if one came, and what the spider makes of it: None if the page is gone.
+
+    `tunnelled` says that even on plain http it is the site that answers.
+    """
+    from pinpool.deadline import limit
+    from pinpool.errors import DeadlinePassed, FetchFailed
+    from pinpool.extract import extract
+    from pinpool.faults import answer, is_gone
+    from pinpool.model import Evidence, Sign, Step
+
+    settings, step, fetched = spider.settings, Step.HEAD, None
+    late = f"took longer than {settings.deadline:g} s"
+    try:
+        with limit(settings.deadline):
+            until = time.monotonic() + settings.deadline
+            _warm(spider, fetcher)
+            fetched = fetcher.fetch(task, until)
+            step = Step.EXTRACT
+            by_site = tunnelled or fetched.url.startswith("https:")
+            found = answer(fetched.status, settings.ban_status, tunnelled=by_site)
+            if found is None and is_gone(fetched.status):
+                return fetched, None
+            return fetched, found or extract(spider, task, fetched, settings)
+    except FetchFailed as failed:
+        evidence = failed.evidence
+        return None, evidence._replace(message=late) if evidence.sign is Sign.DEADLINE else evidence
+    except DeadlinePassed:
+        return fetched, Evidence(step, Sign.DEADLINE, late)
+
+
+def _warm(spider: Spider, fetcher: Fetcher | _Direct) -> None:
+    from pinpool.errors import FetchFailed
+    from pinpool.model import Evidence, Sign, Step
+    from pinpool.symptoms import evidence_of
+    from pinpool.worker import describe
+
+    if spider.warm is not None:
+        try:
+            spider.warm(fetcher.session)
+        except Exception as error:  # noqa: BLE001  whatever it is, this pin did not come to life
+            evidence = evidence_of(error) or Evidence(Step.PAGE, Sign.BAN, f"on_pin: {describe(error)}")
+            raise FetchFailed(evidence) from None
+
+
+class _Direct:
+    """What a Fetcher does, without a proxy."""
+
+    def __init__(self, settings: Settings) -> None:
+        import requests
+
+        from pinpool.fetch import DEFAULT_HEADERS
+
+        self._settings = settings
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.verify = settings.ca_bundle or True
+        self.session.max_redirects = settings.max_redirects
+        self.session.headers.clear()
+        self.session.headers.update(DEFAULT_HEADERS)
+        self.session.headers.update(settings.headers)
+
+    def close(self) -> None:
+        self.session.close()
+
+    def fetch(self, task: Task, until: float) -> Fetched:
+        """The complete answer to `task`. Raises FetchFailed. That it ends by `until` is left to the alarm."""
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        from pinpool.errors import FetchFailed
+        from pinpool.fetch import CHUNK
+        from pinpool.model import Evidence, Fetched, Sign, Step
+        from pinpool.symptoms import diagnose, evidence_of
+
+        settings, step, body, start = self._settings, Step.HEAD, bytearray(), time.monotonic()
+        try:
+            with self.session.request(
+                task.method,
+                task.url.partition("#")[0],
+                data=task.body,
+                headers=dict(task.headers),
+                timeout=(settings.connect_timeout, settings.timeout),
+                stream=True,
+            ) as answer:
+                step = Step.BODY
+                for chunk in answer.iter_content(CHUNK):
+                    body += chunk
+                    if len(body) > settings.max_body:
+                        told = f"the body is larger than {settings.max_body:,} bytes"
+                        raise FetchFailed(Evidence(step, Sign.TOO_LARGE, told, answer.status_code))
+        except requests.TooManyRedirects as error:
+            raise FetchFailed(evidence_of(error) or diagnose(error, step, late=False)) from None
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise FetchFailed(diagnose(error, step, late=False)) from None
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        seconds = time.monotonic() - start
+        return Fetched(answer.url, answer.status_code, headers, bytes(body), seconds, len(body))
+
+
+def _tell(fetched: Fetched, found: Extracted | Evidence | None) -> None:
     click.echo(f"{fetched.status} {fetched.url}: {len(fetched.body)} bytes in {fetched.seconds:.2f} s")
-    found = answer(fetched.status, spider.settings.ban_status) or extract(
-        spider, task, fetched, spider.settings
-    )
-    if isinstance(found, Evidence):
-        click.echo(f"{judge(found)}: {found.message}", err=True)
-        return False
+    if found is None:
+        click.echo("gone: the site says that there is no such page", err=True)
+
+
+def _show(found: Extracted) -> bool:
     for item in found.items:
-        click.echo(json.dumps(json.loads(item), ensure_ascii=False, indent=2))
+        text = json.dumps(json.loads(item), ensure_ascii=False, indent=2)
+        click.echo(_DRIVING.sub(lambda driving: f"\\u{ord(driving[0]):04x}", text))
     for child in found.tasks[:SHOWN_TASKS]:
         click.echo(f"{child.stage}: {child.method} {child.url}")
     if len(found.tasks) > SHOWN_TASKS:
