@@ -16,9 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from pinpool import storage
+from pinpool import schema, storage
 from pinpool.errors import JournalError
 from pinpool.model import Event
+from pinpool.schema import Mark
 from pinpool.stats import AttemptRow, ProxyRow, RunInfo, stamp
 
 __all__ = ["Coverage", "Failure", "Reader", "Try", "failure_document"]
@@ -226,6 +227,10 @@ class Reader:
     def pins(self) -> dict[int, int]:
         """How often each proxy was leased, by proxy id."""
         return dict(self._rows("SELECT proxy, count(*) FROM events WHERE kind = 'leased' GROUP BY proxy"))
+
+    def outputs(self) -> list[Mark]:
+        """How far each output file of the run has been written."""
+        return [Mark(*row) for row in self._rows(schema.LIST_OUTPUTS)]
 
     def events(self) -> Iterator[Event]:
         """Every event, in the order in which they were kept."""

@@ -18,7 +18,6 @@ from pinpool.loop import View
 from pinpool.model import Task
 from pinpool.proxies import VARIABLE, ProxyList, parse, read
 from pinpool.reading import Coverage, Reader, failure_document
-from pinpool.schema import LIST_OUTPUTS, Mark
 from pinpool.spider import Spider, load, parse_ref
 from pinpool.stats import figures, stats_document
 from pinpool.tasks import request
@@ -139,7 +138,7 @@ def resume(
     path = Path(journal)
     with Reader(path) as reader:
         info = reader.run_info(time.time())
-        earlier = [Mark(*row) for row in reader._rows(LIST_OUTPUTS)]
+        earlier = reader.outputs()
     ref = parse_ref(info.spider_ref)
     source = info.proxies or None if proxies is None else proxies
     chosen = proxies_from(source)

@@ -167,6 +167,8 @@ def _text(value: object) -> str:
 
 def _shown(value: object) -> str:
     text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
+    if "@" in text:
+        return "a value with an @ in it"  # a proxy in the wrong place, perhaps, with its password
     return text if len(text) <= 60 else text[:59] + "…"
 
 

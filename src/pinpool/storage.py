@@ -36,7 +36,7 @@ NEXT_STEPS = {
     "SQLITE_READONLY": "it is read-only: allow writing there, then `pinpool resume {path}`",
     "SQLITE_CANTOPEN": "it cannot be opened: look at the permissions of the file and of its directory",
     "SQLITE_NOTADB": "is not a SQLite file: name the .db file that `pinpool crawl` wrote",
-    "SQLITE_CORRUPT": "it is damaged: `pinpool verify {path}` says how far; --fresh starts anew",
+    "SQLITE_CORRUPT": "it is damaged: move it away to begin anew, or put a copy back and `pinpool resume {path}`",
 }
 
 

@@ -1,0 +1,63 @@
+"""`pinpool try --direct` in process, with a mocked site: the one request of pinpool that goes out without a proxy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import responses
+from click.testing import CliRunner
+
+from pinpool.cli.app import app
+
+SPIDER = """
+from pinpool import Spider
+
+spider = Spider(seeds=["http://movies.test/1"])
+
+
+@spider.index
+def films(page):
+    yield {"url": page.url, "title": page.first("//h1")}
+"""
+
+
+@pytest.fixture
+def spider(tmp_path: Path) -> str:
+    path = tmp_path / "films.py"
+    path.write_text(SPIDER, encoding="utf-8")
+    return str(path)
+
+
+@responses.activate
+def test_what_the_spider_makes_of_the_page_is_shown(spider: str) -> None:
+    responses.get("http://movies.test/1", body="<h1>Heat</h1>", content_type="text/html; charset=utf-8")
+
+    shown = CliRunner().invoke(app, ["try", spider, "--direct"])
+
+    assert shown.exit_code == 0, shown.output
+    assert '"title": "Heat"' in shown.stdout
+    assert "1 items, 0 tasks" in shown.stdout
+
+
+@responses.activate
+def test_a_page_that_is_gone_is_said_to_be_gone(spider: str) -> None:
+    responses.get("http://movies.test/1", status=410)
+
+    shown = CliRunner().invoke(app, ["try", spider, "--direct"])
+
+    assert shown.exit_code == 3
+    assert "gone" in shown.output
+
+
+@responses.activate
+def test_without_direct_and_without_proxies_nothing_goes_out(
+    spider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing list is an error, never a reason to use this machine's own address."""
+    monkeypatch.delenv("PINPOOL_PROXIES", raising=False)
+
+    shown = CliRunner().invoke(app, ["try", spider])
+
+    assert shown.exit_code != 0
+    assert len(responses.calls) == 0
