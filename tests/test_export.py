@@ -16,10 +16,11 @@ from pytest import CaptureFixture, MonkeyPatch
 
 from journals import START, answered, done, finish_work, item, killed_writer, new_journal, task
 from pinpool.errors import SettingsError, StorageError
-from pinpool.export import ItemRow, JsonLines, Outputs, Target, check_targets, parse_target, write_all
+from pinpool.export import JsonLines, Outputs, check_targets, write_all
 from pinpool.journal import Journal
 from pinpool.reading import Reader
 from pinpool.schema import Mark
+from pinpool.targets import ItemRow, Target, parse_target
 
 
 @pytest.fixture
@@ -43,6 +44,13 @@ def full_disk(*_: object) -> None:
 
 
 # ------------------------------------------------------------------------------------------------- targets
+
+
+def test_a_proxy_typed_in_place_of_an_output_is_not_repeated() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_target("http://alice:wonder@192.0.2.1:8080")
+
+    assert "wonder" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

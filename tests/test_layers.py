@@ -21,7 +21,7 @@ LAYERS: list[tuple[str, set[str]]] = [
         "judgement",
         {"wire", "proxies", "faults", "retry", "roster", "frontier", "stats", "schema", "symptoms"},
     ),
-    ("declaration", {"settings", "tasks", "referee"}),
+    ("declaration", {"settings", "tasks", "targets", "referee"}),
     ("spider", {"spider"}),
     ("ground", {"deadline", "route", "storage", "items", "xpath"}),
     ("shared", {"engines.board", "engines.guard", "engines.leases"}),

@@ -23,10 +23,10 @@ from pinpool import (
     Spider,
     SpiderError,
 )
-from pinpool.export import Target
 from pinpool.lab import Lab
 from pinpool.schema import Mark
 from pinpool.spider import load, parse_ref
+from pinpool.targets import Target
 
 METHODS = ["forkserver", "spawn"]
 

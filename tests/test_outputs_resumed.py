@@ -9,8 +9,9 @@ import pytest
 
 from journals import START, answered, done, item, new_journal, task
 from pinpool.errors import SettingsError, StorageError
-from pinpool.export import Outputs, Target
+from pinpool.export import Outputs
 from pinpool.journal import Journal
+from pinpool.targets import Target
 
 
 @pytest.fixture

@@ -25,17 +25,15 @@ from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
 from pinpool.errors import SettingsError, StorageError
-from pinpool.schema import STDOUT, ItemRow, Kept, Mark, Target, parse_target
+from pinpool.schema import Mark
+from pinpool.targets import STDOUT, ItemRow, Kept, Target
 
 __all__ = [
     "CsvTable",
-    "ItemRow",
     "JsonLines",
     "Outputs",
-    "Target",
     "check_targets",
     "lost_outputs",
-    "parse_target",
     "write_all",
 ]
 

@@ -26,7 +26,7 @@ from pinpool.engines.base import Engine
 from pinpool.engines.leases import Standing
 from pinpool.engines.processes import ProcessEngine, default_start_method
 from pinpool.errors import JournalError, StorageError
-from pinpool.export import Outputs, Target
+from pinpool.export import Outputs
 from pinpool.journal import Journal, RunEnd
 from pinpool.loop import Loop, Stop, View
 from pinpool.model import ProxyState, Settings, Task, TaskState
@@ -35,6 +35,7 @@ from pinpool.roster import Roster
 from pinpool.schema import About
 from pinpool.settings import settings_from
 from pinpool.spider import Spider, SpiderRef
+from pinpool.targets import Target
 
 __all__ = ["Ended", "Launch", "answering_signals", "fitting_workers", "set_aside"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pinpool.engines.guard import end_if_starting
 from pinpool.errors import JournalError, NoUsableProxy, SpiderError
-from pinpool.export import Target, check_targets, lost_outputs, parse_target
+from pinpool.export import check_targets, lost_outputs
 from pinpool.launch import Ended, Launch, fitting_workers, set_aside
 from pinpool.loop import View
 from pinpool.model import Task
@@ -20,6 +20,7 @@ from pinpool.proxies import VARIABLE, ProxyList, parse, read
 from pinpool.reading import Coverage, Reader, failure_document
 from pinpool.spider import Spider, load, parse_ref
 from pinpool.stats import figures, stats_document
+from pinpool.targets import Target, parse_target
 from pinpool.tasks import request
 
 __all__ = ["Run", "crawl", "document", "make_way", "proxies_from", "resume", "seeds_of"]

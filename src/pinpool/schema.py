@@ -20,26 +20,18 @@ Times are epoch seconds, durations seconds, sizes bytes.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from pinpool.errors import SettingsError
 from pinpool.model import ProxyState, Task
 
 __all__ = [
     "APPLICATION_ID",
-    "FORMATS",
     "INDEX_STAGE",
     "MIGRATIONS",
-    "STDOUT",
     "About",
-    "ItemRow",
-    "Kept",
     "Mark",
     "ProxyRecord",
-    "Target",
     "Waiting",
-    "parse_target",
     "refusal",
 ]
 
@@ -49,10 +41,6 @@ APPLICATION_ID = (
 
 INDEX_STAGE = "index"
 
-FORMATS = ("jsonl", "csv")  # of output files
-STDOUT = "-"
-
-ItemRow = tuple[int, str]  # id and JSON text
 
 # Entry n lifts a journal from user_version n to n + 1. Entries are never changed once released, only added.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -268,41 +256,6 @@ class Mark(NamedTuple):
     base: int
     bytes: int
     last_item: int
-
-
-class Target(NamedTuple):
-    """Where items go: a path, or ``-`` for stdout. What is there already stays, unless `overwrite`."""
-
-    path: str
-    format: str
-    overwrite: bool = False
-
-
-class Kept(Protocol):
-    """What outputs need of the journal that is being written."""
-
-    def outputs(self) -> list[Mark]: ...
-    def output(self, mark: Mark) -> None: ...
-    def forget_output(self, path: str) -> None: ...
-    def commit(self) -> None: ...
-    def last_item(self) -> int: ...
-    def items_after(self, item: int, limit: int) -> list[ItemRow]: ...
-
-
-def parse_target(text: str, *, overwrite: bool = False) -> Target:
-    """
-    Read ``FILE``, ``FILE:FORMAT`` or ``-``. Without a format the ending decides; stdout gets JSON lines.
-
-    Raises SettingsError, which names the formats there are.
-    """
-    path, _, kind = text.rpartition(":")
-    if kind.lower() not in FORMATS or not path:
-        path, kind = text, "jsonl" if text == STDOUT else Path(text).suffix[1:]
-    if kind.lower() not in FORMATS:
-        raise SettingsError(
-            f"output {text!r}: its format is not known: end it in .jsonl or .csv, or add :jsonl or :csv"
-        )
-    return Target(path, kind.lower(), overwrite)
 
 
 def refusal(path: str, application_id: int, user_version: int) -> str | None:

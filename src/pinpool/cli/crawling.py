@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from pinpool.export import Target
     from pinpool.model import Task
     from pinpool.progress import Progress
     from pinpool.runs import Run
+    from pinpool.targets import Target
 
 __all__ = ["crawl", "resume"]
 
@@ -229,7 +229,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, object]:
 
 
 def _targets(options: dict[str, Any]) -> list[Target]:
-    from pinpool.export import parse_target
+    from pinpool.targets import parse_target
 
     return [
         *(parse_target(text) for text in options["outputs"]),
