@@ -148,7 +148,7 @@ def test_a_failed_attempt_leaves_the_task_waiting_and_is_remembered(journal: Jou
     journal.settle(put_off(1, failed(proxy=1), not_before=START + 30), START)
     journal.settle(put_off(1, failed(proxy=2)._replace(proxy=0)), START)
 
-    assert journal.history(1) == [(1, Fault.TIMEOUT, True), (None, Fault.TIMEOUT, True)]
+    assert journal.history(1) == [(1, Fault.TIMEOUT, True, False), (None, Fault.TIMEOUT, True, False)]
     (waiting,) = journal.waiting(True, 0, 9)
     assert (waiting.attempts, waiting.charged, waiting.not_before) == (2, 2, None)
 
@@ -197,7 +197,7 @@ def test_failed_tasks_come_back_with_a_fresh_budget(journal: Journal) -> None:
     assert (waiting.attempts, waiting.charged) == (0, 0)
     assert journal.history(1) == []
     journal.settle(put_off(1, failed()), START)
-    assert journal.history(1) == [(1, Fault.TIMEOUT, True)]
+    assert journal.history(1) == [(1, Fault.TIMEOUT, True, False)]
 
 
 @pytest.mark.parametrize(

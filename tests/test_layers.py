@@ -19,9 +19,9 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("errors", {"errors"}),
     (
         "judgement",
-        {"wire", "proxies", "faults", "retry", "roster", "frontier", "stats", "schema", "symptoms"},
+        {"wire", "proxies", "faults", "retry", "roster", "frontier", "outage", "stats", "schema", "symptoms"},
     ),
-    ("declaration", {"settings", "tasks", "targets", "referee"}),
+    ("declaration", {"settings", "tasks", "targets", "referee", "steering"}),
     ("spider", {"spider"}),
     ("ground", {"deadline", "route", "storage", "items", "xpath"}),
     ("shared", {"engines.board", "engines.guard", "engines.leases"}),

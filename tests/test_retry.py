@@ -15,8 +15,8 @@ from pinpool.retry import Believe, GiveUp, Past, Resubmit, decide
 Verdict = Resubmit | GiveUp | Believe
 
 
-def said(fault: Fault, *proxies: int | None, credible: bool = True) -> list[Past]:
-    return [Past(proxy, fault, CHARGES[fault], credible) for proxy in proxies]
+def said(fault: Fault, *proxies: int | None, credible: bool = True, excused: bool = False) -> list[Past]:
+    return [Past(proxy, fault, CHARGES[fault], credible, excused) for proxy in proxies]
 
 
 def verdict(
@@ -71,7 +71,22 @@ def test_with_no_proxy_alive_the_task_waits_for_a_better_list() -> None:
 def test_an_index_that_is_empty_on_three_proxies_is_an_empty_list() -> None:
     assert verdict(said(Fault.EMPTY, 1, 2), index=True) == Resubmit(0.0, charged=True)
     assert verdict(said(Fault.EMPTY, 1, 2, 3), index=True) == Believe("empty list")
-    assert verdict(said(Fault.EMPTY, 1, 2, 3, credible=False), index=True) == Believe("empty list")
+
+
+def test_what_proxies_say_that_work_nowhere_is_not_believed() -> None:
+    """Three soft-banned proxies in a row must not turn a list page into an empty list."""
+    liars = said(Fault.EMPTY, 1, 2, 3, credible=False)
+
+    assert isinstance(verdict(liars, index=True), Resubmit)
+    assert verdict(liars + said(Fault.EMPTY, 4, 5, 6), index=True) == Believe("empty list")
+
+
+def test_failures_of_a_silent_site_cost_the_task_nothing_but_have_an_end() -> None:
+    silent = [one for proxy in range(79) for one in said(Fault.TIMEOUT, proxy, excused=True)]
+
+    assert verdict(silent) == Resubmit(0.0, charged=False)
+    assert verdict(silent[:40] + said(Fault.TIMEOUT, 1)) == Resubmit(0.0, charged=True)
+    assert ended(verdict(silent + silent[:1])) == "80 failures, the last timeout"
 
 
 def test_a_detail_page_that_is_empty_on_three_proxies_has_failed() -> None:

@@ -63,18 +63,52 @@ def test_a_proxy_is_credible_while_it_works_elsewhere() -> None:
     for _ in range(5):
         rests.credit(1)
 
-    rests.doubt(1)
+    rests.blame(1)
     after_one_failure = rests.credible(1)
     for _ in range(5):
-        rests.doubt(1)
+        rests.blame(1)
 
     assert after_one_failure
     assert not rests.credible(1)
 
 
-def test_a_newcomer_that_fails_at_once_is_not_credible() -> None:
+def test_a_newcomer_is_not_credible_before_its_first_page() -> None:
     rests = roster()
 
-    rests.doubt(1)
+    before = rests.credible(1)
+    rests.credit(1)
 
-    assert not rests.credible(1)
+    assert not before
+    assert rests.credible(1)
+
+
+def test_a_failure_that_nobody_has_settled_yet_does_not_touch_the_score() -> None:
+    rests = roster()
+    rests.credit(1)
+
+    for task in range(10):
+        rests.strike(1, task)
+
+    assert rests.credible(1)
+    assert not rests.healthy(1)
+
+
+def test_a_pardon_takes_the_strike_back_and_says_when_the_rest_has_lost_its_grounds() -> None:
+    rests = roster()
+    for task in (7, 8, 9):
+        rests.strike(1, task)
+    rests.sentence(1, Fault.TIMEOUT, None, jitter=0.5, grounds=3)
+
+    may_be_woken = [rests.pardon(1, 7), rests.pardon(1, 8)]
+
+    assert may_be_woken == [True, False], "once is enough"
+    assert rests[1].strikes == [9]
+    assert rests.sentence(1, Fault.TIMEOUT, None, jitter=0.5) == Cool(30.0), "the rest is not counted either"
+
+
+def test_a_rest_for_what_a_proxy_surely_did_is_not_shortened_by_a_pardon() -> None:
+    rests = roster()
+    rests.strike(1, 7)
+    rests.sentence(1, Fault.REFUSED, None, jitter=0.5)
+
+    assert not rests.pardon(1, 7)

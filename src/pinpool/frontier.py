@@ -25,7 +25,8 @@ class Entry:
     """
     A task on this side of the journal.
 
-    `tried` are the proxies that have failed it; `declined` counts workers in a row whose pin was one of these.
+    `tried` are the proxies that have failed it and are not excused; `declined` counts workers in a row whose pin was
+    one of these.
     """
 
     id: int

@@ -230,6 +230,16 @@ class Journal:
         self._db.executemany(schema.FORGIVE, [(task_id, proxy) for proxy in proxies])
 
     @_storing
+    def excuse(self, task_id: int, proxy: int) -> None:
+        """This failure tells nothing: the whole site was silent. It counts for neither the task nor the proxy."""
+        self._db.execute(schema.EXCUSE, (task_id, proxy))
+
+    @_storing
+    def charge(self, task_id: int, proxies: Collection[int]) -> None:
+        """Charge these proxies with their failed attempts of this task after all."""
+        self._db.executemany(schema.CHARGE, [(task_id, proxy) for proxy in proxies])
+
+    @_storing
     def proxy(
         self,
         proxy: int,
@@ -302,14 +312,19 @@ class Journal:
             for row in self._read(schema.LIST_WAITING, (is_index, after, limit))
         ]
 
-    def history(self, task_id: int) -> list[tuple[int | None, Fault | None, bool]]:
+    def history(self, task_id: int) -> list[tuple[int | None, Fault | None, bool, bool]]:
         """
-        (proxy, fault, charged) of each failed attempt of a task since it was last put back, oldest first.
+        (proxy, fault, charged, excused) of each failed attempt of a task since it was last put back, oldest first.
         """
         return [
-            (proxy, Fault(fault) if fault else None, bool(charged))
-            for proxy, fault, charged in self._read(schema.LIST_HISTORY, (task_id,))
+            (proxy, Fault(fault) if fault else None, bool(charged), bool(excused))
+            for proxy, fault, charged, excused in self._read(schema.LIST_HISTORY, (task_id,))
         ]
+
+    def witness(self) -> Task | None:
+        """A page that was fetched, to be asked for once more when the site seems silent; None if there is none."""
+        rows = self._read(schema.FIND_WITNESS)
+        return _task(rows[0]) if rows else None
 
     def task_counts(self) -> dict[TaskState, int]:
         """

@@ -15,6 +15,7 @@ from random import Random
 from typing import NamedTuple
 
 from pinpool.engines.base import Answered, Census, Engine, Lost, Noted, Signal, window
+from pinpool.faults import judge
 from pinpool.frontier import Entry, Frontier
 from pinpool.journal import Journal, RunEnd, Settlement
 from pinpool.model import (
@@ -28,10 +29,12 @@ from pinpool.model import (
     Sign,
     TaskState,
 )
-from pinpool.referee import Referee, Ruling
+from pinpool.outage import CANARIES, Mood, Outage
+from pinpool.referee import Failure, Referee, Ruling
 from pinpool.retry import Believe, GiveUp, Resubmit
-from pinpool.roster import Retire, Roster, Sentence
+from pinpool.roster import AT_ONCE, Retire, Roster, Sentence
 from pinpool.schema import INDEX_STAGE
+from pinpool.steering import doubtful, steer
 
 __all__ = ["Loop", "Stop", "View"]
 
@@ -41,8 +44,6 @@ BATCH = 500
 DRAIN_SECONDS = 10.0
 #: A task that workers decline comes back after 20 ms, doubling up to half a second.
 DECLINE_SECONDS, DECLINE_CAP = 0.02, 0.5
-#: Declined so often, a worker may exchange its pin for a spare that has not tried the task.
-PATIENT_DECLINES = 4
 POLL_SECONDS = 0.1
 #: Also when nothing happens, or readers would take the run for dead.
 HEARTBEAT_SECONDS = 5.0
@@ -63,7 +64,10 @@ class Stop:
 
 
 class View(NamedTuple):
-    """How the run stands, for whoever shows it. `known` counts tasks, `pages` those that ended in this start."""
+    """
+    How the run stands, for whoever shows it. `known` counts tasks, `pages` those that ended in this start; `waiting`
+    says in words why nothing goes out, and is empty if something does.
+    """
 
     known: int
     ended: int
@@ -74,6 +78,7 @@ class View(NamedTuple):
     census: Census
     last_fault: str
     stopping: bool
+    waiting: str = ""
 
 
 @dataclass(slots=True)
@@ -110,7 +115,12 @@ class Loop:
         """`limit` is the number of pages after which to stop; `committed` is called after each commit."""
         self._engine = engine
         self._journal = journal
-        self._referee = Referee(roster, settings, random or Random())
+        self._random = random or Random()
+        self._referee = Referee(roster, settings, self._random)
+        self._outage = Outage()
+        self._canary = journal.witness()
+        self._canaries: set[int] = set()
+        self.why = ""
         self._settings = settings
         self._workers = workers
         self._stop = stop
@@ -156,6 +166,12 @@ class Loop:
             elif self._complete:
                 return "complete"
             elif self._engine.census().alive == 0:
+                self.why = "no usable proxy is left"
+                return "starved"
+            elif (silent := self._outage.seconds(time.monotonic())) > self._settings.site_patience:
+                self.why = (
+                    f"every proxy has failed for {silent / 60:.0f} min: the site seems to be down for good"
+                )
                 return "starved"
 
     @property
@@ -166,6 +182,9 @@ class Loop:
 
     def _fill(self) -> None:
         if self._stop.asked or self.limited:
+            return
+        if self._outage.mood is not Mood.WELL:
+            self._ask_again()
             return
         for kind in (True, False):
             if self._tally.unread[kind] and self._frontier.runs_short(kind):
@@ -189,43 +208,48 @@ class Loop:
             self._tally.cursor[is_index] = row.id
             entry = Entry(row.id, row.task, is_index)
             if row.attempts:
-                entry.tried = frozenset(proxy for proxy, _, _ in self._journal.history(row.id) if proxy)
+                past = self._history(entry)
+                entry.tried = frozenset(one.proxy for one in past if one.proxy and not one.excused)
             if row.not_before and row.not_before > now:
                 self._frontier.delay(entry, time.monotonic() + row.not_before - now)
             else:
                 self._frontier.push(entry)
 
     def _send(self, entry: Entry) -> None:
-        assignment = self._assign(entry)
+        states = self._engine.census().states
+        left = self._tally.known - self._tally.ended
+        doubted = (
+            doubtful(states, self._referee.roster.healthy, left) if left <= self._workers else frozenset()
+        )
+        assignment = steer(entry, states, doubted)
         if assignment is None:
             self._frontier.delay(entry, time.monotonic() + DECLINE_CAP)
             return
         serial = next(self._serials)
         self._frontier.depart(serial, entry)
         self._engine.submit(serial, assignment)
+        self._take_turn()
+
+    def _take_turn(self) -> None:
         if self._settings.site_rate:
             # From now, not from the last slot: what was not used is not made up for.
             self._next_request = time.monotonic() + 1 / self._settings.site_rate
 
-    def _assign(self, entry: Entry) -> Assignment | None:
-        """The task with the proxies that must not have it again; None if those that may are all resting."""
-        if not entry.tried:
-            return Assignment(entry.task)
-        states = self._engine.census().states
-        untried = {p: s for p, s in states.items() if p not in entry.tried and s is not ProxyState.RETIRED}
-        if not untried:
-            return Assignment(entry.task)
-        at_hand = set(untried.values())
-        may_exchange = ProxyState.SPARE in at_hand and (
-            ProxyState.PINNED not in at_hand or entry.declined >= PATIENT_DECLINES
-        )
-        if not may_exchange and ProxyState.PINNED not in at_hand:
-            return None
-        return Assignment(entry.task, tuple(entry.tried), may_exchange)
+    def _ask_again(self) -> None:
+        """Send a page that was fetched before through a few proxies, to see whether the site is there."""
+        now, usable = time.monotonic(), self._engine.census().usable
+        if self._canary is None or not usable or not self._outage.due(now):
+            return
+        for _ in range(min(CANARIES, usable)):
+            serial = next(self._serials)
+            self._canaries.add(serial)
+            self._outage.sent()
+            self._engine.submit(serial, Assignment(self._canary))
+            self._take_turn()
 
     def _patience(self) -> float:
         now, patience = time.monotonic(), POLL_SECONDS
-        for moment in (self._frontier.next_moment(), self._next_request):
+        for moment in (self._frontier.next_moment(), self._next_request, self._outage.next_moment()):
             # One that is past waits for room in the engine, and whatever makes room ends the wait by itself.
             if moment is not None and moment > now:
                 patience = min(patience, moment - now)
@@ -235,6 +259,10 @@ class Loop:
 
     def _take(self, signal: Signal) -> None:
         match signal:
+            case Answered(outcome) if outcome.serial in self._canaries:
+                self._hear(outcome)
+            case Lost(serial) if serial in self._canaries:
+                self._hear(signal.outcome(time.time()))
             case Answered(outcome):
                 entry = self._frontier.land(outcome.serial)
                 if entry is not None:
@@ -252,14 +280,27 @@ class Loop:
             wait = min(DECLINE_SECONDS * 2 ** min(entry.declined, 10), DECLINE_CAP)
             self._frontier.delay(entry, time.monotonic() + wait)
         elif outcome.evidence is None:
-            if self._referee.credit(outcome) and self._is_pinned(outcome.proxy):
-                self._journal.proxy(outcome.proxy, ProxyState.PINNED)
+            self._credit(entry, outcome)
             self._end(entry, outcome, TaskState.GONE if outcome.ending is Ending.GONE else TaskState.DONE)
         else:
             self._judge(entry, outcome)
 
+    def _credit(self, entry: Entry, outcome: Outcome) -> None:
+        acquittal = self._referee.credit(outcome.proxy, entry.id, self._history(entry) if entry.tried else ())
+        if acquittal.proven and self._is_pinned(outcome.proxy):
+            self._journal.proxy(outcome.proxy, ProxyState.PINNED)
+        if acquittal.liars:
+            self._journal.charge(entry.id, acquittal.liars)
+        if outcome.ending is Ending.OK and entry.task.method == "GET":
+            self._canary = entry.task
+        self._site_answered(outcome)
+
     def _is_pinned(self, proxy: int) -> bool:
         return self._engine.census().states.get(proxy) is ProxyState.PINNED
+
+    def _history(self, entry: Entry) -> list[Failure]:
+        history = self._journal.history(entry.id)
+        return [Failure(proxy, fault, excused) for proxy, fault, _, excused in history if fault]
 
     def _settle_lost(self, entry: Entry, lost: Lost) -> None:
         # Whoever stops a service ends its workers too, by a signal to all: no page is to blame for that.
@@ -269,12 +310,26 @@ class Loop:
         self._judge(entry, lost.outcome(time.time()))
 
     def _judge(self, entry: Entry, outcome: Outcome) -> None:
-        history = [(proxy, was) for proxy, was, _ in self._journal.history(entry.id) if was]
-        ruling = self._referee.rule(
-            outcome, history, alive=self._engine.census().alive, is_index=entry.is_index
+        assert outcome.evidence is not None
+        census = self._engine.census()
+        excused = self._canary is not None and self._outage.failed(
+            outcome.proxy,
+            entry.id,
+            judge(outcome.evidence),
+            outcome.at + outcome.seconds,
+            time.monotonic(),
+            in_use=census.count(ProxyState.PINNED),
+            alive=census.alive,
         )
-        message = outcome.evidence.message if outcome.evidence else ""
-        self._tally.last_fault = f"{ruling.fault}: {message.partition(chr(10))[0]}"[:80]
+        ruling = self._referee.rule(
+            entry.id,
+            outcome,
+            self._history(entry),
+            alive=census.living,
+            is_index=entry.is_index,
+            excused=excused,
+        )
+        self._tally.last_fault = f"{ruling.fault}: {outcome.evidence.message.partition(chr(10))[0]}"[:80]
         if ruling.sentence is not None:
             self._carry_out(ruling.sentence, outcome.proxy, ruling.fault)
         match ruling.verdict:
@@ -283,16 +338,53 @@ class Loop:
             case Believe(reason):
                 self._end(entry, outcome, TaskState.DONE, ruling, reason)
             case Resubmit(after):
-                self._put_back(entry, outcome, ruling, after)
+                self._put_back(entry, outcome, ruling, after, excused=excused)
         if ruling.forgiven:
             self._journal.forgive(entry.id, ruling.forgiven)
+        for proxy in ruling.woken:
+            self._wake(proxy)
 
-    def _put_back(self, entry: Entry, outcome: Outcome, ruling: Ruling, after: float) -> None:
+    # ------------------------------------------------------------------ when the whole site is silent
+
+    def _hear(self, outcome: Outcome) -> None:
+        """A canary came back. It is no attempt of its task, which has ended."""
+        self._canaries.discard(outcome.serial)
+        if outcome.evidence is None:
+            self._outage.returned()
+            self._referee.credit(outcome.proxy, 0)
+            self._site_answered(outcome)
+            return
+        if outcome.swapped:
+            self._carry_out(AT_ONCE, outcome.proxy, None)
+        now, retry_after = time.monotonic(), outcome.evidence.retry_after
+        if self._outage.silenced(now, retry_after, self._random.random()):
+            self._journal.event(Event(time.time(), "paused", detail=self._outage.words(now)))
+            for proxy, task in self._outage.excused():
+                self._journal.excuse(task, proxy)
+                if self._referee.roster.pardon(proxy, task):
+                    self._wake(proxy)
+
+    def _site_answered(self, outcome: Outcome) -> None:
+        if self._outage.answered(outcome.at + outcome.seconds):
+            self._journal.event(Event(time.time(), "continued"))
+
+    def _wake(self, proxy: int) -> None:
+        """It rests for what was not its own doing; one that does not rest is left alone."""
+        self._engine.cool(proxy, 0.0)
+        if self._engine.census().states.get(proxy) is ProxyState.COOLING:
+            coolings = self._referee.roster[proxy].coolings
+            self._journal.proxy(proxy, ProxyState.COOLING, None, time.time(), coolings)
+
+    def _put_back(
+        self, entry: Entry, outcome: Outcome, ruling: Ruling, after: float, *, excused: bool
+    ) -> None:
         not_before = time.time() + after if after else None
         settlement = Settlement(entry.id, outcome, ruling.fault, ruling.charged, None, None, not_before)
         self._journal.settle(settlement, time.time())
         entry.declined = 0
-        if outcome.proxy > 0:
+        if excused:
+            self._journal.excuse(entry.id, outcome.proxy)
+        elif outcome.proxy > 0:
             entry.tried |= {outcome.proxy}
         if after:
             self._frontier.delay(entry, time.monotonic() + after)
@@ -320,7 +412,7 @@ class Loop:
             for kind in {task.stage == INDEX_STAGE for task in outcome.tasks}:
                 tally.unread[kind] = True
 
-    def _carry_out(self, sentence: Sentence, proxy: int, fault: Fault) -> None:
+    def _carry_out(self, sentence: Sentence, proxy: int, fault: Fault | None) -> None:
         self._sentenced[proxy] = time.time()
         if isinstance(sentence, Retire):
             self._engine.retire(proxy, sentence.reason)
@@ -328,9 +420,8 @@ class Loop:
         else:
             self._engine.cool(proxy, sentence.seconds)
             coolings = self._referee.roster[proxy].coolings
-            self._journal.proxy(
-                proxy, ProxyState.COOLING, str(fault), time.time() + sentence.seconds, coolings
-            )
+            until = time.time() + sentence.seconds
+            self._journal.proxy(proxy, ProxyState.COOLING, fault, until, coolings)
 
     def _note(self, event: Event) -> None:
         self._journal.event(event)
@@ -364,5 +455,6 @@ class Loop:
                 census,
                 tally.last_fault,
                 bool(self._stop.asked),
+                self._outage.words(time.monotonic()),
             )
         )

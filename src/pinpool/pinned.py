@@ -32,9 +32,9 @@ from pinpool.engines.leases import Standing
 from pinpool.engines.processes import ProcessEngine
 from pinpool.errors import CallFailed, NoUsableProxy
 from pinpool.launch import fitting_workers
-from pinpool.model import Fault, Outcome, ProxyState
+from pinpool.model import Outcome, ProxyState
 from pinpool.proxies import ProxyList
-from pinpool.referee import Referee
+from pinpool.referee import Failure, Referee
 from pinpool.retry import Resubmit
 from pinpool.roster import Retire, Roster
 from pinpool.runs import proxies_from
@@ -66,7 +66,8 @@ def session() -> requests.Session:
 class _Call:
     blob: bytes
     future: Future[Any]
-    past: list[tuple[int | None, Fault]] = field(default_factory=list)
+    number: int
+    past: list[Failure] = field(default_factory=list)
 
 
 class PinnedPool:
@@ -110,6 +111,7 @@ class PinnedPool:
         self._delayed: list[tuple[float, int, _Call]] = []
         self._flight: dict[int, _Call] = {}
         self._serials = itertools.count(1)
+        self._numbers = itertools.count(1)
         self._closing = self._aborting = False
         self._lock = threading.Lock()
         self._over: BaseException | None = None  # why the pump has ended; what comes afterwards ends so, too
@@ -162,7 +164,7 @@ class PinnedPool:
                 error_callback(error)
 
         future.add_done_callback(tell)
-        call = _Call(pickle.dumps((function, arguments)), future)
+        call = _Call(pickle.dumps((function, arguments)), future, next(self._numbers))
         with self._lock:
             over = self._over
             if over is None:
@@ -259,11 +261,13 @@ class PinnedPool:
 
     def _settle(self, call: _Call, outcome: Outcome) -> None:
         if outcome.evidence is None:
-            self._referee.credit(outcome)
+            self._referee.credit(outcome.proxy, call.number, call.past)
             self._finish(call.future, outcome.result or b"")
             return
-        ruling = self._referee.rule(outcome, call.past, alive=self._engine.census().alive)
-        call.past.append((outcome.proxy if outcome.proxy > 0 else None, ruling.fault))
+        ruling = self._referee.rule(call.number, outcome, call.past, alive=self._engine.census().living)
+        call.past.append(Failure(outcome.proxy if outcome.proxy > 0 else None, ruling.fault))
+        for proxy in ruling.woken:
+            self._engine.cool(proxy, 0.0)
         if isinstance(ruling.sentence, Retire):
             self._engine.retire(outcome.proxy, ruling.sentence.reason)
         elif ruling.sentence is not None:

@@ -6,7 +6,8 @@ The rules, in the order in which they are tried:
 - three lost workers: the page is quarantined;
 - agreement: enough proxies say the same of the page (it is empty, it is no page, it breaks the extractor);
 - budget: `attempts` charged failures, on enough proxies that no single one decides;
-- caps, so that nothing goes on for ever: 60 faults of proxies, 5 x `attempts` failures of any other kind;
+- caps, so that nothing goes on for ever: 60 faults of proxies, 5 x `attempts` failures of any other kind, and both
+  together counting those that were excused;
 - otherwise the task comes back: at once, for another proxy can have it, or later if the site is ill.
 """
 
@@ -34,13 +35,15 @@ class Past:
     """
     One failed attempt of a task. `proxy` is None where the worker was lost before it said what it pinned.
 
-    `credible` says that this proxy works elsewhere at present, so that its word on this page counts.
+    `credible` says that this proxy works elsewhere at present, so that its word on this page counts. `excused` says
+    that the whole site was silent then, so that the failure tells nothing of this page.
     """
 
     proxy: int | None
     fault: Fault
     charge: Charge
     credible: bool
+    excused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,11 @@ def decide(
     in [0, 1). After 60 + 5 x `attempts` failures, at the latest, the verdict is final.
     """
     last = past[-1]
+    if len(past) >= PROXY_FAULTS + HARD_CAP * attempts:
+        return GiveUp(f"{len(past)} failures, the last {last.fault}")
+    if last.excused:
+        return Resubmit(0.0, charged=False)
+    past = [one for one in past if not one.excused]
     lost = [one for one in past if one.charge is Charge.WORKER]
     told = [one for one in past if one.charge not in (Charge.PROXY, Charge.WORKER)]
     if len(lost) >= LOST_WORKERS:
@@ -102,7 +110,7 @@ def _agreed(told: Sequence[Past], last: Past, attempts: int, alive: int) -> bool
         return False
     # A block page may look empty, and an extractor raises on one too: these two need a third witness.
     witnesses = 3 if last.fault in (Fault.EMPTY, Fault.EXTRACT) else 2
-    same = [one for one in told if one.fault is last.fault]
+    same = [one for one in told if one.fault is last.fault and one.credible]
     # The only proxy left is asked a second time, unless the budget forbids it.
     return len(same) >= min(2, attempts) and _proxies(same) >= _enough(witnesses, alive)
 
@@ -120,9 +128,7 @@ def _enough(witnesses: int, alive: int) -> int:
 
 
 def _is_charged(one: Past) -> bool:
-    if one.charge in (Charge.DOUBTFUL, Charge.OPEN):
-        return one.credible
-    return one.charge in (Charge.SITE, Charge.PAGE)
+    return one.credible and one.charge not in (Charge.PROXY, Charge.WORKER)
 
 
 def _proxies(some: Sequence[Past]) -> int:

@@ -7,12 +7,12 @@ now is known by the lease queue alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pinpool.model import Fault
 
-__all__ = ["Cool", "Record", "Retire", "Roster", "Sentence"]
+__all__ = ["AT_ONCE", "Cool", "Record", "Retire", "Roster", "Sentence"]
 
 #: Rest: base · 2ⁿ, ± 25 %, never shorter than the floor (full jitter would send a banned proxy back at once), never
 #: longer than the cap. The figures are the design's.
@@ -37,19 +37,25 @@ class Retire(NamedTuple):
 
 
 Sentence = Cool | Retire
+#: No rest at all: it is spare again.
+AT_ONCE = Cool(0.0)
 
 
 @dataclass(slots=True)
 class Record:
     """
-    One proxy. `coolings` counts its rests since it last served a page.
+    One proxy. `coolings` counts its rests since it last served a page, `strikes` are the tasks it has failed since.
 
-    `score` is its recent success, 1 for nothing but pages served; a newcomer stands at one half.
+    `score` is its recent success, 1 for nothing but pages served; a newcomer stands at one half. Only what is settled
+    changes it: a failure counts once another proxy has fetched that page. `grounds` is how many strikes its present
+    rest needed, 0 if it rests for what it surely did itself, or not at all.
     """
 
     label: str
     coolings: int = 0
     score: float = 0.5
+    strikes: list[int] = field(default_factory=list)
+    grounds: int = 0
 
 
 class Roster:
@@ -73,22 +79,62 @@ class Roster:
     def credit(self, proxy: int) -> bool:
         """It has served a page. True if that ended a row of rests."""
         record = self._records[proxy]
-        record.score = FADING * record.score + (1 - FADING)
+        self.vouch(proxy)
+        record.strikes.clear()
+        record.grounds = 0
         was_tired, record.coolings = record.coolings > 0, 0
         return was_tired
 
-    def doubt(self, proxy: int) -> None:
+    def vouch(self, proxy: int) -> None:
+        """It has told the truth of a page that nobody could fetch."""
+        record = self._records[proxy]
+        record.score = FADING * record.score + (1 - FADING)
+
+    def strike(self, proxy: int, task: int) -> None:
         """It has failed a page for which it may be to blame."""
+        self._records[proxy].strikes.append(task)
+
+    def blame(self, proxy: int) -> None:
+        """It was to blame: another proxy has fetched that page, or nobody else had a hand in the fault."""
         self._records[proxy].score *= FADING
+
+    def pardon(self, proxy: int, task: int) -> bool:
+        """Its failures of this task were not its own. True if it rests for no good reason now, and may be woken."""
+        record = self._records[proxy]
+        record.strikes = [struck for struck in record.strikes if struck != task]
+        if record.grounds <= len(record.strikes):
+            return False
+        record.grounds = 0
+        record.coolings = max(0, record.coolings - 1)
+        return True
+
+    def strikes(self, proxy: int) -> int:
+        """The pages that it has failed since it last served one, and for which it is not pardoned."""
+        return len(self._records[proxy].strikes)
 
     def credible(self, proxy: int) -> bool:
         """True if it works elsewhere, so that its failure speaks against the page."""
         record = self._records.get(proxy)
-        return record is not None and record.score >= 0.5
+        return record is not None and record.score > 0.5
 
-    def sentence(self, proxy: int, fault: Fault, retry_after: float | None, jitter: float) -> Sentence:
-        """What follows from a swap. `retry_after` (seconds) is what an answer asked for; it is clamped."""
+    def healthy(self, proxy: int) -> bool:
+        """True if it works and nothing speaks against it at present."""
         record = self._records[proxy]
+        return record.score > 0.5 and not record.coolings and not record.strikes
+
+    def needed(self, proxy: int, swap_after: int) -> int:
+        """How many strikes a swap of this proxy needs: one while it is not proven since its last rest."""
+        return 1 if self._records[proxy].coolings else swap_after
+
+    def sentence(
+        self, proxy: int, fault: Fault, retry_after: float | None, jitter: float, grounds: int = 0
+    ) -> Sentence:
+        """
+        What follows from a swap. `retry_after` (seconds) is what an answer asked for; it is clamped. `grounds` is how
+        many strikes it takes: with fewer, after a pardon, the rest is over.
+        """
+        record = self._records[proxy]
+        record.grounds = grounds
         if fault is Fault.PROXY_AUTH:
             return Retire("it refuses our login")
         if record.coolings >= MAX_COOLINGS:

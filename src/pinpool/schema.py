@@ -156,6 +156,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    ("ALTER TABLE attempts ADD COLUMN excused INTEGER NOT NULL DEFAULT 0",),
 )
 
 
@@ -184,6 +185,14 @@ PUT_BACK = """
             SELECT 1 FROM attempts WHERE task = tasks.id AND n = tasks.attempts AND fault = :reason))
 """
 FORGIVE = "UPDATE attempts SET forgiven = 1 WHERE task = ? AND proxy = ? AND charged"
+EXCUSE = """
+    UPDATE attempts SET excused = 1, forgiven = charged WHERE task = ? AND proxy = ? AND ending = 'failed'
+"""
+CHARGE = "UPDATE attempts SET charged = 1 WHERE task = ? AND proxy = ? AND ending = 'failed' AND NOT excused"
+FIND_WITNESS = """
+    SELECT stage, url, key, method, body, headers, data FROM tasks
+    WHERE state = 'done' AND method = 'GET' AND reason IS NULL ORDER BY id DESC LIMIT 1
+"""
 SET_PROXY = "UPDATE proxies SET state = ?, reason = ?, until = ?, coolings = ? WHERE id = ?"
 LIST_PROXY = """
     INSERT INTO proxies (label, fingerprint) VALUES (?, ?)
@@ -195,7 +204,7 @@ LIST_WAITING = """
     FROM tasks WHERE state = 'waiting' AND is_index = ? AND id > ? ORDER BY id LIMIT ?
 """
 LIST_HISTORY = """
-    SELECT proxy, fault, charged FROM attempts WHERE task = ? AND ending = 'failed'
+    SELECT proxy, fault, charged, excused FROM attempts WHERE task = ? AND ending = 'failed'
         AND n > (SELECT forgotten FROM tasks WHERE id = attempts.task) ORDER BY n
 """
 LIST_OUTPUTS = "SELECT * FROM outputs ORDER BY path"

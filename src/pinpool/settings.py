@@ -185,6 +185,7 @@ _PARSERS: dict[str, Parser] = {
     "timeout": _number(0, _DAY, above=True),
     "deadline": _number(0, _DAY, above=True),
     "grace": _number(0, _DAY),
+    "site_patience": _number(0, 366 * _DAY),
     "cooling": _number(0, _DAY),
     "max_body": _whole(1, 2**40),
     "max_redirects": _whole(0, 1_000),

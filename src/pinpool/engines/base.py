@@ -8,7 +8,10 @@ A serial is given by the caller, once for each attempt, and comes back in exactl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from pinpool.model import Assignment, Ending, Event, Evidence, Outcome, ProxyState, Sign, Step
@@ -51,7 +54,8 @@ class Noted(NamedTuple):
 Signal = Answered | Lost | Noted
 
 
-class Census(NamedTuple):
+@dataclass(frozen=True)
+class Census:
     """
     Workers by activity, and where each proxy stands.
 
@@ -64,17 +68,27 @@ class Census(NamedTuple):
     parked: int = 0
     losses: int = 0
     rebuilds: int = 0
-    states: Mapping[int, ProxyState] = {}
+    states: Mapping[int, ProxyState] = field(default_factory=dict)
     wakes_in: float | None = None
+
+    # Asked at every turn of the crawl loop, and made anew only once a tick.
+    @cached_property
+    def _counts(self) -> Counter[ProxyState]:
+        return Counter(self.states.values())
 
     def count(self, state: ProxyState) -> int:
         """Proxies in this state."""
-        return sum(1 for one in self.states.values() if one is state)
+        return self._counts[state]
 
     @property
     def usable(self) -> int:
         """Proxies that are pinned or spare."""
         return self.count(ProxyState.PINNED) + self.count(ProxyState.SPARE)
+
+    @cached_property
+    def living(self) -> tuple[int, ...]:
+        """The proxies that are not retired."""
+        return tuple(proxy for proxy, state in self.states.items() if state is not ProxyState.RETIRED)
 
     @property
     def alive(self) -> int:

@@ -1,0 +1,145 @@
+"""
+Is it the site? When most proxies fail at the same time, no list should be worn down for it.
+
+Failures of proxy after proxy with no page in between only raise the suspicion: they may also be the bad pages that
+are left over at the end of a run. A page that was fetched before, asked for once more (the canary), tells which it
+is. Pure: time and chance come in as arguments. `now` is seconds of any clock, `moment` when an answer came or failed to
+come by the clock of the workers: what they say arrives in another order.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+
+from pinpool.model import Fault
+
+__all__ = ["CANARIES", "Mood", "Outage"]
+
+#: Canaries at a time. One proxy that fails must not keep a run waiting, and one answer is proof enough.
+CANARIES = 3
+#: Different proxies that must have failed since the last page: this share of those in use, and never fewer than five
+#: (three, if the list has no more).
+SHARE, FEW, FEWEST = 0.6, 5, 3
+#: Seconds of the first pause and of the longest; each doubles the one before, ± 25 %.
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+
+#: What only the proxy's own machine can say; a site that is down does not make it say so.
+_OF_THE_PROXY = frozenset({Fault.REFUSED, Fault.PROXY_AUTH, Fault.PROXY_TLS})
+#: The site has answered, or the worker has failed.
+_NO_SIGN = frozenset(
+    {Fault.HTTP_ERROR, Fault.TOO_LARGE, Fault.REDIRECTS, Fault.EXTRACT, Fault.CRASH, Fault.HANG}
+)
+
+
+class Mood(Enum):
+    """What is thought of the site."""
+
+    WELL = "well"
+    SUSPECTED = "suspected"  # canaries are on their way; nothing else goes out
+    DOWN = "down"  # the run pauses, then sends canaries again
+
+
+class Outage:
+    """Watches the failures of one run, and says when to hold back and when to ask again."""
+
+    def __init__(self) -> None:
+        self.mood = Mood.WELL
+        self._suspects: dict[int, list[tuple[float, int]]] = {}
+        self._raised = 0.0
+        self._canaries = 0
+        self._pauses = 0
+        self._until = 0.0
+        self._since = 0.0
+        self._asked_for = 0.0
+        self._last: Fault | None = None
+
+    def __repr__(self) -> str:
+        return f"<Outage {self.mood.value}, {len(self._suspects)} proxies have failed since the last page>"
+
+    def failed(
+        self, proxy: int, task: int, fault: Fault, moment: float, now: float, *, in_use: int, alive: int
+    ) -> bool:
+        """
+        A page was not fetched. True if nobody is to be blamed for now, because it may well be the site.
+
+        `in_use` counts the proxies that are pinned, `alive` those that are not retired.
+        """
+        if fault in _OF_THE_PROXY or fault in _NO_SIGN or proxy <= 0:
+            return False
+        self._suspects.setdefault(proxy, []).append((moment, task))
+        self._last = fault
+        if self.mood is Mood.WELL and len(self._suspects) >= _enough(in_use, alive):
+            self.mood, self._since, self._raised = Mood.SUSPECTED, now, moment
+        return self.mood is not Mood.WELL
+
+    def answered(self, moment: float) -> bool:
+        """The site has answered somebody. True if that ends an outage."""
+        if not self._suspects and self.mood is Mood.WELL:
+            return False
+        later = {
+            proxy: [(at, task) for at, task in failures if at > moment]
+            for proxy, failures in self._suspects.items()
+        }
+        self._suspects = {proxy: failures for proxy, failures in later.items() if failures}
+        if self.mood is not Mood.WELL and moment <= self._raised:
+            return False
+        was_down = self.mood is Mood.DOWN
+        self.mood = Mood.WELL
+        self._pauses = 0
+        return was_down
+
+    def due(self, now: float) -> bool:
+        """True if canaries should be sent now; `sent` says that they are."""
+        if self._canaries or self.mood is Mood.WELL:
+            return False
+        return self.mood is Mood.SUSPECTED or now >= self._until
+
+    def sent(self) -> None:
+        """A canary is on its way."""
+        self._canaries += 1
+
+    def silenced(self, now: float, retry_after: float | None, jitter: float) -> bool:
+        """
+        A canary has failed too. `retry_after` (seconds) is what the answer asked for, if there was one; `jitter` is
+        0 to 1. True if that was the last of them and the site counts as down from now on, or still.
+        """
+        self._canaries = max(0, self._canaries - 1)
+        self._asked_for = max(self._asked_for, retry_after or 0.0)
+        if self.mood is Mood.WELL or self._canaries:
+            return False
+        pause = min(FIRST_PAUSE * 2.0 ** min(self._pauses, 16), LONGEST_PAUSE / 1.25) * (0.75 + jitter / 2)
+        self._until = now + min(max(pause, self._asked_for), LONGEST_PAUSE)
+        self._pauses += 1
+        self._asked_for = 0.0
+        self.mood = Mood.DOWN
+        return True
+
+    def returned(self) -> None:
+        """A canary came back with a page, or without having been sent."""
+        self._canaries = max(0, self._canaries - 1)
+
+    def excused(self) -> list[tuple[int, int]]:
+        """(proxy, task) of each failure since the last answer; told once, when the site counts as down."""
+        told = [(proxy, task) for proxy, failures in self._suspects.items() for _, task in failures]
+        self._suspects.clear()
+        return told
+
+    def next_moment(self) -> float | None:
+        """When the pause is over; None without one."""
+        return self._until if self.mood is Mood.DOWN else None
+
+    def seconds(self, now: float) -> float:
+        """For how long the site has been silent, 0 if it is well."""
+        return 0.0 if self.mood is Mood.WELL else now - self._since
+
+    def words(self, now: float) -> str:
+        """Why the run waits, in a sentence for people; empty if it does not."""
+        if self.mood is not Mood.DOWN:
+            return ""
+        wait = max(0.0, self._until - now)
+        return f"every proxy fails ({self._last}): the site seems to be down; asked again in {wait:.0f} s"
+
+
+def _enough(in_use: int, alive: int) -> int:
+    return max(FEWEST, min(alive, FEW), math.ceil(in_use * SHARE))

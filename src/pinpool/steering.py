@@ -1,0 +1,48 @@
+"""
+Which proxies a task must not meet: those that have failed it, and at the end of a run those that are in doubt.
+
+Pure. A worker whose pin is to be avoided declines the task; see `Assignment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pinpool.frontier import Entry
+from pinpool.model import Assignment, ProxyState
+
+__all__ = ["doubtful", "steer"]
+
+#: Declined so often, a worker may exchange its pin for a spare that has not tried the task.
+PATIENT_DECLINES = 4
+
+
+def steer(entry: Entry, states: Mapping[int, ProxyState], doubted: frozenset[int]) -> Assignment | None:
+    """
+    The task with the proxies that must not have it; None if those that may are all resting, so that it has to wait.
+
+    A task that every living proxy has failed may go to any of them again.
+    """
+    if not entry.tried and not doubted:
+        return Assignment(entry.task)
+    for avoid in (entry.tried | doubted, entry.tried):
+        left = {state for proxy, state in states.items() if proxy not in avoid} - {ProxyState.RETIRED}
+        if ProxyState.PINNED in left:
+            exchange = ProxyState.SPARE in left and entry.declined >= PATIENT_DECLINES
+            return Assignment(entry.task, tuple(avoid), exchange)
+        if ProxyState.SPARE in left and avoid == entry.tried:
+            return Assignment(entry.task, tuple(avoid), True)
+    return None if left else Assignment(entry.task)
+
+
+def doubtful(
+    states: Mapping[int, ProxyState], is_healthy: Callable[[int], bool], tasks: int
+) -> frozenset[int]:
+    """
+    The proxies that the last `tasks` tasks should not wait for: none as long as there is more work than healthy hands.
+
+    One page behind a proxy that turns out to be dead would be the long tail of the whole run.
+    """
+    pinned = [proxy for proxy, state in states.items() if state is ProxyState.PINNED]
+    healthy = set(filter(is_healthy, pinned))
+    return frozenset(states) - healthy if tasks <= len(healthy) else frozenset()

@@ -1,0 +1,170 @@
+"""Is it the site? Most proxies fail at once, pages asked for again stay silent too, and the run holds its breath."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pinpool.faults import CHARGES
+from pinpool.model import Charge, Fault
+from pinpool.outage import FIRST_PAUSE, LONGEST_PAUSE, Mood, Outage
+
+
+def all_fail(outage: Outage, proxies: int, fault: Fault = Fault.TIMEOUT, alive: int = 100) -> list[bool]:
+    return [
+        outage.failed(proxy, 100 + proxy, fault, float(proxy), 0.0, in_use=proxies, alive=alive)
+        for proxy in range(1, proxies + 1)
+    ]
+
+
+def down(proxies: int = 10) -> Outage:
+    """An outage whose canaries have all failed at second 0."""
+    outage = Outage()
+    all_fail(outage, proxies)
+    silence(outage)
+    return outage
+
+
+def silence(outage: Outage, now: float = 0.0, jitter: float = 0.5, retry_after: float | None = None) -> bool:
+    outage.sent()
+    return outage.silenced(now, retry_after, jitter)
+
+
+def test_when_most_proxies_have_failed_since_the_last_page_the_site_is_suspected() -> None:
+    excused = all_fail(Outage(), 10)
+
+    assert excused == [False] * 5 + [True] * 5, "the sixth of ten is the first that is not blamed"
+
+
+def test_a_page_in_between_clears_the_suspicion() -> None:
+    outage = Outage()
+    all_fail(outage, 4)
+
+    outage.answered(1000.0)
+    later = [
+        outage.failed(proxy, 1, Fault.TIMEOUT, 2000.0, 0.0, in_use=8, alive=100) for proxy in (5, 6, 7, 8)
+    ]
+
+    assert later == [False] * 4
+    assert outage.mood is Mood.WELL
+
+
+def test_the_same_few_proxies_failing_again_and_again_are_no_outage() -> None:
+    outage = Outage()
+
+    for task in range(100):
+        assert not outage.failed(task % 4, task, Fault.TIMEOUT, 1.0, 0.0, in_use=10, alive=10)
+
+
+def test_a_page_that_was_fetched_before_the_failures_but_is_told_later_clears_nothing() -> None:
+    outage = Outage()
+    all_fail(outage, 10)
+
+    outage.answered(4.0)
+
+    assert outage.mood is Mood.SUSPECTED
+    assert outage.excused() == [(proxy, 100 + proxy) for proxy in range(5, 11)]
+
+
+@pytest.mark.parametrize("alive", [1, 2])
+def test_a_list_of_one_or_two_cannot_tell_an_outage_from_its_own_death(alive: int) -> None:
+    outage = Outage()
+
+    for proxy in range(1, alive + 1):
+        assert not outage.failed(proxy, 1, Fault.TIMEOUT, 1.0, 0.0, in_use=alive, alive=alive)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.REFUSED, Fault.PROXY_AUTH, Fault.PROXY_TLS]
+    + [fault for fault in Fault if CHARGES[fault] in (Charge.PAGE, Charge.WORKER)],
+)
+def test_what_a_silent_site_cannot_cause_raises_no_suspicion(fault: Fault) -> None:
+    assert not any(all_fail(Outage(), 20, fault))
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.TUNNEL, Fault.UNREACHABLE, Fault.BANNED, Fault.SERVER_ERROR, Fault.DNS]
+)
+def test_what_a_silent_site_or_our_own_network_may_cause_does(fault: Fault) -> None:
+    assert any(all_fail(Outage(), 20, fault))
+
+
+def test_canaries_go_out_at_once_and_then_after_ever_longer_pauses() -> None:
+    outage = Outage()
+    all_fail(outage, 10)
+    assert outage.due(0.0)
+
+    pauses = []
+    now = 0.0
+    for _ in range(9):
+        assert silence(outage, now)
+        pauses.append((outage.next_moment() or 0.0) - now)
+        assert not outage.due(now)
+        now += pauses[-1]
+        assert outage.due(now)
+
+    assert pauses == [5, 10, 20, 40, 80, 160, 240, 240, 240]
+
+
+def test_the_site_is_down_only_when_the_last_canary_has_failed() -> None:
+    outage = Outage()
+    all_fail(outage, 10)
+    for _ in range(3):
+        outage.sent()
+
+    told = [outage.silenced(0.0, None, 0.5) for _ in range(3)]
+
+    assert told == [False, False, True]
+    assert outage.mood is Mood.DOWN
+
+
+def test_one_canary_that_comes_back_is_proof_enough() -> None:
+    outage = Outage()
+    all_fail(outage, 10)
+    for _ in range(3):
+        outage.sent()
+
+    outage.returned()
+    ended = outage.answered(1000.0)
+    late = [outage.silenced(0.0, None, 0.5) for _ in range(2)]
+
+    assert not ended, "it was only suspected"
+    assert late == [False, False]
+    assert outage.mood is Mood.WELL
+
+
+def test_all_failures_since_the_last_page_are_excused_once() -> None:
+    outage = down(5)
+
+    first, second = outage.excused(), outage.excused()
+
+    assert first == [(proxy, 100 + proxy) for proxy in range(1, 6)]
+    assert second == []
+
+
+def test_what_the_site_asks_for_lengthens_the_pause_within_reason() -> None:
+    patient, absurd = down(), down()
+
+    silence(patient, 0.0, retry_after=60.0)
+    silence(absurd, 0.0, retry_after=1e9)
+
+    assert patient.next_moment() == 60.0
+    assert absurd.next_moment() == LONGEST_PAUSE
+
+
+def test_people_are_told_why_the_run_waits_and_for_how_long() -> None:
+    outage = down()
+
+    said = outage.words(1.0)
+
+    assert said == "every proxy fails (timeout): the site seems to be down; asked again in 4 s"
+    assert outage.seconds(90.0) == 90.0
+
+
+@given(st.integers(0, 5_000), st.floats(0, 1, exclude_max=True))
+def test_a_pause_is_never_absurd(times: int, jitter: float) -> None:
+    outage = down()
+    for _ in range(min(times, 40)):
+        silence(outage, 0.0, jitter)
+
+    assert 0.75 * FIRST_PAUSE <= (outage.next_moment() or 0.0) <= LONGEST_PAUSE

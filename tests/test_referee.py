@@ -1,0 +1,197 @@
+"""A fault is charged to whom it belongs, and that is settled by what the other proxies say of the same page."""
+
+from random import Random
+
+import pytest
+
+from pinpool.model import Ending, Evidence, Fault, Outcome, Settings, Sign, Step
+from pinpool.referee import Failure, Referee, Ruling
+from pinpool.retry import GiveUp, Resubmit
+from pinpool.roster import Cool, Retire, Roster
+
+EVIDENCE = {
+    Fault.RESET: Evidence(Step.HEAD, Sign.RESET),
+    Fault.REFUSED: Evidence(Step.CONNECT, Sign.REFUSED),
+    Fault.HTTP_ERROR: Evidence(Step.PAGE, Sign.STATUS, status=400),
+    Fault.SERVER_ERROR: Evidence(Step.PAGE, Sign.STATUS, status=503),
+    Fault.EMPTY: Evidence(Step.PAGE, Sign.EMPTY),
+}
+ALIVE = range(1, 11)
+
+
+def referee(*, working: range = ALIVE) -> Referee:
+    """Ten proxies, of which `working` have served pages."""
+    roster = Roster(30.0)
+    for proxy in ALIVE:
+        roster.admit(proxy, f"http://192.0.2.{proxy}:80")
+    for proxy in working:
+        for _ in range(5):
+            roster.credit(proxy)
+    return Referee(roster, Settings(), Random(1))
+
+
+class Case:
+    """One task as it goes from proxy to proxy."""
+
+    def __init__(self, court: Referee, task: int = 1) -> None:
+        self.court = court
+        self.task = task
+        self.history: list[Failure] = []
+
+    def fails(
+        self, proxy: int, fault: Fault = Fault.RESET, *, swapped: bool = False, excused: bool = False
+    ) -> Ruling:
+        outcome = Outcome(1, 1, proxy, Ending.FAILED, 0.0, 0.1, evidence=EVIDENCE[fault], swapped=swapped)
+        ruling = self.court.rule(self.task, outcome, self.history, alive=ALIVE, excused=excused)
+        self.history.append(Failure(proxy, fault, excused))
+        return ruling
+
+
+def test_a_page_that_three_working_proxies_fail_is_to_blame_itself() -> None:
+    page = Case(referee())
+
+    forgiven = [page.fails(proxy).forgiven for proxy in (1, 2, 3)]
+
+    assert forgiven == [(), (), (1, 2, 3)]
+    assert [page.court.roster.strikes(proxy) for proxy in (1, 2, 3)] == [0, 0, 0]
+
+
+def test_a_page_that_fails_on_proxies_which_work_nowhere_says_nothing_for_them() -> None:
+    page = Case(referee(working=range(4, 11)))
+
+    assert [page.fails(proxy).forgiven for proxy in (1, 2, 3)] == [(), (), ()]
+
+
+def test_a_proxy_that_fails_what_others_fetch_is_to_blame() -> None:
+    court = referee()
+    before = court.roster[1].score
+    page = Case(court)
+    page.fails(1)
+
+    acquittal = court.credit(2, 1, page.history)
+
+    assert court.roster[1].score < before
+    assert court.roster.strikes(1) == 1
+    assert acquittal.liars == ()
+
+
+def test_a_proxy_that_shows_something_else_in_place_of_a_page_is_found_out() -> None:
+    """It answers 400 for what others fetch: that page was not bad, the proxy was."""
+    court = referee()
+    page = Case(court)
+    ruling = page.fails(1, Fault.HTTP_ERROR)
+
+    acquittal = court.credit(2, 1, page.history)
+
+    assert not ruling.charged
+    assert acquittal.liars == acquittal.struck == (1,)
+    assert court.roster.strikes(1) == 1
+
+
+def test_a_5xx_that_is_over_by_the_time_another_asks_is_a_strike_and_no_lie() -> None:
+    court = referee()
+    page = Case(court)
+    page.fails(1, Fault.SERVER_ERROR)
+
+    acquittal = court.credit(2, 1, page.history)
+
+    assert acquittal.liars == ()
+    assert acquittal.struck == (1,)
+
+
+def test_a_swap_for_bad_pages_alone_costs_the_proxy_no_rest() -> None:
+    """Two pages that nobody can fetch and one real failure: the worker has counted three, we count one."""
+    court = referee()
+    bad, worse, fine = Case(court, 1), Case(court, 2), Case(court, 3)
+    for case in (bad, worse):
+        for proxy in (7, 8, 9):
+            case.fails(proxy)
+
+    ruling = fine.fails(9, swapped=True)
+
+    assert ruling.sentence == Cool(0.0)
+    assert court.roster[9].coolings == 0
+
+
+def test_a_proxy_that_rests_for_pages_which_turn_out_bad_is_woken() -> None:
+    court = referee()
+    cases = [Case(court, task) for task in (1, 2, 3)]
+    rulings = [case.fails(9, swapped=case.task == 3) for case in cases]
+    assert isinstance(rulings[-1].sentence, Cool)
+    assert rulings[-1].sentence.seconds > 0
+
+    cases[0].fails(7)
+    woken = cases[0].fails(8).woken
+
+    assert woken == (9,)
+    assert court.roster[9].coolings == 0
+
+
+def test_a_sure_fault_of_the_proxy_is_never_the_pages() -> None:
+    page = Case(referee())
+
+    rulings = [page.fails(proxy, Fault.REFUSED, swapped=True) for proxy in (1, 2, 3, 4)]
+
+    assert all(ruling.forgiven == () for ruling in rulings)
+    assert all(isinstance(ruling.sentence, Cool) and ruling.sentence.seconds > 0 for ruling in rulings)
+
+
+def test_while_the_site_is_silent_nobody_is_charged_and_nothing_is_used_up() -> None:
+    court = referee()
+    page = Case(court)
+
+    rulings = [page.fails(proxy % 10 + 1, swapped=True, excused=True) for proxy in range(50)]
+
+    assert {ruling.verdict for ruling in rulings} == {Resubmit(0.0, charged=False)}
+    assert {ruling.sentence for ruling in rulings} == {Cool(0.0)}
+    assert not any(ruling.charged for ruling in rulings)
+    assert all(court.roster.healthy(proxy) for proxy in ALIVE)
+
+
+def test_a_proxy_that_is_not_proven_since_its_rest_needs_one_strike() -> None:
+    court = referee()
+    for task in (1, 2, 3):
+        Case(court, task).fails(1, swapped=task == 3)
+
+    second = Case(court, 4).fails(1, swapped=True).sentence
+
+    assert isinstance(second, Cool)
+    assert 45.0 <= second.seconds <= 75.0, "twice the first rest"
+
+
+def test_the_witnesses_of_a_bad_page_are_believed_more_not_less() -> None:
+    court = referee()
+    court.roster.blame(1)
+    before = court.roster[1].score
+    page = Case(court)
+
+    page.fails(1, Fault.HTTP_ERROR)
+    last = page.fails(2, Fault.HTTP_ERROR)
+
+    assert isinstance(last.verdict, GiveUp)
+    assert court.roster[1].score > before
+
+
+@pytest.mark.parametrize("working", [range(1, 1), range(1, 3)])
+def test_as_long_as_hardly_anybody_works_every_word_counts(working: range) -> None:
+    """Else a run against a site that was never there would not end."""
+    page = Case(referee(working=working))
+
+    verdicts = [page.fails(proxy, Fault.SERVER_ERROR).verdict for proxy in (6, 7, 8, 9)]
+
+    assert isinstance(verdicts[-1], GiveUp)
+
+
+def test_three_soft_banned_proxies_do_not_make_a_page_empty() -> None:
+    page = Case(referee(working=range(4, 11)))
+
+    verdicts = [page.fails(proxy, Fault.EMPTY).verdict for proxy in (1, 2, 3)]
+
+    assert all(isinstance(verdict, Resubmit) for verdict in verdicts)
+
+
+def test_a_retirement_says_why() -> None:
+    court = referee()
+    sentences = [Case(court, task).fails(1, Fault.REFUSED, swapped=True).sentence for task in range(6)]
+
+    assert sentences[-1] == Retire("refused again after 5 rests in a row")

@@ -1,0 +1,70 @@
+"""A task does not meet a proxy that has failed it as long as another lives, nor at the end one that is in doubt."""
+
+from pinpool.frontier import Entry
+from pinpool.model import Assignment, ProxyState, Task
+from pinpool.steering import PATIENT_DECLINES, doubtful, steer
+
+SPARE, PINNED, COOLING, RETIRED = (
+    ProxyState.SPARE,
+    ProxyState.PINNED,
+    ProxyState.COOLING,
+    ProxyState.RETIRED,
+)
+TASK = Task("detail", "http://films.test/1", b"1" * 16)
+NOBODY: frozenset[int] = frozenset()
+
+
+def entry(*tried: int, declined: int = 0) -> Entry:
+    return Entry(1, TASK, False, frozenset(tried), declined)
+
+
+def test_a_task_that_nobody_has_failed_goes_to_anybody() -> None:
+    assert steer(entry(), {1: PINNED, 2: COOLING}, NOBODY) == Assignment(TASK)
+
+
+def test_a_retry_avoids_the_proxies_that_have_failed_it() -> None:
+    assert steer(entry(1), {1: PINNED, 2: PINNED}, NOBODY) == Assignment(TASK, (1,), False)
+
+
+def test_a_retry_waits_while_all_that_may_have_it_are_resting() -> None:
+    assert steer(entry(1), {1: PINNED, 2: COOLING}, NOBODY) is None
+
+
+def test_a_retry_may_fetch_a_spare_that_no_worker_holds() -> None:
+    assert steer(entry(1), {1: PINNED, 2: SPARE}, NOBODY) == Assignment(TASK, (1,), True)
+
+
+def test_a_retry_that_is_declined_too_often_may_exchange_a_pin_too() -> None:
+    states = {1: PINNED, 2: PINNED, 3: SPARE}
+
+    assert steer(entry(1), states, NOBODY) == Assignment(TASK, (1,), False)
+    assert steer(entry(1, declined=PATIENT_DECLINES), states, NOBODY) == Assignment(TASK, (1,), True)
+
+
+def test_a_task_that_all_the_living_have_failed_may_go_to_any_of_them() -> None:
+    assert steer(entry(1, 2), {1: PINNED, 2: PINNED, 3: RETIRED}, NOBODY) == Assignment(TASK)
+
+
+def test_as_long_as_there_is_work_for_all_nobody_is_in_doubt() -> None:
+    states = {1: PINNED, 2: PINNED, 3: PINNED}
+
+    assert doubtful(states, lambda proxy: proxy < 3, 3) == NOBODY
+
+
+def test_the_last_tasks_go_to_healthy_hands() -> None:
+    states = {1: PINNED, 2: PINNED, 3: PINNED, 4: SPARE}
+
+    doubted = doubtful(states, lambda proxy: proxy in (1, 2, 4), 2)
+    last = steer(entry(1), states, doubted)
+
+    assert doubted == {3, 4}, "a spare may be healthy, but nobody holds it"
+    assert last is not None
+    assert set(last.avoid) == {1, 3, 4}
+
+
+def test_doubt_never_keeps_a_task_from_the_only_ones_left() -> None:
+    states = {1: PINNED, 2: PINNED}
+
+    last = steer(entry(1), states, frozenset({2}))
+
+    assert last == Assignment(TASK, (1,), False)
