@@ -7,8 +7,6 @@ Both faces, the command line and the library, build a `Launch` and let it go.
 from __future__ import annotations
 
 import json
-import os
-import resource
 import secrets
 import signal
 import threading
@@ -37,12 +35,8 @@ from pinpool.settings import settings_from
 from pinpool.spider import Spider, SpiderRef
 from pinpool.targets import Target
 
-__all__ = ["Ended", "Launch", "answering_signals", "fitting_workers", "set_aside"]
+__all__ = ["Ended", "Launch", "answering_signals", "set_aside"]
 
-#: What one worker needs of its own with a large page in its hands; 100 idle ones measured 3 to 9 MB each.
-WORKER_BYTES = 20_000_000
-#: Descriptors that this process holds for each worker, measured with forkserver; spawn needs fewer.
-WORKER_FILES = 4
 #: Seconds that a swapped proxy rests at least until it is judged, which takes a tick; the sentence may be shorter.
 PROVISIONAL_REST = 5.0
 _SIDE_FILES = ("", "-wal", "-shm")
@@ -189,26 +183,6 @@ def answering_signals(stop: Stop) -> Iterator[None]:
     finally:
         for number, handler in before:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-
-def fitting_workers(wanted: int) -> int:
-    """As many of the wanted workers as this machine has memory and file descriptors for, at least one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard or hard == resource.RLIM_INFINITY:
-        most = 65_536 if hard == resource.RLIM_INFINITY else hard
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = most
-    return max(1, min(wanted, _free_memory() // WORKER_BYTES, (soft - 100) // WORKER_FILES))
-
-
-def _free_memory() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def set_aside(journal: Path, now: float) -> Path:

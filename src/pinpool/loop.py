@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
+from pinpool import machine
 from pinpool.engines.base import Answered, Census, Engine, Lost, Noted, Signal, window
 from pinpool.faults import judge
 from pinpool.frontier import Entry, Frontier
@@ -35,6 +36,7 @@ from pinpool.retry import Believe, GiveUp, Resubmit
 from pinpool.roster import AT_ONCE, Retire, Roster, Sentence
 from pinpool.schema import INDEX_STAGE
 from pinpool.steering import doubtful, steer
+from pinpool.timesheet import Timesheet
 
 __all__ = ["Loop", "Stop", "View"]
 
@@ -130,6 +132,8 @@ class Loop:
         self._frontier = Frontier()
         self._serials = itertools.count(1)
         self._next_request = self._next_beat = 0.0
+        self._sheet = Timesheet()
+        self._last_look = 0.0
         self._sentenced: dict[int, float] = {}
         counts = journal.task_counts()
         self._tally = Tally(
@@ -146,6 +150,8 @@ class Loop:
     def run(self) -> RunEnd:
         """Crawl until all is done, nothing can be done any more, or somebody says stop. The engine is started."""
         end = self._crawl()
+        self._sheet.cpu += machine.cpu_seconds()
+        self._journal.event(Event(time.time(), "worked", detail=self._sheet.text()))
         for signal in self._engine.flush():
             self._take(signal)
         return end
@@ -438,6 +444,7 @@ class Loop:
 
     def _save(self) -> None:
         now, census = time.time(), self._engine.census()
+        self._account(census)
         if self._journal.due(now) or now >= self._next_beat:
             self._next_beat = now + HEARTBEAT_SECONDS
             self._journal.progress(self._frontier.in_flight, census.losses, census.rebuilds, now)
@@ -458,3 +465,15 @@ class Loop:
                 self._outage.words(time.monotonic()),
             )
         )
+
+    def _account(self, census: Census) -> None:
+        """Enter what the workers do in the timesheet, from the first page on: before it they only start."""
+        now = time.monotonic()
+        if self._last_look:
+            self._sheet.add(
+                now - self._last_look, census.workers, census.running, census.pacing, census.parked
+            )
+        elif self._tally.pages:
+            self._sheet.cpu, self._sheet.cores = -machine.cpu_seconds(), machine.cores()
+        if self._tally.pages:
+            self._last_look = now

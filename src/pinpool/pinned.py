@@ -31,7 +31,7 @@ from pinpool.engines.guard import end_if_starting
 from pinpool.engines.leases import Standing
 from pinpool.engines.processes import ProcessEngine
 from pinpool.errors import CallFailed, NoUsableProxy
-from pinpool.launch import fitting_workers
+from pinpool.machine import room
 from pinpool.model import Outcome, ProxyState
 from pinpool.proxies import ProxyList
 from pinpool.referee import Failure, Referee
@@ -97,7 +97,7 @@ class PinnedPool:
             roster.admit(number, proxy.label)
         self._referee = Referee(roster, chosen, Random())
         self._labels = {number: proxy.label for number, proxy in enumerate(listed, 1)}
-        self._workers = fitting_workers(workers or len(listed))
+        self._workers = min(workers or len(listed), room().workers)
         self._engine = ProcessEngine(
             partial(Calling, chosen),
             [Standing(number, proxy, ProxyState.SPARE) for number, proxy in enumerate(listed, 1)],

@@ -228,6 +228,11 @@ class Reader:
         """How often each proxy was leased, by proxy id."""
         return dict(self._rows("SELECT proxy, count(*) FROM events WHERE kind = 'leased' GROUP BY proxy"))
 
+    def worked(self) -> str:
+        """The timesheet of the last start that came to its end, as text; empty if there is none."""
+        rows = list(self._rows("SELECT detail FROM events WHERE kind = 'worked' ORDER BY id DESC LIMIT 1"))
+        return str(rows[0][0]) if rows else ""
+
     def outputs(self) -> list[Mark]:
         """How far each output file of the run has been written."""
         return [Mark(*row) for row in self._rows(schema.LIST_OUTPUTS)]

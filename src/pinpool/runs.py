@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pinpool.advice import advise
 from pinpool.engines.guard import end_if_starting
 from pinpool.errors import JournalError, NoUsableProxy, SpiderError
 from pinpool.export import check_targets, lost_outputs
-from pinpool.launch import Ended, Launch, fitting_workers, set_aside
+from pinpool.launch import Ended, Launch, set_aside
 from pinpool.loop import View
+from pinpool.machine import room
 from pinpool.model import Task
 from pinpool.proxies import VARIABLE, ProxyList, parse, read
 from pinpool.reading import Coverage, Reader, failure_document
@@ -22,6 +24,7 @@ from pinpool.spider import Spider, load, parse_ref
 from pinpool.stats import figures, stats_document
 from pinpool.targets import Target, parse_target
 from pinpool.tasks import request
+from pinpool.timesheet import Timesheet
 
 __all__ = ["Run", "crawl", "document", "make_way", "proxies_from", "resume", "seeds_of"]
 
@@ -51,6 +54,13 @@ class Run:
     def stats(self) -> dict[str, Any]:
         """The document of `pinpool stats --json`."""
         return document(self.journal)
+
+    @property
+    def advice(self) -> str:
+        """Whether another number of workers would do better, in one sentence; empty if too little was done to say."""
+        with Reader(self.journal) as reader:
+            sheet = Timesheet.parse(reader.worked())
+        return advise(self.stats, sheet) if sheet else ""
 
     @property
     def proxies(self) -> list[dict[str, Any]]:
@@ -227,9 +237,10 @@ def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]
     for note in proxies.notes:
         tell(note)
     listed = len(proxies.proxies)
-    fitting = fitting_workers(wanted or listed)
-    if fitting < (wanted or listed):
-        tell(f"{fitting} workers: more than that do not fit into this machine's memory or open files")
+    there = room()
+    if refusal := there.refusal(wanted or listed):
+        tell(refusal)
+    fitting = min(wanted or listed, there.workers)
     if fitting > listed:
         tell(f"{fitting} workers on {listed} proxies: {fitting - listed} of them wait for a spare")
     return fitting

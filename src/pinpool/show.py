@@ -11,8 +11,8 @@ __all__ = ["SORTS", "coverage_line", "proxy_table", "summary"]
 Row = Mapping[str, Any]
 
 
-def summary(document: Row, journal: Path) -> str:
-    """A run in a few lines, from the document of `pinpool stats --json`."""
+def summary(document: Row, journal: Path, advice: str = "") -> str:
+    """A run in a few lines, from the document of `pinpool stats --json`; `advice` is one of them."""
     run, tasks = document["run"], document["run"]["tasks"]
     seconds = run["seconds"]
     speed = f", {run['pages'] / seconds:.1f} pages/s" if seconds else ""
@@ -23,6 +23,8 @@ def summary(document: Row, journal: Path) -> str:
     ]
     if run["worker_losses"] or run["pool_rebuilds"]:
         lines.append(f"workers lost: {run['worker_losses']}, pool built anew: {run['pool_rebuilds']}")
+    if advice:
+        lines.append(f"advice: {advice}")
     lines.append(f"proxy by proxy: pinpool stats {journal}")
     return "\n".join(lines)
 

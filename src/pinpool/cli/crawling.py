@@ -169,7 +169,7 @@ def _show(journal: Path, options: dict[str, Any], go: Callable[[Progress, list[T
     """Run with progress, then say how it went; exits with the run's code."""
     from pinpool.errors import NoUsableProxy
     from pinpool.progress import Progress
-    from pinpool.runs import document
+    from pinpool.runs import Run, document
     from pinpool.show import summary
 
     targets = _targets(options)
@@ -196,7 +196,11 @@ def _show(journal: Path, options: dict[str, Any], go: Callable[[Progress, list[T
     finally:
         progress.close()
     told = document(journal)
-    text = json.dumps(told, ensure_ascii=False) if options["as_json"] else summary(told, journal)
+    text = (
+        json.dumps(told, ensure_ascii=False)
+        if options["as_json"]
+        else summary(told, journal, Run(journal).advice)
+    )
     if to_stdout:
         progress.tell(text)  # among the items it would be one more
     else:
