@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from pinpool.loop import View
 from pinpool.model import ProxyState
 from pinpool.wire import one_line
+
+if TYPE_CHECKING:
+    from pinpool.loop import View
 
 __all__ = ["Progress", "line"]
 
@@ -40,15 +43,19 @@ class Progress:
         if view.stopping and not self._said_stopping:
             self._said_stopping = True
             self.tell("stopping: what is in flight is finished first; Ctrl-C again ends at once")
+        self.show(lambda: line(view, time.monotonic() - self._began))
+
+    def show(self, text: Callable[[], str]) -> None:
+        """The line that `text` makes, if it is time for another."""
         now = time.monotonic()
-        if now - self._last >= (TERMINAL_SECONDS if self._terminal else PLAIN_SECONDS):
-            self._last = now
-            text = line(view, now - self._began)
-            if self._terminal:
-                self._put(f"\r\x1b[K{text[: _width()]}")
-                self._shown = True
-            else:
-                self._put(f"{text}\n")
+        if self._quiet or now - self._last < (TERMINAL_SECONDS if self._terminal else PLAIN_SECONDS):
+            return
+        self._last = now
+        if self._terminal:
+            self._put(f"\r\x1b[K{text()[: _width()]}")
+            self._shown = True
+        else:
+            self._put(f"{text()}\n")
 
     def tell(self, text: str) -> None:
         """A line that stays. Said also if quiet: it is about what the user asked for."""
