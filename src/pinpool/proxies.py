@@ -103,10 +103,15 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class ProxyList:
-    """The proxies of a list, in its order, all different; `notes` are lines to show that stop nothing."""
+    """
+    The proxies of a list, in its order, all different; `notes` are lines to show that stop nothing.
+
+    `entries` are the same proxies as they stand in the list, ranges expanded, passwords included.
+    """
 
     proxies: tuple[Proxy, ...]
     notes: tuple[str, ...] = ()
+    entries: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
 
 def read(source: str | None, stdin: BinaryIO, environ: Mapping[str, str]) -> ProxyList:
@@ -147,6 +152,7 @@ def parse(text: str, source: str) -> ProxyList:
     Raises ProxyListError with every fault there is, each as ``source:line: what is wrong``.
     """
     first_seen: dict[Proxy, int] = {}
+    entries: dict[Proxy, str] = {}
     problems: list[str] = []
     notes: dict[str, None] = {}  # a range repeats the note of its line; a dict keeps each once, in order
     made = 0
@@ -176,11 +182,13 @@ def parse(text: str, source: str) -> ProxyList:
             elif proxy.scheme == "socks4" and proxy.password:
                 notes[f"{where} socks4 knows no passwords, so only the user name is sent"] = None
             first_seen.setdefault(proxy, number)
+            # What an expanded range leaves may look like another range, which it is not.
+            entries.setdefault(proxy, proxy.url if _RANGE.search(one) else one)
     if not made and not problems:
         problems.append(f"{source}: the list is empty; write one proxy a line, such as http://192.0.2.1:8080")
     if problems:
         raise ProxyListError(problems)
-    return ProxyList(_told_apart(first_seen), tuple(notes))
+    return ProxyList(_told_apart(first_seen), tuple(notes), tuple(entries.values()))
 
 
 class _Unreadable(Exception):
