@@ -32,9 +32,9 @@ LAYERS: list[tuple[str, set[str]]] = [
             "symptoms",
         },
     ),
-    ("declaration", {"settings", "tasks", "targets", "referee", "steering", "timesheet"}),
+    ("declaration", {"settings", "tasks", "targets", "referee", "steering", "timesheet", "findings"}),
     ("spider", {"spider"}),
-    ("ground", {"deadline", "route", "storage", "items", "xpath", "machine", "advice"}),
+    ("ground", {"deadline", "route", "storage", "items", "xpath", "machine", "advice", "alive"}),
     ("shared", {"engines.board", "engines.guard", "engines.leases"}),
     ("generation", {"engines.generation"}),
     ("edges", {"fetch", "extract", "journal", "reading", "export"}),
@@ -45,8 +45,12 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("crawl", {"loop"}),
     ("launch", {"launch"}),
     ("library", {"runs"}),
+    ("preflight", {"check"}),
     ("faces", {"pinned", "progress", "show"}),
-    ("commands", {"cli.crawling", "cli.looking", "cli.practice", "cli.retrying", "cli.trying"}),
+    (
+        "commands",
+        {"cli.checking", "cli.crawling", "cli.looking", "cli.practice", "cli.retrying", "cli.trying"},
+    ),
     ("program", {"cli.app"}),
 ]
 #: These stand beside the table: the package's own doors, examples as a user would write them, and the lab.

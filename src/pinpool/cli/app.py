@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import click
 
+from pinpool.cli.checking import check
 from pinpool.cli.crawling import crawl, resume
 from pinpool.cli.looking import failures, stats, verify
 from pinpool.cli.practice import demo, lab
@@ -38,7 +39,7 @@ def app() -> None:
     """
 
 
-for command in (crawl, resume, retry, stats, failures, verify, try_, demo, lab):
+for command in (crawl, resume, retry, stats, failures, verify, try_, check, demo, lab):
     app.add_command(command)
 
 
