@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -201,30 +200,42 @@ def test_each_proxy_is_asked_once() -> None:
         assert (found.fault, len(peer.heads)) == (Fault.SERVER_ERROR, 1)
 
 
-@pytest.fixture
-def endless_look_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A name server that never answers for ``lost.test``, until the test is over."""
-    over, real = threading.Event(), socket.getaddrinfo
+class LookUp:
+    """A name server that never answers for ``lost.test``, until `end`."""
 
-    def look_up(host: Any, *args: Any, **options: Any) -> Any:
+    def __init__(self) -> None:
+        self._over, self._threads, self._real = (
+            threading.Event(),
+            list[threading.Thread](),
+            socket.getaddrinfo,
+        )
+
+    def __call__(self, host: Any, *args: Any, **options: Any) -> Any:
         if host == "lost.test":
-            over.wait(PATIENCE)
+            self._threads.append(threading.current_thread())
+            self._over.wait(PATIENCE)
             raise socket.gaierror
-        return real(host, *args, **options)
+        return self._real(host, *args, **options)
 
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    before = set(threading.enumerate())
-    yield
-    over.set()
-    for thread in set(threading.enumerate()) - before:
-        thread.join(PATIENCE)
+    def end(self) -> None:
+        """Answer, and wait until all who asked have drawn their conclusion."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join(PATIENCE)
 
 
 def test_a_look_up_that_nothing_can_end_is_left_alone_and_its_place_is_another_s(
-    endless_look_up: None, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    endless = LookUp()
+
+    def answer_at_last(request: str) -> bytes:
+        endless.end()  # what comes of the look-up now comes too late
+        return answer()
+
+    monkeypatch.setattr(socket, "getaddrinfo", endless)
     monkeypatch.setattr(checking, "GRACE", 0.0)
-    with Peer(answering()) as peer:
+    with Peer(answering(answer_at_last)) as peer:
         lost, good = Proxy("http", "lost.test", 8080), peer.proxy()
 
         news = list(check([lost, good], request("http://site.test/"), settings_for(1.0), workers=1))

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from commands import DEADLINE, Desk
-from peers import Line, Peer, answer, answering
+from peers import PATIENCE, Line, Peer, answer, answering
+from pinpool.alive import MARK
 from pinpool.cli.app import app
 from pinpool.findings import Finding
 from pinpool.lab import SECRET, Lab
@@ -130,12 +131,13 @@ def test_ctrl_c_shows_what_is_known_and_leaves_no_list(
 
 
 def test_ctrl_c_ends_it_at_once_though_a_proxy_is_silent(desk: Desk) -> None:
-    asked = threading.Event()
+    asked, left = threading.Event(), threading.Event()
 
     def never_answering(line: Line) -> None:
         line.head()
         asked.set()
         line.wait()
+        left.set()  # and not because our patience was at its end
 
     with Peer(never_answering) as silent:
         desk.write("proxies.txt", silent.netloc)
@@ -146,6 +148,7 @@ def test_ctrl_c_ends_it_at_once_though_a_proxy_is_silent(desk: Desk) -> None:
 
         program.press_ctrl_c()
         said = program.end()
+        assert left.wait(PATIENCE)
 
     assert (said.code, said.err.count("\n")) == (130, 1)
     assert (said.json()["proxies"], said.json()["unchecked"]) == ([], 1)
@@ -179,6 +182,15 @@ def test_wrong_input_ends_with_2_before_anything_is_asked(desk: Desk, words: lis
         assert (code, out, peer.connections) == (2, "", 0)
     assert told in err
     assert "planted" not in err
+
+
+def test_the_list_that_the_variable_names_is_not_written_upon(desk: Desk) -> None:
+    listed = desk.write("list.txt", MARK + "10.0.0.1:8080\n")
+
+    said = desk.run("check", "--alive", "list.txt", PINPOOL_PROXIES=str(listed))
+
+    assert (said.code, said.out) == (2, "")
+    assert "is the list of proxies itself" in said.err
 
 
 def test_without_a_url_it_is_said_whom_it_asks(desk: Desk) -> None:
