@@ -42,7 +42,7 @@ LONGEST = 3600.0  # seconds
     "--alive",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write a list of those that work, passwords included.",
+    help="Write those that work to FILE, passwords included; it is replaced only if check wrote it.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def check(
@@ -57,9 +57,9 @@ def check(
 ) -> None:
     """Fetch URL once through each proxy of the list PROXIES (- is stdin; without it, PINPOOL_PROXIES).
 
-    Shows what works, what is wrong with the others, how long each took, and its exit address if URL tells one,
-    as `curl URL` would show it. A proxy works if a complete answer with a status 2xx or 3xx comes through it.
-    It has one try: a second would hide that it fails now and then.
+    Shows for each that it works or what is wrong, the seconds it took, and its exit address if the answer tells
+    one. A proxy works if a complete answer with a status 2xx or 3xx comes through it. It has one try: a second
+    would hide that it fails now and then.
 
     Exit code 0 if all work, 3 if some do not, 4 if none does, 130 after Ctrl-C.
 
