@@ -46,9 +46,10 @@ def check(
     """
     Try each proxy once, `workers` of them at a time, and yield its finding as soon as there is one.
 
-    Once only: a second try would hide what fails now and then. `settings.deadline` is the most seconds that one
-    proxy takes, `GRACE` more where its name is looked up. None is yielded in between, every half second without news, so that a caller can show that it
-    goes on. Whoever leaves early leaves threads that end by themselves, by that deadline.
+    Once only: a second try would hide what fails now and then. A proxy takes `settings.deadline` seconds at the
+    most, and `GRACE` more if its name is looked up that long. None is yielded in between, every half second
+    without news, so that a caller can show that it goes on. Whoever leaves early leaves threads that end by
+    themselves.
 
     Raises SettingsError if the certificates of `settings` cannot be used.
     """
