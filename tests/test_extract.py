@@ -81,7 +81,9 @@ def test_one_dict_or_one_task_will_do() -> None:
         ([{"url": URL, "title": ""}, {"url": URL, "title": "x"}], False),
         ({"url": URL, "score": 0}, False),
         ({"title": "x"}, False),
-        ([{"url": URL, "title": ""}, request(URL)], False),
+        ([{"url": URL, "title": ""}, request(URL)], True),
+        ([{"url": URL}, request(URL)], False),
+        ([{"url": URL, "title": "x"}, {"url": URL, "title": ""}, request(URL)], False),
     ],
 )
 def test_a_page_is_empty_if_nothing_but_urls_came_of_it(value: object, empty: bool) -> None:

@@ -43,6 +43,14 @@ def test_nothing_said_leaves_the_base() -> None:
             {"Accept": "text/html, */*;q=0.1", "X-A": "1:2"},
         ),
         ("headers", "Accept: a\nX-A: b\n", {"Accept": "a", "X-A": "b"}),
+        ("headers", "Accept-Encoding: gzip;q=1, deflate", {"Accept-Encoding": "gzip;q=1, deflate"}),
+        (
+            "profiles",
+            "User-Agent: a, X-A: 1\nUser-Agent: b",
+            ({"User-Agent": "a", "X-A": "1"}, {"User-Agent": "b"}),
+        ),
+        ("profiles", "", ()),
+        ("robots", "yes", True),
     ],
 )
 def test_the_command_line_gives_text(name: str, text: str, value: object) -> None:
@@ -100,6 +108,11 @@ def test_a_spider_gives_values(name: str, value: object) -> None:
         ("headers", 5),
         ("headers", {"X-A": 5}),
         ("headers", {"Transfer-Encoding": "chunked"}),
+        ("headers", {"accept-encoding": "gzip, br, zstd"}),
+        ("profiles", {"User-Agent": "a"}),
+        ("profiles", [{"User-Agent": "a"}, {"Accept-Encoding": "br"}]),
+        ("profiles", [7]),
+        ("robots", "perhaps"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_by_its_key(name: str, value: object) -> None:
@@ -126,6 +139,19 @@ def test_headers_join_those_of_the_base_whatever_their_case() -> None:
     joined = settings_from({"headers": "accept: c"}, base)
 
     assert joined.headers == {"Cookie": "b", "accept": "c"}
+
+
+def test_every_profile_that_cannot_be_sent_is_named_by_its_number() -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings_from(
+            {"profiles": [{"Cookie": "s3cret\n"}, {"User-Agent": "a"}, {"Accept-Encoding": "br, *"}]}
+        )
+
+    (problem,) = refused.value.problems
+    assert "profile 1: the value of Cookie holds line breaks" in problem
+    assert "profile 3: Accept-Encoding asks for br, *; pinpool reads gzip and deflate" in problem
+    assert "profile 2" not in problem
+    assert "s3cret" not in problem
 
 
 def test_the_value_of_a_header_is_never_repeated() -> None:

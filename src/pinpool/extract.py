@@ -13,14 +13,15 @@ from w3lib.encoding import html_to_unicode, resolve_encoding, to_unicode
 from w3lib.html import get_base_url
 
 from pinpool.errors import DeadlinePassed
+from pinpool.faults import answer, is_gone
 from pinpool.items import is_empty, item_text
 from pinpool.model import Evidence, Fetched, Settings, Sign, Step, Task
 from pinpool.spider import Spider, line_inside
 from pinpool.tasks import Form, request
 from pinpool.wire import clean_url, join_url, one_line
-from pinpool.xpath import evaluate, text_of
+from pinpool.xpath import evaluate, matches, text_of
 
-__all__ = ["MAX_PAGE", "Extracted", "Page", "extract"]
+__all__ = ["MAX_PAGE", "Extracted", "Page", "extract", "read"]
 
 MAX_PAGE = 10_000_000  # characters of all items and tasks of one page
 _MAX_NESTING = 20  # generators in generators
@@ -36,7 +37,9 @@ class Extracted(NamedTuple):
     """
     What a page yielded. `items` are JSON objects as text.
 
-    `empty` is true if there are no tasks, and no item has anything in a field other than its url.
+    `empty` is true if no item has anything in a field other than its url, and there are no tasks, or every item has
+    such fields: a block page in the site's own frame still links to other pages. One item with something in it
+    makes the page a real one, and the hollow ones beside it are kept.
     """
 
     items: tuple[str, ...]
@@ -214,6 +217,41 @@ class Page:
         raise ValueError(f"{selector!r} finds {kind}, which is no link; end it with /@href or ::attr(href)")
 
 
+def read(
+    spider: Spider, task: Task, fetched: Fetched, settings: Settings, *, tunnelled: bool
+) -> Extracted | Evidence | None:
+    """
+    What an answer is, whatever its status: what the spider makes of the page, the evidence against it, or None if
+    the site says that there is no such page. `tunnelled` is as in `faults.answer`.
+
+    `ban_text` and `ban_selector` are asked first, for block pages come with 404 and 503 too.
+    """
+    found = answer(fetched.status, settings.ban_status, tunnelled=tunnelled)
+    if (found is None or found.sign is Sign.STATUS) and (banned := _banned(task, fetched, settings)):
+        return banned
+    if found is None and not is_gone(fetched.status):
+        return extract(spider, task, fetched, settings)
+    return found
+
+
+def _banned(task: Task, fetched: Fetched, settings: Settings) -> Evidence | None:
+    if not (settings.ban_text or settings.ban_selector):
+        return None
+    page = Page(task, fetched, settings)
+    folded = page.text.casefold() if settings.ban_text else ""
+    for text in settings.ban_text:
+        if text.casefold() in folded:
+            return Evidence(Step.PAGE, Sign.BAN, one_line(f"the page says {text!r}"), fetched.status)
+    try:
+        for selector in settings.ban_selector:
+            if matches(selector, page.root):
+                told = one_line(f"the page has what ban_selector {selector!r} finds")
+                return Evidence(Step.PAGE, Sign.BAN, told, fetched.status)
+    except ValueError as error:  # a function that no XPath knows shows itself where it is called
+        return Evidence(Step.PAGE, Sign.RAISED, one_line(f"ban_selector: {error}"), fetched.status)
+    return None
+
+
 def extract(spider: Spider, task: Task, fetched: Fetched, settings: Settings) -> Extracted | Evidence:
     """
     What the spider makes of a page: its ban rule first, then the function of the task's stage.
@@ -245,7 +283,7 @@ class _Unusable(Exception):
 def _gathered(spider: Spider, stage: str, result: object) -> Extracted:
     items: list[str] = []
     tasks: list[Task] = []
-    empty, size = True, 0
+    empty, hollow, size = True, True, 0
     for found in _flat(result, stage, 0):
         if isinstance(found, Task):
             if found.stage not in spider.stages:
@@ -262,10 +300,12 @@ def _gathered(spider: Spider, stage: str, result: object) -> Extracted:
                 raise _Unusable(f"stage {stage}: {error}") from None
             items.append(text)
             size += _EACH + len(text)
-            empty = empty and all(is_empty(value) for key, value in found.items() if key != "url")
+            fields = [value for key, value in found.items() if key != "url"]
+            empty = empty and all(map(is_empty, fields))
+            hollow = hollow and bool(fields)
         if size > MAX_PAGE:
             raise _Unusable(f"stage {stage} makes more than {MAX_PAGE:,} characters of one page")
-    return Extracted(tuple(items), tuple(tasks), empty and not tasks)
+    return Extracted(tuple(items), tuple(tasks), empty and (not tasks or (bool(items) and hollow)))
 
 
 def _flat(result: object, stage: str, depth: int) -> Iterator[Task | Mapping[str, object]]:

@@ -171,7 +171,8 @@ class Outcome(NamedTuple):
     """
     What a worker says of one attempt. `at` is epoch seconds, `items` are JSON objects as text, `size` is bytes.
 
-    `links` counts the child tasks that the page asked for, before the journal drops those it knows.
+    `unasked` says why a page that was never requested counts as gone (robots.txt); no proxy has a part in it, and
+    `proxy` is -1.
     """
 
     serial: int
@@ -187,6 +188,7 @@ class Outcome(NamedTuple):
     items: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
     result: bytes | None = None  # what a function run by PinnedPool returned, pickled
+    unasked: str = ""
 
 
 class TaskState(StrEnum):
@@ -230,7 +232,7 @@ class Settings:
     The defaults are the design's: connect 5 s, read 15 s, page 45 s, and 15 s more before a hung worker is killed.
     """
 
-    pace: float = 0.0  # minimum interval between two requests of one proxy; jittered by a quarter
+    pace: float = 0.0  # between two requests of one proxy, from hand to hand; jittered by a quarter
     site_rate: float | None = None  # requests a second, over all workers
     attempts: int = 4  # charged attempts before a task is given up
     swap_after: int = 3  # doubtful faults in a row before a worker swaps
@@ -243,7 +245,13 @@ class Settings:
     max_body: int = 5_000_000  # after decompression
     max_redirects: int = 10
     headers: Mapping[str, str] = field(default_factory=dict)
+    profiles: tuple[
+        Mapping[str, str], ...
+    ] = ()  # headers of which each new pin draws one; they go over `headers`
+    robots: bool = False  # ask robots.txt, and leave alone what it forbids
     ban_status: tuple[int, ...] = (403, 429)
+    ban_text: tuple[str, ...] = ()  # any of them in the page's text, in whatever case, makes it a block page
+    ban_selector: tuple[str, ...] = ()  # XPath or CSS; what any of them finds makes it a block page
     empty_ok: bool = False  # a page that yields nothing is believed at once
     encoding: str | None = None  # overrules what the site declares
     ca_bundle: str | None = None  # PEM file of certificate authorities instead of the shipped ones

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pinpool.errors import SettingsError
 from pinpool.model import Settings
 from pinpool.wire import header_problems
+from pinpool.xpath import checked
 
 __all__ = ["settings_from"]
 
@@ -26,6 +27,7 @@ _WORDS = {
     "0": False,
 }
 _NEXT_HEADER = re.compile(r"\n|,\s*(?=[\w-]+:\s)")
+_READABLE = frozenset({"gzip", "x-gzip", "deflate", "identity"})
 
 Parser = Callable[[object], object]
 
@@ -35,7 +37,8 @@ def settings_from(mapping: Mapping[str, object], base: Settings | None = None) -
     `base` (or the defaults) with the values of `mapping` in place of its own; headers are added to those it has.
 
     A value may have its own type, or be text as the command line gives it: a number, ``yes`` or ``no``, a list
-    with commas, ``none`` where nothing may be set, headers as ``Name: value, Name: value`` or one a line.
+    with commas, ``none`` where nothing may be set, headers as ``Name: value, Name: value`` or one a line, texts,
+    selectors and profiles one a line.
 
     Raises SettingsError with one problem for each unknown name (and what was perhaps meant) and each bad value.
     """
@@ -137,9 +140,67 @@ def _headers(value: object) -> dict[str, str]:
             headers[name.strip()] = content.strip()
     else:
         raise ValueError(f"{type(value).__name__} is no mapping of names to values")
-    if problems := header_problems(headers):
+    problems = header_problems(headers)
+    for name, content in headers.items():
+        if str(name).lower() == "accept-encoding" and (unread := _unreadable(content)):
+            # Copied from a browser, for instance: every page would come as something that nobody here reads.
+            problems.append(f"{name} asks for {unread}; pinpool reads gzip and deflate")
+    if problems:
         raise ValueError("; ".join(problems))
     return headers
+
+
+def _unreadable(accepted: object) -> str:
+    """The content codings among the accepted ones that are not read here."""
+    codings = [part.partition(";")[0].strip().lower() for part in str(accepted).split(",")]
+    return ", ".join(coding for coding in codings if coding and coding not in _READABLE)
+
+
+def _profiles(value: object) -> tuple[dict[str, str], ...]:
+    if isinstance(value, Mapping):
+        raise ValueError("it is a list of profiles; put [ and ] around the one")
+    profiles, problems = [], []
+    for number, one in enumerate(_lines(value, "profiles"), 1):
+        try:
+            profiles.append(_headers(one))
+        except ValueError as error:
+            problems.append(f"profile {number}: {error}")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return tuple(profiles)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    found = _lines(value, "texts")
+    for text in found:
+        if not isinstance(text, str):
+            raise ValueError(f"{type(text).__name__} is no text")
+        if not text.strip():
+            raise ValueError("an empty text would be found in every page")
+    return tuple(str(text) for text in found)
+
+
+def _selectors(value: object) -> tuple[str, ...]:
+    problems = []
+    for selector in (found := _texts(value)):
+        try:
+            checked(selector)
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return found
+
+
+def _lines(value: object, what: str) -> list[object]:
+    """One value or several: a list, or text with one a line, of which the blank ones do not count."""
+    if isinstance(value, str):
+        return (
+            [] if value.strip().lower() == "none" else [line for line in value.splitlines() if line.strip()]
+        )
+    if isinstance(value, list | tuple):
+        return list(value)
+    raise ValueError(f"{type(value).__name__} is no list of {what}")
 
 
 def _joined(old: Mapping[str, str], new: object) -> dict[str, str]:
@@ -190,7 +251,11 @@ _PARSERS: dict[str, Parser] = {
     "max_body": _whole(1, 2**40),
     "max_redirects": _whole(0, 1_000),
     "headers": _headers,
+    "profiles": _profiles,
+    "robots": _yes_or_no,
     "ban_status": _statuses,
+    "ban_text": _texts,
+    "ban_selector": _selectors,
     "empty_ok": _yes_or_no,
     "encoding": _optional(_encoding),
     "ca_bundle": _optional(_text),

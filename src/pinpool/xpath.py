@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lxml.etree import XPath, _Element
 
-__all__ = ["compiled", "evaluate", "is_xpath", "text_of"]
+__all__ = ["checked", "compiled", "evaluate", "is_xpath", "matches", "text_of"]
 
 _FUNCTION = re.compile(r"[a-z][a-z-]*\(")
 _NO_NUMBERS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}  # in XPath's own spelling
@@ -65,6 +65,19 @@ def evaluate(selector: str, root: _Element) -> list[Any]:
     except etree.XPathError as error:
         raise ValueError(f"{_short(selector)} cannot be used here: {error}") from None
     return found if isinstance(found, list) else [found]
+
+
+def checked(selector: str) -> str:
+    """The selector itself. Raises ValueError if it cannot be compiled, or not even be used on an empty document."""
+    from lxml import etree
+
+    evaluate(selector, etree.Element("html"))
+    return selector
+
+
+def matches(selector: str, root: _Element) -> bool:
+    """Whether the selector finds anything; a number, a boolean or a text of XPath alone counts by its value."""
+    return any(found not in (False, 0, "") for found in evaluate(selector, root))
 
 
 def text_of(found: Any) -> str:
