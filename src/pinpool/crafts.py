@@ -5,37 +5,60 @@ from __future__ import annotations
 import pickle
 import time
 import traceback
+from typing import TYPE_CHECKING, Protocol
 
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from pinpool.deadline import limit
 from pinpool.errors import DeadlinePassed, FetchFailed
-from pinpool.extract import extract
-from pinpool.faults import answer, is_gone
+from pinpool.extract import read
+from pinpool.faults import CHARGES, judge
 from pinpool.fetch import evidence_of
-from pinpool.model import Assignment, Ending, Evidence, Fetched, Settings, Sign, Step, Task
-from pinpool.spider import SpiderRef, load
+from pinpool.model import Assignment, Charge, Ending, Evidence, Fetched, Settings, Sign, Step, Task
+from pinpool.robots import FORBIDDEN, Rules, judge_robots, origin_of, robots_task, unavailable
+from pinpool.spider import Spider, SpiderRef, load
 from pinpool.worker import Done, Pin, describe
 
-__all__ = ["Calling", "Crawling"]
+if TYPE_CHECKING:
+    import requests
+
+__all__ = ["Calling", "Crawling", "Fetches", "ask_robots", "warm"]
+
+
+class Fetches(Protocol):
+    """A Fetcher, or what `pinpool try` has in its place."""
+
+    def fetch(self, task: Task, until: float) -> Fetched: ...
 
 
 class Crawling:
-    """Fetches a task's page and runs the spider's stage on it."""
+    """
+    Fetches a task's page and runs the spider's stage on it. Before the first one of a pin on_pin warms it, and where
+    robots.txt is asked, it is asked before the first page of each site.
+    """
 
     def __init__(self, ref: SpiderRef, settings: Settings) -> None:
         self.spider = load(ref)
         self.settings = settings
 
-    def perform(self, pin: Pin, work: Assignment | bytes) -> Done:
+    def perform(self, pin: Pin, work: Assignment | bytes) -> Done | None:
         assert isinstance(work, Assignment)
         step, fetched = Step.HEAD, None
         try:
             with limit(self.settings.deadline):
                 until = time.monotonic() + self.settings.deadline
-                if not pin.warm:
-                    self._warm(pin)
+                if self.spider.warm is not None and not pin.warm:
+                    warm(self.spider, pin.fetcher.session)
+                    pin.warm = True
+                    return None
+                if self.settings.robots:
+                    rules = pin.rules_for(work.task.url)
+                    if rules is None:
+                        pin.heed(work.task.url, ask_robots(pin.fetcher, work.task.url, until))
+                        return None
+                    if not rules.allow(work.task.url, pin.agent):
+                        return Done(Ending.GONE, unasked=FORBIDDEN)
                 fetched = pin.fetcher.fetch(work.task, until)
                 step = Step.EXTRACT
                 return self._judge(pin, work.task, fetched)
@@ -47,34 +70,54 @@ class Crawling:
             size, status = (fetched.size, fetched.status) if fetched else (0, None)
             return Done(Ending.FAILED, status, size, Evidence(step, Sign.DEADLINE, told))
 
-    def _warm(self, pin: Pin) -> None:
-        if self.spider.warm is not None:
-            try:
-                self.spider.warm(pin.fetcher.session)
-            except Exception as error:  # noqa: BLE001  whatever it is, this pin did not come to life
-                evidence = evidence_of(error) or Evidence(Step.PAGE, Sign.BAN, f"on_pin: {describe(error)}")
-                raise FetchFailed(evidence) from None
-        pin.warm = True
-
     def _judge(self, pin: Pin, task: Task, fetched: Fetched) -> Done:
-        status, settings = fetched.status, self.settings
-        # What comes through a tunnel was said by the site: its 407 is no word of the proxy.
-        tunnelled = fetched.url.startswith("https:") or pin.lease.address.scheme.startswith("socks")
-        found = answer(status, settings.ban_status, tunnelled=tunnelled)
-        if found is None and is_gone(status):
-            return Done(Ending.GONE, status, fetched.size)
-        if found is not None:
-            return Done(
-                Ending.FAILED, status, fetched.size, found._replace(retry_after=_retry_after(fetched))
-            )
-        extracted = extract(self.spider, task, fetched, settings)
-        if isinstance(extracted, Evidence):
-            return Done(Ending.FAILED, status, fetched.size, extracted)
-        if extracted.empty and not settings.empty_ok:
-            return Done(
-                Ending.FAILED, status, fetched.size, Evidence(Step.PAGE, Sign.EMPTY, "nothing extracted")
-            )
-        return Done(Ending.OK, status, fetched.size, items=extracted.items, tasks=extracted.tasks)
+        found = read(
+            self.spider,
+            task,
+            fetched,
+            self.settings,
+            tunnelled=not pin.fetcher.session.pin.asks_proxy(fetched.url),
+        )
+        if found is None:
+            return Done(Ending.GONE, fetched.status, fetched.size)
+        if isinstance(found, Evidence):
+            found = found._replace(retry_after=_retry_after(fetched))
+            return Done(Ending.FAILED, fetched.status, fetched.size, found)
+        if found.empty and not self.settings.empty_ok:
+            nothing = Evidence(Step.PAGE, Sign.EMPTY, "nothing extracted")
+            # Its links are followed once it is believed. Its items are not: they hold nothing.
+            return Done(Ending.FAILED, fetched.status, fetched.size, nothing, tasks=found.tasks)
+        return Done(Ending.OK, fetched.status, fetched.size, items=found.items, tasks=found.tasks)
+
+
+def warm(spider: Spider, session: requests.Session) -> None:
+    """
+    Run the spider's on_pin. Raises FetchFailed if that fails: the proxy has failed, for no page was asked for yet.
+
+    What the network did is told as it is, all else as a ban, of which one never knows whose doing it is.
+    """
+    if spider.warm is None:
+        return
+    try:
+        spider.warm(session)
+    except DeadlinePassed:
+        raise
+    except BaseException as error:  # noqa: BLE001  whatever it is, SystemExit too: this pin did not come to life
+        evidence = evidence_of(error) if isinstance(error, Exception) else None
+        if evidence is None or CHARGES[judge(evidence)] is Charge.PAGE:
+            evidence = Evidence(Step.PAGE, Sign.BAN, describe(error))
+        raise FetchFailed(evidence._replace(message=f"on_pin: {evidence.message}")) from None
+
+
+def ask_robots(fetcher: Fetches, url: str, until: float) -> Rules:
+    """What the site of `url` allows. Raises FetchFailed if it cannot say; `until` is time.monotonic()."""
+    try:
+        found = judge_robots(fetcher.fetch(robots_task(origin_of(url)), until))
+    except FetchFailed as failed:
+        found = unavailable(failed.evidence)
+    if isinstance(found, Evidence):
+        raise FetchFailed(found)
+    return found
 
 
 def _doubted(evidence: Evidence, pin: Pin, task: Task) -> Evidence:

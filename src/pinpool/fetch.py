@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 import zlib
+from collections.abc import Mapping
 from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 from urllib.parse import urlsplit
@@ -33,7 +34,15 @@ if TYPE_CHECKING:
 
     from pinpool.proxies import Proxy
 
-__all__ = ["Fetcher", "PinnedAdapter", "PinnedSession", "evidence_of", "tls_context"]
+__all__ = [
+    "NO_PROFILE",
+    "Fetcher",
+    "PinnedAdapter",
+    "PinnedSession",
+    "evidence_of",
+    "first_profile",
+    "tls_context",
+]
 
 #: Sent unless the spider says otherwise. Only what is decoded here with a limit is asked for.
 DEFAULT_HEADERS = MappingProxyType(
@@ -44,6 +53,7 @@ DEFAULT_HEADERS = MappingProxyType(
         "Connection": "keep-alive",
     }
 )
+NO_PROFILE: Mapping[str, str] = MappingProxyType({})
 #: Names and values that a pin keeps in all: more than any site sends to a browser.
 COOKIE_BYTES = 65_536
 #: Bytes asked of a body at a time, and given to a decompressor at a time.
@@ -57,18 +67,23 @@ _OF_A_BODY = ("content-type", "content-length", "content-encoding", "content-lan
 _NEVER_AGAIN = Retry(total=False, redirect=False)
 
 
+def first_profile(settings: Settings) -> Mapping[str, str]:
+    """The profile of one who is not in a crowd, so that two tries are alike."""
+    return settings.profiles[0] if settings.profiles else NO_PROFILE
+
+
 class PinnedSession(requests.Session):
     """
     A requests.Session whose requests all go through one proxy, whatever the environment or a caller says.
 
     It raises what requests raises; requests.exceptions.ProxyError if it is pointed at another proxy or
     adapter, and also where the proxy refuses its login. Time-outs and the limit of redirects come from
-    `settings`. Its answers are not limited in size.
+    `settings`, headers from there and, before these, from `profile`. Its answers are not limited in size.
     """
 
     _sealed = False
 
-    def __init__(self, proxy: Proxy, settings: Settings) -> None:
+    def __init__(self, proxy: Proxy, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
         self._pin = PinnedAdapter(proxy, settings)
         super().__init__()
         self.adapters = cast(Any, MappingProxyType({"https://": self._pin, "http://": self._pin}))
@@ -76,6 +91,7 @@ class PinnedSession(requests.Session):
         self.max_redirects = settings.max_redirects
         self.headers = CaseInsensitiveDict(DEFAULT_HEADERS)
         self.headers.update(settings.headers)
+        self.headers.update(profile)
         self._sealed = True
 
     def __repr__(self) -> str:
@@ -115,12 +131,12 @@ class Fetcher:
     """
     Fetches tasks through one proxy, keeping one identity: the cookies, headers and connections of `session`.
 
-    To be used by one thread at a time. A swap makes a new one. Of the session's own settings `headers`,
-    `cookies` and `auth` count; its `params` and hooks do not.
+    To be used by one thread at a time. A swap makes a new one, with another `profile` of headers. Of the
+    session's own settings `headers`, `cookies` and `auth` count; its `params` and hooks do not.
     """
 
-    def __init__(self, proxy: Proxy, settings: Settings) -> None:
-        self.session = PinnedSession(proxy, settings)
+    def __init__(self, proxy: Proxy, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
+        self.session = PinnedSession(proxy, settings, profile)
         self._settings = settings
         self._timeout = Timeout(connect=settings.connect_timeout, read=settings.timeout)
         self._progress = self.session.pin.progress

@@ -286,8 +286,10 @@ class Loop:
             wait = min(DECLINE_SECONDS * 2 ** min(entry.declined, 10), DECLINE_CAP)
             self._frontier.delay(entry, time.monotonic() + wait)
         elif outcome.evidence is None:
-            self._credit(entry, outcome)
-            self._end(entry, outcome, TaskState.GONE if outcome.ending is Ending.GONE else TaskState.DONE)
+            if not outcome.unasked:
+                self._credit(entry, outcome)
+            state = TaskState.GONE if outcome.ending is Ending.GONE else TaskState.DONE
+            self._end(entry, outcome, state, reason=outcome.unasked or None)
         else:
             self._judge(entry, outcome)
 

@@ -75,7 +75,8 @@ class PinnedPool:
     A pool of worker processes, each with one proxy of the list. Use it as a context: leaving it waits for all calls.
 
     `proxies` is the path of a list, its lines, or None for PINPOOL_PROXIES; `workers` one for each by default.
-    `settings` are those of a spider: timeouts, deadline, attempts, swap_after, headers and so on.
+    `settings` are those of a spider: timeouts, deadline, attempts, swap_after, headers, profiles, pace, site_rate and
+    so on. Those that judge a page have no part here: ban rules, empty_ok, robots.
 
     Functions must be importable by the workers: defined at the top level of a module, or of a script that starts the
     pool under ``if __name__ == "__main__":``. Callbacks run in a thread of the pool.

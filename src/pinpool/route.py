@@ -68,12 +68,15 @@ class Progress:
     """
     How far the exchange at hand has come, when it has to end, and whether its connection has served before.
 
-    All connections of a pin share it.
+    `asked` counts the requests that were sent, whoever sent them, redirects included; the last one left at `asked_at`
+    (time.monotonic). All connections of a pin share it.
     """
 
-    __slots__ = ("is_reused", "step", "until")
+    __slots__ = ("asked", "asked_at", "is_reused", "step", "until")
 
     def __init__(self) -> None:
+        self.asked = 0
+        self.asked_at = -math.inf
         self.step = Step.CONNECT
         self.until = math.inf
         self.is_reused = False
@@ -177,7 +180,12 @@ class _Connection(HTTPConnection):
         if headers is not None and TARGET in headers:
             headers = dict(headers)  # the caller's are sent again where the connection was stale
             target = headers.pop(TARGET)
-        super().request(method, target, body, headers, **options)
+        try:
+            super().request(method, target, body, headers, **options)
+        finally:
+            # Afterwards, for it may connect first. One that broke off may have arrived all the same.
+            self.progress.asked += 1
+            self.progress.asked_at = time.monotonic()
 
 
 class _TlsConnection(_Connection, HTTPSConnection):

@@ -15,7 +15,7 @@ import os
 import pickle
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -27,7 +27,7 @@ from pinpool.engines.guard import dump_stack_to, ignore_terminal, never_outlive_
 from pinpool.engines.leases import Lease, LeaseProxy
 from pinpool.errors import AttemptFailed
 from pinpool.faults import CHARGES, judge
-from pinpool.fetch import Fetcher
+from pinpool.fetch import NO_PROFILE, Fetcher
 from pinpool.model import (
     Assignment,
     Charge,
@@ -39,12 +39,15 @@ from pinpool.model import (
     Step,
     Task,
 )
+from pinpool.robots import Rules, origin_of
 from pinpool.wire import one_line
 
 __all__ = ["Arming", "Craft", "Done", "Pin", "enlist", "pack", "pinned", "run", "stack_file", "unpack"]
 
 #: A wait of one parked worker; it bounds how long the Manager keeps a getter whose process was killed.
 PARK_SECONDS = 1.0
+#: Sites whose robots.txt a pin remembers.
+MOST_ORIGINS = 100
 
 
 class Done(NamedTuple):
@@ -57,6 +60,7 @@ class Done(NamedTuple):
     items: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
     result: bytes | None = None
+    unasked: str = ""
 
 
 class Craft(Protocol):
@@ -64,8 +68,12 @@ class Craft(Protocol):
 
     settings: Settings
 
-    def perform(self, pin: Pin, work: Assignment | bytes) -> Done:
-        """Do it through the pin. May raise anything; must come to an end within the deadline."""
+    def perform(self, pin: Pin, work: Assignment | bytes) -> Done | None:
+        """
+        Do it through the pin. May raise anything; must come to an end within the deadline.
+
+        None if that was only a step towards it, such as a login: the next one waits for the pin's turn again.
+        """
 
 
 class Arming(NamedTuple):
@@ -80,16 +88,50 @@ class Arming(NamedTuple):
 
 
 class Pin:
-    """The proxy that this process holds, and the identity that lives as long as it does."""
+    """
+    The proxy that this process holds, and the identity that lives as long as it does: cookies, headers, and what
+    robots.txt has said to it, by origin.
+    """
 
-    def __init__(self, lease: Lease, settings: Settings) -> None:
+    def __init__(self, lease: Lease, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
         self.lease = lease
-        self.fetcher = Fetcher(lease.address, settings)
+        self.fetcher = Fetcher(lease.address, settings, profile)
+        self.robots: dict[str, Rules] = {}
+        self.crawl_delay = 0.0
         self.warm = False
         self.served = False
         self.strikes = 0
         self.probing = lease.probing
-        self.next_turn = time.monotonic() + max(0.0, settings.pace - lease.idle)
+        self.paid = 0
+        self._pace = settings.pace
+        self._first_turn = time.monotonic() + max(0.0, settings.pace - lease.idle)
+
+    def next_turn(self, jitter: float) -> float:
+        """
+        When it may be used again (time.monotonic), by pace times `jitter` and Crawl-delay, from its last request on.
+
+        Not from the one before a redirect, or before the last that on_pin sent: these follow at once, as a browser's
+        do, and what comes after them waits.
+        """
+        asked = self.fetcher.session.pin.progress.asked_at
+        return max(self._first_turn, asked + max(self._pace * jitter, self.crawl_delay))
+
+    @property
+    def agent(self) -> str:
+        """The User-Agent that it sends."""
+        return str(self.fetcher.session.headers.get("User-Agent") or "")
+
+    def rules_for(self, url: str) -> Rules | None:
+        """What the robots.txt of this site has said to this pin; None if it has to be asked, perhaps once more."""
+        rules = self.robots.get(origin_of(url))
+        return None if rules is None or rules.stale else rules
+
+    def heed(self, url: str, rules: Rules) -> None:
+        """Keep to these rules from now on, and to their Crawl-delay, if it is the longest yet, with every request."""
+        while len(self.robots) >= MOST_ORIGINS:
+            del self.robots[next(iter(self.robots))]
+        self.robots[origin_of(url)] = rules
+        self.crawl_delay = max(self.crawl_delay, rules.delay(self.agent))
 
     def __repr__(self) -> str:
         return f"<Pin {self.lease.address.label}{' probing' if self.probing else ''}>"
@@ -114,7 +156,7 @@ class Worker:
         try:
             outcome = self._attempt(serial, pickle.loads(blob))
             if outcome.evidence is None:
-                if outcome.ending is not Ending.DECLINED:
+                if outcome.ending is not Ending.DECLINED and not outcome.unasked:
                     self._credit()
                 return pack(outcome)
             raise AttemptFailed(serial, self._answer_failure(outcome, outcome.evidence)) from None
@@ -130,18 +172,20 @@ class Worker:
             self._seat.show(Activity.PACE, serial)
             if not (work.exchange and self._exchange(work.avoid)):
                 return Outcome(serial, os.getpid(), self.pin.lease.proxy, Ending.DECLINED, time.time(), 0.0)
-        pin = self.pin
-        self._await_turn(pin, serial)
-        self._seat.show(Activity.RUN, serial)
-        at, start = time.time(), time.perf_counter()
-        try:
-            done = self._craft.perform(pin, work)
-        except BaseException as error:  # noqa: BLE001  SystemExit in user code must not lose the task
-            # CPython 3.13 has jumps that no `with` covers; a strike there leaves its block without a farewell.
-            disarm()
-            done = Done(Ending.FAILED, evidence=Evidence(Step.EXTRACT, Sign.RAISED, describe(error)))
+        pin, done = self.pin, None
+        while done is None:
+            self._await_turn(pin, serial)
+            self._seat.show(Activity.RUN, serial)
+            at, start = time.time(), time.perf_counter()
+            try:
+                done = self._craft.perform(pin, work)
+            except BaseException as error:  # noqa: BLE001  SystemExit in user code must not lose the task
+                # CPython 3.13 has jumps that no `with` covers; a strike there leaves its block without a farewell.
+                disarm()
+                done = Done(Ending.FAILED, evidence=Evidence(Step.EXTRACT, Sign.RAISED, describe(error)))
         seconds = time.perf_counter() - start
-        return Outcome(serial, os.getpid(), pin.lease.proxy, at=at, seconds=seconds, **done._asdict())
+        proxy = -1 if done.unasked else pin.lease.proxy
+        return Outcome(serial, os.getpid(), proxy, at=at, seconds=seconds, **done._asdict())
 
     def _credit(self) -> None:
         self.pin.strikes = 0
@@ -216,17 +260,28 @@ class Worker:
 
     def _take(self, lease: Lease) -> Pin:
         self._seat.pin(lease.proxy)
-        return Pin(lease, self._craft.settings)
+        profiles = self._craft.settings.profiles
+        return Pin(lease, self._craft.settings, self._random.choice(profiles) if profiles else NO_PROFILE)
 
     def _await_turn(self, pin: Pin, serial: int) -> None:
-        pace = self._craft.settings.pace
-        if pace <= 0:
-            return
-        while (wait := pin.next_turn - time.monotonic()) > 0:
+        self._sleep_until(pin.next_turn(self._random.uniform(0.75, 1.25)), serial)
+        if rate := self._craft.settings.site_rate:
+            # What was sent beyond the turns that were given, redirects for instance, is made up for now.
+            asked = pin.fetcher.session.pin.progress.asked
+            turns = 1 + max(0, asked - pin.paid)
+            pin.paid = asked + 1
+            self._seat.show(Activity.PACE, serial)
+            try:
+                wait = self._leases.turn(turns / rate)
+            except Exception:  # noqa: BLE001  the Manager is gone
+                _leave()
+            self._sleep_until(time.monotonic() + wait, serial)
+
+    def _sleep_until(self, moment: float, serial: int) -> None:
+        while (wait := moment - time.monotonic()) > 0:
             # Shown again and again, as a sign of life: a worker that somebody stopped gives none.
             self._seat.show(Activity.PACE, serial)
             time.sleep(min(wait, PARK_SECONDS))
-        pin.next_turn = time.monotonic() + pace * self._random.uniform(0.75, 1.25)
 
 
 #: The one process global: this process as a worker, with its pin.

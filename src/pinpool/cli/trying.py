@@ -76,11 +76,11 @@ def _listed(source: str | None) -> ProxyList:
 def _through(spider: Spider, task: Task, listed: ProxyList) -> Extracted | None:
     """What comes through the first proxy of the list that works, or nothing if the page or the site is at fault."""
     from pinpool.faults import CHARGES, judge
-    from pinpool.fetch import Fetcher
+    from pinpool.fetch import Fetcher, first_profile
     from pinpool.model import Charge, Evidence
 
     for proxy in listed.proxies:
-        fetcher = Fetcher(proxy, spider.settings)
+        fetcher = Fetcher(proxy, spider.settings, first_profile(spider.settings))
         try:
             fetched, found = _attempt(spider, task, fetcher, tunnelled=proxy.scheme.startswith("socks"))
         finally:
@@ -124,44 +124,32 @@ def _attempt(
 
     `tunnelled` says that even on plain http it is the site that answers.
     """
+    from pinpool.crafts import ask_robots, warm
     from pinpool.deadline import limit
     from pinpool.errors import DeadlinePassed, FetchFailed
-    from pinpool.extract import extract
-    from pinpool.faults import answer, is_gone
+    from pinpool.extract import read
     from pinpool.model import Evidence, Sign, Step
+    from pinpool.robots import FORBIDDEN
 
     settings, step, fetched = spider.settings, Step.HEAD, None
     late = f"took longer than {settings.deadline:g} s"
     try:
         with limit(settings.deadline):
             until = time.monotonic() + settings.deadline
-            _warm(spider, fetcher)
+            warm(spider, fetcher.session)
+            agent = str(fetcher.session.headers.get("User-Agent") or "")
+            if settings.robots and not ask_robots(fetcher, task.url, until).allow(task.url, agent):
+                click.echo(f"{task.url}: {FORBIDDEN}; in a crawl it would count as gone", err=True)
+                return None, None
             fetched = fetcher.fetch(task, until)
             step = Step.EXTRACT
             by_site = tunnelled or fetched.url.startswith("https:")
-            found = answer(fetched.status, settings.ban_status, tunnelled=by_site)
-            if found is None and is_gone(fetched.status):
-                return fetched, None
-            return fetched, found or extract(spider, task, fetched, settings)
+            return fetched, read(spider, task, fetched, settings, tunnelled=by_site)
     except FetchFailed as failed:
         evidence = failed.evidence
         return None, evidence._replace(message=late) if evidence.sign is Sign.DEADLINE else evidence
     except DeadlinePassed:
         return fetched, Evidence(step, Sign.DEADLINE, late)
-
-
-def _warm(spider: Spider, fetcher: Fetcher | _Direct) -> None:
-    from pinpool.errors import FetchFailed
-    from pinpool.model import Evidence, Sign, Step
-    from pinpool.symptoms import evidence_of
-    from pinpool.worker import describe
-
-    if spider.warm is not None:
-        try:
-            spider.warm(fetcher.session)
-        except Exception as error:  # noqa: BLE001  whatever it is, this pin did not come to life
-            evidence = evidence_of(error) or Evidence(Step.PAGE, Sign.BAN, f"on_pin: {describe(error)}")
-            raise FetchFailed(evidence) from None
 
 
 class _Direct:
@@ -170,7 +158,7 @@ class _Direct:
     def __init__(self, settings: Settings) -> None:
         import requests
 
-        from pinpool.fetch import DEFAULT_HEADERS
+        from pinpool.fetch import DEFAULT_HEADERS, first_profile
 
         self._settings = settings
         self.session = requests.Session()
@@ -180,6 +168,7 @@ class _Direct:
         self.session.headers.clear()
         self.session.headers.update(DEFAULT_HEADERS)
         self.session.headers.update(settings.headers)
+        self.session.headers.update(first_profile(settings))
 
     def close(self) -> None:
         self.session.close()

@@ -93,9 +93,13 @@ class LeaseQueue:
         self._moves: list[Event] = []
         self._answers: list[bytes] = []
         self._complaints: list[str] = []
+        self._next_turn = 0.0
         for proxy, address, state, rest in standings:
             self._addresses[proxy] = address
             self._states[proxy] = state
+            if state is ProxyState.PINNED:
+                # Whoever used it in an earlier life of the run may have done so a moment ago.
+                self._let_go[proxy] = time.monotonic()
             if state is ProxyState.COOLING:
                 self._until[proxy] = time.monotonic() + rest
             elif state is not ProxyState.RETIRED:
@@ -178,6 +182,18 @@ class LeaseQueue:
         """The worker's proxy has served a page after its rest: it counts as healthy."""
         with self._changed:
             self._probing.discard(self._holds.get(token, -1))
+
+    def turn(self, seconds: float) -> float:
+        """
+        How many seconds from now a worker's turn at the site begins; it takes so many `seconds`, then others follow.
+
+        So the rate at the site holds over all workers, however many of them have waited for something else meanwhile.
+        """
+        with self._changed:
+            now = time.monotonic()
+            start = max(now, self._next_turn)
+            self._next_turn = start + seconds
+            return start - now
 
     def complain(self, text: str) -> None:
         """A worker cannot do its work at all, for instance because the spider no longer loads."""
@@ -297,6 +313,7 @@ class LeaseProxy(BaseProxy):
         "swap",
         "exchange",
         "proven",
+        "turn",
         "begin",
         "complain",
         "reap",
@@ -323,6 +340,10 @@ class LeaseProxy(BaseProxy):
 
     def proven(self, token: int) -> None:
         self._ask("proven", token)
+
+    def turn(self, seconds: float) -> float:
+        wait: float = self._ask("turn", seconds)
+        return wait
 
     def complain(self, text: str) -> None:
         self._ask("complain", text)

@@ -1,0 +1,156 @@
+"""robots.txt: what a site says there, and what the answer to the question means."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pinpool.crafts import ask_robots
+from pinpool.errors import FetchFailed
+from pinpool.model import Evidence, Fetched, Sign, Step, Task
+from pinpool.robots import LONGEST_DELAY, MOST_BYTES, Rules, judge_robots
+
+SITE = "https://site.example"
+AGENT = "Mozilla/5.0 (compatible; pinpool)"
+TEXT = b"""\
+User-agent: *
+Disallow: /search
+Allow: /search/about
+Disallow: /*.pdf$
+Crawl-delay: 2.5
+
+User-agent: pinpool
+Disallow: /private
+
+User-agent: otherbot
+Disallow: /
+"""
+
+
+def answered(body: bytes = b"", status: int = 200) -> Fetched:
+    return Fetched(f"{SITE}/robots.txt", status, {}, body, 0.1, len(body))
+
+
+def rules(body: bytes = b"", status: int = 200) -> Rules:
+    found = judge_robots(answered(body, status))
+    assert isinstance(found, Rules)
+    return found
+
+
+class Site:
+    """Answers whatever it is asked with the same."""
+
+    def __init__(self, said: Fetched | Evidence) -> None:
+        self.said = said
+        self.asked: list[Task] = []
+
+    def fetch(self, task: Task, until: float) -> Fetched:
+        self.asked.append(task)
+        if isinstance(self.said, Evidence):
+            raise FetchFailed(self.said)
+        return self.said
+
+
+@pytest.mark.parametrize(
+    ("path", "agent", "allowed"),
+    [
+        ("/film/1", "somebody", True),
+        ("/search?q=heat", "somebody", False),
+        ("/search/about", "somebody", True),
+        ("/list.pdf", "somebody", False),
+        ("/list.pdf?page=2", "somebody", True),
+        ("/search?q=heat", AGENT, True),
+        ("/private/1", AGENT, False),
+        ("/film/1", "Mozilla/5.0 (compatible; OtherBot/2.0)", False),
+    ],
+)
+def test_the_group_that_names_our_agent_decides_and_the_longest_rule_in_it(
+    path: str, agent: str, allowed: bool
+) -> None:
+    assert rules(TEXT).allow(SITE + path, agent) is allowed
+
+
+def test_a_crawl_delay_is_that_of_our_group() -> None:
+    assert rules(TEXT).delay("somebody") == 2.5
+    assert rules(TEXT).delay(AGENT) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"), [("0.5", 0.5), ("86400", LONGEST_DELAY), ("nan", 0), ("-3", 0), ("soon", 0)]
+)
+def test_no_crawl_delay_brings_a_run_to_a_stand_still(told: str, kept: float) -> None:
+    assert rules(f"User-agent: *\nCrawl-delay: {told}".encode()).delay(AGENT) == kept
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451, 304])
+def test_a_site_without_the_file_forbids_nothing(status: int) -> None:
+    assert rules(b"User-agent: *\nDisallow: /", status).allow(f"{SITE}/film/1", AGENT)
+
+
+@pytest.mark.parametrize(
+    ("status", "sign"), [(500, Sign.STATUS), (503, Sign.STATUS), (429, Sign.BAN), (407, Sign.STATUS)]
+)
+def test_a_site_that_cannot_answer_now_is_asked_again_before_any_page(status: int, sign: Sign) -> None:
+    site = Site(answered(b"", status))
+
+    with pytest.raises(FetchFailed) as failed:
+        ask_robots(site, f"{SITE}/film/1", 0.0)
+
+    assert failed.value.evidence[:2] == (Step.PAGE, sign)
+    assert failed.value.evidence.message == f"robots.txt: answered with status {status}"
+
+
+def test_a_fetch_that_fails_is_evidence_that_says_what_was_fetched() -> None:
+    site = Site(Evidence(Step.HEAD, Sign.TIMEOUT, "no answer"))
+
+    with pytest.raises(FetchFailed) as failed:
+        ask_robots(site, f"{SITE}/film/1", 0.0)
+
+    assert failed.value.evidence == Evidence(Step.HEAD, Sign.TIMEOUT, "robots.txt: no answer")
+
+
+def test_one_that_redirects_for_ever_forbids_nothing() -> None:
+    site = Site(Evidence(Step.PAGE, Sign.REDIRECTS, "more than 10 redirects", 302))
+
+    assert ask_robots(site, f"{SITE}/film/1", 0.0).allow(f"{SITE}/film/1", AGENT)
+
+
+def test_the_file_of_the_pages_own_origin_is_asked_for() -> None:
+    site = Site(answered())
+
+    ask_robots(site, "http://site.example:8080/robots/a?b=c", 0.0)
+
+    assert [task.url for task in site.asked] == ["http://site.example:8080/robots.txt"]
+
+
+def test_a_byte_order_mark_and_nuls_hide_no_rule() -> None:
+    assert not rules(b"\xef\xbb\xbfUser-agent: *\nDis\0allow: /").allow(f"{SITE}/film/1", AGENT)
+
+
+def test_no_more_than_the_standards_half_megabyte_is_read() -> None:
+    head = b"User-agent: *\nDisallow: /early\n"
+    body = head + b"#" * MOST_BYTES + b"\nDisallow: /late\n"
+
+    assert not rules(body).allow(f"{SITE}/early", AGENT)
+    assert rules(body).allow(f"{SITE}/late", AGENT)
+
+
+FIELDS = st.sampled_from(
+    ["User-agent", "Disallow", "Allow", "Crawl-delay", "Request-rate", "Visit-time", "Sitemap"]
+)
+VALUES = st.text(max_size=20) | st.sampled_from(
+    ["*", "/", "/*$", "1/0", "0/5", "9e999", "1/1s 0600-9999", "%", "//["]
+)
+LINES = st.lists(st.tuples(FIELDS, VALUES), max_size=8)
+
+
+@given(
+    LINES,
+    st.sampled_from([f"{SITE}/film/1", "http://[::1]:8080/?q=[", f"{SITE}/%zz*$", f"{SITE}/robots.txt"]),
+)
+def test_no_file_makes_a_worker_stumble(lines: list[tuple[str, str]], url: str) -> None:
+    found = rules("\n".join(f"{field}: {value}" for field, value in lines).encode("utf-8", "replace"))
+
+    assert found.allow(url, AGENT) in (True, False)
+    assert 0 <= found.delay(AGENT) <= LONGEST_DELAY
