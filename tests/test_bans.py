@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pinpool.errors import SettingsError
@@ -47,9 +49,7 @@ MARKS = pytest.mark.parametrize(
 
 @MARKS
 @pytest.mark.parametrize("status", [200, 404, 503])
-def test_a_block_page_is_known_by_its_marks_whatever_its_status(
-    marks: dict[str, object], status: int
-) -> None:
+def test_a_block_page_is_known_by_its_marks_whatever_its_status(marks: dict[str, Any], status: int) -> None:
     found = said(BLOCK, status, **marks)
 
     assert isinstance(found, Evidence)
@@ -57,7 +57,7 @@ def test_a_block_page_is_known_by_its_marks_whatever_its_status(
 
 
 @MARKS
-def test_a_page_without_these_marks_is_a_page(marks: dict[str, object]) -> None:
+def test_a_page_without_these_marks_is_a_page(marks: dict[str, Any]) -> None:
     found = said(FILM, **marks)
 
     assert isinstance(found, Extracted)
@@ -104,10 +104,10 @@ def test_what_a_block_page_says_cannot_drive_a_terminal() -> None:
     ],
 )
 def test_a_mark_that_cannot_be_used_is_told_when_the_spider_is_loaded(
-    name: str, value: object, problems: list[str]
+    name: str, value: Any, problems: list[str]
 ) -> None:
     with pytest.raises(SettingsError) as refused:
-        Spider(seeds=[URL], **{name: value})
+        Spider([URL], None, **{name: value})
 
     (told,) = refused.value.problems
     assert told.startswith(f"{name}: ")

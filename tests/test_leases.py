@@ -1,5 +1,6 @@
 """The lease queue: a proxy is pinned by one worker at most, and none is ever lost."""
 
+import math
 import threading
 
 import pytest
@@ -231,3 +232,26 @@ def test_whatever_happens_each_proxy_is_in_one_place_and_held_once(steps: list[t
         assert sorted(report.states) == [1, 2, 3, 4]
         assert len(held) == len(set(held))
         assert set(held) == {proxy for proxy, state in report.states.items() if state is PINNED}
+
+
+# --- pace and rate
+
+
+def test_the_turns_of_all_workers_lie_one_after_the_other() -> None:
+    leases = queue(1)
+
+    waits = [leases.turn(seconds) for seconds in (10.0, 30.0, 10.0)]
+
+    assert waits == pytest.approx([0.0, 10.0, 40.0], abs=1.0)
+
+
+def test_a_proxy_that_was_pinned_in_an_earlier_life_has_just_been_used() -> None:
+    addresses = [Proxy("http", f"192.0.2.{n}", 80) for n in (1, 2)]
+    leases = LeaseQueue([Standing(1, addresses[0], PINNED), Standing(2, addresses[1], SPARE)], 4, 3600.0)
+
+    _, used = leases.check_in(7, 100, 0)
+    _, unused = leases.check_in(8, 101, 0)
+
+    assert used is not None and unused is not None
+    assert used.idle < 60
+    assert unused.idle == math.inf

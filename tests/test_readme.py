@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
+from itertools import zip_longest
 from pathlib import Path
 
 import click
@@ -10,8 +12,9 @@ import pytest
 
 from pinpool.cli.app import app
 from pinpool.faults import CHARGES
-from pinpool.model import Fault
+from pinpool.model import Fault, Settings
 from pinpool.proxies import parse
+from pinpool.settings import settings_from
 from pinpool.spider import load, parse_ref
 from test_layers import DOORS, LAYERS
 
@@ -70,12 +73,26 @@ def test_the_readmes_list_of_proxies_can_be_read() -> None:
 
 
 def test_every_fault_is_explained_beside_those_that_are_charged_alike() -> None:
-    rows = [line for line in README.splitlines() if line.startswith("| `")]
+    table = README.partition("| fault | ")[2].partition("\n\n")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
     told = {Fault(name): row for row in rows for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
 
     assert set(told) == set(Fault)
     for row in rows:
         assert len({CHARGES[fault] for fault in told if told[fault] == row}) == 1, row
+
+
+def test_every_setting_is_in_the_table_of_settings_with_its_default() -> None:
+    table = README.partition("| setting | ")[2].partition("\n\n")[0]
+    told: dict[str, str] = {}
+    for line in table.splitlines()[2:]:
+        _, column, default, *_ = line.split("|")
+        names = re.findall(r"`([a-z_]+)`", column)
+        values = default.strip().split(", ") if len(names) > 1 else [default.strip()]
+        told |= dict(zip_longest(names, values, fillvalue=""))
+
+    assert set(told) == {field.name for field in fields(Settings)}
+    assert settings_from({name: value for name, value in told.items() if value}) == Settings()
 
 
 def test_every_module_is_in_the_readmes_table() -> None:

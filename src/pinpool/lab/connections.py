@@ -120,7 +120,9 @@ class SiteConnection(asyncio.Protocol):
     async def visit(self, request: Request, path: str) -> bool:
         """Let the site answer, and write it down."""
         ground, proxy = self.ground, self.line.proxy
-        seen = ground.books.enter(self.line, request.method, path, request.headers.get("user-agent", ""))
+        headers = request.headers
+        agent, cookie = headers.get("user-agent", ""), headers.get("cookie", "")
+        seen = ground.books.enter(self.line, request.method, path, agent, cookie)
         answer = ground.answer(request, path, proxy, self.tunnel)
         try:
             pause = answer.pause + ground.delay(proxy)

@@ -27,7 +27,7 @@ class Seen:
 
     `proxy` is the index of the lab's proxy that it came through, None if it bypassed them. `status` is None
     until there is an answer, and for ever when a fault kept it back. `ended` is set when the answer was sent,
-    or at once when the client left. `port` is the client's own.
+    or at once when the client left. `port` is the client's own, `cookie` all that it sent of these.
     """
 
     at: float
@@ -36,6 +36,7 @@ class Seen:
     path: str
     agent: str
     port: int
+    cookie: str = ""
     status: int | None = None
     ended: float | None = None
 
@@ -111,14 +112,14 @@ class Books:
         with self._changed:
             return self._changed.wait_for(predicate, timeout)
 
-    def enter(self, line: Line, method: str, path: str, agent: str) -> Seen:
+    def enter(self, line: Line, method: str, path: str, agent: str, cookie: str = "") -> Seen:
         """Write down a request that has just arrived."""
         proxy = line.proxy
         if proxy is None:
             self.direct += 1
         else:
             proxy.requests += 1
-        seen = Seen(time.monotonic(), proxy.index if proxy else None, method, path, agent, line.port)
+        seen = Seen(time.monotonic(), proxy.index if proxy else None, method, path, agent, line.port, cookie)
         self.requests.append(seen)
         self.note()
         return seen
