@@ -6,9 +6,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import requests
 
-from pinpool.crafts import _doubted, _retry_after
+from pinpool.crafts import _doubted, _retry_after, warm
+from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.model import Evidence, Fetched, Sign, Step
+from pinpool.spider import Spider
+from pinpool.symptoms import attach
 from pinpool.tasks import request
 from pinpool.worker import Pin, describe
 
@@ -63,3 +67,59 @@ def test_an_exception_that_cannot_be_printed_is_described_all_the_same() -> None
             raise ValueError
 
     assert describe(Mute()) == "Mute: (its message cannot be printed)"
+
+
+# --- on_pin
+
+
+def warming(error: BaseException | None = None) -> Spider:
+    spider = Spider(["http://site.test/"])
+
+    @spider.on_pin
+    def log_in(session: requests.Session) -> None:
+        session.headers["X-Ticket"] = "7"
+        if error is not None:
+            raise error
+
+    return spider
+
+
+def test_on_pin_gets_the_session_and_a_spider_without_one_needs_none() -> None:
+    session = requests.Session()
+
+    warm(Spider(["http://site.test/"]), session)
+    warm(warming(), session)
+
+    assert session.headers["X-Ticket"] == "7"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("no ticket"),
+        SystemExit(3),
+        requests.HTTPError("403"),
+        requests.TooManyRedirects("in a circle"),
+    ],
+)
+def test_whatever_on_pin_raises_counts_as_the_proxys_and_never_as_the_pages(error: BaseException) -> None:
+    with pytest.raises(FetchFailed) as failed:
+        warm(warming(error), requests.Session())
+
+    found = failed.value.evidence
+    assert (found.step, found.sign) == (Step.PAGE, Sign.BAN)
+    assert found.message.startswith(f"on_pin: {type(error).__name__}: ")
+
+
+def test_what_the_network_did_to_on_pin_is_told_as_it_is() -> None:
+    seen = Evidence(Step.CONNECT, Sign.REFUSED, "connecting to the proxy was refused")
+
+    with pytest.raises(FetchFailed) as failed:
+        warm(warming(attach(requests.ConnectionError(), seen)), requests.Session())
+
+    assert failed.value.evidence == seen._replace(message=f"on_pin: {seen.message}")
+
+
+def test_the_deadline_ends_on_pin_too() -> None:
+    with pytest.raises(DeadlinePassed):
+        warm(warming(DeadlinePassed()), requests.Session())

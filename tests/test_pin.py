@@ -10,7 +10,7 @@ import pytest
 from pinpool.engines.leases import Lease
 from pinpool.model import Settings
 from pinpool.proxies import Proxy
-from pinpool.robots import Rules
+from pinpool.robots import LONGEST_LIFE, Rules
 from pinpool.worker import MOST_ORIGINS, Pin
 
 URL = "http://site.test/film/1"
@@ -61,6 +61,15 @@ def test_rules_are_those_of_a_site_and_not_of_a_page() -> None:
     assert one.rules_for("http://site.test/?page=2") is rules
     assert one.rules_for("https://site.test/") is None
     assert pin().rules_for(URL) is None
+
+
+def test_rules_are_asked_for_again_after_a_day() -> None:
+    one, rules = pin(), Rules()
+    one.heed(URL, rules)
+
+    one.robots["http://site.test"] = time.monotonic() - LONGEST_LIFE - 1, rules
+
+    assert one.rules_for(URL) is None
 
 
 def test_a_pin_that_meets_many_sites_forgets_the_first_of_them() -> None:

@@ -83,14 +83,12 @@ def test_no_crawl_delay_brings_a_run_to_a_stand_still(told: str, kept: float) ->
     assert rules(f"User-agent: *\nCrawl-delay: {told}".encode()).delay(AGENT) == kept
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451, 304])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 410, 451, 304])
 def test_a_site_without_the_file_forbids_nothing(status: int) -> None:
     assert rules(b"User-agent: *\nDisallow: /", status).allow(f"{SITE}/film/1", AGENT)
 
 
-@pytest.mark.parametrize(
-    ("status", "sign"), [(500, Sign.STATUS), (503, Sign.STATUS), (429, Sign.BAN), (407, Sign.STATUS)]
-)
+@pytest.mark.parametrize(("status", "sign"), [(500, Sign.STATUS), (503, Sign.STATUS), (429, Sign.BAN)])
 def test_a_site_that_cannot_answer_now_is_asked_again_before_any_page(status: int, sign: Sign) -> None:
     site = Site(answered(b"", status))
 
@@ -134,6 +132,32 @@ def test_no_more_than_the_standards_half_megabyte_is_read() -> None:
 
     assert not rules(body).allow(f"{SITE}/early", AGENT)
     assert rules(body).allow(f"{SITE}/late", AGENT)
+
+
+def test_a_file_that_would_take_minutes_to_read_is_not_read() -> None:
+    body = "".join(f"User-agent: a{n}\n" for n in range(10_000)) + "Disallow: /x\n" * 10_000
+
+    found = judge_robots(answered(body.encode()))
+
+    assert isinstance(found, Evidence)
+    assert found.sign is Sign.TOO_LARGE
+
+
+def test_a_file_with_very_many_agents_and_rules_is_read_all_the_same() -> None:
+    body = "".join(f"User-agent: a{n}\n" for n in range(500)) + "".join(
+        f"Disallow: /{n}/\n" for n in range(2000)
+    )
+
+    assert not rules(body.encode()).allow(f"{SITE}/1999/x", "a7")
+
+
+def test_how_long_a_site_asks_to_wait_is_passed_on() -> None:
+    site = Site(answered(b"", 429)._replace(headers={"retry-after": "7"}))
+
+    with pytest.raises(FetchFailed) as failed:
+        ask_robots(site, f"{SITE}/film/1", 0.0)
+
+    assert failed.value.evidence.retry_after == 7.0
 
 
 FIELDS = st.sampled_from(

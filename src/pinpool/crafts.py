@@ -66,7 +66,8 @@ class Crawling:
             evidence = _doubted(failed.evidence, pin, work.task)
             return Done(Ending.FAILED, evidence.status, evidence=evidence)
         except DeadlinePassed:
-            told = f"took longer than {self.settings.deadline:g} s"
+            warming = self.spider.warm is not None and not pin.warm
+            told = f"{'on_pin ' if warming else ''}took longer than {self.settings.deadline:g} s"
             size, status = (fetched.size, fetched.status) if fetched else (0, None)
             return Done(Ending.FAILED, status, size, Evidence(step, Sign.DEADLINE, told))
 
@@ -112,7 +113,10 @@ def warm(spider: Spider, session: requests.Session) -> None:
 def ask_robots(fetcher: Fetches, url: str, until: float) -> Rules:
     """What the site of `url` allows. Raises FetchFailed if it cannot say; `until` is time.monotonic()."""
     try:
-        found = judge_robots(fetcher.fetch(robots_task(origin_of(url)), until))
+        fetched = fetcher.fetch(robots_task(origin_of(url)), until)
+        found = judge_robots(fetched)
+        if isinstance(found, Evidence):
+            found = found._replace(retry_after=_retry_after(fetched))
     except FetchFailed as failed:
         found = unavailable(failed.evidence)
     if isinstance(found, Evidence):

@@ -245,9 +245,7 @@ class Settings:
     max_body: int = 5_000_000  # after decompression
     max_redirects: int = 10
     headers: Mapping[str, str] = field(default_factory=dict)
-    profiles: tuple[
-        Mapping[str, str], ...
-    ] = ()  # headers of which each new pin draws one; they go over `headers`
+    profiles: tuple[Mapping[str, str], ...] = ()  # each new pin draws one; its headers go over `headers`
     robots: bool = False  # ask robots.txt, and leave alone what it forbids
     ban_status: tuple[int, ...] = (403, 429)
     ban_text: tuple[str, ...] = ()  # any of them in the page's text, in whatever case, makes it a block page

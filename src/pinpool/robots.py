@@ -6,7 +6,6 @@ A pin asks each origin for itself, so that what a lying proxy says of a site goe
 
 from __future__ import annotations
 
-import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,14 +20,14 @@ __all__ = ["FORBIDDEN", "Rules", "judge_robots", "origin_of", "robots_task", "un
 
 #: The reason of a page that is left alone.
 FORBIDDEN = "robots.txt forbids it"
-#: Bytes that are read of it, and seconds that it is believed: the figures of RFC 9309, 2.5 and 2.4.
+#: Bytes that are read of it, and seconds for which it is believed: the figures of RFC 9309, 2.5 and 2.4.
 MOST_BYTES = 500 * 1024
 LONGEST_LIFE = 86_400.0
 #: Seconds. A site that asks for a longer Crawl-delay gets this one: a run must not stand still on its word.
 LONGEST_DELAY = 60.0
 
-# Not the site's word on its robots.txt: "ask later", and the proxy's own refusal.
-_NO_WORD = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED})
+#: Agents times rules. Honest files have some ten thousand, half a megabyte can have a hundred million: minutes.
+MOST_WORK = 10_000_000
 
 
 class Rules:
@@ -36,7 +35,6 @@ class Rules:
 
     def __init__(self, text: str = "") -> None:
         self._protego: Protego | None = None
-        self._until = time.monotonic() + LONGEST_LIFE
         if text:
             # Only a run that wants robots.txt pays for this import.
             from protego import Protego
@@ -45,11 +43,6 @@ class Rules:
 
     def __repr__(self) -> str:
         return "<Rules>" if self._protego else "<Rules all is allowed>"
-
-    @property
-    def stale(self) -> bool:
-        """Whether they are a day old, and have to be asked for again."""
-        return time.monotonic() > self._until
 
     def allow(self, url: str, agent: str) -> bool:
         """Whether the URL may be requested."""
@@ -77,17 +70,20 @@ def judge_robots(fetched: Fetched) -> Rules | Evidence:
     """
     What the answer to `robots_task` means.
 
-    4xx forbids nothing, but for 429 and 407. On 5xx nothing may be requested (RFC 9309, 2.3.1.4): that, and those
-    two, are evidence, and the page is tried again as after any failed fetch.
+    4xx forbids nothing, but for 429, which says "ask later". On 5xx nothing may be requested (RFC 9309, 2.3.1.4):
+    both are evidence, and the page is tried again as after any failed fetch.
     """
     status = fetched.status
     if 200 <= status < 300:
-        return Rules(
-            fetched.body[:MOST_BYTES].decode("utf-8", "replace").replace("\0", "").removeprefix("\ufeff")
-        )
-    if status < 500 and status not in _NO_WORD:
+        text = fetched.body[:MOST_BYTES].decode("utf-8", "replace").replace("\0", "").removeprefix("\ufeff")
+        agents = text.lower().count("agent:")
+        if agents * text.count("\n") > MOST_WORK:
+            told = "robots.txt: it names too many agents and rules to be read"
+            return Evidence(Step.PAGE, Sign.TOO_LARGE, told, status)
+        return Rules(text)
+    if status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS:
         return Rules()
-    sign = Sign.BAN if status == HTTPStatus.TOO_MANY_REQUESTS else Sign.STATUS
+    sign = Sign.STATUS if status >= 500 else Sign.BAN
     return Evidence(Step.PAGE, sign, f"robots.txt: answered with status {status}", status)
 
 

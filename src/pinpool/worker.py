@@ -11,6 +11,7 @@ were pickled inside the task function.
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import secrets
@@ -39,7 +40,7 @@ from pinpool.model import (
     Step,
     Task,
 )
-from pinpool.robots import Rules, origin_of
+from pinpool.robots import LONGEST_LIFE, Rules, origin_of
 from pinpool.wire import one_line
 
 __all__ = ["Arming", "Craft", "Done", "Pin", "enlist", "pack", "pinned", "run", "stack_file", "unpack"]
@@ -96,7 +97,7 @@ class Pin:
     def __init__(self, lease: Lease, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
         self.lease = lease
         self.fetcher = Fetcher(lease.address, settings, profile)
-        self.robots: dict[str, Rules] = {}
+        self.robots: dict[str, tuple[float, Rules]] = {}
         self.crawl_delay = 0.0
         self.warm = False
         self.served = False
@@ -123,14 +124,14 @@ class Pin:
 
     def rules_for(self, url: str) -> Rules | None:
         """What the robots.txt of this site has said to this pin; None if it has to be asked, perhaps once more."""
-        rules = self.robots.get(origin_of(url))
-        return None if rules is None or rules.stale else rules
+        asked_at, rules = self.robots.get(origin_of(url), (-math.inf, None))
+        return rules if time.monotonic() < asked_at + LONGEST_LIFE else None
 
     def heed(self, url: str, rules: Rules) -> None:
         """Keep to these rules from now on, and to their Crawl-delay, if it is the longest yet, with every request."""
         while len(self.robots) >= MOST_ORIGINS:
             del self.robots[next(iter(self.robots))]
-        self.robots[origin_of(url)] = rules
+        self.robots[origin_of(url)] = time.monotonic(), rules
         self.crawl_delay = max(self.crawl_delay, rules.delay(self.agent))
 
     def __repr__(self) -> str:

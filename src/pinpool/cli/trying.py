@@ -120,7 +120,7 @@ def _attempt(
     spider: Spider, task: Task, fetcher: Fetcher | _Direct, *, tunnelled: bool
 ) -> tuple[Fetched | None, Extracted | Evidence | None]:
     """
-    The answer, if one came, and what the spider makes of it: None if the page is gone.
+    The answer, if one came, and what the spider makes of it: None if the page is gone or forbidden.
 
     `tunnelled` says that even on plain http it is the site that answers.
     """
