@@ -26,8 +26,8 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc"),
 ]
 
-#: A worker's clock is read before the lab's, and a busy machine may be slow in between.
-EPSILON = 0.05
+#: The lab's clock is read when it comes to a request, and a busy machine lets that one wait, and not the next.
+EPSILON = 0.12
 AGENTS = [f"Agent/{n}" for n in range(40)]
 LOGIN = """
 
@@ -130,14 +130,14 @@ def test_functions_of_a_pool_have_profiles_pace_and_rate_as_well() -> None:
     with Lab(pages=1, proxies=3) as lab:
         urls = [lab.named_url + path for path in [*lab.films()] * 2]
         lines = [proxy.url for proxy in lab.proxies]
-        with PinnedPool(lines, profiles=profiles, pace=0.2, site_rate=12) as pool:
+        with PinnedPool(lines, profiles=profiles, pace=0.4, site_rate=12) as pool:
             assert len(list(pool.map_unordered(calls.fetch, urls))) == 20
         gaps = [b.at - a.at for proxy in range(3) for a, b in pairwise(through(lab, proxy))]
         moments = [seen.at for seen in lab.requests]
         agents = [{seen.agent for seen in through(lab, proxy)} for proxy in range(3)]
 
     assert all(len(each) == 1 and each <= set(AGENTS) for each in agents)
-    assert min(gaps) >= 0.75 * 0.2 - EPSILON
+    assert min(gaps) >= 0.75 * 0.4 - EPSILON
     assert max(moments) - min(moments) >= (20 - 1 - 3) / 12
 
 
