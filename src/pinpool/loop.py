@@ -359,7 +359,8 @@ class Loop:
         self._canaries.discard(outcome.serial)
         if outcome.evidence is None:
             self._outage.returned()
-            self._referee.credit(outcome.proxy, 0)
+            if not outcome.unasked:
+                self._referee.credit(outcome.proxy, 0)
             self._site_answered(outcome)
             return
         if outcome.swapped:
