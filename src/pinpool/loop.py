@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import NamedTuple
 
 from pinpool import machine
+from pinpool.chronicle import Chronicle
 from pinpool.engines.base import Answered, Census, Engine, Lost, Noted, Signal, window
 from pinpool.faults import judge
 from pinpool.frontier import Entry, Frontier
@@ -31,12 +31,14 @@ from pinpool.model import (
     TaskState,
 )
 from pinpool.outage import CANARIES, Mood, Outage
+from pinpool.outlook import RecentFaults
 from pinpool.referee import Failure, Referee, Ruling
 from pinpool.retry import Believe, GiveUp, Resubmit
 from pinpool.roster import AT_ONCE, Retire, Roster, Sentence
 from pinpool.schema import INDEX_STAGE
 from pinpool.steering import doubtful, steer
 from pinpool.timesheet import Timesheet
+from pinpool.view import View
 
 __all__ = ["Loop", "Stop", "View"]
 
@@ -65,24 +67,6 @@ class Stop:
     asked: int = 0
 
 
-class View(NamedTuple):
-    """
-    How the run stands, for whoever shows it. `known` counts tasks, `pages` those that ended in this start; `waiting`
-    says in words why nothing goes out, and is empty if something does.
-    """
-
-    known: int
-    ended: int
-    pages: int
-    items: int
-    failed: int
-    in_flight: int
-    census: Census
-    last_fault: str
-    stopping: bool
-    waiting: str = ""
-
-
 @dataclass(slots=True)
 class Tally:
     """The loop's own running counts; the journal has the truth."""
@@ -92,7 +76,9 @@ class Tally:
     pages: int = 0
     items: int = 0
     failed: int = 0
+    gone: int = 0
     last_fault: str = ""
+    faults: RecentFaults = field(default_factory=RecentFaults)
     unread: dict[bool, bool] = field(default_factory=lambda: {True: True, False: True})
     cursor: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
 
@@ -118,6 +104,7 @@ class Loop:
         self._engine = engine
         self._journal = journal
         self._random = random or Random()
+        self._chronicle = Chronicle(roster)
         self._referee = Referee(roster, settings, self._random)
         self._outage = Outage()
         self._canary = journal.witness()
@@ -140,6 +127,8 @@ class Loop:
             known=sum(counts.values()),
             ended=sum(counts.values()) - counts[TaskState.WAITING],
             failed=counts[TaskState.FAILED],
+            gone=counts[TaskState.GONE],
+            items=journal.last_item(),  # none is ever taken away
         )
 
     @property
@@ -337,7 +326,10 @@ class Loop:
             is_index=entry.is_index,
             excused=excused,
         )
-        self._tally.last_fault = f"{ruling.fault}: {outcome.evidence.message.partition(chr(10))[0]}"[:80]
+        message = outcome.evidence.message.partition("\n")[0]
+        self._tally.last_fault = f"{ruling.fault}: {message}"[:80]
+        self._tally.faults.add(ruling.fault, message, time.monotonic())
+        self._chronicle.attempt_failed(entry.task.url, outcome, ruling.fault)
         if ruling.sentence is not None:
             self._carry_out(ruling.sentence, outcome.proxy, ruling.fault)
         match ruling.verdict:
@@ -411,12 +403,17 @@ class Loop:
         fault, charged = (ruling.fault, ruling.charged) if ruling else (None, False)
         settlement = Settlement(entry.id, outcome, fault, charged, state, reason)
         new = self._journal.settle(settlement, time.time())
+        if state is TaskState.FAILED:
+            self._chronicle.given_up(entry.task.url, outcome, reason or "")
+        else:
+            self._chronicle.page_done(entry.task.url, outcome, state)
         tally = self._tally
         tally.known += new
         tally.ended += 1
         tally.pages += 1
         tally.items += len(outcome.items)
         tally.failed += state is TaskState.FAILED
+        tally.gone += state is TaskState.GONE
         if new:
             for kind in {task.stage == INDEX_STAGE for task in outcome.tasks}:
                 tally.unread[kind] = True
@@ -426,14 +423,17 @@ class Loop:
         if isinstance(sentence, Retire):
             self._engine.retire(proxy, sentence.reason)
             self._journal.proxy(proxy, ProxyState.RETIRED, sentence.reason)
+            self._chronicle.retired(proxy, sentence.reason)
         else:
             self._engine.cool(proxy, sentence.seconds)
             coolings = self._referee.roster[proxy].coolings
             until = time.time() + sentence.seconds
             self._journal.proxy(proxy, ProxyState.COOLING, fault, until, coolings)
+            self._chronicle.cooled(proxy, fault or "the site was silent", sentence.seconds)
 
     def _note(self, event: Event) -> None:
         self._journal.event(event)
+        self._chronicle.happened(event)
         if event.proxy is None or event.kind not in _STATE_AFTER:
             return
         # The answer of a worker is quicker than the lease queue's report of its swap: moves from before a sentence
@@ -466,6 +466,8 @@ class Loop:
                 tally.last_fault,
                 bool(self._stop.asked),
                 self._outage.words(time.monotonic()),
+                tally.gone,
+                tally.faults,
             )
         )
 

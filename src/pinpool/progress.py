@@ -1,5 +1,5 @@
 """
-How a run shows itself while it goes: one line on a terminal that is written over, one line every 10 s elsewhere.
+How a run shows itself while it goes: a live view on a terminal, one plain line every 10 s elsewhere.
 
 Everything goes to stderr; stdout belongs to the data.
 """
@@ -10,32 +10,48 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 from pinpool.model import ProxyState
+from pinpool.outlook import Speed, spoken
 from pinpool.wire import one_line
 
 if TYPE_CHECKING:
-    from pinpool.loop import View
+    from pinpool.live import Foot
+    from pinpool.view import View
 
 __all__ = ["Progress", "line"]
 
-TERMINAL_SECONDS = 0.5
+LIVE_SECONDS = 0.5
 PLAIN_SECONDS = 10.0
 
 
 class Progress:
-    """Called with each view of the run; prints when it is time to. Quiet if `quiet`. Never raises."""
+    """
+    Called with each view of the run; prints when it is time to. Quiet if `quiet`. Never raises.
 
-    def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
-        self._stream = stream
+    `plain` keeps to lines on a terminal too: for one that the items are written to as well.
+    """
+
+    def __init__(self, stream: TextIO, *, quiet: bool = False, plain: bool = False) -> None:
+        self._stream = Sink(stream)
         self._quiet = quiet
-        self._terminal = stream.isatty()
+        self._foot: Foot | None = None
+        # An Emacs shell is a terminal, too, but cannot write over what it shows.
+        if (
+            stream.isatty()
+            and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+            and not (quiet or plain)
+        ):
+            # rich costs 120 ms, and is for nobody but those who see it.
+            from pinpool.live import Foot
+
+            self._foot = Foot(cast(TextIO, self._stream))
+        self._period = LIVE_SECONDS if self._foot else PLAIN_SECONDS
         self._began = time.monotonic()
-        self._last = self._began if not self._terminal else 0.0
-        self._shown = False
+        self._speed = Speed(self._began)
+        self._last = self._began if self._foot is None else 0.0
         self._said_stopping = False
-        self._broken = False
 
     def __call__(self, view: View) -> None:
         if self._quiet:
@@ -43,54 +59,86 @@ class Progress:
         if view.stopping and not self._said_stopping:
             self._said_stopping = True
             self.tell("stopping: what is in flight is finished first; Ctrl-C again ends at once")
-        self.show(lambda: line(view, time.monotonic() - self._began))
+        now = time.monotonic()
+        self._speed.add(now, view.pages)
+        if not self._is_time(now):
+            return
+        if self._foot is not None:
+            self._foot.draw(view, self._speed, now, self._began)
+        else:
+            self._stream.write(f"{line(view, self._speed)}\n")
 
     def show(self, text: Callable[[], str]) -> None:
-        """The line that `text` makes, if it is time for another."""
-        now = time.monotonic()
-        if self._quiet or now - self._last < (TERMINAL_SECONDS if self._terminal else PLAIN_SECONDS):
+        """The line that `text` makes, if it is time for another: for what is no crawl."""
+        if self._quiet or not self._is_time(time.monotonic()):
             return
-        self._last = now
-        if self._terminal:
-            self._put(f"\r\x1b[K{text()[: _width()]}")
-            self._shown = True
+        if self._foot is not None:
+            self._foot.draw_line(text())
         else:
-            self._put(f"{text()}\n")
+            self._stream.write(f"{text()}\n")
+
+    def _is_time(self, now: float) -> bool:
+        if now - self._last < self._period:
+            return False
+        self._last = now
+        return True
 
     def tell(self, text: str) -> None:
         """A line that stays. Said also if quiet: it is about what the user asked for."""
-        self.close()
-        self._put(f"{text}\n")
+        if self._foot is not None:
+            self._foot.say(text)
+        else:
+            self._stream.write(f"{text}\n")
 
     def close(self) -> None:
-        """Wipe the line, so that what follows starts on a clean one."""
-        if self._shown:
-            self._put("\r\x1b[K")
-            self._shown = False
-
-    def _put(self, text: str) -> None:
-        """The only place that writes. If nobody listens any more, it is silent for good."""
-        if self._broken:
-            return
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except OSError:
-            self._broken = True
-            with suppress(OSError):  # what is still buffered must not fail again when the program ends
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        """Take the live view away, so that what follows starts on a clean line."""
+        if self._foot is not None:
+            self._foot.close()
 
 
-def line(view: View, seconds: float) -> str:
+class Sink:
+    """A stream for text that swallows every error: if nobody listens any more, it is silent for good."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._broken = False
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        """Write and flush."""
+        if not self._broken:
+            try:
+                # Characters that the terminal's encoding lacks, as one question mark each.
+                self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
+                self._stream.flush()
+            except OSError:
+                self._broken = True
+                with suppress(OSError):  # what is still buffered must not fail again when the program ends
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+def line(view: View, speed: Speed) -> str:
     """The run in one line: pages, items, speed, workers, proxies, and when the next proxy wakes if all rest."""
     census = view.census
-    speed = view.pages / seconds if seconds > 0 else 0.0
     parts = [
         f"{view.ended}/{view.known} pages",
         f"{view.items} items",
-        f"{speed:.1f} pages/s",
+        f"{speed.per_second:.1f} pages/s",
         f"{census.running} fetching",
     ]
+    left = speed.seconds_left(view.known - view.ended)
+    if left:
+        parts.insert(3, f"at least {spoken(left)} left")
     if census.parked:
         parts.append(f"{census.parked} waiting for a proxy")
     resting, retired = census.count(ProxyState.COOLING), census.count(ProxyState.RETIRED)
@@ -98,14 +146,10 @@ def line(view: View, seconds: float) -> str:
         parts.append(f"{census.usable} proxies good, {resting} resting, {retired} out")
     if view.failed:
         parts.append(f"{view.failed} failed")
-    if not census.usable and census.wakes_in is not None:
+    if view.waiting:
+        parts.append(view.waiting)
+    elif not census.usable and census.wakes_in is not None:
         parts.append(f"all proxies rest, the next wakes in {max(0.0, census.wakes_in):.0f} s")
     elif view.last_fault:
         parts.append(f"last fault {one_line(view.last_fault)}")
     return ", ".join(parts)
-
-
-def _width() -> int:
-    import shutil
-
-    return shutil.get_terminal_size().columns - 1
