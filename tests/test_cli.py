@@ -194,7 +194,9 @@ def test_a_page_that_fails_is_exit_3_and_is_told_with_its_history(desk: Desk, la
     (failure,) = desk.run("failures", "films.db", "--json").json()
 
     url = f"{lab.named_url}/detail/3"
-    assert (crawl.code, crawl.err) == (3, "1 tasks failed; `pinpool failures films.db` says why\n")
+    warned, said = crawl.err.splitlines()
+    assert f" warning pinpool: given up: '{url}': http_error on " in warned
+    assert (crawl.code, said) == (3, "1 tasks failed; `pinpool failures films.db` says why")
     assert (verify.code, told.code) == (3, 0)
     assert "1 tasks failed" in verify.out
     assert told.out.startswith(f"detail {url}: http_error on 2 proxies\n")
@@ -210,7 +212,7 @@ def test_a_page_that_fails_is_exit_3_and_is_told_with_its_history(desk: Desk, la
 def test_so_many_failures_may_be_allowed(desk: Desk, lab: Lab) -> None:
     lab.set_site_fault("/detail/3", 418)
 
-    said = desk.run("crawl", "films.py", *LIST, "--max-failures", 1)
+    said = desk.run("crawl", "films.py", *LIST, "--max-failures", 1, "-q")
 
     assert (said.code, said.err) == (0, "")
 

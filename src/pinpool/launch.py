@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
+from pinpool.chronicle import log
 from pinpool.crafts import Crawling
 from pinpool.engines.base import Engine
 from pinpool.engines.leases import Standing
@@ -29,6 +30,7 @@ from pinpool.journal import Journal, RunEnd
 from pinpool.loop import Loop, Stop, View
 from pinpool.model import ProxyState, Settings, Task, TaskState
 from pinpool.proxies import ProxyList
+from pinpool.redaction import Redaction, redacting
 from pinpool.roster import Roster
 from pinpool.schema import About
 from pinpool.settings import settings_from
@@ -93,7 +95,12 @@ class Launch:
 
     def go(self, journal: Journal, watch: Callable[[View], None] = lambda view: None) -> Ended:
         """Crawl to the end, or until somebody says stop. Closes the journal, whatever happens."""
-        with journal, Outputs(journal, self.outputs) as outputs, answering_signals(self.stop):
+        with (
+            journal,
+            Outputs(journal, self.outputs) as outputs,
+            answering_signals(self.stop),
+            redacting(Redaction(self.proxies.proxies)),
+        ):
             engine, roster = self._engage(journal)
             loop = Loop(
                 engine,
@@ -106,6 +113,8 @@ class Launch:
                 committed=outputs.advance,
                 watch=watch,
             )
+            told = (self.spider.name, len(self.proxies.proxies), self.workers)
+            log.info("run of %s starts with %d proxies and %d workers", *told)
             try:
                 try:
                     engine.start()
@@ -120,6 +129,7 @@ class Launch:
                     journal.finish("interrupted", time.time())
                 raise
             journal.finish(end, time.time())
+            log.info("run of %s ends: %s", self.spider.name, end)
             return Ended(end, journal.task_counts()[TaskState.FAILED], loop.limited)
 
     def _engage(self, journal: Journal) -> tuple[Engine, Roster]:

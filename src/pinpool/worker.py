@@ -26,6 +26,7 @@ from pinpool.deadline import disarm
 from pinpool.engines.board import Activity, Board, Seat
 from pinpool.engines.guard import dump_stack_to, ignore_terminal, never_outlive_parent
 from pinpool.engines.leases import Lease, LeaseProxy
+from pinpool.engines.logpipe import Reporting, Whereabouts
 from pinpool.errors import AttemptFailed
 from pinpool.faults import CHARGES, judge
 from pinpool.fetch import NO_PROFILE, Fetcher
@@ -86,6 +87,7 @@ class Arming(NamedTuple):
     craft: Callable[[], Craft]
     hang_seconds: float
     stacks: Path
+    reporting: Reporting
 
 
 class Pin:
@@ -145,6 +147,8 @@ class Worker:
         self._leases = arming.leases
         self._token = secrets.randbits(62) | 1
         self._random = Random(self._token)
+        self._doing: tuple[int, Assignment | bytes] | None = None
+        arming.reporting.begin(self._whereabouts)
         with suppress(OSError):  # a hang without a stack is still told
             dump_stack_to(stack_file(arming.stacks, os.getpid()))
         self._seat, lease = self._check_in(arming)
@@ -155,7 +159,9 @@ class Worker:
     def run(self, serial: int, blob: bytes) -> bytes:
         """Do one assignment. Returns the packed outcome; raises `AttemptFailed` with it if the attempt failed."""
         try:
-            outcome = self._attempt(serial, pickle.loads(blob))
+            work = pickle.loads(blob)
+            self._doing = (serial, work)
+            outcome = self._attempt(serial, work)
             if outcome.evidence is None:
                 if outcome.ending is not Ending.DECLINED and not outcome.unasked:
                     self._credit()
@@ -166,7 +172,15 @@ class Worker:
         except BaseException:  # noqa: BLE001  between two pins nobody knows what this worker holds
             _leave()
         finally:
+            self._doing = None
             self._seat.show(Activity.IDLE, serial)
+
+    def _whereabouts(self) -> Whereabouts:
+        """For the log records of this process."""
+        pin = vars(self).get("pin")  # there is none yet while the worker starts
+        serial, work = self._doing or (None, None)
+        task = work.task.url if isinstance(work, Assignment) else None
+        return Whereabouts(pin.lease.address.label if pin else None, task, serial)
 
     def _attempt(self, serial: int, work: Assignment | bytes) -> Outcome:
         if isinstance(work, Assignment) and self.pin.lease.proxy in work.avoid:

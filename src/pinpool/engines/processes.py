@@ -44,8 +44,10 @@ from pinpool.engines.guard import (
     warm_up,
 )
 from pinpool.engines.leases import LeaseManager, LeaseProxy, Report, Standing
+from pinpool.engines.logpipe import LogPipe
 from pinpool.errors import AttemptFailed, PinpoolError
 from pinpool.model import Assignment, Ending, Event, Outcome, ProxyState, Sign
+from pinpool.redaction import Redaction
 from pinpool.worker import Arming, Craft, enlist, run, stack_file, unpack
 
 __all__ = ["EngineError", "ProcessEngine", "default_start_method"]
@@ -115,6 +117,7 @@ class ProcessEngine:
         self._seats = 2 * workers + 8
         self._last_answer = self._built = 0.0
         self._stacks: Path | None = None
+        self._logs: LogPipe | None = None
         self._manager: LeaseManager | None = None
         self._leases: LeaseProxy
         self._generation: Generation | None = None
@@ -123,6 +126,7 @@ class ProcessEngine:
 
     def start(self) -> None:
         self._stacks = Path(tempfile.mkdtemp(prefix="pinpool-"))
+        self._logs = LogPipe(Redaction(standing.address for standing in self._standings.values()))
         try:
             self._start_manager()
             self._build()
@@ -145,6 +149,8 @@ class ProcessEngine:
         with suppress(queue.Empty):
             self._take(*self._answers.get(timeout=wait), signals)
         self._drain(signals)
+        if self._logs is not None:
+            self._logs.drain()
         if time.monotonic() >= self._next_tick:
             self._tick(signals)
             self._next_tick = time.monotonic() + TICK_SECONDS
@@ -180,6 +186,9 @@ class ProcessEngine:
             self._generation.dispose()
             self._generation = None
         self._discard_manager()
+        if self._logs is not None:
+            self._logs.close()
+            self._logs = None
         if self._stacks is not None:
             shutil.rmtree(self._stacks, ignore_errors=True)
 
@@ -376,10 +385,17 @@ class ProcessEngine:
 
     def _build(self) -> None:
         assert self._stacks is not None
+        assert self._logs is not None
         generation = Generation.prepare(self._context, self._seats)
         self._on_leases(lambda leases: leases.begin(generation.number))
         arming = Arming(
-            self._leases, generation.number, generation.board, self._craft, self._hang_seconds, self._stacks
+            self._leases,
+            generation.number,
+            generation.board,
+            self._craft,
+            self._hang_seconds,
+            self._stacks,
+            self._logs.reporting(),
         )
         with keep_signals_from_children():
             self._generation = generation
