@@ -43,7 +43,7 @@ def test_every_option_that_the_readme_shows_exists() -> None:
     shown = {
         option
         for line in re.findall(r"pinpool (?!-)[a-z]+ [^\n`]*", README)
-        for option in re.findall(r"(?<=\s)(--?[a-zA-Z][a-z-]*)", line)
+        for option in re.findall(r"(?<=\s)(--[a-z][a-z-]*|-[a-zA-Z])", line)
     }
 
     assert shown - known == set()

@@ -22,7 +22,7 @@ from pinpool.model import Event
 from pinpool.schema import Mark
 from pinpool.stats import AttemptRow, ProxyRow, RunInfo, stamp
 
-__all__ = ["Coverage", "Failure", "Reader", "Try", "failure_document"]
+__all__ = ["Coverage", "Failure", "Place", "Pulse", "Reader", "Try", "failure_document"]
 
 SILENT_SECONDS = 30.0  # without a heartbeat, and with nobody holding the claim: the run has been killed
 NAMED_ROWS = 3  # of each kind of fault that `verify` finds
@@ -31,6 +31,24 @@ RUN_COLUMNS = (
     "spider, spider_ref, version, workers, engine, start_method, settings, proxies, state, started, ended,"
     " heartbeat, seconds, starts, seeds, worker_losses, pool_rebuilds"
 )
+
+
+class Place(NamedTuple):
+    """How far somebody has read: the id of the last attempt, event and item."""
+
+    attempt: int = 0
+    event: int = 0
+    item: int = 0
+
+
+class Pulse(NamedTuple):
+    """What of a run can be told without counting its tasks; the names are those of `RunInfo`."""
+
+    state: str
+    heartbeat: float
+    seconds: float
+    worker_losses: int
+    pool_rebuilds: int
 
 
 class Try(NamedTuple):
@@ -214,9 +232,19 @@ class Reader:
         items = self._row("SELECT count(*) FROM items")[0]
         return RunInfo(**row, tasks=counts, pages=counts["done"] + counts["gone"], items=items)
 
-    def attempts(self) -> Iterator[AttemptRow]:
-        """Every attempt, in the order in which they were settled."""
-        for row in self._rows(f"SELECT {', '.join(AttemptRow._fields)} FROM attempts ORDER BY id"):
+    def pulse(self) -> Pulse:
+        """How the run stands by its own word, a killed one too."""
+        return Pulse(*self._row(f"SELECT {', '.join(Pulse._fields)} FROM run"))
+
+    def place(self) -> Place:
+        """Where everything ends now."""
+        last = "SELECT coalesce(max(id), 0) FROM"
+        return Place(*self._row(f"SELECT ({last} attempts), ({last} events), ({last} items)"))
+
+    def attempts(self, after: int = 0) -> Iterator[AttemptRow]:
+        """Every attempt with an id above `after`, in the order in which they were settled."""
+        columns = ", ".join(AttemptRow._fields)
+        for row in self._rows(f"SELECT {columns} FROM attempts WHERE id > {after:d} ORDER BY id"):
             yield AttemptRow._make((*row[:-2], bool(row[-2]), bool(row[-1])))
 
     def proxies(self) -> list[ProxyRow]:
@@ -224,9 +252,22 @@ class Reader:
         rows = self._rows(f"SELECT {', '.join(ProxyRow._fields)} FROM proxies ORDER BY id")
         return [ProxyRow._make((*row[:-1], bool(row[-1]))) for row in rows]
 
-    def pins(self) -> dict[int, int]:
-        """How often each proxy was leased, by proxy id."""
-        return dict(self._rows("SELECT proxy, count(*) FROM events WHERE kind = 'leased' GROUP BY proxy"))
+    def charges(self) -> list[tuple[int, int, int]]:
+        """(proxy, charged, forgiven): how many failures are held against each, and how many were and no longer are."""
+        query = (
+            "SELECT proxy, sum(NOT forgiven), sum(forgiven) FROM attempts"
+            " WHERE charged AND proxy IS NOT NULL GROUP BY proxy"
+        )
+        return list(self._rows(query))
+
+    def pins(self, after: int = 0) -> dict[int, int]:
+        """How often each proxy was leased, by proxy id; only in events with ids above `after`."""
+        leased = f"SELECT proxy, count(*) FROM events WHERE id > {after:d} AND kind = 'leased' GROUP BY proxy"
+        return dict(self._rows(leased))
+
+    def items_since(self, after: int) -> int:
+        """How many items have ids above `after`."""
+        return int(self._row(f"SELECT count(*) FROM items WHERE id > {after:d}")[0])
 
     def worked(self) -> str:
         """The timesheet of the last start that came to its end, as text; empty if there is none."""

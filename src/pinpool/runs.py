@@ -14,9 +14,11 @@ from pinpool.advice import advise
 from pinpool.engines.guard import end_if_starting
 from pinpool.errors import JournalError, NoUsableProxy, SpiderError
 from pinpool.export import check_targets, lost_outputs
+from pinpool.journal import Journal
 from pinpool.launch import Ended, Launch, set_aside
 from pinpool.loop import View
 from pinpool.machine import room
+from pinpool.metrics import Metrics
 from pinpool.model import Task
 from pinpool.proxies import VARIABLE, ProxyList, parse, read
 from pinpool.reading import Coverage, Reader, failure_document
@@ -91,6 +93,7 @@ def crawl(
     limit: int | None = None,
     fresh: bool = False,
     start_method: str | None = None,
+    metrics: str | Path | None = None,
     watch: Callable[[View], None] = lambda view: None,
     tell: Callable[[str], None] = lambda line: None,
     **settings: object,
@@ -100,7 +103,8 @@ def crawl(
 
     `proxies` is the path of a list, or its lines; without it PINPOOL_PROXIES is read. `workers` is one for each
     proxy by default, `journal` ``<spider>.db`` here. `outputs` are ``FILE[:FORMAT]``, appended to. `fresh` keeps
-    an earlier journal under another name and begins anew. `watch` sees how the run stands, many times a second;
+    an earlier journal under another name and begins anew. `metrics` is a file, ending in .prom, that is kept up to
+    date for Prometheus. `watch` sees how the run stands, many times a second;
     `tell` gets lines for people. `settings` overrule the spider's own.
 
     Raises UsageError before anything is written; NoUsableProxy if the list was used up (the run can be resumed).
@@ -122,10 +126,11 @@ def crawl(
     )
     spider.check(seeds=seeds is None)
     tasks = seeds_of(spider, seeds)
-    check_targets(launch.outputs, _inputs(launch, proxies))
+    check_targets(launch.outputs, _inputs(launch, proxies) | _named_metrics(metrics))
+    gauges = Metrics(Path(metrics), path, tell) if metrics else None
     if path.exists():
         tell(f"{path}: the earlier run is kept as {make_way(path, fresh=fresh)}")
-    return _finished(launch, launch.go(launch.begin(tasks), watch))
+    return _go(launch, launch.begin(tasks), watch, gauges)
 
 
 def resume(
@@ -135,6 +140,7 @@ def resume(
     workers: int | None = None,
     outputs: Iterable[str | Target] = (),
     limit: int | None = None,
+    metrics: str | Path | None = None,
     watch: Callable[[View], None] = lambda view: None,
     tell: Callable[[str], None] = lambda line: None,
     **settings: object,
@@ -166,9 +172,10 @@ def resume(
         limit=limit,
         forgiving=proxies is not None,
     )
-    check_targets(launch.outputs, _inputs(launch, source))
+    check_targets(launch.outputs, _inputs(launch, source) | _named_metrics(metrics))
+    gauges = Metrics(Path(metrics), path, tell) if metrics else None
     lost_outputs(launch.outputs, earlier)
-    return _finished(launch, launch.go(launch.go_on(), watch))
+    return _go(launch, launch.go_on(), watch, gauges)
 
 
 def document(journal: Path) -> dict[str, Any]:
@@ -223,6 +230,20 @@ def make_way(journal: Path, *, fresh: bool) -> Path:
     return set_aside(journal, time.time())
 
 
+def _go(launch: Launch, journal: Journal, watch: Callable[[View], None], gauges: Metrics | None) -> Run:
+    if gauges is None:
+        return _finished(launch, launch.go(journal, watch))
+
+    def both(view: View) -> None:
+        watch(view)
+        gauges(view)
+
+    try:
+        return _finished(launch, launch.go(journal, both))
+    finally:
+        gauges.finish()
+
+
 def _finished(launch: Launch, ended: Ended) -> Run:
     run = Run(launch.journal, ended)
     if ended.end == "starved":
@@ -258,6 +279,10 @@ def _inputs(launch: Launch, proxies: str | Path | Sequence[str] | ProxyList | No
     spider = launch.ref.path or getattr(module, "__file__", None)
     named = {"the journal": launch.journal, "the list of proxies": source, "the spider": spider}
     return {name: path for name, path in named.items() if path}
+
+
+def _named_metrics(metrics: str | Path | None) -> dict[str, str | Path]:
+    return {"the file of metrics": metrics} if metrics else {}
 
 
 def _targets(outputs: Iterable[str | Target]) -> list[Target]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +75,20 @@ def running_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Failed tasks that are still exit 0.  [0]",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document."),
-        click.option("-q", "--quiet", is_flag=True, help="No progress."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress, and only errors of the log."),
+        click.option("-v", "--verbose", count=True, help="Show more of the log on stderr; -vv all of it."),
+        click.option(
+            "--log",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Append the log as JSON lines, from info up; with -vv all of it.",
+        ),
+        click.option(
+            "--metrics",
+            type=click.Path(path_type=Path),
+            metavar="FILE.prom",
+            help="Keep figures for Prometheus' node exporter in this file.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -114,27 +127,30 @@ def crawl(
 
     if seeds == "-" and options["proxies"] == "-":
         raise click.UsageError("stdin can be the list of proxies or the seeds, not both")
-    loaded = load(parse_ref(spider))
-    path = journal or Path(f"{loaded.name}.db")
-    start = None if seeds is None else _read_seeds(seeds, loaded.first_stage)
-    _show(
-        path,
-        options,
-        lambda progress, targets: runs.crawl(
-            loaded,
-            options["proxies"],
-            workers=options["workers"],
-            journal=path,
-            outputs=targets,
-            seeds=start,
-            limit=options["limit"],
-            fresh=fresh,
-            start_method=start_method,
-            watch=progress,
-            tell=progress.tell,
-            **_overrides(options),
-        ),
-    )
+    with _talking(options) as progress:
+        loaded = load(parse_ref(spider))
+        path = journal or Path(f"{loaded.name}.db")
+        start = None if seeds is None else _read_seeds(seeds, loaded.first_stage)
+        _show(
+            path,
+            options,
+            progress,
+            lambda targets: runs.crawl(
+                loaded,
+                options["proxies"],
+                workers=options["workers"],
+                journal=path,
+                outputs=targets,
+                seeds=start,
+                limit=options["limit"],
+                fresh=fresh,
+                start_method=start_method,
+                metrics=options["metrics"],
+                watch=progress,
+                tell=progress.tell,
+                **_overrides(options),
+            ),
+        )
 
 
 @click.command(short_help="Go on where a run stopped.")
@@ -149,26 +165,50 @@ def resume(journal: Path, **options: Any) -> None:
     """
     from pinpool import runs
 
-    _show(
-        journal,
-        options,
-        lambda progress, targets: runs.resume(
+    with _talking(options) as progress:
+        _show(
             journal,
-            options["proxies"],
-            workers=options["workers"],
-            outputs=targets,
-            limit=options["limit"],
-            watch=progress,
-            tell=progress.tell,
-            **_overrides(options),
-        ),
-    )
+            options,
+            progress,
+            lambda targets: runs.resume(
+                journal,
+                options["proxies"],
+                workers=options["workers"],
+                outputs=targets,
+                limit=options["limit"],
+                metrics=options["metrics"],
+                watch=progress,
+                tell=progress.tell,
+                **_overrides(options),
+            ),
+        )
 
 
-def _show(journal: Path, options: dict[str, Any], go: Callable[[Progress, list[Target]], Run]) -> None:
+@contextmanager
+def _talking(options: dict[str, Any]) -> Iterator[Progress]:
+    """The progress, and the log: from before the spider is loaded, so that one that sets logging up comes too late."""
+    from pinpool.logs import listening
+    from pinpool.progress import Progress
+
+    if options["quiet"] and options["verbose"]:
+        raise click.UsageError("-q asks for less and -v for more: choose one")
+    # Items and a live view on one terminal would write over each other.
+    items_shown = any(target.path == "-" for target in _targets(options)) and sys.stdout.isatty()
+    progress = Progress(sys.stderr, quiet=options["quiet"], plain=items_shown)
+    try:
+        with listening(
+            progress.tell, verbose=options["verbose"], quiet=options["quiet"], file=options["log"]
+        ):
+            yield progress
+    finally:
+        progress.close()
+
+
+def _show(
+    journal: Path, options: dict[str, Any], progress: Progress, go: Callable[[list[Target]], Run]
+) -> None:
     """Run with progress, then say how it went; exits with the run's code."""
     from pinpool.errors import NoUsableProxy
-    from pinpool.progress import Progress
     from pinpool.runs import Run, document
     from pinpool.show import summary
 
@@ -176,11 +216,11 @@ def _show(journal: Path, options: dict[str, Any], go: Callable[[Progress, list[T
     to_stdout = any(target.path == "-" for target in targets)
     if to_stdout and options["as_json"]:
         raise click.UsageError("stdout can be the items or the summary of --json, not both")
-    progress = Progress(sys.stderr, quiet=options["quiet"])
+    _keep_apart(journal, targets, options)
     interrupted = f"interrupted; `pinpool resume {journal}` goes on"
     code, said = 0, None
     try:
-        ended = go(progress, targets).ended
+        ended = go(targets).ended
         assert ended is not None
         if ended.end == "interrupted" and not ended.limited:
             code, said = 130, interrupted
@@ -212,6 +252,19 @@ def _show(journal: Path, options: dict[str, Any], go: Callable[[Progress, list[T
         progress.tell(said)
     if code:
         click.get_current_context().exit(code)
+
+
+def _keep_apart(journal: Path, targets: list[Target], options: dict[str, Any]) -> None:
+    """The log and the figures each need a file of their own; that of the list or the spider is refused by its look."""
+    taken = {journal.resolve(), *(Path(target.path).resolve() for target in targets if target.path != "-")}
+    for name in ("log", "metrics"):
+        if options[name] is not None:
+            path = options[name].resolve()
+            if path in taken:
+                raise click.BadParameter(
+                    f"{options[name]} is used for something else", param_hint=f"--{name}"
+                )
+            taken.add(path)
 
 
 def _drop_stdout() -> None:

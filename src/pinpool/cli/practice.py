@@ -51,6 +51,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
       pinpool demo --pages 10 --proxies 8 --workers 6
     """
     from pinpool.lab import Lab
+    from pinpool.logs import listening
     from pinpool.progress import Progress
     from pinpool.runs import crawl
     from pinpool.spider import load, parse_ref
@@ -69,6 +70,8 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
             f"practice site with {pages * 10} films, {proxies} proxies (faulty: {bad}), {workers} workers"
         )
         progress = Progress(sys.stderr)
+        stack.enter_context(listening(progress.tell))
+        stack.callback(progress.close)
         run = crawl(
             load(parse_ref("pinpool.spiders.movies")),
             folder / "proxies.txt",
