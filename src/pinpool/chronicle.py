@@ -49,12 +49,16 @@ class Chronicle:
         log.warning("proxy retired: %s: %s", context["proxy"], one_line(reason), extra=context)
 
     def happened(self, event: Event) -> None:
-        """An event of the engine: a lost worker, a pool built anew, or a proxy that moved."""
+        """An event of the engine: a lost worker, a pool built anew, a silent site, or a proxy that moved."""
         context = self._context(worker=event.worker, proxy=event.proxy)
         if event.kind == "worker_lost":
             log.warning("worker process %s was lost while in %s", event.worker, event.detail, extra=context)
         elif event.kind == "rebuilt":
             log.warning("the pool was built anew: %s", one_line(event.detail), extra=context)
+        elif event.kind == "paused":
+            log.warning("the run pauses: %s", one_line(event.detail), extra=context)
+        elif event.kind == "continued":
+            log.warning("the site answers again", extra=context)
         elif log.isEnabledFor(logging.DEBUG):
             log.debug("proxy %s", event.kind, extra=context)
 

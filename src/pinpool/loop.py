@@ -359,7 +359,7 @@ class Loop:
             self._carry_out(AT_ONCE, outcome.proxy, None)
         now, retry_after = time.monotonic(), outcome.evidence.retry_after
         if self._outage.silenced(now, retry_after, self._random.random()):
-            self._journal.event(Event(time.time(), "paused", detail=self._outage.words(now)))
+            self._note(Event(time.time(), "paused", detail=self._outage.words(now)))
             for proxy, task in self._outage.excused():
                 self._journal.excuse(task, proxy)
                 if self._referee.roster.pardon(proxy, task):
@@ -367,7 +367,7 @@ class Loop:
 
     def _site_answered(self, outcome: Outcome) -> None:
         if self._outage.answered(outcome.at + outcome.seconds):
-            self._journal.event(Event(time.time(), "continued"))
+            self._note(Event(time.time(), "continued"))
 
     def _wake(self, proxy: int) -> None:
         """It rests for what was not its own doing; one that does not rest is left alone."""
