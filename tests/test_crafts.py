@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -26,8 +28,12 @@ def pin(*, served: bool) -> Pin:
     return cast(Pin, SimpleNamespace(served=served))
 
 
-def test_retry_after_is_read_as_seconds() -> None:
+def test_retry_after_is_read_as_seconds_or_as_a_date() -> None:
+    in_an_hour, long_past = formatdate(time.time() + 3600, usegmt=True), formatdate(0, usegmt=True)
+
     assert _retry_after(answered(retry_after="120")) == 120.0
+    assert _retry_after(answered(retry_after=in_an_hour)) == pytest.approx(3600, abs=60)
+    assert _retry_after(answered(retry_after=long_past)) == 0.0
     assert _retry_after(answered()) is None
 
 

@@ -199,10 +199,116 @@ def test_an_exchange_without_such_a_spare_changes_nothing() -> None:
     assert states(leases) == {1: PINNED, 2: SPARE}
 
 
+# The list changes
+
+
+def test_a_spare_a_cooling_and_a_pinned_proxy_are_withdrawn_the_last_when_its_worker_lets_go() -> None:
+    leases = queue(3)
+    leases.check_in(7, 100, 0)
+    leases.swap(7, b"")
+    assert states(leases) == {1: COOLING, 2: PINNED, 3: SPARE}
+
+    leases.withdraw([1, 2, 3], "off the list")
+
+    before = leases.report()
+    parked = leases.leave(7, b"answer")
+    after = leases.report()
+    assert dict(before.states) == {1: RETIRED, 2: PINNED, 3: RETIRED}
+    assert dict(before.leaving) == {2: "off the list"}
+    assert parked is None
+    assert after.answers == (b"answer",)
+    assert dict(after.states) == {1: RETIRED, 2: RETIRED, 3: RETIRED}
+    assert after.moves[-1].detail == "off the list"
+    assert not after.leaving
+
+
+@pytest.mark.parametrize("way", ["swap", "reap", "exchange", "leave"])
+def test_however_its_worker_lets_go_a_withdrawn_proxy_is_nobodys_any_more(way: str) -> None:
+    leases = queue(2, cooling=0.0)
+    leases.check_in(7, 100, 0)
+    leases.withdraw([1], "off the list")
+
+    match way:
+        case "swap":
+            leases.swap(7, b"")
+        case "reap":
+            leases.reap([7])
+        case "exchange":
+            leases.exchange(7, avoid=(1,))
+        case "leave":
+            leases.leave(7, b"")
+
+    leases.check_in(8, 101, 0)
+    leases.check_in(9, 102, 0)
+    assert states(leases) == {1: RETIRED, 2: PINNED}
+
+
+def test_who_is_asked_to_leave_for_nothing_keeps_its_proxy() -> None:
+    """The board lags behind: the line may be on the list again by the time its worker asks."""
+    leases = queue(2)
+    leases.check_in(7, 100, 0)
+    leases.withdraw([1], "off the list")
+    leases.join([Standing(1, Proxy("http", "192.0.2.1", 80), SPARE)])
+
+    lease = leases.leave(7, b"")
+
+    assert lease is not None
+    assert lease.proxy == 1
+    assert states(leases) == {1: PINNED, 2: SPARE}
+
+
+def test_a_proxy_that_joins_wakes_a_parked_worker() -> None:
+    leases = queue(1)
+    leases.check_in(7, 100, 0)
+    leases.check_in(8, 101, 0)
+    got: list[object] = []
+    waiter = threading.Thread(target=lambda: got.append(leases.get(8, timeout=10.0)))
+    waiter.start()
+
+    leases.join([Standing(2, Proxy("http", "192.0.2.2", 80), SPARE)])
+
+    waiter.join(timeout=5.0)
+    assert not waiter.is_alive()
+    assert got[0] is not None
+
+
+def test_a_withdrawn_proxy_that_comes_back_is_spare_and_one_that_was_failing_has_to_prove_itself() -> None:
+    leases = queue(2)
+    leases.withdraw([1, 2], "off the list")
+
+    leases.join(
+        [
+            Standing(1, Proxy("http", "192.0.2.1", 80), SPARE),
+            Standing(2, Proxy("http", "192.0.2.2", 80), COOLING),
+        ]
+    )
+
+    _, first = leases.check_in(7, 100, 0)
+    _, second = leases.check_in(8, 101, 0)
+    assert first is not None
+    assert second is not None
+    assert (first.proxy, first.probing) == (1, False)
+    assert (second.proxy, second.probing) == (2, True)
+
+
+def test_a_proxy_that_has_retired_for_its_faults_keeps_that_reason_when_it_is_withdrawn() -> None:
+    leases = queue(1)
+    leases.check_in(7, 100, 0)
+    leases.swap(7, b"")
+    leases.retire(1, "it refuses our login")
+
+    leases.withdraw([1], "off the list")
+
+    assert [move.detail for move in leases.report().moves if move.detail] == ["it refuses our login"]
+
+
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["check_in", "swap", "exchange", "reap", "cool", "retire"]), st.integers(1, 6)
+            st.sampled_from(
+                ["check_in", "swap", "exchange", "reap", "cool", "retire", "withdraw", "join", "leave"]
+            ),
+            st.integers(1, 6),
         ),
         max_size=60,
     )
@@ -226,12 +332,20 @@ def test_whatever_happens_each_proxy_is_in_one_place_and_held_once(steps: list[t
                 leases.cool(number, 60.0)
             case "retire":
                 leases.retire(number, "enough")
+            case "withdraw" if number <= 4:
+                leases.withdraw([number], "off the list")
+            case "join" if number <= 4:
+                leases.join([Standing(number, Proxy("http", f"192.0.2.{number}", 80), SPARE)])
+            case "leave" if number in seated:
+                leases.leave(number, b"")
 
         report = leases.report()
         held = [holder.proxy for holder in report.holders if holder.proxy > 0]
         assert sorted(report.states) == [1, 2, 3, 4]
         assert len(held) == len(set(held))
         assert set(held) == {proxy for proxy, state in report.states.items() if state is PINNED}
+        assert set(report.leaving) <= set(held)
+        assert set(report.rests) == {proxy for proxy, state in report.states.items() if state is COOLING}
 
 
 # --- pace and rate

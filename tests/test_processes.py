@@ -144,6 +144,52 @@ def all_idle(engine: ProcessEngine, ledger: Ledger, wanted: int) -> None:
     ledger.run(until=lambda: [line.activity for line in lines_of(engine)] == [Activity.IDLE] * wanted)
 
 
+def test_a_worker_whose_proxy_is_withdrawn_gives_the_task_back_untried_and_waits_for_one_that_joins(
+    make: Maker,
+) -> None:
+    engine = make(1, 1)
+    ledger = Ledger(engine)
+    all_pinned(engine, ledger, 1)
+
+    engine.withdraw([1], "off the list")
+    ledger.submit("ok")
+    ledger.run(until=lambda: engine.census().alive == 0 and not ledger.flight)
+    given_back = ledger.answers[-1][1].outcome
+    engine.join([Standing(2, Proxy("http", "192.0.2.2", 80), ProxyState.SPARE)])
+    ledger.submit("ok")
+    ledger.run(until=lambda: not ledger.flight and ("leased", 2) in ledger.moves)
+
+    assert (given_back.ending, given_back.proxy) == (Ending.DECLINED, 1)
+    assert ledger.answers[-1][1].outcome.proxy == 2
+    assert ledger.moves == [("leased", 1), ("returned", 1), ("withdrawn", 1), ("joined", 2), ("leased", 2)]
+
+
+@pytest.mark.parametrize("victim", ["worker", "manager"])
+def test_a_withdrawn_proxy_is_gone_for_good_though_its_worker_or_the_manager_dies_first(
+    make: Maker, victim: str
+) -> None:
+    engine = make(2, 2)
+    ledger = Ledger(engine)
+    ledger.run(until=lambda: [line.activity for line in lines_of(engine)] == [Activity.IDLE] * 2)
+    all_pinned(engine, ledger, 2)
+    engine.withdraw([1], "off the list")
+    [line] = [line for line in lines_of(engine) if line.proxy == 1]
+
+    if victim == "worker":
+        os.kill(line.pid, signal.SIGKILL)
+    else:
+        assert engine._manager is not None
+        engine._manager.kill()
+    ledger.run(until=lambda: engine.census().rebuilds > 0)
+    for _ in range(10):
+        ledger.submit("ok")
+    ledger.run()
+
+    assert {answered.outcome.proxy for _, answered in ledger.answers} == {2}
+    assert engine.census().states[1] is ProxyState.RETIRED
+    assert ledger.events["withdrawn"] == 1
+
+
 def lines_of(engine: ProcessEngine) -> list[Line]:
     return engine._present().board.read()
 

@@ -35,7 +35,8 @@ def test_off_a_terminal_progress_is_plain_lines(monkeypatch: pytest.MonkeyPatch)
     assert first.endswith(
         "1 waiting for a proxy, 1 proxies good, 0 resting, 1 out, last fault timeout: no answer"
     )
-    assert second.endswith("0 proxies good, 1 resting, 1 out, all proxies rest, the next wakes in 7 s")
+    assert "all proxies rest, the next wakes in 7 s" in second[:79]  # as much as a narrow terminal shows
+    assert second.endswith("0 proxies good, 1 resting, 1 out")
     assert not set(stream.getvalue()) & {"\r", "\x1b"}
 
 

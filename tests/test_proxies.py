@@ -476,10 +476,11 @@ def test_a_move_that_is_not_in_the_table_raises_and_survives_a_pickle(state: Pro
     assert str(back) == f"a {state} proxy cannot be {how}; please report this"
 
 
-def test_only_a_withdrawn_proxy_moves_once_it_is_retired() -> None:
+def test_only_the_list_can_move_a_retired_proxy() -> None:
     for state in ProxyState:
         assert move(state, Move.WITHDRAWN) is ProxyState.RETIRED
-    assert [how for state, how in LIFE if state is ProxyState.RETIRED] == [Move.WITHDRAWN]
+    assert [how for state, how in LIFE if state is ProxyState.RETIRED] == [Move.WITHDRAWN, Move.JOINED]
+    assert move(ProxyState.RETIRED, Move.JOINED) is ProxyState.SPARE
 
 
 def test_the_printed_table_is_the_table() -> None:

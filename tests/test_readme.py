@@ -13,7 +13,7 @@ import pytest
 from pinpool.cli.app import app
 from pinpool.faults import CHARGES
 from pinpool.model import Fault, Settings
-from pinpool.proxies import parse
+from pinpool.proxies import LIFE, parse
 from pinpool.settings import settings_from
 from pinpool.spider import load, parse_ref
 from test_layers import DOORS, LAYERS
@@ -93,6 +93,14 @@ def test_every_setting_is_in_the_table_of_settings_with_its_default() -> None:
 
     assert set(told) == {field.name for field in fields(Settings)}
     assert settings_from({name: value for name, value in told.items() if value}) == Settings()
+
+
+def test_the_life_of_a_proxy_is_told_as_the_table_has_it() -> None:
+    told = re.findall(r"^    (\w+) +→ (\w+) +→ (\w+)", README, re.MULTILINE)
+
+    assert sorted(told) == sorted(
+        (before.value, how.value, after.value) for (before, how), after in LIFE.items()
+    )
 
 
 def test_every_module_is_in_the_readmes_table() -> None:

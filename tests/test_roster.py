@@ -50,6 +50,26 @@ def test_retry_after_is_obeyed_within_reason(asked: float, granted: float) -> No
     assert roster().sentence(1, Fault.BANNED, asked, jitter=0.0) == Cool(granted)
 
 
+def test_no_rest_is_shorter_than_the_floor_or_longer_than_the_cap() -> None:
+    short, long = roster(base_seconds=16.0), roster(base_seconds=1000.0)
+
+    shortest = short.sentence(1, Fault.TIMEOUT, None, jitter=0.0)
+    long.sentence(1, Fault.TIMEOUT, None, jitter=0.5)
+    longest = long.sentence(1, Fault.TIMEOUT, None, jitter=0.5)
+
+    assert (shortest, longest) == (Cool(FLOOR_SECONDS), Cool(CAP_SECONDS))
+
+
+def test_a_withdrawn_proxy_is_off_the_list_until_it_is_admitted_again() -> None:
+    rests = roster()
+
+    rests.withdraw(1, "off the list")
+    gone = rests[1].withdrawn
+    rests.admit(1, "http://192.0.2.1:80")
+
+    assert (gone, rests[1].withdrawn) == ("off the list", "")
+
+
 @pytest.mark.parametrize("jitter", [0.0, 0.999])
 def test_jitter_stays_within_a_quarter(jitter: float) -> None:
     sentence = roster(base_seconds=100.0).sentence(1, Fault.TIMEOUT, None, jitter)

@@ -88,8 +88,6 @@ MOMENTS: list[Moment] = [
         (signal.SIGTERM, False, "forkserver"),
         (signal.SIGTERM, True, "forkserver"),
         (signal.SIGTERM, True, "spawn"),
-        (signal.SIGHUP, False, "forkserver"),
-        (signal.SIGHUP, True, "forkserver"),
     ],
 )
 def test_a_run_ended_again_and_again_by_a_signal_leaves_nobody_and_is_brought_to_its_end(

@@ -7,6 +7,7 @@ Both faces, the command line and the library, build a `Launch` and let it go.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import signal
 import threading
@@ -22,15 +23,16 @@ from types import FrameType
 from pinpool.chronicle import log
 from pinpool.crafts import Crawling
 from pinpool.engines.base import Engine
-from pinpool.engines.leases import Standing
 from pinpool.engines.processes import ProcessEngine, default_start_method
 from pinpool.errors import JournalError, StorageError
 from pinpool.export import Outputs
 from pinpool.journal import Journal, RunEnd
+from pinpool.listing import Listing
 from pinpool.loop import Loop, Stop, View
-from pinpool.model import ProxyState, Settings, Task, TaskState
-from pinpool.proxies import ProxyList
+from pinpool.model import Settings, Task, TaskState
+from pinpool.proxies import Proxy, ProxyList
 from pinpool.redaction import Redaction, redacting
+from pinpool.reloading import Reloading, admit
 from pinpool.roster import Roster
 from pinpool.schema import About
 from pinpool.settings import settings_from
@@ -58,6 +60,8 @@ class Launch:
     """
     A run that is ready to go; every part of it has been checked. `overrides` are settings in place of the spider's.
     With `forgiving`, retired proxies of the list are tried once more, because somebody named that list anew.
+    `listing` is the file of the list, if it came from one: it is read again at SIGHUP, and with `watching` whenever
+    it has changed. `tell` gets lines for people.
 
     Raises SettingsError for an override that cannot be used.
     """
@@ -73,6 +77,9 @@ class Launch:
     outputs: Sequence[Target] = ()
     limit: int | None = None
     forgiving: bool = False
+    listing: Listing | None = None
+    watching: bool = False
+    tell: Callable[[str], None] = lambda line: None
     stop: Stop = field(default_factory=Stop)
     settings: Settings = field(init=False)
 
@@ -95,13 +102,26 @@ class Launch:
 
     def go(self, journal: Journal, watch: Callable[[View], None] = lambda view: None) -> Ended:
         """Crawl to the end, or until somebody says stop. Closes the journal, whatever happens."""
+        redaction = Redaction(self.proxies.proxies)
         with (
             journal,
             Outputs(journal, self.outputs) as outputs,
             answering_signals(self.stop),
-            redacting(Redaction(self.proxies.proxies)),
+            redacting(redaction),
         ):
-            engine, roster = self._engage(journal)
+            engine, roster, present = self._engage(journal)
+            reloading = Reloading(
+                engine,
+                journal,
+                roster,
+                present,
+                listing=self.listing,
+                watching=self.watching,
+                workers=self.workers,
+                stop=self.stop,
+                tell=self.tell,
+                learn=redaction.learn,
+            )
             loop = Loop(
                 engine,
                 journal,
@@ -112,6 +132,7 @@ class Launch:
                 limit=self.limit,
                 committed=outputs.advance,
                 watch=watch,
+                between=reloading,
             )
             told = (self.spider.name, len(self.proxies.proxies), self.workers)
             log.info("run of %s starts with %d proxies and %d workers", *told)
@@ -132,18 +153,15 @@ class Launch:
             log.info("run of %s ends: %s", self.spider.name, end)
             return Ended(end, journal.task_counts()[TaskState.FAILED], loop.limited)
 
-    def _engage(self, journal: Journal) -> tuple[Engine, Roster]:
-        """The engine, not started yet, and the roster, with what the journal knows of each proxy."""
+    def _engage(self, journal: Journal) -> tuple[Engine, Roster, dict[Proxy, int]]:
+        """The engine, not started yet, the roster with what the journal knows of each proxy, and their ids."""
         salt, now = journal.about.salt, time.time()
         records = journal.enroll([(proxy.label, proxy.fingerprint(salt)) for proxy in self.proxies.proxies])
-        roster, standings = Roster(self.settings.cooling), []
-        for proxy, known in zip(self.proxies.proxies, records, strict=True):
-            # Forgiven, it stands as after a rest: one probing page decides.
-            anew = known._replace(state=ProxyState.COOLING, until=now, coolings=0)
-            record = anew if self.forgiving and known.state is ProxyState.RETIRED else known
-            roster.admit(record.id, record.label, record.coolings)
-            rest = max(0.0, (record.until or now) - now)
-            standings.append(Standing(record.id, proxy, record.state, rest))
+        roster = Roster(self.settings.cooling)
+        standings = [
+            admit(roster, known, proxy, now, forgiving=self.forgiving)
+            for proxy, known in zip(self.proxies.proxies, records, strict=True)
+        ]
         engine = ProcessEngine(
             partial(Crawling, self.ref, self.settings),
             standings,
@@ -152,7 +170,7 @@ class Launch:
             cooling=max(self.settings.cooling, PROVISIONAL_REST),
             start_method=self.start_method,
         )
-        return engine, roster
+        return engine, roster, {one.address: one.proxy for one in standings}
 
     def _about(self, salt: bytes) -> About:
         return About(
@@ -171,10 +189,11 @@ class Launch:
 @contextmanager
 def answering_signals(stop: Stop) -> Iterator[None]:
     """
-    Count Ctrl-C, SIGTERM and SIGHUP in `stop` instead of dying of them. Only in the main thread; elsewhere nothing.
-    What the caller ignores (nohup does so with SIGHUP) stays ignored.
+    Count Ctrl-C and SIGTERM in `stop` instead of dying of them. Only in the main thread; elsewhere nothing. SIGHUP is
+    counted as a wish to read the list of proxies again, but when the terminal that was there at the start is gone: then
+    it stops the run, too. What the caller ignores (nohup does so with SIGHUP) stays ignored.
 
-    The handler sets a plain attribute: an Event would take a lock that the interrupted code may hold (hazard 7f).
+    The handlers set plain attributes: an Event would take a lock that the interrupted code may hold (hazard 7f).
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -185,14 +204,31 @@ def answering_signals(stop: Stop) -> Iterator[None]:
         if stop.asked > 2:  # stuck in a write to a stopped pager, perhaps; the journal can bear it
             raise KeyboardInterrupt
 
-    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    heard = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
-    before = [(number, signal.signal(number, count)) for number in heard]
+    had_terminal = _has_terminal()
+
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        if had_terminal and not _has_terminal():
+            stop.asked = max(stop.asked, 1)  # told by the shell and by the kernel: that is no second Ctrl-C
+        else:
+            stop.reloads += 1
+
+    handlers = {signal.SIGINT: count, signal.SIGTERM: count, signal.SIGHUP: hang_up}
+    heard = [number for number in handlers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, handlers[number])) for number in heard]
     try:
         yield
     finally:
         for number, handler in before:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _has_terminal() -> bool:
+    """True if this process has a controlling terminal, whatever its three streams are."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
 
 
 def set_aside(journal: Path, now: float) -> Path:

@@ -57,14 +57,17 @@ _STATE_AFTER = {
     "lost": ProxyState.SPARE,
     "faulted": ProxyState.COOLING,
     "rested": ProxyState.SPARE,
+    "withdrawn": ProxyState.RETIRED,
+    "joined": ProxyState.SPARE,
 }
 
 
 @dataclass(slots=True)
 class Stop:
-    """How often somebody asked to stop. A plain attribute: signal handlers must not take a lock (hazard 7f)."""
+    """How often somebody asked to stop, or to read the list again. Plain: handlers take no lock (hazard 7f)."""
 
     asked: int = 0
+    reloads: int = 0
 
 
 @dataclass(slots=True)
@@ -98,9 +101,10 @@ class Loop:
         limit: int | None = None,
         committed: Callable[[], None] = lambda: None,
         watch: Callable[[View], None] = lambda view: None,
+        between: Callable[[], None] = lambda: None,
         random: Random | None = None,
     ) -> None:
-        """`limit` is the number of pages after which to stop; `committed` is called after each commit."""
+        """`limit`: pages after which to stop. `committed` is called after each commit, `between` before each turn."""
         self._engine = engine
         self._journal = journal
         self._random = random or Random()
@@ -116,6 +120,7 @@ class Loop:
         self._limit = limit
         self._committed = committed
         self._watch = watch
+        self._between = between
         self._frontier = Frontier()
         self._serials = itertools.count(1)
         self._next_request = self._next_beat = 0.0
@@ -148,6 +153,7 @@ class Loop:
     def _crawl(self) -> RunEnd:
         drain_until: float | None = None
         while True:
+            self._between()
             self._fill()
             for signal in self._engine.poll(self._patience()):
                 self._take(signal)
@@ -349,6 +355,9 @@ class Loop:
     def _hear(self, outcome: Outcome) -> None:
         """A canary came back. It is no attempt of its task, which has ended."""
         self._canaries.discard(outcome.serial)
+        if outcome.ending is Ending.DECLINED:  # its worker had lost its proxy before it could send it
+            self._outage.returned()
+            return
         if outcome.evidence is None:
             self._outage.returned()
             if not outcome.unasked:
@@ -371,6 +380,8 @@ class Loop:
 
     def _wake(self, proxy: int) -> None:
         """It rests for what was not its own doing; one that does not rest is left alone."""
+        if self._referee.roster[proxy].withdrawn:
+            return
         self._engine.cool(proxy, 0.0)
         if self._engine.census().states.get(proxy) is ProxyState.COOLING:
             coolings = self._referee.roster[proxy].coolings
@@ -420,13 +431,16 @@ class Loop:
 
     def _carry_out(self, sentence: Sentence, proxy: int, fault: Fault | None) -> None:
         self._sentenced[proxy] = time.time()
+        record = self._referee.roster[proxy]
+        if record.withdrawn:  # whatever it did with its last page
+            sentence = Retire(record.withdrawn)
+        coolings = record.coolings
         if isinstance(sentence, Retire):
             self._engine.retire(proxy, sentence.reason)
-            self._journal.proxy(proxy, ProxyState.RETIRED, sentence.reason)
+            self._journal.proxy(proxy, ProxyState.RETIRED, sentence.reason, coolings=coolings)
             self._chronicle.retired(proxy, sentence.reason)
         else:
             self._engine.cool(proxy, sentence.seconds)
-            coolings = self._referee.roster[proxy].coolings
             until = time.time() + sentence.seconds
             self._journal.proxy(proxy, ProxyState.COOLING, fault, until, coolings)
             self._chronicle.cooled(proxy, fault or "the site was silent", sentence.seconds)
@@ -441,7 +455,8 @@ class Loop:
         if event.at > self._sentenced.get(event.proxy, 0.0):
             state = _STATE_AFTER[event.kind]
             until = event.at + self._settings.cooling if state is ProxyState.COOLING else None
-            self._journal.proxy(event.proxy, state, None, until, self._referee.roster[event.proxy].coolings)
+            reason = event.detail if state is ProxyState.RETIRED else None
+            self._journal.proxy(event.proxy, state, reason, until, self._referee.roster[event.proxy].coolings)
 
     # ------------------------------------------------------------------ what is kept
 

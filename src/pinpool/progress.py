@@ -130,15 +130,20 @@ class Sink:
 def line(view: View, speed: Speed) -> str:
     """The run in one line: pages, items, speed, workers, proxies, and when the next proxy wakes if all rest."""
     census = view.census
-    parts = [
-        f"{view.ended}/{view.known} pages",
+    parts = [f"{view.ended}/{view.known} pages"]
+    waits = view.waiting
+    if not waits and not census.usable and census.wakes_in is not None:
+        waits = f"all proxies rest, the next wakes in {max(0.0, census.wakes_in):.0f} s"
+    if waits:  # near the front, for a narrow terminal cuts off the rest
+        parts.append(waits)
+    parts += [
         f"{view.items} items",
         f"{speed.per_second:.1f} pages/s",
         f"{census.running} fetching",
     ]
     left = speed.seconds_left(view.known - view.ended)
     if left:
-        parts.insert(3, f"at least {spoken(left)} left")
+        parts.insert(-1, f"at least {spoken(left)} left")
     if census.parked:
         parts.append(f"{census.parked} waiting for a proxy")
     resting, retired = census.count(ProxyState.COOLING), census.count(ProxyState.RETIRED)
@@ -146,10 +151,6 @@ def line(view: View, speed: Speed) -> str:
         parts.append(f"{census.usable} proxies good, {resting} resting, {retired} out")
     if view.failed:
         parts.append(f"{view.failed} failed")
-    if view.waiting:
-        parts.append(view.waiting)
-    elif not census.usable and census.wakes_in is not None:
-        parts.append(f"all proxies rest, the next wakes in {max(0.0, census.wakes_in):.0f} s")
-    elif view.last_fault:
+    if view.last_fault and not waits:
         parts.append(f"last fault {one_line(view.last_fault)}")
     return ", ".join(parts)

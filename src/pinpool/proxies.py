@@ -23,7 +23,19 @@ from urllib.parse import quote, unquote
 from pinpool.errors import PinpoolError, ProxyListError
 from pinpool.model import ProxyState
 
-__all__ = ["Proxy", "ProxyList", "parse", "read", "Move", "LIFE", "IllegalMove", "move", "table"]
+__all__ = [
+    "Proxy",
+    "ProxyList",
+    "is_file",
+    "parse",
+    "parse_bytes",
+    "read",
+    "Move",
+    "LIFE",
+    "IllegalMove",
+    "move",
+    "table",
+]
 
 VARIABLE = "PINPOOL_PROXIES"
 SCHEMES = ("http", "https", "socks4", "socks5", "socks5h")
@@ -123,7 +135,7 @@ def read(source: str | None, stdin: BinaryIO, environ: Mapping[str, str]) -> Pro
     fault.
     """
     if source == "-":
-        return parse(_decoded(stdin.read(LARGEST_FILE + 1), "stdin"), "stdin")
+        return parse_bytes(stdin.read(LARGEST_FILE + 1), "stdin")
     if source is not None:
         return _read_file(source)
     value = environ.get(VARIABLE, "")
@@ -189,6 +201,11 @@ def parse(text: str, source: str) -> ProxyList:
     if problems:
         raise ProxyListError(problems)
     return ProxyList(_told_apart(first_seen), tuple(notes), tuple(entries.values()))
+
+
+def parse_bytes(data: bytes, source: str) -> ProxyList:
+    """Read a list as it stands in a file; `source` names it in messages. Raises as `parse` does."""
+    return parse(_decoded(data, source), source)
 
 
 class _Unreadable(Exception):
@@ -371,6 +388,14 @@ def _exists(path: str) -> bool:
         return False
 
 
+def is_file(path: str) -> bool:
+    """True for a regular file, so not for a pipe, which can be read once only."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _read_file(path: str) -> ProxyList:
     try:
         with Path(path).open("rb") as file:
@@ -385,7 +410,7 @@ def _read_file(path: str) -> ProxyList:
         raise ProxyListError(
             f"{path}: cannot read this list of proxies ({reason}); name another with -p"
         ) from None
-    return parse(_decoded(data, path), path)
+    return parse_bytes(data, path)
 
 
 def _decoded(data: bytes, source: str) -> str:
@@ -408,6 +433,7 @@ class Move(StrEnum):
     RESTED = "rested"  # its cooling is over
     EXHAUSTED = "exhausted"  # no use in trying it again
     WITHDRAWN = "withdrawn"  # no longer on the list
+    JOINED = "joined"  # on the list, for the first time or again
 
 
 # A pinned proxy that refuses our credentials is faulted and exhausted in one go. Only a cooling one can be
@@ -420,6 +446,7 @@ LIFE: Mapping[tuple[ProxyState, Move], ProxyState] = {
     (ProxyState.COOLING, Move.RESTED): ProxyState.SPARE,
     (ProxyState.COOLING, Move.EXHAUSTED): ProxyState.RETIRED,
     **{(state, Move.WITHDRAWN): ProxyState.RETIRED for state in ProxyState},
+    (ProxyState.RETIRED, Move.JOINED): ProxyState.SPARE,
 }
 
 

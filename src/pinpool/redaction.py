@@ -34,6 +34,11 @@ class Redaction:
     def __init__(self, proxies: Iterable[Proxy]) -> None:
         self._proxies = tuple(proxies)
 
+    def learn(self, proxies: Iterable[Proxy]) -> None:
+        """These have joined the list."""
+        self._proxies += tuple(proxies)
+        self.__dict__.pop("_by_head", None)
+
     def __repr__(self) -> str:
         return f"<Redaction for {len(self._proxies)} proxies>"
 

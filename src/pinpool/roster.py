@@ -48,7 +48,8 @@ class Record:
 
     `score` is its recent success, 1 for nothing but pages served; a newcomer stands at one half. Only what is settled
     changes it: a failure counts once another proxy has fetched that page. `grounds` is how many strikes its present
-    rest needed, 0 if it rests for what it surely did itself, or not at all.
+    rest needed, 0 if it rests for what it surely did itself, or not at all. `withdrawn` is
+    why it is off the list, empty while it is on it.
     """
 
     label: str
@@ -56,6 +57,7 @@ class Record:
     score: float = 0.5
     strikes: list[int] = field(default_factory=list)
     grounds: int = 0
+    withdrawn: str = ""
 
 
 class Roster:
@@ -72,6 +74,10 @@ class Roster:
     def admit(self, proxy: int, label: str, coolings: int = 0) -> None:
         """A proxy joins, with what an earlier part of the run knows of it: one that was failing is no witness."""
         self._records[proxy] = Record(label, coolings, 0.5 * FADING**coolings)
+
+    def withdraw(self, proxy: int, reason: str) -> None:
+        """It is off the list, for that reason; one that is admitted again is on it."""
+        self._records[proxy].withdrawn = reason
 
     def __getitem__(self, proxy: int) -> Record:
         return self._records[proxy]

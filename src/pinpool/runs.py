@@ -12,15 +12,16 @@ from typing import Any
 
 from pinpool.advice import advise
 from pinpool.engines.guard import end_if_starting
-from pinpool.errors import JournalError, NoUsableProxy, SpiderError
+from pinpool.errors import JournalError, NoUsableProxy, SettingsError, SpiderError
 from pinpool.export import check_targets, lost_outputs
 from pinpool.journal import Journal
 from pinpool.launch import Ended, Launch, set_aside
+from pinpool.listing import Listing
 from pinpool.loop import View
 from pinpool.machine import room
 from pinpool.metrics import Metrics
 from pinpool.model import Task
-from pinpool.proxies import VARIABLE, ProxyList, parse, read
+from pinpool.proxies import VARIABLE, ProxyList, is_file, parse, read
 from pinpool.reading import Coverage, Reader, failure_document
 from pinpool.spider import Spider, load, parse_ref
 from pinpool.stats import figures, stats_document
@@ -92,6 +93,7 @@ def crawl(
     seeds: Iterable[str | Task] | None = None,
     limit: int | None = None,
     fresh: bool = False,
+    reload: bool = False,
     start_method: str | None = None,
     metrics: str | Path | None = None,
     watch: Callable[[View], None] = lambda view: None,
@@ -103,9 +105,10 @@ def crawl(
 
     `proxies` is the path of a list, or its lines; without it PINPOOL_PROXIES is read. `workers` is one for each
     proxy by default, `journal` ``<spider>.db`` here. `outputs` are ``FILE[:FORMAT]``, appended to. `fresh` keeps
-    an earlier journal under another name and begins anew. `metrics` is a file, ending in .prom, that is kept up to
-    date for Prometheus. `watch` sees how the run stands, many times a second;
-    `tell` gets lines for people. `settings` overrule the spider's own.
+    an earlier journal under another name and begins anew. With `reload` the list's file is watched: new lines join
+    within two seconds, removed ones retire when their page is done; without, only SIGHUP does that. `metrics` is a
+    file, ending in .prom, that is kept up to date for Prometheus. `watch` sees how the run stands, many times a
+    second; `tell` gets lines for people. `settings` overrule the spider's own.
 
     Raises UsageError before anything is written; NoUsableProxy if the list was used up (the run can be resumed).
     """
@@ -123,6 +126,9 @@ def crawl(
         start_method=start_method,
         outputs=_targets(outputs),
         limit=limit,
+        listing=_listing(proxies, reload=reload),
+        watching=reload,
+        tell=tell,
     )
     spider.check(seeds=seeds is None)
     tasks = seeds_of(spider, seeds)
@@ -140,6 +146,7 @@ def resume(
     workers: int | None = None,
     outputs: Iterable[str | Target] = (),
     limit: int | None = None,
+    reload: bool = False,
     metrics: str | Path | None = None,
     watch: Callable[[View], None] = lambda view: None,
     tell: Callable[[str], None] = lambda line: None,
@@ -147,7 +154,7 @@ def resume(
 ) -> Run:
     """
     Go on with a run where it stopped, however it stopped. What is not given is as it was, the list of proxies too.
-    Proxies of a list that is given are tried once more, though they were retired.
+    Proxies of a list that is given are tried once more, though they were retired. `reload` as in `crawl`.
 
     Raises as `crawl` does.
     """
@@ -171,6 +178,9 @@ def resume(
         outputs=_targets(outputs),
         limit=limit,
         forgiving=proxies is not None,
+        listing=_listing(source, reload=reload),
+        watching=reload,
+        tell=tell,
     )
     check_targets(launch.outputs, _inputs(launch, source) | _named_metrics(metrics))
     gauges = Metrics(Path(metrics), path, tell) if metrics else None
@@ -270,6 +280,16 @@ def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]
 def _named(proxies: str | Path | Sequence[str] | ProxyList | None) -> str:
     """Where a list can be read again by a resume; empty if it cannot."""
     return str(Path(proxies).absolute()) if isinstance(proxies, str | Path) and str(proxies) != "-" else ""
+
+
+def _listing(proxies: str | Path | Sequence[str] | ProxyList | None, *, reload: bool) -> Listing | None:
+    """The file of the list, None if there is none. Raises SettingsError if it is to be watched then."""
+    source = os.environ.get(VARIABLE, "") if proxies is None else proxies
+    if isinstance(source, str | Path) and str(source) != "-" and is_file(str(source)):
+        return Listing(source)
+    if reload:
+        raise SettingsError("only a list of proxies in a file can be watched; name one with -p FILE")
+    return None
 
 
 def _inputs(launch: Launch, proxies: str | Path | Sequence[str] | ProxyList | None) -> dict[str, str | Path]:

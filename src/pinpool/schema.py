@@ -210,7 +210,14 @@ LIST_HISTORY = """
 LIST_OUTPUTS = "SELECT * FROM outputs ORDER BY path"
 HEARTBEAT = "UPDATE run SET in_flight = ?, worker_losses = ?, pool_rebuilds = ?, heartbeat = ?, seconds = ?"
 FINISH = "UPDATE run SET state = ?, ended = ?, heartbeat = ?, seconds = ?, in_flight = 0"
-UNPIN = "UPDATE proxies SET state = 'spare' WHERE state = 'pinned'"
+#: Why a proxy is retired that the list does not name any more.
+WITHDRAWN = "withdrawn from the list"
+#: A proxy that was withdrawn while it was pinned may have been on its way out still.
+UNPIN = f"""
+    UPDATE proxies
+    SET state = iif(listed, 'spare', 'retired'), reason = iif(listed, reason, '{WITHDRAWN}')
+    WHERE state = 'pinned'
+"""
 RESTARTED = "state = 'running', ended = NULL, heartbeat = :now, starts = starts + 1, in_flight = 0"
 
 

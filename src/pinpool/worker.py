@@ -163,7 +163,7 @@ class Worker:
             self._doing = (serial, work)
             outcome = self._attempt(serial, work)
             if outcome.evidence is None:
-                if outcome.ending is not Ending.DECLINED and not outcome.unasked:
+                if outcome.ending in (Ending.OK, Ending.GONE) and not outcome.unasked:
                     self._credit()
                 return pack(outcome)
             raise AttemptFailed(serial, self._answer_failure(outcome, outcome.evidence)) from None
@@ -183,13 +183,13 @@ class Worker:
         return Whereabouts(pin.lease.address.label if pin else None, task, serial)
 
     def _attempt(self, serial: int, work: Assignment | bytes) -> Outcome:
-        if isinstance(work, Assignment) and self.pin.lease.proxy in work.avoid:
-            self._seat.show(Activity.PACE, serial)
-            if not (work.exchange and self._exchange(work.avoid)):
-                return Outcome(serial, os.getpid(), self.pin.lease.proxy, Ending.DECLINED, time.time(), 0.0)
-        pin, done = self.pin, None
+        done = None
         while done is None:
-            self._await_turn(pin, serial)
+            if (kept := self._keep_or_change_pin(serial, work)) is not None:
+                return kept
+            pin = self.pin
+            if not self._await_turn(pin, serial):
+                continue
             self._seat.show(Activity.RUN, serial)
             at, start = time.time(), time.perf_counter()
             try:
@@ -201,6 +201,17 @@ class Worker:
         seconds = time.perf_counter() - start
         proxy = -1 if done.unasked else pin.lease.proxy
         return Outcome(serial, os.getpid(), proxy, at=at, seconds=seconds, **done._asdict())
+
+    def _keep_or_change_pin(self, serial: int, work: Assignment | bytes) -> Outcome | None:
+        """Leave a pin that was withdrawn or has tried the task. What to answer if it cannot be tried now, else None."""
+        declined = Outcome(serial, os.getpid(), self.pin.lease.proxy, Ending.DECLINED, time.time(), 0.0)
+        if self._is_to_leave() and self._repin(self._leases.leave, serial, pack(declined)):
+            return declined._replace(ending=Ending.RESUMED)
+        if isinstance(work, Assignment) and self.pin.lease.proxy in work.avoid:
+            self._seat.show(Activity.PACE, serial)
+            if not (work.exchange and self._exchange(work.avoid)):
+                return declined._replace(proxy=self.pin.lease.proxy)
+        return None
 
     def _credit(self) -> None:
         self.pin.strikes = 0
@@ -224,20 +235,26 @@ class Worker:
         return self._swap(outcome._replace(swapped=True))
 
     def _swap(self, outcome: Outcome) -> bytes:
+        answer = pack(outcome)
+        if self._repin(self._leases.swap, outcome.serial, answer):
+            return pack(outcome._replace(ending=Ending.RESUMED, evidence=None, swapped=False))
+        return answer
+
+    def _repin(self, ask: Callable[[int, bytes], Lease | None], serial: int, answer: bytes) -> bool:
+        """Let go of the pin and take another. True if the worker had to park, so that its answer was given for it."""
         # Closed before the proxy is free for others: they must never meet us there.
         self.pin.fetcher.close()
         self._seat.pin(-1)
-        self._seat.show(Activity.PARK, outcome.serial)
-        answer = pack(outcome)
+        self._seat.show(Activity.PARK, serial)
         try:
-            lease = self._leases.swap(self._token, answer)
+            lease = ask(self._token, answer)
         except Exception:  # noqa: BLE001  who holds what is unknown now: only a new worker can start clean
             _leave()
-        if lease is not None:
-            self.pin = self._take(lease)
-            return answer
-        self.pin = self._take(self._wait_for_proxy())
-        return pack(outcome._replace(ending=Ending.RESUMED, evidence=None, swapped=False))
+        self.pin = self._take(lease or self._wait_for_proxy())
+        return lease is None
+
+    def _is_to_leave(self) -> bool:
+        return self._seat.is_to_leave(self.pin.lease.proxy)
 
     def _exchange(self, avoid: tuple[int, ...]) -> bool:
         """Take a spare that has not tried this task, though nothing is wrong with the pin."""
@@ -278,8 +295,10 @@ class Worker:
         profiles = self._craft.settings.profiles
         return Pin(lease, self._craft.settings, self._random.choice(profiles) if profiles else NO_PROFILE)
 
-    def _await_turn(self, pin: Pin, serial: int) -> None:
-        self._sleep_until(pin.next_turn(self._random.uniform(0.75, 1.25)), serial)
+    def _await_turn(self, pin: Pin, serial: int) -> bool:
+        """Wait until the proxy may be used again. False if it is to be left instead."""
+        if not self._sleep_until(pin.next_turn(self._random.uniform(0.75, 1.25)), serial):
+            return False
         if rate := self._craft.settings.site_rate:
             # What was sent beyond the turns that were given, redirects for instance, is made up for now.
             asked = pin.fetcher.session.pin.progress.asked
@@ -290,13 +309,17 @@ class Worker:
                 wait = self._leases.turn(turns / rate)
             except Exception:  # noqa: BLE001  the Manager is gone
                 _leave()
-            self._sleep_until(time.monotonic() + wait, serial)
+            return self._sleep_until(time.monotonic() + wait, serial)
+        return True
 
-    def _sleep_until(self, moment: float, serial: int) -> None:
+    def _sleep_until(self, moment: float, serial: int) -> bool:
         while (wait := moment - time.monotonic()) > 0:
             # Shown again and again, as a sign of life: a worker that somebody stopped gives none.
             self._seat.show(Activity.PACE, serial)
+            if self._is_to_leave():
+                return False
             time.sleep(min(wait, PARK_SECONDS))
+        return True
 
 
 #: The one process global: this process as a worker, with its pin.

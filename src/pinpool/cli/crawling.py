@@ -74,6 +74,7 @@ def running_options(command: Callable[..., None]) -> Callable[..., None]:
             metavar="N",
             help="Failed tasks that are still exit 0.  [0]",
         ),
+        click.option("--watch", is_flag=True, help="Follow changes of the list of proxies while it runs."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document."),
         click.option("-q", "--quiet", is_flag=True, help="No progress, and only errors of the log."),
         click.option("-v", "--verbose", count=True, help="Show more of the log on stderr; -vv all of it."),
@@ -144,6 +145,7 @@ def crawl(
                 seeds=start,
                 limit=options["limit"],
                 fresh=fresh,
+                reload=options["watch"],
                 start_method=start_method,
                 metrics=options["metrics"],
                 watch=progress,
@@ -176,6 +178,7 @@ def resume(journal: Path, **options: Any) -> None:
                 workers=options["workers"],
                 outputs=targets,
                 limit=options["limit"],
+                reload=options["watch"],
                 metrics=options["metrics"],
                 watch=progress,
                 tell=progress.tell,
@@ -246,7 +249,9 @@ def _show(
     else:
         try:
             click.echo(text)
-        except BrokenPipeError:  # the run's exit code is to be told all the same
+        except (
+            OSError
+        ):  # a reader who left, a terminal that was closed: the run's exit code is told all the same
             _drop_stdout()
     if said:
         progress.tell(said)

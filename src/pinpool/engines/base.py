@@ -1,7 +1,8 @@
 """
 The small surface of an engine that the crawl may touch. An engine runs assignments and never decides a retry.
 
-    start() · submit(serial, assignment) · poll(timeout) → signals · census() · cool() · retire() · kill() · close()
+    start() · submit(serial, assignment) · poll(timeout) → signals · census() · cool() · retire() · join() · withdraw()
+    kill() · flush() · close()
 
 A serial is given by the caller, once for each attempt, and comes back in exactly one `Answered` or `Lost`.
 """
@@ -9,11 +10,12 @@ A serial is given by the caller, once for each attempt, and comes back in exactl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
+from pinpool.engines.leases import Standing
 from pinpool.model import Assignment, Ending, Event, Evidence, Outcome, ProxyState, Sign, Step
 
 __all__ = ["Answered", "Census", "Engine", "Lost", "Noted", "Signal", "window"]
@@ -126,6 +128,12 @@ class Engine(Protocol):
 
     def retire(self, proxy: int, reason: str) -> None:
         """The sentence on a proxy that a worker has swapped: out for this run."""
+
+    def join(self, standings: Collection[Standing]) -> None:
+        """These proxies are on the list now, for the first time or again; workers that wait for one take them."""
+
+    def withdraw(self, proxies: Collection[int], reason: str) -> None:
+        """These proxies are off the list: they retire with that reason, a pinned one when its page is done."""
 
     def kill(self, worker: int) -> None:
         """End one worker process; its attempt comes back as `Lost`."""

@@ -2,7 +2,8 @@
 The flight board: one line of shared memory a worker, which says what that worker is doing right now.
 
 It is written by the worker alone and read by the parent without any lock, so a worker that is killed at any moment
-can neither block the board nor leave it torn: state and serial share one aligned 8 byte word.
+can neither block the board nor leave it torn: state and serial share one aligned 8 byte word. One cell goes the other
+way: there the parent names a proxy that the worker is to leave before its next page, so that it need not ask.
 
 What a death means is read off the last state. RUN, PACE and PARK are only ever set inside the task function, INIT
 before the first task, so the dead held no lock of the pool. IDLE may mean "inside the pool's own get() or put()": the
@@ -20,9 +21,9 @@ from typing import NamedTuple
 
 __all__ = ["Activity", "Board", "Line", "Seat", "born"]
 
-_TOKEN, _PID, _BORN, _WORD, _SINCE, _PROXY = range(6)
+_TOKEN, _PID, _BORN, _WORD, _SINCE, _PROXY, _LEAVE = range(7)
 #: 8 byte cells a seat.
-WIDTH = 6
+WIDTH = 7
 _STATES = 8
 
 
@@ -37,7 +38,11 @@ class Activity(IntEnum):
 
 
 class Line(NamedTuple):
-    """One worker as read off the board. `since` is time.monotonic() seconds; `proxy` is -1 without a pin."""
+    """
+    One worker as read off the board. `since` is time.monotonic() seconds; `proxy` is -1 without a pin.
+
+    `leave` is the proxy that it was asked to leave, 0 for none.
+    """
 
     seat: int
     token: int
@@ -47,6 +52,7 @@ class Line(NamedTuple):
     serial: int
     since: float
     proxy: int
+    leave: int = 0
 
 
 class Board:
@@ -71,6 +77,10 @@ class Board:
     def look(self, number: int) -> Line:
         """One seat, as of now."""
         return _line(number, self._cells[number * WIDTH : (number + 1) * WIDTH])
+
+    def ask_to_leave(self, number: int, proxy: int) -> None:
+        """Have the worker of a seat leave `proxy` before its next page, if it holds that one; 0 takes it back."""
+        self._cells[number * WIDTH + _LEAVE] = proxy
 
     def clear(self, number: int) -> None:
         """Wipe the line of a dead worker, before its seat is given to another."""
@@ -103,11 +113,15 @@ class Seat:
         """Say which proxy this worker holds, -1 for none."""
         self._cells[self._base + _PROXY] = proxy
 
+    def is_to_leave(self, proxy: int) -> bool:
+        """True if the parent has asked for that."""
+        return self._cells[self._base + _LEAVE] == proxy
+
 
 def _line(number: int, cells: Sequence[int]) -> Line:
-    token, pid, birth, word, since, proxy = cells
+    token, pid, birth, word, since, proxy, leave = cells
     serial, activity = divmod(word, _STATES)
-    return Line(number, token, pid, birth, Activity(activity), serial, since / 1e9, proxy)
+    return Line(number, token, pid, birth, Activity(activity), serial, since / 1e9, proxy, leave)
 
 
 def born(pid: int) -> int:

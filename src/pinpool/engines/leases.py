@@ -63,7 +63,11 @@ class Holder(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What the parent reads at each tick. `answers` are outcomes of workers that are parked."""
+    """
+    What the parent reads at each tick. `answers` are outcomes of workers that are parked.
+
+    `leaving` are withdrawn proxies that are still pinned, with the reason.
+    """
 
     moves: tuple[Event, ...]
     answers: tuple[bytes, ...]
@@ -71,6 +75,7 @@ class Report(NamedTuple):
     states: Mapping[int, ProxyState]
     rests: Mapping[int, float]  # seconds, of the cooling ones
     holders: tuple[Holder, ...]
+    leaving: Mapping[int, str]
 
 
 class LeaseQueue:
@@ -84,6 +89,7 @@ class LeaseQueue:
         self._fresh: deque[int] = deque()
         self._rested: deque[int] = deque()
         self._probing: set[int] = set()
+        self._leaving: dict[int, str] = {}
         self._until: dict[int, float] = {}
         self._holds: dict[int, int] = {}
         self._workers: dict[int, tuple[int, int]] = {}
@@ -152,15 +158,18 @@ class LeaseQueue:
         """
         with self._changed:
             self._check_known(token)
-            held = self._holds.pop(token, None)
-            if held is not None:
-                self._let_go[held] = time.monotonic()
-                self._move(held, Move.FAULTED)
+            held = self._release(token, Move.FAULTED)
+            if held is not None and self._states[held] is ProxyState.COOLING:
                 self._until[held] = time.monotonic() + self._cooling
-            lease = self._lease(token)
-            if lease is None:
-                self._answers.append(answer)
-            return lease
+            return self._lease_or_keep(token, answer)
+
+    def leave(self, token: int, answer: bytes) -> Lease | None:
+        """Give the worker a spare for its proxy if that was withdrawn; without a spare it parks as in `swap`."""
+        with self._changed:
+            self._check_known(token)
+            if self._holds.get(token) in self._leaving:
+                self._release(token, Move.RETURNED)
+            return self._lease_or_keep(token, answer)
 
     def exchange(self, token: int, avoid: Iterable[int]) -> Lease | None:
         """Give a worker a spare that is not in `avoid` for its proxy, which is spare again; None if there is none."""
@@ -171,10 +180,7 @@ class LeaseQueue:
                 proxy = next((spare for spare in shelf if spare not in avoid), None)
                 if proxy is not None:
                     shelf.remove(proxy)
-                    held = self._holds.pop(token)
-                    self._let_go[held] = time.monotonic()
-                    self._move(held, Move.RETURNED)
-                    self._shelve(held)
+                    self._put_back(self._release(token, Move.RETURNED))
                     return self._hand_out(token, proxy)
             return None
 
@@ -214,11 +220,7 @@ class LeaseQueue:
                 _, seat = self._workers.pop(token, (0, -1))
                 if seat >= 0:
                     self._free_seats.append(seat)
-                held = self._holds.pop(token, None)
-                if held is not None:
-                    self._let_go[held] = time.monotonic()
-                    self._move(held, Move.LOST)
-                    self._shelve(held)
+                self._put_back(self._release(token, Move.LOST))
             self._changed.notify_all()
 
     def cool(self, proxy: int, seconds: float) -> None:
@@ -236,10 +238,34 @@ class LeaseQueue:
                 del self._until[proxy]
                 self._move(proxy, Move.EXHAUSTED, reason)
             elif state is ProxyState.SPARE:
-                for shelf in (self._fresh, self._rested):
-                    with suppress(ValueError):
-                        shelf.remove(proxy)
-                self._move(proxy, Move.WITHDRAWN, reason)
+                self._take_off(proxy, reason)
+
+    def join(self, standings: Iterable[Standing]) -> None:
+        """
+        These proxies are on the list now. One that stands as cooling has to prove itself before it counts as healthy.
+
+        One that is still on its way out stays, and keeps its worker.
+        """
+        with self._changed:
+            for proxy, address, state, _ in standings:
+                self._leaving.pop(proxy, None)
+                self._addresses[proxy] = address
+                if self._states.setdefault(proxy, ProxyState.RETIRED) is ProxyState.RETIRED:
+                    if state is ProxyState.COOLING:
+                        self._probing.add(proxy)
+                    self._move(proxy, Move.JOINED)
+                    self._shelve(proxy)
+            self._changed.notify_all()
+
+    def withdraw(self, proxies: Iterable[int], reason: str) -> None:
+        """These proxies are off the list: they are retired, a pinned one as soon as its worker lets go of it."""
+        with self._changed:
+            for proxy in proxies:
+                state = self._states[proxy]
+                if state is ProxyState.PINNED:
+                    self._leaving[proxy] = reason
+                elif state is not ProxyState.RETIRED:  # which has a better reason
+                    self._take_off(proxy, reason)
 
     def report(self) -> Report:
         """Everything since the last report, and how things stand now."""
@@ -256,6 +282,7 @@ class LeaseQueue:
                     Holder(token, pid, seat, self._holds.get(token, -1))
                     for token, (pid, seat) in self._workers.items()
                 ),
+                leaving=dict(self._leaving),
             )
             self._moves, self._answers, self._complaints = [], [], []
             return report
@@ -274,6 +301,33 @@ class LeaseQueue:
         if not self._fresh and not self._rested:
             return None
         return self._hand_out(token, self._fresh.popleft() if self._fresh else self._rested.popleft())
+
+    def _lease_or_keep(self, token: int, answer: bytes) -> Lease | None:
+        lease = self._lease(token)
+        if lease is None:
+            self._answers.append(answer)
+        return lease
+
+    def _release(self, token: int, how: Move) -> int | None:
+        """Take the worker's proxy out of its hand; a withdrawn one retires."""
+        held = self._holds.pop(token, None)
+        if held is not None:
+            self._let_go[held] = time.monotonic()
+            self._move(held, how)
+            if held in self._leaving:
+                self._move(held, Move.WITHDRAWN, self._leaving.pop(held))
+        return held
+
+    def _put_back(self, proxy: int | None) -> None:
+        if proxy is not None and self._states[proxy] is ProxyState.SPARE:
+            self._shelve(proxy)
+
+    def _take_off(self, proxy: int, reason: str) -> None:
+        self._until.pop(proxy, None)
+        for shelf in (self._fresh, self._rested):
+            with suppress(ValueError):
+                shelf.remove(proxy)
+        self._move(proxy, Move.WITHDRAWN, reason)
 
     def _hand_out(self, token: int, proxy: int) -> Lease:
         self._holds[token] = proxy
@@ -311,6 +365,7 @@ class LeaseProxy(BaseProxy):
         "check_in",
         "get",
         "swap",
+        "leave",
         "exchange",
         "proven",
         "turn",
@@ -319,6 +374,8 @@ class LeaseProxy(BaseProxy):
         "reap",
         "cool",
         "retire",
+        "join",
+        "withdraw",
         "report",
     )
 
@@ -332,6 +389,10 @@ class LeaseProxy(BaseProxy):
 
     def swap(self, token: int, answer: bytes) -> Lease | None:
         lease: Lease | None = self._ask("swap", token, answer)
+        return lease
+
+    def leave(self, token: int, answer: bytes) -> Lease | None:
+        lease: Lease | None = self._ask("leave", token, answer)
         return lease
 
     def exchange(self, token: int, avoid: Iterable[int]) -> Lease | None:
@@ -359,6 +420,12 @@ class LeaseProxy(BaseProxy):
 
     def retire(self, proxy: int, reason: str) -> None:
         self._ask("retire", proxy, reason)
+
+    def join(self, standings: Iterable[Standing]) -> None:
+        self._ask("join", tuple(standings))
+
+    def withdraw(self, proxies: Iterable[int], reason: str) -> None:
+        self._ask("withdraw", tuple(proxies), reason)
 
     def report(self) -> Report:
         report: Report = self._ask("report")

@@ -27,14 +27,15 @@ import queue
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from pinpool.engines.base import Answered, Census, Lost, Noted, Signal
-from pinpool.engines.board import Activity, Line
+from pinpool.engines.board import Activity, Board, Line
 from pinpool.engines.generation import Generation, is_gone, send, stop_check_kill
 from pinpool.engines.guard import (
     STACK_SIGNAL,
@@ -45,6 +46,7 @@ from pinpool.engines.guard import (
 )
 from pinpool.engines.leases import LeaseManager, LeaseProxy, Report, Standing
 from pinpool.engines.logpipe import LogPipe
+from pinpool.engines.standings import Standings
 from pinpool.errors import AttemptFailed, PinpoolError
 from pinpool.model import Assignment, Ending, Event, Outcome, ProxyState, Sign
 from pinpool.redaction import Redaction
@@ -103,7 +105,7 @@ class ProcessEngine:
     ) -> None:
         """`hang_seconds` is the age at which a running attempt counts as hung; `cooling` the provisional rest."""
         self._craft = craft
-        self._standings = {standing.proxy: standing for standing in proxies}
+        self._standings = Standings(proxies)
         self._size = workers
         self._hang_seconds = hang_seconds
         self._cooling = cooling
@@ -126,7 +128,8 @@ class ProcessEngine:
 
     def start(self) -> None:
         self._stacks = Path(tempfile.mkdtemp(prefix="pinpool-"))
-        self._logs = LogPipe(Redaction(standing.address for standing in self._standings.values()))
+        self._redaction = Redaction(standing.address for standing in self._standings)
+        self._logs = LogPipe(self._redaction)
         try:
             self._start_manager()
             self._build()
@@ -163,12 +166,26 @@ class ProcessEngine:
         return self._census
 
     def cool(self, proxy: int, seconds: float) -> None:
-        self._stand(proxy, ProxyState.COOLING, seconds)
+        self._standings.stand(proxy, ProxyState.COOLING, seconds)
         self._on_leases(lambda leases: leases.cool(proxy, seconds))
 
     def retire(self, proxy: int, reason: str) -> None:
-        self._stand(proxy, ProxyState.RETIRED, 0.0)
+        self._standings.stand(proxy, ProxyState.RETIRED)
         self._on_leases(lambda leases: leases.retire(proxy, reason))
+
+    def join(self, standings: Collection[Standing]) -> None:
+        self._redaction.learn(one.address for one in standings)
+        self._standings.join(standings)
+        self._on_leases(lambda leases: leases.join(standings))
+        # Seen at once: a run whose last proxy has just retired must not end for it.
+        states = {one.proxy: one.state for one in self._standings}
+        self._census = replace(self._census, states=states)
+
+    def withdraw(self, proxies: Collection[int], reason: str) -> None:
+        self._standings.withdraw(proxies, reason)
+        self._on_leases(lambda leases: leases.withdraw(proxies, reason))
+        board = self._present().board
+        self._ask_to_leave(board, board.read())
 
     def kill(self, worker: int) -> None:
         board = self._present().board
@@ -235,6 +252,7 @@ class ProcessEngine:
         for payload in report.answers:
             self._settle(unpack(payload), signals)
         poisoned = self._bury(generation, lines, report, signals)
+        self._ask_to_leave(generation.board, lines)
         self._watch_hangs(generation, lines)
         self._count(lines, report)
         if not lines and not generation.known and time.monotonic() - self._built > START_PATIENCE:
@@ -278,6 +296,11 @@ class ProcessEngine:
         if tokens:
             self._on_leases(lambda leases: leases.reap(tokens))
         return poisoned
+
+    def _ask_to_leave(self, board: Board, lines: list[Line]) -> None:
+        for line in lines:
+            if line.leave != (wanted := self._standings.to_leave(line.proxy)):
+                board.ask_to_leave(line.seat, wanted)
 
     def _obituary(self, generation: Generation, line: Line) -> Lost:
         stack = self._take_stack(line.pid)
@@ -351,13 +374,8 @@ class ProcessEngine:
         if report.complaints:
             raise EngineError(f"a worker cannot start: {report.complaints[0]}")
         signals.extend(Noted(event) for event in report.moves)
-        for proxy, state in report.states.items():
-            self._stand(proxy, state, report.rests.get(proxy, 0.0))
+        self._standings.update(report)
         return report
-
-    def _stand(self, proxy: int, state: ProxyState, rest: float) -> None:
-        # What a new Manager would start from.
-        self._standings[proxy] = self._standings[proxy]._replace(state=state, rest_seconds=rest)
 
     def _on_leases(self, call: Callable[[LeaseProxy], None]) -> None:
         try:
@@ -376,7 +394,7 @@ class ProcessEngine:
                     # Known before the signals come through again, so that close() ends it in any case.
                     self._manager = LeaseManager(ctx=self._context)
                     self._manager.start(initializer=_enter_manager)
-                standings = tuple(self._standings.values())
+                standings = tuple(self._standings)
                 self._leases = self._manager.leases(standings, self._seats, self._cooling)
                 return
             except (OSError, EOFError):  # it died at once; whoever did that may do it again
@@ -424,7 +442,8 @@ class ProcessEngine:
             for line in generation.board.read():
                 if not is_gone(line.pid, line.born) and line.proxy >= 0:
                     # A process that cannot be killed may still use its proxy: long out of everybody's reach.
-                    self._stand(line.proxy, ProxyState.COOLING, UNKILLABLE_REST)
+                    self._standings.stand(line.proxy, ProxyState.COOLING, UNKILLABLE_REST)
+            signals.extend(map(Noted, self._standings.reborn()))
             self._start_manager()
         else:
             report = self._read_leases(signals)
@@ -434,7 +453,7 @@ class ProcessEngine:
             self._on_leases(lambda leases: leases.reap(gone))
         self._build()
         self._rebuilds += 1
-        states = {one.proxy: _after_all_died(one.state) for one in self._standings.values()}
+        states = {one.proxy: _after_all_died(one.state) for one in self._standings}
         self._census = Census(self._size, losses=self._losses, rebuilds=self._rebuilds, states=states)
         took = time.monotonic() - start
         signals.append(Noted(Event(time.time(), "rebuilt", detail=f"{reason}; took {took:.2f} s")))

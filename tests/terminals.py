@@ -1,0 +1,70 @@
+"""A run in a terminal of its own, which can be closed like a window."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from crawling import Job, players, strike, until
+
+__all__ = ["Terminal"]
+
+#: The new session takes the terminal on its stdin for its own, as a shell's does.
+TAKE_IT = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+
+
+class Terminal:
+    """`pinpool crawl` as somebody types it; leaving the block ends it, if it has not ended."""
+
+    def __init__(self, films: Job, *options: str) -> None:
+        self._window, inner = os.openpty()
+        os.set_blocking(self._window, False)
+        words = ["crawl", "films.py", "-p", "proxies.txt", "-j", "films.db", "-o", "films.jsonl", *options]
+        command = [sys.executable, "-m", "pinpool", *words]
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", TAKE_IT, *command],
+            cwd=films.folder,
+            stdin=inner,
+            stdout=inner,
+            stderr=inner,
+            start_new_session=True,
+        )
+        os.close(inner)
+        self._open = True
+        self._said = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for player in players(self._process.pid):
+            strike(player)
+        self._process.wait()
+        if self._open:
+            self.close()
+
+    def send(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def close(self) -> None:
+        """The terminal hangs up."""
+        self._open = False
+        os.close(self._window)
+
+    def read(self) -> str:
+        """What was shown so far."""
+        with suppress(BlockingIOError):
+            self._said += os.read(self._window, 1 << 20).decode(errors="replace")
+        return self._said
+
+    def wait(self) -> int:
+        """Its exit code; nobody is left behind."""
+        until(lambda: self._process.poll() is not None, "the end of the run")
+        until(lambda: not list(players(self._process.pid)), "all its processes gone")
+        return self._process.returncode

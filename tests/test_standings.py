@@ -1,0 +1,51 @@
+"""The parent's copy of the lease queue's books, of use when the Manager dies at a bad moment."""
+
+from pinpool.engines.leases import LeaseQueue, Standing
+from pinpool.engines.standings import Standings
+from pinpool.model import ProxyState
+from pinpool.proxies import Proxy
+
+SPARE, PINNED, COOLING, RETIRED = ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED
+
+
+def standing(number: int, state: ProxyState = SPARE) -> Standing:
+    return Standing(number, Proxy("http", f"192.0.2.{number}", 80), state)
+
+
+def states(standings: Standings) -> dict[int, ProxyState]:
+    return {one.proxy: one.state for one in standings}
+
+
+def test_a_proxy_that_was_on_its_way_out_does_not_come_back_with_a_new_manager() -> None:
+    standings = Standings([standing(1, PINNED), standing(2, COOLING), standing(3)])
+    standings.withdraw([1, 2], "off the list")
+    standings.stand(1, COOLING, 60.0)  # what is said of its last page comes late
+
+    events = standings.reborn()
+
+    assert states(standings) == {1: RETIRED, 2: RETIRED, 3: SPARE}
+    assert [(event.kind, event.proxy, event.detail) for event in events] == [("withdrawn", 1, "off the list")]
+
+
+def test_a_withdrawn_proxy_that_joins_again_is_asked_to_leave_no_more() -> None:
+    standings = Standings([standing(1, PINNED)])
+    standings.withdraw([1], "off the list")
+    asked = standings.to_leave(1)
+
+    standings.join([standing(1)])
+
+    assert (asked, standings.to_leave(1)) == (1, 0)
+    assert standings.reborn() == []
+
+
+def test_the_lease_queue_has_the_last_word_on_who_is_leaving() -> None:
+    """The copy is a tenth of a second old: a proxy that it has as spare may be pinned by now."""
+    standings, leases = Standings([standing(1)]), LeaseQueue([standing(1)], 4, 60.0)
+    leases.check_in(7, 100, 0)
+    standings.withdraw([1], "off the list")
+    leases.withdraw([1], "off the list")
+
+    standings.update(leases.report())
+
+    assert states(standings) == {1: PINNED}
+    assert standings.to_leave(1) == 1
