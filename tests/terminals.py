@@ -59,7 +59,7 @@ class Terminal:
 
     def read(self) -> str:
         """What was shown so far."""
-        with suppress(BlockingIOError):
+        with suppress(OSError):  # nothing new, or nobody there any more
             self._said += os.read(self._window, 1 << 20).decode(errors="replace")
         return self._said
 

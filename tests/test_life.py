@@ -166,7 +166,7 @@ def test_a_proxy_rests_for_as_long_as_the_site_asks(films: Job) -> None:
 def test_a_run_that_waits_says_when_the_next_proxy_wakes_and_a_resume_waits_on(films: Job) -> None:
     films.lab.set_site_fault("*", 403)
     with Terminal(films, "--swap-after", "1", "-s", "cooling=6") as run:
-        until(lambda: "all proxies rest, the next wakes in" in run.read(), "the word that it waits")
+        until(lambda: "all proxies rest; the next wakes in" in run.read(), "the word that it waits")
         [(wakes, _)] = asked(films, RESTING)
         run.close()
         assert run.wait() == 130
