@@ -25,6 +25,7 @@ __all__ = [
     "saying",
     "saying_and_waiting",
     "silent",
+    "socks4",
     "socks5",
     "taking",
     "tls",
@@ -222,6 +223,29 @@ def socks5(script: Script, login: tuple[str, str] | None = None, reply: int = 0)
             script(line)
 
     return greeting
+
+
+def socks4(script: Script) -> Script:
+    """A SOCKS4 proxy, with the extension 4a, that plays the site itself; `heads` as by `socks5`."""
+
+    def asked(line: Line) -> None:
+        request = line.exactly(8)
+        _, host = _text(line), socket.inet_ntoa(request[4:])
+        if host.startswith("0.0.0."):
+            host = _text(line)
+        line.peer.heads.append(f"{host}:{int.from_bytes(request[2:4], 'big')}")
+        line.send(b"\x00\x5a" + bytes(6))
+        script(line)
+
+    return asked
+
+
+def _text(line: Line) -> str:
+    """All up to the next NUL."""
+    data = b""
+    while (byte := line.exactly(1)) != b"\0":
+        data += byte
+    return data.decode()
 
 
 def silent(line: Line) -> None:

@@ -222,14 +222,16 @@ def test_a_site_that_refuses_connections(
 def test_a_site_whose_name_does_not_resolve_is_told_like_one_that_refuses(
     kind: str, get: Get, certificate: Certificate
 ) -> None:
-    """No proxy says that it was the name. Only under SOCKS 4 we have to look it up ourselves, and know."""
+    """No proxy says that it was the name, but for some versions of squid."""
+    if kind == "pproxy-socks4":
+        pytest.skip("it lacks the extension 4a, and takes a name for the address 0.0.0.1")
     site = "://no-such-site.invalid/"
 
     found = tuple(
         fault(get(kind).proxy, scheme + site, certificate.authority) for scheme in ("http", "https")
     )
 
-    assert found == ((Fault.DNS, Fault.DNS) if kind == "pproxy-socks4" else CLOSED[kind])
+    assert found == CLOSED[kind] or (kind, found) == ("squid", (Fault.DNS, Fault.DNS))
 
 
 @pytest.mark.debian

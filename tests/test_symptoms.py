@@ -269,12 +269,43 @@ def test_a_socks4_proxy_that_says_yes() -> None:
     assert page.body == b"hello"
 
 
-@pytest.mark.parametrize("scheme", ["socks4", "socks5"])
-def test_a_site_whose_name_does_not_resolve_where_names_are_resolved_here(scheme: str) -> None:
-    with Peer(socks5(answering())) as proxy:
-        found = evidence(proxy.proxy(scheme), "http://no-such-site.invalid/")
+SQUID_SAYS = answer(b"<html>", "503 Service Unavailable", Server="squid/5.7", X_Squid_Error="ERR_DNS_FAIL 0")
 
-    assert found[:2] == (Step.TUNNEL, Sign.NAME)
+
+@pytest.mark.parametrize(("url", "step"), [(PLAIN, Step.HEAD), (SECURE, Step.TUNNEL)])
+def test_a_site_whose_name_does_not_resolve_where_the_proxy_says_so(url: str, step: Step) -> None:
+    """Charged to the proxy, a site that is gone would have one proxy after the other swapped."""
+    with Peer(answering(SQUID_SAYS)) as proxy:
+        found = evidence(proxy.proxy("http", USER, PASSWORD), url)
+
+    assert found[:2] == (step, Sign.NAME)
+
+
+def test_a_site_out_of_a_tunnel_may_put_that_mark_on_its_answers_like_any_other() -> None:
+    with (
+        Peer(socks5(answering(SQUID_SAYS))) as proxy,
+        closing(Fetcher(proxy.proxy("socks5h"), Settings())) as fetcher,
+    ):
+        page = fetcher.fetch(task(), soon())
+
+    assert page.status == 503
+
+
+@pytest.mark.parametrize(
+    "headers", [b"", b"\r\n", b"X-Squid-Error: ERR_CONNECT_FAIL 111\r\n\r\n", b"X: y\r\n" * 200 + b"\r\n"]
+)
+def test_a_tunnel_that_is_refused_without_that_mark_is_the_proxys_affair(headers: bytes) -> None:
+    with Peer(saying(b"HTTP/1.1 503 No\r\n" + headers)) as proxy:
+        found = evidence(proxy.proxy(), SECURE)
+
+    assert (found.step, found.sign, found.status) == (Step.TUNNEL, Sign.STATUS, 503)
+
+
+def test_a_tunnel_that_is_refused_and_then_never_ends_its_headers_is_refused_all_the_same() -> None:
+    with Peer(saying_and_waiting(b"HTTP/1.1 503 No\r\nX-Squid")) as proxy:
+        found = evidence(proxy.proxy(), SECURE)
+
+    assert (found.step, found.sign, found.status) == (Step.TUNNEL, Sign.STATUS, 503)
 
 
 def test_a_host_name_that_socks_cannot_carry_is_no_fault_of_the_proxy() -> None:

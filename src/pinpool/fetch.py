@@ -26,7 +26,7 @@ from urllib3 import Retry, Timeout
 from pinpool.errors import FetchFailed
 from pinpool.model import Evidence, Fetched, Settings, Sign, Step, Task
 from pinpool.route import TARGET, PinnedAdapter, tls_context
-from pinpool.symptoms import diagnose, evidence_of, login_refused
+from pinpool.symptoms import diagnose, evidence_of, login_refused, site_unknown
 from pinpool.wire import clean_url, join_url
 
 if TYPE_CHECKING:
@@ -241,6 +241,9 @@ class Fetcher:
             if refusal is not None:
                 raise FetchFailed(refusal)
             raise _failed(Step.HEAD, Sign.BROKEN, "an interim status is no answer", response.status)
+        if asks_proxy and response.status >= 500 and site_unknown(response.headers):
+            response.close()
+            raise _failed(Step.HEAD, Sign.NAME, "the proxy says that the site's name does not resolve")
         if "set-cookie" in response.headers:
             extract_cookies_to_jar(session.cookies, _for_jar(request), response)  # type: ignore[no-untyped-call]
             if sum(len(one.name) + len(one.value or "") for one in session.cookies) > COOKIE_BYTES:

@@ -18,6 +18,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache, partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import urlsplit
 
@@ -33,7 +34,7 @@ from urllib3.exceptions import HTTPError
 
 from pinpool.errors import SettingsError
 from pinpool.model import Settings, Sign, Step
-from pinpool.symptoms import attach, diagnose, login_refused
+from pinpool.symptoms import attach, diagnose, login_refused, site_unknown
 
 if TYPE_CHECKING:
     from urllib3.poolmanager import PoolManager
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from pinpool.proxies import Proxy
 
 __all__ = ["TARGET", "PinnedAdapter", "Progress", "tls_context"]
+
+#: Where PySocks would look up the site's name on this machine. That query would go out without a proxy.
+_RESOLVING_THERE = {"socks4": "socks4a", "socks5": "socks5h"}
 
 #: The header that carries the request target past urllib3, which would spell it anew: "%e4" as "%E4", and
 #: "100%" as "100%25". Were it ever left in, http.client would refuse to send it.
@@ -148,8 +152,24 @@ class _Reader(io.RawIOBase):
 
 class _Answer(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, progress: Progress, **kwargs: Any) -> None:
+        self._progress = progress
         self._reader = _Reader(sock, progress)
         super().__init__(cast(socket.socket, self._reader), *args, **kwargs)
+
+    def _read_status(self) -> Any:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        if self._progress.step is Step.TUNNEL and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # Of a refused tunnel http.client tells the status alone; why it was refused stands in the headers.
+            if self._names_no_such_site():
+                raise socket.gaierror(socket.EAI_NONAME, "said by the proxy")
+            raise OSError(f"Tunnel connection failed: {status} {reason.strip()}")
+        return version, status, reason
+
+    def _names_no_such_site(self) -> bool:
+        try:
+            return site_unknown(http.client.parse_headers(cast(Any, self.fp)))
+        except (OSError, http.client.HTTPException):
+            return False  # the status has come, and is evidence enough
 
     def begin(self) -> None:
         super().begin()
@@ -242,7 +262,7 @@ class _SocksTlsConnection(_SocksConnection, SOCKSHTTPSConnection):
 def _manager(proxy: Proxy, context: ssl.SSLContext, progress: Progress) -> PoolManager:
     # The login is never part of a URL here: urllib3 hands its URLs to exceptions.
     host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
-    place = f"{proxy.scheme}://{host}:{proxy.port}"
+    place = f"{_RESOLVING_THERE.get(proxy.scheme, proxy.scheme)}://{host}:{proxy.port}"
     options: dict[str, Any] = {
         "ssl_context": context,
         # urllib3 leaves Nagle's algorithm on towards a proxy, and a POST then waits 40 ms for an ACK.
