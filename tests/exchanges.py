@@ -13,7 +13,7 @@ from pinpool.fetch import Fetcher
 from pinpool.model import Evidence, Fetched, Settings, Task
 from pinpool.proxies import Proxy
 
-__all__ = ["PASSWORD", "PLAIN", "SECURE", "USER", "evidence", "fetch", "soon", "task"]
+__all__ = ["IMPATIENT", "PASSWORD", "PLAIN", "SECURE", "USER", "evidence", "fetch", "soon", "task"]
 
 PLAIN = "http://site.test/films?page=1"
 SECURE = "https://site.test/"
