@@ -79,7 +79,9 @@ class Ground(NamedTuple):
         pin = Pin(Lease(1, proxy, probing=False), wished)
         scheme = scheme or ("https" if self.route == "connect" else "http")
         with closing(pin.fetcher):
-            return craft.perform(pin, Assignment(request(f"{scheme}://site.test/{path}")))
+            done = craft.perform(pin, Assignment(request(f"{scheme}://site.test/{path}")))
+        assert done is not None
+        return done
 
     def listen(self, script: Script) -> Peer:
         return self.stack.enter_context(Peer(script))

@@ -96,6 +96,22 @@ def by_no_proxy(session: PinnedSession, url: str) -> None:
     session.get(url)
 
 
+def by_no_proxies(session: PinnedSession, url: str) -> None:
+    session.proxies = {}
+    session.get(url)
+
+
+def by_nothing_for_proxies(session: PinnedSession, url: str) -> None:
+    session.proxies = None  # type: ignore[assignment]
+    session.get(url)
+
+
+def by_sending_what_was_prepared(session: PinnedSession, url: str) -> None:
+    session.trust_env = True
+    prepared = session.prepare_request(requests.Request("GET", url))
+    session.send(prepared, proxies={"http": "http://127.0.0.1:9"})
+
+
 def by_trusting_the_environment(session: PinnedSession, url: str) -> None:
     session.trust_env = True
     session.get(url)
@@ -124,6 +140,9 @@ NOTHING: Any = {"http": None, "https": None, "all": None}
 WAYS_AROUND: list[Callable[[PinnedSession, str], Any]] = [
     by_session_proxies,
     by_no_proxy,
+    by_no_proxies,
+    by_nothing_for_proxies,
+    by_sending_what_was_prepared,
     by_trusting_the_environment,
     by_mounting,
     by_the_table_of_adapters,
@@ -131,6 +150,9 @@ WAYS_AROUND: list[Callable[[PinnedSession, str], Any]] = [
     by_the_adapter,
     lambda session, url: session.get(url, proxies={"http": "http://127.0.0.1:9"}),
     lambda session, url: session.get(url, proxies=NOTHING),
+    lambda session, url: session.get(url, proxies={}),
+    lambda session, url: requests.Session.request(session, "GET", url),
+    lambda session, url: requests.Session.send(session, requests.Request("GET", url).prepare()),
     lambda session, url: session.get(url, proxies={"no_proxy": "*"}),
     lambda session, url: session.pin.poolmanager.urlopen("GET", url),
     lambda session, url: session.pin.poolmanager.connection_from_url(url).urlopen("GET", "/"),

@@ -7,6 +7,7 @@ import json
 import pickle
 import re
 import signal
+import stat
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,15 +15,15 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from commands import Desk
 from crawling import job, strike, until
-from leaks import KEY, PASSWORD, Haul, traces
+from leaks import HEAD, KEY, PASSWORD, TAIL, Haul, traces
 from peers import Peer, answering, socks5
 from pinpool.fetch import PinnedSession
 from pinpool.lab import Lab
+from pinpool.lab.proxies import SECRET as SECRET_OF_THE_LAB
 from pinpool.model import Settings
 from pinpool.proxies import Proxy, parse
-
-SHM = Path("/dev/shm")
 
 #: Everything that a spider can do to show what it should not: it logs at the lowest level, shows every object that it
 #: can reach, dies, hangs, and links pages with a password in the URL.
@@ -71,6 +72,8 @@ READERS = [
     "retry films.db",
     "try films.py -p proxies.txt",
     "try films.py",
+    "check proxies.txt --timeout 1 --url URL --alive alive.txt",
+    "check --timeout 1 --url URL --json",
 ]
 #: These files are there to hold passwords, or were written by the user.
 GIVEN = ("proxies.txt", "films.py", "alive.txt")
@@ -99,7 +102,6 @@ def listed(lab: Lab) -> str:
 def haul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haul]:
     """A run with all kinds of trouble, killed, resumed and read; with its processes and files at every moment."""
     seen, temporary = Haul(), tmp_path_factory.mktemp("t")
-    before = set(SHM.glob("*")) if SHM.exists() else set()
     with (
         pytest.MonkeyPatch.context() as patch,
         Lab(pages=1, proxies=8) as lab,
@@ -127,20 +129,22 @@ def haul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haul]:
             assert second.wait(tidy=False) == 3
             patch.setenv("PINPOOL_PROXIES", str(films.folder / "proxies.txt"))
             for words in READERS:
-                said = films.ask(*words.split())
+                said = films.ask(*words.replace("URL", f"{lab.named_url}/echo").split())
                 seen.add(f"stdout of {words}", said.stdout.encode())
                 seen.add(f"stderr of {words}", said.stderr.encode())
                 assert "internal error" not in said.stderr
             for folder in folders:
                 seen.look_at(folder, *GIVEN)
-    for path in (set(SHM.glob("*")) if SHM.exists() else set()) - before:
-        seen.add(str(path), path.read_bytes())
+            alive = films.folder / "alive.txt"
+            seen.add(f"the list {alive.name} {stat.S_IMODE(alive.stat().st_mode):o}", alive.read_bytes())
     yield seen
 
 
 @pytest.mark.processes
 def test_no_password_is_in_anything_that_a_run_says_or_leaves(haul: Haul) -> None:
-    assert haul.leaks() == {}
+    leaks = haul.leaks()
+
+    assert {where: words for where, words in leaks.items() if "alive.txt" not in where} == {}
 
 
 @pytest.mark.processes
@@ -184,6 +188,40 @@ def test_nobody_else_can_read_the_journal_or_reach_the_processes(haul: Haul) -> 
     assert any(name.startswith("pymp-") for name in folders)
     assert any(name.startswith("pinpool-") for name in folders)
     assert set(folders.values()) == {"700"}
+
+
+@pytest.mark.processes
+def test_the_list_of_those_that_work_is_the_one_exception(haul: Haul) -> None:
+    (mode,) = [where.rpartition(" ")[2] for where in haul if where.startswith("the list alive.txt")]
+
+    assert traces(haul.of("the list alive.txt")) == [HEAD, TAIL]
+    assert mode == "600"
+
+
+@pytest.mark.processes
+def test_a_demo_and_a_lab_show_no_password_either(tmp_path: Path) -> None:
+    """Theirs are no secrets, but what is shown here is what everybody shows around."""
+    desk, seen = Desk(tmp_path), Haul()
+    try:
+        demo = desk.run("demo", "--calm", "--pages", 1, "--proxies", 4, "--workers", 4, "--keep", "kept")
+        lab = desk.start("lab", "--write-proxies", "kept/proxies.txt")
+        lines = [lab.line()]
+        while not lines[-1].startswith("list with passwords"):
+            lines.append(lab.line())
+        lab.send(signal.SIGINT)
+        served = lab.end()
+    finally:
+        desk.clear()
+    seen.look_at(tmp_path / "kept", "proxies.txt")
+    for said in (demo, served):
+        seen.add("said", f"{said.out}{said.err}".encode())
+    seen.add("said", "".join(lines).encode())
+
+    assert (demo.code, served.code) == (0, 0)
+    assert {"movies.db 600", "said"} <= seen.keys()
+    assert b"proxy: http://user0@" in seen["said"]
+    assert seen.leaks(SECRET_OF_THE_LAB) == {}
+    assert traces((tmp_path / "kept/proxies.txt").read_bytes(), SECRET_OF_THE_LAB)
 
 
 @pytest.mark.processes
