@@ -8,7 +8,10 @@ length alone: wherever its next four characters are the beginning of a secret, t
 from __future__ import annotations
 
 import base64
+import html
+import json
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,13 +23,16 @@ __all__ = ["Redaction", "message_of", "redacting"]
 
 _HEAD = 4
 _MASK = "***"
+#: What every spelling leaves as it is.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
 _formatter = logging.Formatter()
 
 
 class Redaction:
     """
-    Knows every password of a list as it stands, percent-encoded, and in a Basic login. A user name without a password
-    is an API key, and counts as one.
+    Knows every password of a list as it stands, as URLs, JSON, HTML and Python spell it, and in a Basic login. A user
+    name without a password is an API key, and counts as one.
 
     Shorter than four characters, a password is looked for only between a colon and an ``@``.
     """
@@ -113,7 +119,22 @@ def _spellings(proxy: Proxy) -> Iterator[str]:
     secret = password or (user if proxy.scheme != "socks4" else "")
     if not secret:
         return
-    for spelling in {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1]}:
+    for spelling in {secret} if _PLAIN.fullmatch(secret) else _escaped(secret):
         yield spelling if len(spelling) >= _HEAD else f":{spelling}@"
     for encoding in ("utf-8", "latin-1"):
-        yield base64.b64encode(f"{user}:{password}".encode(encoding, "replace")).decode()
+        login = f"{user}:{password}".encode(encoding, "replace")
+        yield from {base64.b64encode(login).decode(), base64.urlsafe_b64encode(login).decode()}
+
+
+def _escaped(secret: str) -> set[str]:
+    quoted = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
+    return {
+        secret,
+        *quoted,
+        *(_PERCENT.sub(lambda code: code[0].lower(), one) for one in quoted),
+        *(shown(secret)[1:-1] for shown in (repr, ascii, json.dumps)),
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret.encode())[2:-1],
+        html.escape(secret),
+        html.escape(secret, quote=False),
+    }
