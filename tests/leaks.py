@@ -37,14 +37,17 @@ def traces(data: bytes, *words: str) -> list[str]:
 
 
 class Haul(dict[str, bytes]):
-    """What was seen, by where. Of a file that was seen more than once everything is kept that was new."""
+    """What was seen last, by where; and which of the planted words were ever seen there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leaks: dict[str, set[str]] = {}
 
     def add(self, where: str, data: bytes) -> None:
-        if data and data not in self.get(where, b""):
-            self[where] = self.get(where, b"") + data
-
-    def leaks(self, *words: str) -> dict[str, list[str]]:
-        return {where: found for where, data in self.items() if (found := traces(data, *words))}
+        if data and data != self.get(where):
+            self[where] = data
+            if found := traces(data):
+                self.leaks.setdefault(where, set()).update(found)
 
     def of(self, part: str) -> bytes:
         """All whose place has this in its name."""

@@ -256,6 +256,20 @@ def test_tinyproxy_leaves_the_401_of_a_site_alone(get: Get, lab: Lab) -> None:
 
 
 @EVERY_KIND
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_site_never_sees_the_login(
+    kind: str, scheme: str, get: Get, lab: Lab, certificate: Certificate
+) -> None:
+    """On plain http it is for the proxy to take it out."""
+    base = {"http": lab.url, "https": lab.tls_url}[scheme]
+
+    headers = json.loads(fetch(get(kind).proxy, f"{base}/echo", certificate.authority).body)["headers"]
+
+    assert headers["host"]
+    assert [name for name in headers if "auth" in name.lower()] == []
+
+
+@EVERY_KIND
 def test_https_is_verified_through_the_proxy(kind: str, get: Get, lab: Lab, certificate: Certificate) -> None:
     foreign, url = get(kind), lab.tls_url + "/detail/1"
 
