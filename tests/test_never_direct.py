@@ -65,6 +65,24 @@ def echo(page: Page):
 """
 
 
+#: User code that asks for the environment's proxies, and for none.
+POOL = """
+from pinpool import PinnedPool, session
+
+
+def ask(way):
+    mine = session()
+    mine.trust_env, mine.proxies = way % 2 == 0, {{}}
+    return mine.get("{base}/echo").json()["headers"]
+
+
+if __name__ == "__main__":
+    with PinnedPool("proxies.txt", workers=4) as pool:
+        for headers in pool.map_unordered(ask, range(8)):
+            print("echo" if "host" in headers else headers)
+"""
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(tmp_path)
@@ -86,39 +104,54 @@ def watched(desk: Desk) -> dict[str, set[str]]:
     return found
 
 
-# Whole crawls
+# Whole commands
+
+
+def hostile(desk: Desk, lab: Lab, which: str) -> dict[str, str]:
+    """
+    Variables that name the site itself as the proxy ("proxies"), or say that it needs none ("exceptions"), or "both";
+    and files that have a login for it.
+    """
+    # An account of HTTP, one of SOCKS; and one address that is listed as both of the older schemes.
+    open_one = lab.proxies[7]
+    older = [f"{scheme}://{open_one.host}:{open_one.port}" for scheme in ("socks5", "socks4")]
+    desk.write("proxies.txt", "\n".join([lab.proxies[0].url, lab.proxies[1].url, *older]))
+    desk.write("sitecustomize.py", WATCH)
+    desk.write(
+        ".netrc", "machine movies.test login anna password planted\ndefault login x password planted\n"
+    )
+    authorities = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+    return {
+        "HOME": str(desk.folder),
+        "NETRC": str(desk / ".netrc"),
+        "PYTHONPATH": str(desk.folder),
+        "WATCHED": str(desk / "watched"),
+        **dict.fromkeys(authorities, str(desk / "missing.pem")),
+        **(with_all("NO_PROXY", "*") if which != "proxies" else {}),
+        **(with_all("HTTP_PROXY HTTPS_PROXY ALL_PROXY FTP_PROXY", lab.url) if which != "exceptions" else {}),
+    }
+
+
+def met_nobody_but(desk: Desk, lab: Lab, *proxies: int) -> None:
+    """Neither by a connection nor by a question to a DNS server. And the site has seen nobody else."""
+    happened = watched(desk)
+    looked_up = happened.get("socket.getaddrinfo", set()) | happened.get("socket.gethostbyname", set())
+    assert happened["socket.connect"] == {f"127.0.0.1:{lab.proxies[index].port}" for index in proxies}
+    assert "socket.sendto" not in happened
+    assert looked_up <= {"127.0.0.1"}
+    assert lab.requests
+    assert lab.direct == 0
 
 
 @pytest.mark.processes
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-@pytest.mark.parametrize("hostile", ["proxies", "exceptions", "both"])
+@pytest.mark.parametrize("which", ["proxies", "exceptions", "both"])
 def test_a_crawl_in_a_hostile_environment_asks_the_proxies_of_its_list_and_nobody_else(
-    desk: Desk, hostile: str, method: str
+    desk: Desk, which: str, method: str
 ) -> None:
-    """Every variable names the site itself as the proxy, or says that it needs none."""
     with Lab(pages=1) as lab:
         desk.write("echo.py", ECHO.format(base=lab.named_url))
-        # An account of HTTP, one of SOCKS; and one address that is listed as both of the older schemes.
-        open_one = lab.proxies[7]
-        older = [f"{scheme}://{open_one.host}:{open_one.port}" for scheme in ("socks5", "socks4")]
-        desk.write("proxies.txt", "\n".join([lab.proxies[0].url, lab.proxies[1].url, *older]))
-        desk.write("sitecustomize.py", WATCH)
-        desk.write(
-            ".netrc", "machine movies.test login anna password planted\ndefault login x password planted\n"
-        )
-        environment = {
-            "HOME": str(desk.folder),
-            "NETRC": str(desk / ".netrc"),
-            "PYTHONPATH": str(desk.folder),
-        }
-        environment |= {"WATCHED": str(desk / "watched")}
-        environment |= dict.fromkeys(
-            ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"), str(desk / "missing.pem")
-        )
-        if hostile != "exceptions":
-            environment |= with_all("HTTP_PROXY HTTPS_PROXY ALL_PROXY SOCKS_PROXY FTP_PROXY", lab.url)
-        if hostile != "proxies":
-            environment |= with_all("NO_PROXY", "*")
+        environment = hostile(desk, lab, which)
 
         said = desk.run(
             *("crawl", "echo.py", "-p", "proxies.txt", "-o", "echo.jsonl"),
@@ -128,12 +161,28 @@ def test_a_crawl_in_a_hostile_environment_asks_the_proxies_of_its_list_and_nobod
 
     headers = [item["headers"] for item in desk.lines("echo.jsonl")]
     assert (said.code, len(headers)) == (0, 40), said.err
-    assert (lab.direct, len(lab.requests)) == (0, 40)
     assert [one for one in headers if "planted" in str(one) or "authorization" in str(one).lower()] == []
-    happened = watched(desk)
-    assert happened["socket.connect"] == {f"127.0.0.1:{lab.proxies[index].port}" for index in (0, 1, 7)}
-    looked_up = happened.get("socket.getaddrinfo", set()) | happened.get("socket.gethostbyname", set())
-    assert looked_up <= {"127.0.0.1"}
+    met_nobody_but(desk, lab, 0, 1, 7)
+
+
+@pytest.mark.processes
+def test_so_does_whatever_else_goes_through_a_list(desk: Desk) -> None:
+    with Lab(pages=1) as lab:
+        desk.write("echo.py", ECHO.format(base=lab.named_url))
+        desk.write("pool.py", POOL.format(base=lab.named_url))
+        environment = hostile(desk, lab, "both")
+        # Who trusts the environment gets its authorities, and these are not there.
+        trusting = {name: value for name, value in environment.items() if "CA_BUNDLE" not in name}
+
+        said = [
+            desk.run("check", "proxies.txt", "--url", f"{lab.named_url}/echo", **environment),
+            desk.run("try", "echo.py", "-p", "proxies.txt", **environment),
+            desk.start_python("pool.py", **trusting).end(),
+        ]
+
+    assert [one.code for one in said] == [0, 0, 0], said
+    assert "planted" not in str(said)
+    met_nobody_but(desk, lab, 0, 1, 7)
 
 
 @pytest.mark.processes
