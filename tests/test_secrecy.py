@@ -8,6 +8,7 @@ import pickle
 import re
 import signal
 import stat
+import sys
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from commands import Desk
-from crawling import job, strike, until
+from crawling import Start, job, strike, until
 from leaks import HEAD, KEY, PASSWORD, TAIL, Haul, traces
 from peers import Peer, answering, socks5
 from pinpool.fetch import PinnedSession
@@ -39,7 +40,7 @@ multiprocessing.util.log_to_stderr(1)
 
 spider = Spider(
     seeds=[f"BASE/detail/{n}" for n in range(1, 9)],
-    attempts=2, deadline=2, grace=0.5, connect_timeout=0.5, timeout=0.5, cooling=0.2,
+    attempts=8, deadline=2, grace=0.5, connect_timeout=0.5, timeout=0.5, cooling=0.2,
 )
 
 
@@ -197,6 +198,26 @@ def test_the_list_of_those_that_work_is_the_one_exception(haul: Haul) -> None:
 
     assert traces(haul.of("the list alive.txt")) == [HEAD, TAIL]
     assert mode == "600"
+
+
+@pytest.mark.processes
+def test_workers_do_not_inherit_the_variable_with_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Lab(pages=1, proxies=2) as lab, job(tmp_path / "run", lab) as films:
+        for proxy in lab.proxies:
+            proxy.password = PASSWORD
+        monkeypatch.setenv("PINPOOL_PROXIES", " ".join(proxy.url for proxy in lab.proxies))
+        seen = Haul()
+        command = [sys.executable, "-m", "pinpool", "crawl", "films.py", "-j", "films.db", "--pace", "0.1"]
+        films.starts.append(Start(command, films.folder, "start"))
+        seen.watch(films.starts[0], [films.folder], *GIVEN)
+
+        assert films.starts[0].wait() == 0
+
+    # The parent, forkserver and tracker, the Manager and two workers.
+    assert len([where for where in seen if where.endswith(" environ")]) == 6
+    assert set(seen.leaks) == {f"{films.starts[0].pid} environ"}
 
 
 @pytest.mark.processes

@@ -19,6 +19,8 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 
+from pinpool.proxies import VARIABLE
+
 __all__ = [
     "CAN_DUMP",
     "dump_stack_to",
@@ -110,8 +112,21 @@ def warm_up() -> None:
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
         multiprocessing.set_forkserver_preload(["pinpool.engines.preload"])
-        with keep_signals_from_children():
+        with _keep_list_from_children(), keep_signals_from_children():
             forkserver.ensure_running()
+
+
+@contextmanager
+def _keep_list_from_children() -> Iterator[None]:
+    """
+    Hide PINPOOL_PROXIES while processes start: a spider, and whatever that starts, has no use for the passwords in it.
+    """
+    text = os.environ.pop(VARIABLE, None)
+    try:
+        yield
+    finally:
+        if text is not None:
+            os.environ[VARIABLE] = text
 
 
 @contextmanager
