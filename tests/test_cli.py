@@ -15,7 +15,7 @@ from commands import DEADLINE, SPIDER, Desk, Said
 from pinpool.lab import Lab
 from pinpool.reading import Reader
 
-COMMANDS = ["crawl", "resume", "retry", "stats", "failures", "verify", "try", "check", "demo", "lab"]
+COMMANDS = ["crawl", "resume", "retry", "stats", "failures", "verify", "tune", "try", "check", "demo", "lab"]
 HEAVY = {"requests", "urllib3", "lxml", "rich", "parsel", "w3lib", "sqlite3", "socks", "multiprocessing"}
 LIST = ("-p", "proxies.txt")
 

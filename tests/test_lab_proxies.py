@@ -277,3 +277,19 @@ def test_the_seed_chooses_which_proxies_are_faulty() -> None:
     assert chosen(1) == chosen(1)
     assert chosen(1) != chosen(2)
     assert sorted(fault for fault in chosen(1) if fault) == sorted(FAULTS)
+
+
+def test_proxies_that_die_over_time_work_until_the_first_request_and_then_refuse_one_by_one() -> None:
+    with Lab(pages=1, proxies=30, dying=1 - 1e-15) as lab:
+        assert not any(proxy.fault for proxy in lab.proxies)
+        with client(lab.proxies[OPEN_HTTP]) as web:
+            assert status(web, lab.named_url + "/page/1") == 200
+
+        lab.wait_for(lambda: any(proxy.fault == "refused" for proxy in lab.proxies), DEADLINE)
+
+        assert not all(proxy.fault for proxy in lab.proxies)
+
+
+def test_a_share_that_dies_in_a_minute_is_below_one() -> None:
+    with pytest.raises(ValueError, match="from 0 to below 1, not 1"):
+        Lab(pages=1, dying=1.0)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pinpool.model import Fault
-from pinpool.roster import CAP_SECONDS, FLOOR_SECONDS, MAX_COOLINGS, Cool, Retire, Roster
+from pinpool.model import Charge, Fault
+from pinpool.roster import CAP_SECONDS, FLOOR_SECONDS, MAX_COOLINGS, Cool, Retire, Roster, must_swap
 
 
 def roster(base_seconds: float = 30.0) -> Roster:
@@ -132,3 +132,20 @@ def test_a_rest_for_what_a_proxy_surely_did_is_not_shortened_by_a_pardon() -> No
     rests.sentence(1, Fault.REFUSED, None, jitter=0.5)
 
     assert not rests.pardon(1, 7)
+
+
+@pytest.mark.parametrize(
+    ("charge", "strikes", "probing", "swaps"),
+    [
+        (Charge.PROXY, 0, False, True),
+        (Charge.DOUBTFUL, 2, False, False),
+        (Charge.OPEN, 3, False, True),
+        (Charge.OPEN, 1, True, True),
+        (Charge.SITE, 9, True, False),
+        (Charge.PAGE, 9, False, False),
+    ],
+)
+def test_a_worker_swaps_at_once_or_after_doubts_or_not_at_all(
+    charge: Charge, strikes: int, probing: bool, swaps: bool
+) -> None:
+    assert must_swap(charge, strikes, probing=probing, swap_after=3) is swaps

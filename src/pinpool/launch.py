@@ -29,15 +29,16 @@ from pinpool.export import Outputs
 from pinpool.journal import Journal, RunEnd
 from pinpool.listing import Listing
 from pinpool.loop import Loop, Stop, View
-from pinpool.model import Settings, Task, TaskState
+from pinpool.model import Event, Settings, Task, TaskState
 from pinpool.proxies import Proxy, ProxyList
 from pinpool.redaction import Redaction, redacting
 from pinpool.reloading import Reloading, admit
 from pinpool.roster import Roster
 from pinpool.schema import About
-from pinpool.settings import settings_from
+from pinpool.settings import RULES, RULES_EVENT, settings_from
 from pinpool.spider import Spider, SpiderRef
 from pinpool.targets import Target
+from pinpool.usage import Meter
 
 __all__ = ["Ended", "Launch", "answering_signals", "set_aside"]
 
@@ -122,6 +123,14 @@ class Launch:
                 tell=self.tell,
                 learn=redaction.learn,
             )
+            rules = {name: getattr(self.settings, name) for name in RULES}
+            journal.event(Event(time.time(), RULES_EVENT, detail=json.dumps(rules)))
+            meter = Meter(time.monotonic)
+
+            def look(view: View) -> None:
+                meter.look(view.pages, view.census.workers)
+                watch(view)
+
             loop = Loop(
                 engine,
                 journal,
@@ -131,7 +140,7 @@ class Launch:
                 stop=self.stop,
                 limit=self.limit,
                 committed=outputs.advance,
-                watch=watch,
+                watch=look,
                 between=reloading,
             )
             told = (self.spider.name, len(self.proxies.proxies), self.workers)
@@ -140,6 +149,8 @@ class Launch:
                 try:
                     engine.start()
                     end = loop.run()
+                    if (measured := meter.event(time.time())) is not None:
+                        journal.event(measured)
                 finally:
                     engine.close()
                 outputs.finish()

@@ -247,6 +247,11 @@ class Reader:
         for row in self._rows(f"SELECT {columns} FROM attempts WHERE id > {after:d} ORDER BY id"):
             yield AttemptRow._make((*row[:-2], bool(row[-2]), bool(row[-1])))
 
+    def tree(self) -> Iterator[tuple[int, int | None, bool]]:
+        """(id, id of the page that asked for it, whether it is a list page) of every task, in order of ids."""
+        for task, parent, is_index in self._rows("SELECT id, parent, is_index FROM tasks ORDER BY id"):
+            yield task, parent, bool(is_index)
+
     def proxies(self) -> list[ProxyRow]:
         """Every proxy that was ever listed, in the order in which they joined."""
         rows = self._rows(f"SELECT {', '.join(ProxyRow._fields)} FROM proxies ORDER BY id")

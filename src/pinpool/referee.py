@@ -97,8 +97,32 @@ class Referee:
         not retired. `excused`: nobody is to be blamed, for the whole site seems to be silent.
         """
         assert outcome.evidence is not None
-        fault, proxy = judge(outcome.evidence), outcome.proxy
-        known = proxy if proxy > 0 else None
+        return self.weigh(
+            task,
+            judge(outcome.evidence),
+            outcome.proxy if outcome.proxy > 0 else None,
+            history,
+            swapped=outcome.swapped,
+            retry_after=outcome.evidence.retry_after,
+            alive=alive,
+            is_index=is_index,
+            excused=excused,
+        )
+
+    def weigh(
+        self,
+        task: int,
+        fault: Fault,
+        known: int | None,
+        history: Iterable[Failure],
+        *,
+        swapped: bool,
+        alive: Collection[int],
+        retry_after: float | None = None,
+        is_index: bool = False,
+        excused: bool = False,
+    ) -> Ruling:
+        """The same of a fault that is known already, through the proxy `known`."""
         charge = CHARGES[fault]
         charged = charge in _TO_PROXY and not excused
         if charged and known is not None:
@@ -118,7 +142,9 @@ class Referee:
         woken = tuple(one for one in forgiven if self.roster.pardon(one, task) and one != known)
         if not isinstance(verdict, Resubmit):
             self._vouch(failures)
-        sentence = self._sentence(outcome, fault, charge, excused) if outcome.swapped else None
+        sentence = None
+        if swapped and known is not None:
+            sentence = self._sentence(known, fault, charge, retry_after, excused=excused)
         return Ruling(fault, charged, verdict, sentence, forgiven, woken)
 
     def _past(self, failures: Iterable[Failure], alive: Collection[int]) -> list[Past]:
@@ -153,15 +179,15 @@ class Referee:
             if proxy is not None:
                 self.roster.vouch(proxy)
 
-    def _sentence(self, outcome: Outcome, fault: Fault, charge: Charge, excused: bool) -> Sentence:
-        assert outcome.evidence is not None
+    def _sentence(
+        self, proxy: int, fault: Fault, charge: Charge, retry_after: float | None, *, excused: bool
+    ) -> Sentence:
         if excused:
             return AT_ONCE
         grounds = 0
         if charge is not Charge.PROXY:
             # The worker counts what it saw; some of that is known by now to have been the pages.
-            grounds = self.roster.needed(outcome.proxy, self._settings.swap_after)
-            if self.roster.strikes(outcome.proxy) < grounds:
+            grounds = self.roster.needed(proxy, self._settings.swap_after)
+            if self.roster.strikes(proxy) < grounds:
                 return AT_ONCE
-        retry_after = outcome.evidence.retry_after
-        return self.roster.sentence(outcome.proxy, fault, retry_after, self._random.random(), grounds)
+        return self.roster.sentence(proxy, fault, retry_after, self._random.random(), grounds)

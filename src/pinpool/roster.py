@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pinpool.model import Fault
+from pinpool.model import Charge, Fault
 
-__all__ = ["AT_ONCE", "Cool", "Record", "Retire", "Roster", "Sentence"]
+__all__ = ["AT_ONCE", "Cool", "Record", "Retire", "Roster", "Sentence", "must_swap"]
 
 #: Rest: base · 2ⁿ, ± 25 %, never shorter than the floor (full jitter would send a banned proxy back at once), never
 #: longer than the cap. The figures are the design's.
@@ -151,3 +151,13 @@ class Roster:
         record.coolings += 1
         # A base below the floor is somebody's wish (a test's, or a site that forgives soon): it is the floor then.
         return Cool(min(max(seconds, min(FLOOR_SECONDS, self._base)), CAP_SECONDS))
+
+
+def must_swap(charge: Charge, strikes: int, *, probing: bool, swap_after: int) -> bool:
+    """
+    Whether a worker swaps its pin after a failure that is charged so. `strikes` counts the doubtful ones in a row,
+    this one included; a `probing` pin has just rested and is given up at its first doubt.
+    """
+    if charge in (Charge.DOUBTFUL, Charge.OPEN):
+        return probing or strikes >= swap_after
+    return charge is Charge.PROXY

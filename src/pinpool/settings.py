@@ -13,7 +13,12 @@ from pinpool.model import Settings
 from pinpool.wire import header_problems
 from pinpool.xpath import checked
 
-__all__ = ["settings_from"]
+__all__ = ["RULES", "RULES_EVENT", "settings_from"]
+
+#: The settings by which a crawl judges and waits, and the kind of the journal's event that tells them: who models a run
+#: must not have to load the spider that a journal names.
+RULES = ("pace", "site_rate", "attempts", "swap_after", "cooling")
+RULES_EVENT = "rules"
 
 _DAY = 86_400.0
 _WORDS = {

@@ -42,6 +42,7 @@ from pinpool.model import (
     Task,
 )
 from pinpool.robots import LONGEST_LIFE, Rules, origin_of
+from pinpool.roster import must_swap
 from pinpool.wire import one_line
 
 __all__ = ["Arming", "Craft", "Done", "Pin", "enlist", "pack", "pinned", "run", "stack_file", "unpack"]
@@ -228,11 +229,10 @@ class Worker:
         pin, charge = self.pin, CHARGES[judge(evidence)]
         if charge in (Charge.DOUBTFUL, Charge.OPEN):
             pin.strikes += 1
-            if not pin.probing and pin.strikes < self._craft.settings.swap_after:
-                return pack(outcome)
-        elif charge is not Charge.PROXY:
-            return pack(outcome)
-        return self._swap(outcome._replace(swapped=True))
+        swap_after = self._craft.settings.swap_after
+        if must_swap(charge, pin.strikes, probing=pin.probing, swap_after=swap_after):
+            return self._swap(outcome._replace(swapped=True))
+        return pack(outcome)
 
     def _swap(self, outcome: Outcome) -> bytes:
         answer = pack(outcome)

@@ -17,6 +17,7 @@ from pinpool.cli.looking import failures, stats, verify
 from pinpool.cli.practice import demo, lab
 from pinpool.cli.retrying import retry
 from pinpool.cli.trying import try_
+from pinpool.cli.tuning import tune
 from pinpool.errors import NoUsableProxy, PinpoolError, UsageError
 
 __all__ = ["COMPLETE", "FAILURES", "INTERNAL", "INTERRUPTED", "NO_PROXY", "USAGE", "app", "run"]
@@ -39,7 +40,7 @@ def app() -> None:
     """
 
 
-for command in (crawl, resume, retry, stats, failures, verify, try_, check, demo, lab):
+for command in (crawl, resume, retry, stats, failures, verify, tune, try_, check, demo, lab):
     app.add_command(command)
 
 

@@ -145,6 +145,13 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
 @click.option(
     "--latency", type=click.FloatRange(0), default=0.0, metavar="MS", help="Milliseconds for each answer."
 )
+@click.option(
+    "--dying",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    metavar="SHARE",
+    help="Share of the proxies that dies for good each minute, 0.2 for instance.",
+)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option(
     "--write-proxies",
@@ -157,6 +164,7 @@ def lab(
     proxies: int,
     faults: str,
     latency: float,
+    dying: float,
     seed: int,
     write_proxies: Path | None,
 ) -> None:
@@ -171,7 +179,13 @@ def lab(
     named = [fault.strip() for fault in faults.split(",") if fault.strip()]
     try:
         site = Lab(
-            pages=pages, proxies=proxies, faults=named, latency=latency / 1000, seed=seed, site_port=site_port
+            pages=pages,
+            proxies=proxies,
+            faults=named,
+            latency=latency / 1000,
+            seed=seed,
+            site_port=site_port,
+            dying=dying,
         )
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--faults") from None

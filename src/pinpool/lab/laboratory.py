@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import ssl
@@ -38,8 +39,9 @@ class Lab:
     A context manager; `start` and `stop` do the same by hand, once. `latency` is seconds per answer, a
     quarter more or less. `faults` (of `FAULTS`) go to one proxy each, chosen by the seed. `certificate`
     (certificate file, key file, both PEM) adds the same site over https. A ban falls after `ban_after`
-    requests, a flaky proxy fails with probability `flaky_rate`. ValueError for faults that are unknown or
-    more than the proxies, for no pages, and for a port out of range.
+    requests, a flaky proxy fails with probability `flaky_rate`. With `dying`, that share (0 to 1) of the
+    living proxies begins to refuse for good in each minute from the first request on. ValueError for faults
+    that are unknown or more than the proxies, for no pages, for a port out of range and for a share of 1.
     """
 
     def __init__(
@@ -53,12 +55,18 @@ class Lab:
         certificate: tuple[str | Path, str | Path] | None = None,
         ban_after: int = 6,
         flaky_rate: float = 0.3,
+        dying: float = 0.0,
     ) -> None:
         if not 0 <= site_port <= 65_535:
             raise ValueError(
                 f"site_port is a TCP port from 1 to 65535, or 0 for any free one, not {site_port}"
             )
+        if not 0 <= dying < 1:
+            raise ValueError(
+                f"dying is the share of proxies that die in a minute, from 0 to below 1, not {dying}"
+            )
         self.seed = seed
+        self._death_rate = -math.log1p(-dying) / 60
         self.catalogue = Catalogue(pages, seed)
         self.proxies: list[LabProxy] = [describe(index) for index in range(proxies)]
         for index, fault in assign(faults, proxies, seed).items():
@@ -213,8 +221,11 @@ class Lab:
             ready.set_exception(error)
             return
         _running.add(self)
+        doom = asyncio.ensure_future(self._doom()) if self._death_rate else None
         ready.set_result(None)
         await self._over.wait()
+        if doom is not None:
+            doom.cancel()
         self._close()
         # One turn of the loop for the sockets to be closed; asyncio.run then ends what still waits.
         await asyncio.sleep(0)
@@ -235,6 +246,20 @@ class Lab:
             )
         for proxy in self.proxies:
             await self._open_door(proxy)
+
+    async def _doom(self) -> None:
+        """Let each proxy die at its moment, drawn by the seed."""
+        while not self._books.requests:
+            await asyncio.sleep(0.01)
+        lives = [
+            (Random(f"death {self.seed} {proxy.index}").expovariate(self._death_rate), proxy.index)
+            for proxy in self.proxies
+        ]
+        begin = asyncio.get_running_loop().time()
+        for seconds, index in sorted(lives):
+            await asyncio.sleep(begin + seconds - asyncio.get_running_loop().time())
+            await self._change(self.proxies[index], "refused")
+            self._books.note()
 
     async def _open_door(self, proxy: LabProxy) -> None:
         door = bound(proxy.host, proxy.port)

@@ -1,0 +1,225 @@
+"""
+From a journal to a forecast: what the same job would do with other numbers of workers and proxies, or other rules.
+
+It reads the journal, lets `simulate` crawl often enough, and counts. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import fmean, median
+from typing import NamedTuple
+
+from pinpool.errors import SettingsError
+from pinpool.model import Settings
+from pinpool.reading import Reader
+from pinpool.settings import RULES, RULES_EVENT, settings_from
+from pinpool.simulate import Figures, simulate
+from pinpool.tuning import ENOUGH, Row, interval
+from pinpool.usage import used_in
+from pinpool.world import Forest, Machine, World, delays, forest, machine, observe
+
+__all__ = ["Recording", "default_sizes", "foretell", "learn", "spares_to_hold"]
+
+#: Crawls simulated for a row in which no proxy is lost; one in which all end alike; and any other.
+CALM_CRAWLS, ALIKE_CRAWLS, CRAWLS = 4, 12, 60
+#: Below this many lost proxies their rate is known to a quarter at best.
+FEW_DEATHS = 15
+#: Spares are not searched for beyond this many.
+MOST_SPARES = 2_000
+
+
+class Recording(NamedTuple):
+    """What was learnt of a run. `tree` is that of its pages, see `Reader.tree`; `notes` are for the user."""
+
+    world: World
+    machine: Machine
+    tree: Sequence[tuple[int, int | None, bool]]
+    settings: Settings
+    workers: int
+    proxies: int
+    notes: Sequence[str] = ()
+
+    def job(self, pages: int | None = None) -> Forest:
+        """The run's own job, or one of so many pages."""
+        return forest(self.tree, pages)
+
+
+def learn(journal: str | Path) -> Recording:
+    """Read a journal. Raises JournalError, and UsageError if too little is recorded."""
+    with Reader(journal) as reader:
+        info = reader.run_info(time.time())
+        # A journal may come from anywhere: what cannot be is passed over.
+        attempts = [row for row in reader.attempts() if 0 <= row.seconds < math.inf and 0 < row.at < math.inf]
+        tree = list(reader.tree())
+        listed = sum(row.listed for row in reader.proxies())
+        rests: dict[int, list[float]] = {}
+        measured, rules = [], ""
+        for event in reader.events():
+            if event.kind == RULES_EVENT:
+                rules = event.detail
+            if event.kind == "faulted" and event.proxy is not None:
+                rests.setdefault(event.proxy, []).append(event.at)
+            if (used := used_in(event)) is not None:
+                measured.append(used)
+    settings, notes = _settings(rules)
+    world = observe(attempts, {proxy: sorted(moments) for proxy, moments in rests.items()})
+    pages = sum(used.pages for used in measured)
+    last = measured[-1] if measured else None
+    if not measured:
+        notes.append("the run did not record its CPU time: where this machine becomes the limit is not known")
+    learnt = machine(
+        attempts,
+        workers=max(1, min(info.workers, listed)),
+        # A rate for the whole site spaces the requests of each worker too.
+        pace=max(settings.pace, 1e-9 if settings.site_rate else 0.0),
+        cpu=sum(used.tree_cpu for used in measured) / pages if pages else None,
+        own_cpu=sum(used.own_cpu for used in measured) / pages if pages else 0.0,
+        queued=sum(used.queued for used in measured) / pages if pages else 0.0,
+        cores=last.cores if last else 1,
+        own_memory=last.own_memory if last else None,
+        worker_memory=(last.tree_memory - last.own_memory) / max(1, last.workers) if last else None,
+    )
+    if 0 < len(world.deaths) < FEW_DEATHS:
+        notes.append(
+            f"only {len(world.deaths)} proxies were lost in this run, so that the chance to lose more is known roughly"
+        )
+    return Recording(world, learnt, tree, settings, info.workers, max(1, listed), notes)
+
+
+def _settings(told: str) -> tuple[Settings, list[str]]:
+    """The rules of the run as its journal tells them."""
+    try:
+        known = json.loads(told)
+        return settings_from({name: known[name] for name in RULES}), []
+    except (ValueError, TypeError, KeyError, SettingsError):
+        return Settings(), [
+            "the journal does not tell by which rules it was crawled: the defaults are assumed"
+        ]
+
+
+def default_sizes(proxies: int, recorded: int) -> list[int]:
+    """Numbers of workers to look at: 1, 2, 3, 4, 6, 8, 12 and so on up to one for each proxy, and the recorded one."""
+    sizes, step = {proxies, recorded}, 1
+    while step < proxies:
+        sizes |= {step, step * 3 // 2}
+        step *= 2
+    return sorted(size for size in sizes if 0 < size <= max(proxies, recorded))
+
+
+def foretell(
+    recording: Recording,
+    sizes: Sequence[int],
+    *,
+    proxies: int,
+    job: Forest,
+    settings: Settings,
+    seed: int,
+    tell: Callable[[int], None] = lambda size: None,
+) -> list[Row]:
+    """One row for each number of workers; `tell` hears of each when it is begun."""
+    rows = []
+    for size in sizes:
+        tell(size)
+        crawls = list(_each(recording, size, proxies, job, settings, seed))
+        rows.append(_row(recording, size, proxies, settings, crawls))
+    return rows
+
+
+def spares_to_hold(
+    recording: Recording, workers: int, *, job: Forest, settings: Settings, seed: int
+) -> int | None:
+    """
+    The fewest spares beside one proxy for each worker with which the list lasts in 95 of 100 crawls; None if not even
+    2,000 are enough.
+    """
+
+    def lasts(spares: int) -> bool:
+        allowed = int(CRAWLS * (1 - ENOUGH))
+        lost = 0
+        for figures in _each(recording, workers, workers + spares, job, settings, seed):
+            lost += not figures.lasted
+            if lost > allowed:
+                return False
+        return True
+
+    if lasts(0):
+        return 0
+    few, many = 0, max(1, workers // 4)
+    while not lasts(many):
+        few, many = many, many * 2
+        if few >= MOST_SPARES:
+            return None
+    while many - few > max(1, many // 20):
+        middle = (few + many) // 2
+        few, many = (few, middle) if lasts(middle) else (middle, many)
+    return many
+
+
+def _each(
+    recording: Recording, workers: int, proxies: int, job: Forest, settings: Settings, seed: int
+) -> Iterator[Figures]:
+    retired = lasted = 0
+    for number in range(CRAWLS):
+        if number >= CALM_CRAWLS and not retired:
+            return
+        if number >= ALIKE_CRAWLS and lasted in (0, number):
+            return
+        figures = simulate(
+            recording.world,
+            recording.machine,
+            job,
+            settings,
+            workers=workers,
+            proxies=proxies,
+            # The same crawls for every row, so that rows differ by what they are and not by luck.
+            seed=seed * 1_000_003 + number,
+        )
+        retired += figures.retired
+        lasted += figures.lasted
+        yield figures
+
+
+def _row(
+    recording: Recording, workers: int, proxies: int, settings: Settings, crawls: Sequence[Figures]
+) -> Row:
+    known = recording.machine
+    speed = fmean(one.pages / one.seconds if one.seconds else 0.0 for one in crawls)
+    lasted = [one.seconds for one in crawls if one.lasted]
+    # Where no proxy is ever lost there is nothing to be unsure of.
+    low, high = interval(len(lasted), len(crawls)) if any(one.retired for one in crawls) else (1.0, 1.0)
+    change = delays(known, workers, settings.pace)
+    alone = max(known.mean + change[0], settings.pace, 1e-9)
+    shift = change[min(workers, proxies)]
+    latencies = sorted(seconds for habit in recording.world.habits for seconds in habit.latencies)
+    attempts = sum(one.attempts for one in crawls)
+    return Row(
+        workers=workers,
+        pages_per_second=speed,
+        of_ideal=speed * alone / workers,
+        seconds=median(lasted) if lasted else None,
+        latency_p50=_shifted(latencies[len(latencies) // 2], shift, known.mean),
+        latency_p95=_shifted(latencies[int(len(latencies) * 0.95)], shift, known.mean),
+        fault_rate=sum(one.faults for one in crawls) / attempts if attempts else 0.0,
+        cpu=None if known.cpu is None else min(1.0, speed * known.cpu / known.cores),
+        rss_mb=_megabytes(known, workers),
+        spares=max(0, proxies - workers),
+        parked=fmean(one.parked for one in crawls),
+        survival=len(lasted) / len(crawls),
+        survival_from=low,
+        survival_to=high,
+    )
+
+
+def _shifted(seconds: float, change: float, mean: float) -> float:
+    return seconds + change if change >= 0 or not mean else seconds * max(0.0, 1 + change / mean)
+
+
+def _megabytes(known: Machine, workers: int) -> float | None:
+    if known.own_memory is None or known.worker_memory is None:
+        return None
+    return (known.own_memory + workers * known.worker_memory) / 1e6

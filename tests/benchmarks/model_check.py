@@ -1,0 +1,220 @@
+"""
+Is `pinpool tune --from` right? Real crawls of the lab beside what the model said of them, as the README shows it.
+
+    python tests/benchmarks/model_check.py [CRAWLS]
+
+Each part records ONE crawl, foretells others from its journal, and then does those: other numbers of workers, other
+rules, lists that are used up. CRAWLS (60) is how often each list of the second table is really crawled. It takes about
+five minutes. The crawl has one core, and the lab, which plays the rest of the world, the others; run it on a quiet
+machine of at least two.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pinpool.forecast import Recording, foretell, learn
+from pinpool.lab import Lab
+from pinpool.reading import Reader
+from pinpool.settings import settings_from
+
+SPIDER = """
+from pinpool import Page, Spider
+
+spider = Spider(seeds=[f"BASE/page/{n}" for n in range(1, PAGES + 1)])
+
+
+@spider.index
+def films(page: Page):
+    yield from page.details('//a[@class="name"]/@href')
+
+
+@spider.detail
+def film(page: Page):
+    return {"url": page.url, "title": page.first("h2.m-b-sm::text")}
+"""
+#: A list page and its ten films.
+FAMILY = 11
+PATIENCE = 120.0
+CORES = sorted(os.sched_getaffinity(0))
+#: How many crawls of dying lists go on at a time: they share the machine, and must not notice it.
+ABREAST = 6
+#: A fifth of the living dies each second: 20 % a minute on a clock that runs sixty times as fast.
+DYING = 1 - 0.8**60
+
+
+class Real(NamedTuple):
+    """What a real crawl did."""
+
+    pages_per_second: float
+    lasted: bool
+
+
+class Case(NamedTuple):
+    """A world, the crawl that is recorded in it, and the ones that are foretold: workers, proxies, settings."""
+
+    name: str
+    lab: dict[str, Any]
+    recorded: int
+    families: int
+    settings: dict[str, str]
+    others: Sequence[tuple[int, dict[str, str]]]
+
+
+CASES = (
+    Case(
+        "200 ms, 40 proxies",
+        {"latency": 0.2, "proxies": 40},
+        8,
+        30,
+        {},
+        [(4, {}), (16, {}), (32, {})],
+    ),
+    Case(
+        "20 ms, 32 proxies: the core becomes the limit",
+        {"latency": 0.02, "proxies": 32},
+        4,
+        120,
+        {},
+        [(2, {}), (8, {}), (16, {}), (32, {})],
+    ),
+    Case(
+        "no latency: nothing but CPU", {"latency": 0.0, "proxies": 8}, 4, 200, {}, [(1, {}), (2, {}), (8, {})]
+    ),
+    Case(
+        "100 ms, half of 24 proxies fail 1 of 10",
+        {"latency": 0.1, "proxies": 24, "faults": ["flaky"] * 12, "flaky_rate": 0.1},
+        8,
+        120,
+        {"cooling": "1"},
+        [(4, {}), (16, {}), (24, {}), (8, {"swap_after": "1"})],
+    ),
+    Case(
+        "100 ms, 8 proxies, rules changed",
+        {"latency": 0.1, "proxies": 8},
+        4,
+        40,
+        {},
+        [(12, {}), (8, {"pace": "0.3"})],
+    ),
+)
+
+
+def crawl(
+    folder: Path, lab: Lab, families: int, workers: int, settings: dict[str, str], *, alone: bool = True
+) -> Path:
+    """A real crawl to its end; returns its journal."""
+    folder.mkdir()
+    (folder / "films.py").write_text(SPIDER.replace("BASE", lab.named_url).replace("PAGES", str(families)))
+    lab.write_proxies(folder / "proxies.txt")
+    words = ["crawl", "films.py", "-p", "proxies.txt", "-w", str(workers), "-j", "run.db", "-q"]
+    words += [part for key, value in settings.items() for part in ("-s", f"{key}={value}")]
+    command = [sys.executable, "-m", "pinpool", *words]
+    if alone and len(CORES) > 1:
+        command = ["taskset", "-c", str(CORES[0]), *command]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    if done.returncode not in (0, 4):
+        raise SystemExit(f"the crawl failed with {done.returncode}: {done.stderr}")
+    return folder / "run.db"
+
+
+def look(journal: Path) -> Real:
+    """Pages a second from the first attempt to the last page, as the model counts them."""
+    with Reader(journal) as reader:
+        attempts = list(reader.attempts())
+        info = reader.run_info(time.time())
+    first = min(row.at for row in attempts)
+    last = max(row.at + row.seconds for row in attempts if row.ending != "failed")
+    return Real(info.pages / (last - first), info.state == "complete")
+
+
+def speeds(folder: Path) -> list[str]:
+    """The lines of the first table."""
+    lines = [
+        "| world | recorded with | foretold | model, pages/s | real, pages/s | error |",
+        "|---|---|---|---:|---:|---:|",
+    ]
+    for number, case in enumerate(CASES):
+        with Lab(pages=case.families, seed=number, **case.lab) as lab:
+            recording = learn(crawl(folder / f"{number}", lab, case.families, case.recorded, case.settings))
+        for place, (workers, changed) in enumerate(case.others):
+            with Lab(pages=case.families, seed=number, **case.lab) as lab:
+                rules = {**case.settings, **changed}
+                real = look(crawl(folder / f"{number}-{place}", lab, case.families, workers, rules))
+            said = say(recording, workers, case.lab["proxies"], changed)[0]
+            what = ", ".join([f"{workers} workers", *(f"{key} {value}" for key, value in changed.items())])
+            error = said / real.pages_per_second - 1
+            lines.append(
+                f"| {case.name} | {case.recorded} workers | {what} | {said:.1f} | {real.pages_per_second:.1f} "
+                f"| {error:+.1%} |"
+            )
+            print(lines[-1], file=sys.stderr)
+    return lines
+
+
+def say(
+    recording: Recording, workers: int, proxies: int, changed: dict[str, str], pages: int | None = None
+) -> tuple[float, float]:
+    """What the model says: pages a second, and the chance that the list lasts."""
+    row = foretell(
+        recording,
+        [workers],
+        proxies=proxies,
+        job=recording.job(pages),
+        settings=settings_from(changed, recording.settings),
+        seed=1,
+    )[0]
+    assert row.survival is not None
+    return row.pages_per_second, row.survival
+
+
+def survivals(folder: Path, crawls: int) -> list[str]:
+    """The lines of the second table."""
+    world: dict[str, Any] = {"latency": 0.05, "dying": DYING}
+    # A rate of deaths is known to 1/√n of it: hundreds of them are needed.
+    with Lab(pages=400, proxies=400, seed=11, **world) as lab:
+        rules = {"cooling": "0.1", "pace": "0.5"}
+        recording = learn(crawl(folder / "dying", lab, 400, 80, rules, alone=False))
+    lines = [
+        "| list | job | model: it lasts in | real crawls | error |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for workers, proxies, families in ((1, 2, 6), (1, 3, 5), (2, 4, 16)):
+
+        def once(seed: int, job: tuple[int, int, int] = (workers, proxies, families)) -> bool:
+            with Lab(pages=job[2], proxies=job[1], seed=seed, **world) as lab:
+                name = "-".join(map(str, ("dying", *job, seed)))
+                path = crawl(folder / name, lab, job[2], job[0], {"cooling": "0.1"}, alone=False)
+            return look(path).lasted
+
+        _, chance = say(recording, workers, proxies, {"pace": "0"}, families * FAMILY)
+        with ThreadPoolExecutor(ABREAST) as several:
+            lasted = sum(several.map(once, range(crawls)))
+        lines.append(
+            f"| {proxies} proxies, {workers} workers | {families * FAMILY} pages | {chance:.0%} "
+            f"| {lasted} of {crawls}: {lasted / crawls:.0%} | {100 * (chance - lasted / crawls):+.0f} points |"
+        )
+        print(lines[-1], file=sys.stderr)
+    return lines
+
+
+def main(crawls: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="model-check-") as name:
+        if len(CORES) > 1:
+            os.sched_setaffinity(0, CORES[1:])
+        fast = speeds(Path(name))
+        os.sched_setaffinity(0, CORES)
+        lasting = survivals(Path(name), crawls)
+    print("\n".join([*fast, "", *lasting]))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60)

@@ -1,0 +1,86 @@
+"""Which number of workers is recommended, and how the rows are shown."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from pinpool.tunetable import plot, table
+from pinpool.tuning import Row, advise, interval, tune_document
+
+
+def row(workers: int, speed: float, survival: float | None = 1.0, **known: float) -> Row:
+    return Row(workers, speed, survival=survival, spares=100 - workers)._replace(**known)  # type: ignore[arg-type]
+
+
+def test_the_smallest_number_within_the_noise_of_the_best_is_taken() -> None:
+    assert advise([row(10, 50.0), row(20, 98.0), row(40, 100.0)]).workers == 20
+
+
+def test_a_faster_number_is_passed_over_if_the_list_would_not_last() -> None:
+    advice = advise([row(10, 50.0), row(20, 100.0, survival=0.4)])
+
+    assert advice.workers == 10
+    assert "20 workers would be faster, but the list lasts in only 40%" in advice.why
+
+
+def test_a_list_that_is_likely_used_up_gets_the_best_chance_for_the_time_and_says_so() -> None:
+    advice = advise([row(10, 50.0, survival=0.2), row(20, 100.0, survival=0.5), row(40, 110.0, survival=0.3)])
+
+    assert advice.workers == 20
+    assert "likely to be used up" in advice.why
+    assert "50%" in advice.why
+
+
+def test_measured_rows_know_no_survival_and_get_advice_all_the_same() -> None:
+    assert advise([row(10, 50.0, survival=None), row(20, 50.5, survival=None)]).workers == 10
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([row(4, 100.0, cpu=0.97), row(8, 101.0)], "cores are busy"),
+        ([row(4, 100.0), row(8, 100.0, parked=0.5)], "wait for proxies"),
+        ([row(4, 100.0), row(8, 101.0)], "gain less than 3%"),
+        ([row(4, 100.0)], "no larger number was looked at"),
+        ([row(100, 100.0)], "wait for proxies"),
+    ],
+)
+def test_the_reason_names_what_more_workers_would_meet(rows: list[Row], reason: str) -> None:
+    assert reason in advise(rows).why
+
+
+def test_the_interval_holds_the_share_and_stays_within_bounds() -> None:
+    assert interval(0, 60)[0] == 0.0
+    assert interval(60, 60) == pytest.approx((0.94, 1.0), abs=0.01)
+    assert interval(30, 60) == pytest.approx((0.38, 0.62), abs=0.01)
+
+
+def test_the_document_has_the_keys_that_scripts_rely_on() -> None:
+    told = tune_document([row(10, 50.123456)], proxies=100, pages=1100, spares_to_hold=3)
+
+    assert told["rows"][0]["pages_per_second"] == 50.1235
+    promised = {"workers", "pages_per_second", "of_ideal", "latency_p50", "latency_p95", "fault_rate", "cpu"}
+    assert promised | {"rss_mb", "spares", "survival"} <= set(told["rows"][0])
+    assert (told["proxies"], told["recommended"]) == (100, 10)
+
+
+def test_the_table_marks_the_recommended_row_and_leaves_out_what_nobody_knows() -> None:
+    lines = table([row(10, 50.0), row(20, 100.0, seconds=7200.0)], 20).splitlines()
+
+    assert [line.startswith("→") for line in lines] == [False, False, True]
+    assert "█" * 12 in lines[2]
+    assert "2 h 00 min" in lines[2]
+    assert "cpu" not in lines[0]
+
+
+def test_a_terminal_without_blocks_gets_plain_ascii() -> None:
+    assert table([row(10, 50.0), row(20, 100.0)], 20, blocks=False).isascii()
+
+
+def test_the_plot_is_a_picture_with_a_point_for_each_row() -> None:
+    picture = ET.fromstring(plot([row(10, 50.0), row(20, 100.0, survival=0.5)], 20))
+
+    assert len(picture.findall("{http://www.w3.org/2000/svg}circle")) == 2
+    assert len(picture.findall("{http://www.w3.org/2000/svg}polyline")) == 2

@@ -1,0 +1,95 @@
+"""What a run cost: read off the processes, kept in the journal, and believed only if it makes sense."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pinpool.machine import cores
+from pinpool.model import Event
+from pinpool.usage import MEASURED, Meter, Reading, read_tree, used_in
+
+
+def readings(*values: tuple[float, float]) -> list[Reading]:
+    return [Reading(own, tree, 10 * own, 30, 50) for own, tree in values]
+
+
+def meter(*values: tuple[float, float]) -> tuple[Meter, list[float]]:
+    given, now = iter(readings(*values)), [0.0]
+    return Meter(lambda: now[0], lambda: next(given)), now
+
+
+def test_only_the_pages_since_all_workers_were_at_work_are_measured() -> None:
+    measure, now = meter((1.0, 10.0), (1.5, 14.0))
+
+    for pages in (0, 3, 4, 50, 104):
+        measure.look(pages, workers=4)
+        now[0] += 1.0
+    event = measure.event(123.0)
+
+    assert event is not None
+    used = used_in(event)
+    assert used is not None
+    assert (used.pages, used.own_cpu, used.tree_cpu, used.queued, used.workers) == (100, 0.5, 4.0, 5.0, 4)
+    assert (event.at, used.cores) == (123.0, cores())
+
+
+def test_a_run_without_pages_has_nothing_to_tell() -> None:
+    measure, _ = meter((1.0, 10.0), (1.5, 14.0))
+    measure.look(4, workers=4)
+
+    assert measure.event(0.0) is None
+
+
+def test_where_nothing_can_be_read_the_journal_gets_no_event() -> None:
+    measure = Meter(lambda: 0.0, lambda: None)
+    measure.look(10, 4)
+    measure.look(20, 4)
+
+    assert measure.event(0.0) is None
+
+
+@pytest.mark.parametrize("detail", ["", "[]", "{}", '{"pages": "many"}', "null", "1"])
+def test_an_event_that_is_not_ours_is_passed_over(detail: str) -> None:
+    assert used_in(Event(0.0, MEASURED, detail=detail)) is None
+
+
+@pytest.mark.parametrize("odd", [{"pages": 0}, {"tree_cpu": -1.0}, {"cores": float("nan")}, {"seconds": "1"}])
+def test_figures_that_cannot_be_are_passed_over(odd: dict[str, object]) -> None:
+    fields = (
+        "pages",
+        "seconds",
+        "own_cpu",
+        "tree_cpu",
+        "queued",
+        "own_memory",
+        "tree_memory",
+        "workers",
+        "cores",
+    )
+
+    assert used_in(Event(0.0, MEASURED, detail=json.dumps(dict.fromkeys(fields, 1)))) is not None
+    assert used_in(Event(0.0, MEASURED, detail=json.dumps(dict.fromkeys(fields, 1) | odd))) is None
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs Linux's /proc")  # noqa: PTH110
+def test_a_child_counts_with_its_parent_while_it_lives_and_after() -> None:
+    before = read_tree()
+    burn = "import time; [None for _ in iter(lambda: time.process_time() < 0.2, False)]; print(1, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        during = read_tree()
+        child.communicate("\n")
+    after = read_tree()
+
+    assert before is not None and during is not None and after is not None
+    assert during.tree_cpu >= before.tree_cpu + 0.15
+    assert during.tree_memory > during.own_memory > 1_000_000
+    assert after.tree_cpu >= before.tree_cpu + 0.15

@@ -1,0 +1,155 @@
+"""What is learnt from the attempts of a run, and what a page costs on a machine."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pinpool.capacity import cycles
+from pinpool.errors import UsageError
+from pinpool.stats import AttemptRow
+from pinpool.world import delays, forest, machine, observe
+
+START = 1_700_000_000.0
+
+
+def attempt(at: float, seconds: float = 0.2, *, proxy: int = 1, fault: str | None = None) -> AttemptRow:
+    ending = "failed" if fault else "ok"
+    return AttemptRow(
+        1, 1, proxy, 100 + proxy, START + at, seconds, ending, fault, None, 0, None, bool(fault), False
+    )
+
+
+def good(count: int, proxy: int = 1, begin: float = 0.0) -> list[AttemptRow]:
+    return [attempt(begin + n * 0.25, proxy=proxy) for n in range(count)]
+
+
+def test_too_few_good_attempts_are_refused_with_what_to_do() -> None:
+    with pytest.raises(UsageError, match=r"only 29 good attempts .* --limit 300"):
+        observe(good(29), {})
+
+
+def test_a_calm_run_has_no_faults_and_no_deaths() -> None:
+    calm = observe(good(100), {})
+
+    assert (calm.hazard, calm.stillborn, calm.page_failure, calm.habits[0].failure) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_proxy_that_fails_beyond_its_rest_is_dead_and_no_fault_of_a_living_one() -> None:
+    rows = [*good(400, proxy=2), *good(200), *(attempt(50.0 + n, fault="refused") for n in (1, 20))]
+
+    seen = observe(rows, {1: [START + 51.5]})
+
+    assert seen.hazard == pytest.approx(1 / 150, rel=0.02)
+    assert [failing.fault for failing in seen.deaths[0]] == ["refused", "refused"]
+    assert all(habit.failure == 0.0 for habit in seen.habits)
+
+
+def test_a_proxy_that_comes_back_after_its_rest_has_not_died() -> None:
+    rows = [*good(100), attempt(30.0, fault="banned"), attempt(70.0)]
+
+    seen = observe(rows, {1: [START + 30.1]})
+
+    assert (seen.hazard, seen.deaths) == (0.0, [])
+    assert seen.after_rest < 0.5
+
+
+def test_a_proxy_that_refused_from_the_first_moment_never_worked() -> None:
+    rows = [*good(100), *(attempt(n, 0.01, proxy=2, fault="refused") for n in (0.0, 20.0))]
+
+    seen = observe(rows, {2: [START + 0.1]})
+
+    assert seen.stillborn == pytest.approx(0.5)
+    assert seen.hazard == 0.0
+
+
+def test_pages_that_are_to_blame_themselves_are_not_held_against_proxies() -> None:
+    rows = [*good(90), *(attempt(30.0 + n, fault="http_error") for n in range(10))]
+
+    seen = observe(rows, {})
+
+    assert seen.page_failure == pytest.approx(0.1)
+    assert seen.habits[0].failure == 0.0
+
+
+def test_the_rate_of_deaths_is_found_though_many_die_unseen() -> None:
+    """Ten workers use up three hundred proxies; those that died as spares are found dead at their first use."""
+    random, rate = Random(5), 0.1
+    rows, rests, free = [], {}, [0.0] * 10
+    for proxy in range(1, 301):
+        at = min(free)
+        free.remove(at)
+        dies = random.expovariate(rate)
+        while at < dies:
+            rows.append(attempt(at, proxy=proxy))
+            at += 0.25
+        rows += [attempt(at, 0.01, proxy=proxy, fault="refused")]
+        rows += [attempt(at + 90, 0.01, proxy=proxy, fault="refused")]
+        rests[proxy] = [START + at + 0.02]
+        free.append(at + 0.02)
+
+    seen = observe(rows, rests)
+
+    assert seen.hazard == pytest.approx(rate, rel=0.2)
+    assert seen.stillborn < 0.05
+
+
+def test_hours_between_a_stop_and_a_resume_do_not_count_as_time_survived() -> None:
+    rows = [
+        *good(200),
+        *good(200, begin=86_400.0),
+        *(attempt(86_450.0 + n, fault="refused") for n in (1, 20)),
+    ]
+
+    assert observe(rows, {1: [START + 86_451.5]}).hazard == pytest.approx(1 / 100, rel=0.02)
+
+
+def test_a_larger_job_is_the_recorded_one_over_again() -> None:
+    job = forest([(5, None, True), (6, 5, False), (9, 5, False)], pages=7)
+
+    assert job.pages == 7
+    assert list(job.roots) == [0, 3, 6]
+    assert job.children[3] == [4, 5]
+    assert job.lists == {0, 3, 6}
+
+
+def test_a_lack_of_tasks_is_no_overhead() -> None:
+    rows = [*good(100), *good(100, begin=1000.0)]
+
+    assert machine(rows, workers=1).overhead == pytest.approx(0.05, rel=0.01)
+
+
+def test_a_paced_run_does_not_take_its_rests_for_overhead() -> None:
+    random, at, rows = Random(1), 0.0, []
+    for _ in range(500):
+        rows.append(attempt(at, 0.1))
+        at += max(0.11, random.uniform(0.75, 1.25))
+
+    assert machine(rows, workers=1, pace=1.0).overhead < 0.05
+
+
+@given(st.floats(0, 10), st.floats(0.0001, 1), st.integers(1, 60))
+def test_more_workers_are_never_slower_and_never_beyond_the_station(
+    wait: float, demand: float, workers: int
+) -> None:
+    speeds = [max(1, busy) / cycle for busy, cycle in enumerate(cycles(wait, demand, workers))]
+
+    assert all(after >= before * (1 - 1e-9) for before, after in pairwise(speeds))
+    assert speeds[-1] <= 1 / demand * (1 + 1e-9)
+
+
+def test_what_workers_waited_for_a_core_comes_back_with_as_many_of_them() -> None:
+    """Ten milliseconds of CPU a page on one core, and eight workers that waited for it: fewer workers wait less."""
+    table = cycles(0.05, 0.01, 8)
+    seconds = table[8]
+    rows = [attempt(n * seconds, seconds, proxy=proxy) for proxy in range(1, 9) for n in range(100)]
+
+    known = machine(rows, workers=8, cpu=0.01, queued=seconds - 0.06)
+
+    assert delays(known, 16)[8] == pytest.approx(0.0, abs=1e-6)
+    assert delays(known, 16)[1] == pytest.approx(0.06 - seconds, abs=1e-6)
+    assert delays(known, 16)[16] > 0.05
