@@ -227,7 +227,13 @@ class Job:
         """Any other command, to its end."""
         command = [sys.executable, "-m", "pinpool", *words]
         return subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",  # a kept page is in the encoding of its site
+            timeout=PATIENCE,
+            check=False,
         )
 
     def failures(self) -> dict[str, dict[str, Any]]:

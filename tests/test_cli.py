@@ -12,10 +12,24 @@ from pathlib import Path
 import pytest
 
 from commands import DEADLINE, SPIDER, Desk, Said
+from journals import new_journal, task
 from pinpool.lab import Lab
 from pinpool.reading import Reader
 
-COMMANDS = ["crawl", "resume", "retry", "stats", "failures", "verify", "tune", "try", "check", "demo", "lab"]
+COMMANDS = [
+    "crawl",
+    "resume",
+    "retry",
+    "stats",
+    "failures",
+    "verify",
+    "export",
+    "tune",
+    "try",
+    "check",
+    "demo",
+    "lab",
+]
 HEAVY = {"requests", "urllib3", "lxml", "rich", "parsel", "w3lib", "sqlite3", "socks", "multiprocessing"}
 LIST = ("-p", "proxies.txt")
 
@@ -26,6 +40,9 @@ TASKS = ["done", "gone", "failed", "waiting", "in_flight"]
 PROXY = ["proxy", "state", "reason", "attempts", "ok", "gone", "failed", "success_rate", "faults", "charged"]
 PROXY += ["forgiven", "latency_p50", "latency_p95", "bytes", "pins", "busy_seconds", "first_error"]
 PROXY += ["last_error"]
+# What has joined since.
+MORE = {"until", "success_low", "success_high", "wasted_bytes", "wasted_seconds", "pages_per_hour"}
+MORE |= {"first_error_at", "last_error_at"}
 
 NONE_TIMED_OUT = "--reason: no task was given up for 'timeout'; `pinpool failures films.db` says for what"
 
@@ -163,7 +180,8 @@ def test_the_summary_in_json_is_what_stats_says_with_exactly_the_promised_fields
     assert list(told) == ["run", "proxies"]
     assert list(told["run"]) == RUN
     assert list(told["run"]["tasks"]) == TASKS
-    assert [list(row) for row in told["proxies"]] == [PROXY] * 4
+    assert [[key for key in row if key not in MORE] for row in told["proxies"]] == [PROXY] * 4
+    assert all(set(row) >= MORE for row in told["proxies"])
     assert (told["run"]["spider"], told["run"]["state"], told["run"]["workers"]) == ("films", "complete", 2)
     assert told["run"]["tasks"] == {"done": 22, "gone": 0, "failed": 0, "waiting": 0, "in_flight": 0}
     assert (told["run"]["pages"], told["run"]["items"]) == (22, 20)
@@ -201,11 +219,11 @@ def test_a_page_that_fails_is_exit_3_and_is_told_with_its_history(desk: Desk, la
     assert "1 tasks failed" in verify.out
     assert told.out.startswith(f"detail {url}: http_error on 2 proxies\n")
     assert told.out.count("http_error (status 418)") == 2
-    assert list(failure) == ["task", "stage", "url", "reason", "attempts"]
+    assert list(failure) == ["task", "stage", "url", "reason", "attempts", "page"]
     assert (failure["stage"], failure["url"]) == ("detail", url)
     assert len({attempt["proxy"] for attempt in failure["attempts"]}) == 2
     for attempt in failure["attempts"]:
-        assert list(attempt) == ["proxy", "fault", "seconds", "status", "at", "message"]
+        assert list(attempt) == ["proxy", "fault", "seconds", "status", "at", "message", "page"]
         assert (attempt["fault"], attempt["status"]) == ("http_error", 418)
 
 
@@ -398,10 +416,38 @@ def test_stats_are_a_table_that_can_be_sorted(desk: Desk, lab: Lab) -> None:
     by_trouble = desk.run("stats", "films.db").out.split("\n\n")[1].splitlines()
     by_name = desk.run("stats", "films.db", "--sort", "proxy", "--faults").out.split("\n\n")[1].splitlines()
 
-    assert by_trouble[0].split()[:3] == ["proxy", "state", "tries"]
+    assert by_trouble[0].split()[:3] == ["proxy", "state", "good"]
     assert by_trouble[1].split()[:2] == [lab.proxies[2].label, "retired"]
-    assert [line.split()[0] for line in by_name[1:]] == sorted(proxy.label for proxy in lab.proxies)
-    assert "proxy_auth 1" in "\n".join(by_name)
+    names = [line.split()[0] for line in by_name[1:] if not line.startswith(" ")]
+    assert names == sorted(proxy.label for proxy in lab.proxies)
+    assert "    retired: it refuses our login" in by_name
+    assert "    proxy_auth 1; 1 charged, 0 forgiven" in by_name
+
+
+def test_stats_in_csv_have_a_row_for_each_proxy_with_the_figures_of_json(desk: Desk, lab: Lab) -> None:
+    lab.set_fault(2, "auth")
+    desk.run("crawl", "films.py", *LIST)
+
+    told = desk.run("stats", "films.db", "--json", "--sort", "failed").json()["proxies"]
+    rows = list(csv.DictReader(io.StringIO(desk.run("stats", "films.db", "--csv", "--sort", "failed").out)))
+    both = desk.run("stats", "films.db", "--csv", "--json")
+
+    assert [row["proxy"] for row in rows] == [row["proxy"] for row in told]
+    assert [int(row["ok"]) for row in rows] == [row["ok"] for row in told]
+    assert (rows[0]["proxy_auth"], rows[0]["refused"]) == ("1", "0")
+    assert (both.code, "--json and --csv exclude each other" in both.err) == (2, True)
+
+
+def test_stats_of_a_run_that_has_done_nothing_yet_are_told_all_the_same(desk: Desk) -> None:
+    new_journal(desk / "films.db", task("1", "index")).close()
+
+    table, told = desk.run("stats", "films.db", "--faults"), desk.run("stats", "films.db", "--json").json()
+
+    assert table.code == 0
+    assert "not tried" in table.out
+    assert [(row["attempts"], row["success_rate"], row["success_high"]) for row in told["proxies"]] == [
+        (0, None, 1.0)
+    ] * 2
 
 
 # ---------------------------------------------------------------------------------------------- try

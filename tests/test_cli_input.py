@@ -392,7 +392,7 @@ def test_outputs_that_cannot_be_are_told(refused: Refused, option: str) -> None:
     )
     (twice,) = refused("crawl", "films.py", "-p", "proxies.txt", "-o", "items.csv", option, "./items.csv")
 
-    assert kind.startswith("output 'items.xml': its format is not known: end it in .jsonl or .csv")
+    assert kind.startswith("output 'items.xml': its format is not known: end it in .jsonl, .csv or .parquet")
     assert "none/items.csv: cannot be written (No such file or directory)" in folder
     assert "named twice" in twice
 

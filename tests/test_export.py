@@ -16,7 +16,8 @@ from pytest import CaptureFixture, MonkeyPatch
 
 from journals import START, answered, done, finish_work, item, killed_writer, new_journal, task
 from pinpool.errors import SettingsError, StorageError
-from pinpool.export import JsonLines, Outputs, check_targets, write_all
+from pinpool.export import Outputs, check_targets, write_all
+from pinpool.formats import JsonLines
 from pinpool.journal import Journal
 from pinpool.reading import Reader
 from pinpool.schema import Mark
@@ -71,10 +72,10 @@ def test_the_format_is_named_or_read_off_the_ending(text: str, target: Target) -
 
 
 @pytest.mark.parametrize(
-    "text", ["items", "items.xml", "items.jsonl:xml", "items.parquet", "", ":csv", "csv"]
+    "text", ["items", "items.xml", "items.jsonl:xml", "items.feather", "", ":csv", "csv"]
 )
 def test_an_unknown_format_is_refused_with_those_that_work(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"end it in \.jsonl or \.csv, or add :jsonl or :csv"):
+    with pytest.raises(SettingsError, match=r"end it in \.jsonl, \.csv or \.parquet, or add :jsonl"):
         parse_target(text)
 
 
@@ -428,7 +429,7 @@ def test_a_column_that_is_not_there_is_told_and_nothing_is_lost(tmp_path: Path, 
     path.write_text("title\nx\n")
     store_all(journal, {"title": "a", "year": 1994})
 
-    with pytest.raises(StorageError, match=r"has no column for year: resume with -O OTHER"):
+    with pytest.raises(StorageError, match=r"has no column for year: name another file"):
         write_csv(journal, path)
 
     assert path.read_text() == "title\nx\n"

@@ -367,6 +367,41 @@ def test_a_call_that_meets_a_faulty_proxy_is_made_again_through_another(lab: Lab
     assert all(proxy.requests + proxy.logins_refused <= 1 for proxy in lab.proxies[:2])
 
 
+def test_a_pool_knows_how_each_of_its_proxies_did(lab: Lab) -> None:
+    lab.set_fault(0, "refused")
+    with PinnedPool(listed(lab), workers=4) as pool:
+        before = pool.proxies
+        list(pool.map_unordered(calls.fetch, films(lab) * 3))
+        with pytest.raises(CallFailed):
+            pool.submit(calls.raise_for, "film").result(DEADLINE)
+    faulty, *good = pool.proxies
+
+    assert [row["proxy"] for row in before] == [row["proxy"] for row in pool.proxies]
+    assert sum(row["attempts"] for row in before) == 0
+    assert (faulty["ok"], faulty["faults"], faulty["charged"]) == (
+        0,
+        {"refused": faulty["failed"]},
+        faulty["failed"],
+    )
+    assert (faulty["state"], faulty["reason"]) == ("cooling", "refused")
+    assert faulty["first_error"].startswith("refused: ")
+    assert sum(row["ok"] for row in good) == 31  # the one that raised by itself was no fault of its proxy
+    assert sum(row["failed"] for row in good) == 0
+    assert all(row["pins"] >= 1 for row in good)
+    assert sum(row["bytes"] for row in good) > 30 * 30_000
+    assert any(row["latency_p50"] for row in good)
+
+
+def test_the_pools_figures_have_the_very_keys_of_a_runs(lab: Lab, desk: Desk) -> None:
+    desk.prepare(lab)
+    with PinnedPool(listed(lab), workers=2) as pool:
+        run = pinpool.crawl(
+            load(parse_ref(str(desk / "films.py"))), listed(lab), journal=desk / "run.db", workers=2
+        )
+
+    assert [list(row) for row in pool.proxies] == [list(row) for row in run.proxies]
+
+
 def test_with_no_usable_proxy_every_call_says_so_however_many_there_are(lab: Lab) -> None:
     for proxy in lab.proxies:
         lab.set_fault(proxy.index, "auth")

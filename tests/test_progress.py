@@ -11,7 +11,6 @@ from pinpool.engines.base import Census
 from pinpool.model import ProxyState
 from pinpool.outlook import Speed
 from pinpool.progress import Progress, line
-from pinpool.show import proxy_table
 from pinpool.view import View
 
 
@@ -74,15 +73,3 @@ def test_what_a_fault_says_cannot_drive_the_terminal() -> None:
     hostile = view()._replace(last_fault="ban: \x1b[2J\x07gone")
 
     assert line(hostile, Speed(0.0)).endswith("last fault ban: [2J gone")
-
-
-def test_the_table_of_proxies_names_the_commonest_fault_with_its_count() -> None:
-    figures = dict.fromkeys(("attempts", "ok", "gone", "failed", "bytes", "pins"), 0)
-    unknown = dict.fromkeys(("reason", "success_rate", "latency_p50", "latency_p95"))
-    row = {"proxy": "http://192.0.2.1:80", "state": "cooling", "faults": {"empty": 3, "timeout": 1}}
-    document = {"proxies": [{**figures, **unknown, **row}]}
-
-    common, all_of_them = proxy_table(document), proxy_table(document, faults=True)
-
-    assert common.endswith("  empty 3")
-    assert all_of_them.endswith("  empty 3, timeout 1")

@@ -306,7 +306,7 @@ def test_each_failure_comes_with_its_whole_history(path: Path) -> None:
     with Reader(path) as reader:
         (failure,) = [failure_document(failure) for failure in reader.failures()]
 
-    told = {"fault": "timeout", "seconds": 5.0, "status": None, "at": "2023-11-14T22:13:20Z"}
+    told = {"fault": "timeout", "seconds": 5.0, "status": None, "at": "2023-11-14T22:13:20Z", "page": None}
     assert failure == {
         "task": 1,
         "stage": "index",
@@ -316,6 +316,7 @@ def test_each_failure_comes_with_its_whole_history(path: Path) -> None:
             {"proxy": "http://alice@192.0.2.1:8080", **told, "message": "no answer"},
             {"proxy": None, **told, "message": ""},
         ],
+        "page": None,
     }
 
 

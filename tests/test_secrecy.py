@@ -68,18 +68,24 @@ def film(page: Page):
 READERS = [
     "stats films.db --faults",
     "stats films.db --json",
+    "stats films.db --csv",
     "failures films.db",
     "failures films.db --json",
+    "failures films.db --pages",
+    "failures films.db --page 1",
+    "export films.db -o -",
+    "export films.db -o films.csv -o films.parquet",
     "verify films.db",
     "verify films.db --json",
     "retry films.db",
     "try films.py -p proxies.txt",
     "try films.py",
+    "try films.py --page films.db:1",
     "check proxies.txt --timeout 1 --url URL --alive alive.txt",
     "check --timeout 1 --url URL --json",
 ]
 #: What is searched by tests of its own, or is how the run itself is started.
-SEARCHED_ELSEWHERE = {"crawl", "resume", "demo", "lab"}
+SEARCHED_ELSEWHERE = {"crawl", "resume", "tune", "demo", "lab"}
 #: These files are there to hold passwords, or were written by the user.
 GIVEN = ("proxies.txt", "films.py", "alive.txt")
 
@@ -138,7 +144,7 @@ def haul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haul]:
             patch.setenv("PINPOOL_PROXIES", str(films.folder / "proxies.txt"))
             for words in READERS:
                 said = films.ask(*words.replace("URL", f"{lab.named_url}/echo").split())
-                seen.add(f"stdout of {words}", said.stdout.encode())
+                seen.add(f"stdout of {words}", said.stdout.encode(errors="surrogateescape"))
                 seen.add(f"stderr of {words}", said.stderr.encode())
                 assert said.returncode in (0, 3), said.stderr
             for folder in folders:
@@ -230,11 +236,12 @@ def test_workers_do_not_inherit_the_variable_with_the_list(
 
 
 @pytest.mark.processes
-def test_a_demo_and_a_lab_show_no_password_either(tmp_path: Path) -> None:
+def test_a_demo_the_advice_on_it_and_a_lab_show_no_password_either(tmp_path: Path) -> None:
     """Theirs are no secrets, but what is shown here is what everybody shows around."""
     desk, seen = Desk(tmp_path), Haul()
     try:
-        demo = desk.run("demo", "--calm", "--pages", 1, "--proxies", 4, "--workers", 4, "--keep", "kept")
+        demo = desk.run("demo", "--calm", "--pages", 4, "--proxies", 4, "--workers", 4, "--keep", "kept")
+        tune = desk.run("tune", "--from", "kept/movies.db", "--svg", "kept/tune.svg")
         lab = desk.start("lab", "--write-proxies", "kept/proxies.txt")
         lines = [lab.line()]
         while not lines[-1].startswith("list with passwords"):
@@ -245,9 +252,10 @@ def test_a_demo_and_a_lab_show_no_password_either(tmp_path: Path) -> None:
         desk.clear()
     seen.look_at(tmp_path / "kept", "proxies.txt")
     seen.add("demo", f"{demo.out}{demo.err}".encode())
+    seen.add("tune", f"{tune.out}{tune.err}".encode())
     seen.add("lab", f"{''.join(lines)}{served.out}{served.err}".encode())
 
-    assert (demo.code, served.code) == (0, 0)
+    assert (demo.code, tune.code, served.code) == (0, 0, 0)
     assert "movies.db 600" in seen
     assert b"proxy: http://user0@" in seen["lab"]
     assert [where for where, data in seen.items() if traces(data, SECRET_OF_THE_LAB)] == []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinpool.stats import AttemptRow, Histogram, ProxyRow, RunInfo, figures, stamp, stats_document
+from pinpool.stats import AttemptRow, Histogram, ProxyRow, RunInfo, figures, stamp, stats_document, wilson
 
 START = 1_700_000_000.0
 OK = AttemptRow(1, 1, 1, 7, START, 0.2, "ok", None, 200, 1000, None, False, False)
@@ -146,21 +146,29 @@ def test_the_document_has_the_promised_shape() -> None:
                 "proxy": "socks5h://alice@10.0.0.7:1080",
                 "state": "pinned",
                 "reason": None,
+                "until": None,
                 "attempts": 40,
                 "ok": 37,
                 "gone": 0,
                 "failed": 3,
                 "success_rate": 0.925,
+                "success_low": 0.8014,
+                "success_high": 0.9742,
                 "faults": {"timeout": 2, "refused": 1},
                 "charged": 3,
                 "forgiven": 0,
                 "latency_p50": document["proxies"][0]["latency_p50"],
                 "latency_p95": document["proxies"][0]["latency_p95"],
                 "bytes": 37_030,
+                "wasted_bytes": 30,
                 "pins": 2,
                 "busy_seconds": 22.4,
+                "wasted_seconds": 15.0,
+                "pages_per_hour": 5946.4,
                 "first_error": "timeout: no answer",
+                "first_error_at": "2023-11-14T22:13:20Z",
                 "last_error": "refused: connection refused",
+                "last_error_at": "2023-11-14T22:13:20Z",
             }
         ],
     }
@@ -185,3 +193,30 @@ def test_a_proxy_that_left_the_list_is_told_only_if_it_was_tried() -> None:
 def test_a_run_that_goes_on_has_no_end() -> None:
     assert stamp(None) is None
     assert stamp(0.0) == "1970-01-01T00:00:00Z"
+
+
+@given(st.integers(0, 500), st.integers(0, 500))
+def test_the_interval_of_a_rate_holds_the_rate_and_narrows_with_the_attempts(good: int, bad: int) -> None:
+    low, high = wilson(good, good + bad)
+    narrower = wilson(2 * good, 2 * (good + bad))
+
+    assert 0 <= low <= high <= 1
+    if good + bad:
+        assert low - 1e-9 <= good / (good + bad) <= high + 1e-9
+        assert narrower[1] - narrower[0] < high - low
+
+
+def test_the_interval_is_that_of_the_textbooks() -> None:
+    """Newcombe, 1998, Two-sided confidence intervals for the single proportion, table I, method 3."""
+    assert [round(end, 4) for end in wilson(81, 263)] == [0.2553, 0.3662]
+    assert [round(end, 4) for end in wilson(15, 148)] == [0.0624, 0.1605]
+    assert [round(end, 4) for end in wilson(0, 20)] == [0.0, 0.1611]
+    assert [round(end, 4) for end in wilson(1, 29)] == [0.0061, 0.1718]
+
+
+def test_nothing_is_known_of_a_rate_without_attempts() -> None:
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_a_proxy_that_worked_no_time_at_all_has_no_pages_an_hour() -> None:
+    assert figures([OK._replace(seconds=0.0)])[1].pages_per_hour is None

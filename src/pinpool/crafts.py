@@ -15,7 +15,9 @@ from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.extract import read
 from pinpool.faults import CHARGES, judge
 from pinpool.fetch import evidence_of
+from pinpool.keeping import Memory, keep, kind_of, was_read
 from pinpool.model import Assignment, Charge, Ending, Evidence, Fetched, Settings, Sign, Step, Task
+from pinpool.redaction import spellings
 from pinpool.robots import FORBIDDEN, Rules, judge_robots, origin_of, robots_task, unavailable
 from pinpool.spider import Spider, SpiderRef, load
 from pinpool.worker import Done, Pin, describe
@@ -41,6 +43,7 @@ class Crawling:
     def __init__(self, ref: SpiderRef, settings: Settings) -> None:
         self.spider = load(ref)
         self.settings = settings
+        self._kinds = Memory()
 
     def perform(self, pin: Pin, work: Assignment | bytes) -> Done | None:
         assert isinstance(work, Assignment)
@@ -68,8 +71,10 @@ class Crawling:
         except DeadlinePassed:
             warming = self.spider.warm is not None and not pin.warm
             told = f"{'on_pin ' if warming else ''}took longer than {self.settings.deadline:g} s"
-            size, status = (fetched.size, fetched.status) if fetched else (0, None)
-            return Done(Ending.FAILED, status, size, Evidence(step, Sign.DEADLINE, told))
+            evidence = Evidence(step, Sign.DEADLINE, told)
+            if fetched is None:
+                return Done(Ending.FAILED, evidence=evidence)
+            return self._unread(pin, work.task, fetched, evidence)
 
     def _judge(self, pin: Pin, task: Task, fetched: Fetched) -> Done:
         found = read(
@@ -83,12 +88,20 @@ class Crawling:
             return Done(Ending.GONE, fetched.status, fetched.size)
         if isinstance(found, Evidence):
             found = found._replace(retry_after=_retry_after(fetched))
-            return Done(Ending.FAILED, fetched.status, fetched.size, found)
+            return self._unread(pin, task, fetched, found)
         if found.empty and not self.settings.empty_ok:
             nothing = Evidence(Step.PAGE, Sign.EMPTY, "nothing extracted")
             # Its links are followed once it is believed. Its items are not: they hold nothing.
-            return Done(Ending.FAILED, fetched.status, fetched.size, nothing, tasks=found.tasks)
+            return self._unread(pin, task, fetched, nothing)._replace(tasks=found.tasks)
         return Done(Ending.OK, fetched.status, fetched.size, items=found.items, tasks=found.tasks)
+
+    def _unread(self, pin: Pin, task: Task, fetched: Fetched, evidence: Evidence) -> Done:
+        """The page came, but is of no use; the first of each kind of failed extraction goes along."""
+        fault, kept = judge(evidence), None
+        kind = kind_of(task.stage, fault, evidence.message, fetched.size)
+        if was_read(fault, fetched.status) and self._kinds.is_new(kind):
+            kept = keep(kind, fetched, spellings(pin.lease.address))
+        return Done(Ending.FAILED, fetched.status, fetched.size, evidence, kept=kept)
 
 
 def warm(spider: Spider, session: requests.Session) -> None:
@@ -153,6 +166,11 @@ class Calling:
 
     def perform(self, pin: Pin, work: Assignment | bytes) -> Done:
         assert isinstance(work, bytes)
+        progress = pin.fetcher.session.pin.progress
+        before = progress.received
+        return self._call(work)._replace(size=progress.received - before)
+
+    def _call(self, work: bytes) -> Done:
         try:
             with limit(self.settings.deadline):
                 function, arguments = pickle.loads(work)

@@ -20,6 +20,7 @@ from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, Self, TypeV
 
 from pinpool import schema, storage
 from pinpool.errors import JournalError, StorageError
+from pinpool.keeping import KEPT_PAGES
 from pinpool.model import Ending, Event, Fault, Outcome, ProxyState, Task, TaskState
 from pinpool.schema import About, Mark, ProxyRecord, Waiting
 
@@ -211,6 +212,8 @@ class Journal:
             return 0
         n = found[0] + 1
         self._add_attempt(task_id, n, outcome, fault, charged)
+        if outcome.kept is not None:
+            self._db.execute(schema.KEEP_PAGE, (task_id, n, *outcome.kept, KEPT_PAGES))
         if state is None or state is TaskState.WAITING:
             self._db.execute(schema.PUT_OFF, (not_before, n, charged, task_id))
             return 0

@@ -20,6 +20,7 @@ __all__ = [
     "Evidence",
     "Fault",
     "Fetched",
+    "KeptPage",
     "Outcome",
     "ProxyState",
     "Settings",
@@ -157,6 +158,20 @@ class Fetched(NamedTuple):
     size: int
 
 
+class KeptPage(NamedTuple):
+    """
+    A page on which extraction failed, kept so that a selector can be mended. `kind` tells failures apart, `headers` is
+    a JSON object, `body` is compressed by zlib and perhaps cut, `size` counts the bytes of the whole body before that.
+    """
+
+    kind: str
+    url: str
+    status: int
+    headers: str
+    body: bytes
+    size: int
+
+
 class Ending(StrEnum):
     """How an attempt ended, as the worker saw it."""
 
@@ -189,6 +204,7 @@ class Outcome(NamedTuple):
     tasks: tuple[Task, ...] = ()
     result: bytes | None = None  # what a function run by PinnedPool returned, pickled
     unasked: str = ""
+    kept: KeptPage | None = None
 
 
 class TaskState(StrEnum):

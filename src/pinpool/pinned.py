@@ -25,8 +25,9 @@ from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from pinpool.books import Books
 from pinpool.crafts import Calling
-from pinpool.engines.base import Answered, Lost, Signal, window
+from pinpool.engines.base import Answered, Lost, Noted, Signal, window
 from pinpool.engines.guard import end_if_starting
 from pinpool.engines.leases import Standing
 from pinpool.engines.processes import ProcessEngine
@@ -68,6 +69,7 @@ class _Call:
     future: Future[Any]
     number: int
     past: list[Failure] = field(default_factory=list)
+    charged: list[int] = field(default_factory=list)  # proxies, one entry for each failure held against it
 
 
 class PinnedPool:
@@ -97,7 +99,8 @@ class PinnedPool:
         for number, proxy in enumerate(listed, 1):
             roster.admit(number, proxy.label)
         self._referee = Referee(roster, chosen, Random())
-        self._labels = {number: proxy.label for number, proxy in enumerate(listed, 1)}
+        self._books = Books({number: proxy.label for number, proxy in enumerate(listed, 1)})
+        self._proxies = len(listed)
         self._workers = min(workers or len(listed), room().workers)
         self._engine = ProcessEngine(
             partial(Calling, chosen),
@@ -127,7 +130,17 @@ class PinnedPool:
         atexit.register(self._abort)
 
     def __repr__(self) -> str:
-        return f"<PinnedPool {self._workers} workers, {len(self._labels)} proxies>"
+        return f"<PinnedPool {self._workers} workers, {self._proxies} proxies>"
+
+    @property
+    def proxies(self) -> list[dict[str, Any]]:
+        """
+        The figures of each proxy so far, in the list's order: dicts with the keys of `proxies` in `stats --json`.
+
+        A call that raised for its own reasons counts as ok: its proxy did what it should. `bytes` are those of the
+        answers that `session()` got, heads included. May be asked for at any time, also after the end.
+        """
+        return self._books.documents(self._engine.census().states)
 
     def __enter__(self) -> Self:
         return self
@@ -259,20 +272,35 @@ class PinnedPool:
                 else:
                     self._settle(self._flight[serial], signal.outcome(time.time()))
                 del self._flight[serial]
+            case Noted(event):
+                if event.kind == "leased" and event.proxy is not None:
+                    self._books.pin(event.proxy)
 
     def _settle(self, call: _Call, outcome: Outcome) -> None:
         if outcome.evidence is None:
-            self._referee.credit(outcome.proxy, call.number, call.past)
+            acquittal = self._referee.credit(outcome.proxy, call.number, call.past)
+            self._books.book(outcome)
+            for liar in acquittal.liars:
+                failures = sum(one.proxy == liar for one in call.past)
+                self._books.charge(liar, failures - call.charged.count(liar))
             self._finish(call.future, outcome.result or b"")
             return
         ruling = self._referee.rule(call.number, outcome, call.past, alive=self._engine.census().living)
         call.past.append(Failure(outcome.proxy if outcome.proxy > 0 else None, ruling.fault))
+        self._books.book(outcome, ruling.fault, charged=ruling.charged)
+        call.charged += [outcome.proxy] * ruling.charged
+        for proxy in ruling.forgiven:
+            self._books.forgive(proxy, call.charged.count(proxy))
+        call.charged = [proxy for proxy in call.charged if proxy not in ruling.forgiven]
         for proxy in ruling.woken:
             self._engine.cool(proxy, 0.0)
         if isinstance(ruling.sentence, Retire):
             self._engine.retire(outcome.proxy, ruling.sentence.reason)
+            self._books.sentence(outcome.proxy, ruling.sentence.reason)
         elif ruling.sentence is not None:
-            self._engine.cool(outcome.proxy, ruling.sentence.seconds)
+            seconds = ruling.sentence.seconds
+            self._engine.cool(outcome.proxy, seconds)
+            self._books.sentence(outcome.proxy, ruling.fault.value, time.time() + seconds)
         if isinstance(ruling.verdict, Resubmit):
             moment = time.monotonic() + ruling.verdict.after
             heapq.heappush(self._delayed, (moment, next(self._serials), call))

@@ -8,8 +8,9 @@ against the rows themselves, so that whatever is missing, left over or there twi
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -18,11 +19,12 @@ from typing import Any, NamedTuple, Self
 
 from pinpool import schema, storage
 from pinpool.errors import JournalError
-from pinpool.model import Event
+from pinpool.keeping import body_of, kind_of, was_read
+from pinpool.model import Event, Fetched, Task
 from pinpool.schema import Mark
 from pinpool.stats import AttemptRow, ProxyRow, RunInfo, stamp
 
-__all__ = ["Coverage", "Failure", "Place", "Pulse", "Reader", "Try", "failure_document"]
+__all__ = ["Coverage", "Failure", "Kept", "Place", "Pulse", "Reader", "Try", "failure_document"]
 
 SILENT_SECONDS = 30.0  # without a heartbeat, and with nobody holding the claim: the run has been killed
 NAMED_ROWS = 3  # of each kind of fault that `verify` finds
@@ -52,7 +54,11 @@ class Pulse(NamedTuple):
 
 
 class Try(NamedTuple):
-    """One attempt of a task that was given up; `proxy` is a label, None where it never got known."""
+    """
+    One attempt of a task that was given up; `proxy` is a label, None where it never got known.
+
+    `page` is the id of the kept page that shows this kind of failure, perhaps that of another task.
+    """
 
     proxy: str | None
     fault: str | None
@@ -60,6 +66,7 @@ class Try(NamedTuple):
     status: int | None
     at: float
     message: str | None
+    page: int | None = None
 
 
 class Failure(NamedTuple):
@@ -70,6 +77,21 @@ class Failure(NamedTuple):
     url: str
     reason: str | None
     attempts: list[Try]
+
+
+class Kept(NamedTuple):
+    """
+    A kept page without its body: `url` is where it came from, `task` the id of the task that asked for it, `size` the
+    bytes of its body.
+    """
+
+    id: int
+    kind: str
+    task: int
+    stage: str
+    url: str
+    status: int
+    size: int
 
 
 class Coverage(NamedTuple):
@@ -295,13 +317,53 @@ class Reader:
     def failures(self) -> Iterator[Failure]:
         """Each task that was given up, in order of ids, with its whole history."""
         rows = self._rows(
-            "SELECT tasks.id, stage, url, tasks.reason, label, fault, seconds, status, at, message"
+            "SELECT tasks.id, stage, url, tasks.reason, label, fault, seconds, status, at, message, size"
             " FROM tasks LEFT JOIN attempts ON attempts.task = tasks.id"
             " LEFT JOIN proxies ON proxies.id = attempts.proxy"
             " WHERE tasks.state = 'failed' ORDER BY tasks.id, n"
         )
+        kept = {page.kind: page.id for page in self.pages()}
         for task, tries in groupby(rows, key=itemgetter(0, 1, 2, 3)):
-            yield Failure._make((*task, [Try._make(row[4:]) for row in tries if row[8] is not None]))
+            yield Failure._make(
+                (*task, [_try(task[1], row[4:], kept) for row in tries if row[8] is not None])
+            )
+
+    def pages(self) -> list[Kept]:
+        """The pages that were kept, one for each kind of failed extraction, in the order in which they came."""
+        if not self._keeps_pages:
+            return []
+        rows = self._rows(
+            "SELECT pages.id, kind, task, stage, pages.url, status, size FROM pages"
+            " JOIN tasks ON tasks.id = pages.task ORDER BY pages.id"
+        )
+        return [Kept._make(row) for row in rows]
+
+    def page(self, number: int) -> tuple[Task, Fetched]:
+        """
+        A kept page as the spider saw it, with its task. `size` of the answer counts the whole body, which may have
+        been cut. Raises JournalError if there is no such page, or it is damaged.
+        """
+        found = self._rows(
+            "SELECT stage, tasks.url, key, method, data, pages.url, status, pages.headers, pages.body, size"
+            " FROM pages JOIN tasks ON tasks.id = pages.task WHERE pages.id = ?",
+            (number,),
+        )
+        row = next(found, None) if self._keeps_pages else None
+        if row is None:
+            known = f"`pinpool failures {self.path} --pages` lists those that there are"
+            raise JournalError(f"{self.path}: no page {number} was kept: {known}")
+        try:
+            headers = {str(name): str(value) for name, value in json.loads(row[7]).items()}
+            body = body_of(row[8])
+        except (ValueError, TypeError, AttributeError) as error:
+            raise JournalError(f"{self.path}: page {number} cannot be read: {error}") from None
+        task = Task(row[0], row[1], row[2], row[3], data=row[4])
+        return task, Fetched(row[5], row[6], headers, body, 0.0, row[9])
+
+    @property
+    def _keeps_pages(self) -> bool:
+        # Reading does not bring a journal up to date, and one of an older pinpool has no such table.
+        return any(self._rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pages'"))
 
     def coverage(self) -> Coverage:
         """
@@ -367,14 +429,23 @@ class Reader:
             return row
         raise JournalError(f"{self.path}: it is damaged: it holds no run: --fresh starts anew")
 
-    def _rows(self, query: str) -> Iterator[Any]:
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[Any]:
         try:
-            yield from self._db.execute(query)
+            # Not `yield from`: a reader that stops half-way would then close the cursor after the journal, and raise.
+            for row in self._db.execute(query, values):  # noqa: UP028
+                yield row
         except sqlite3.DatabaseError as error:
             raise JournalError(storage.explain(self.path, error)) from error
 
 
 def failure_document(failure: Failure) -> dict[str, Any]:
-    """One entry of `failures --json`."""
+    """One entry of `failures --json`; its `page` is that of its latest attempt that has one."""
     tries = [attempt._asdict() | {"at": stamp(attempt.at)} for attempt in failure.attempts]
-    return failure._asdict() | {"attempts": tries}
+    pages = [attempt.page for attempt in failure.attempts if attempt.page is not None]
+    return failure._asdict() | {"attempts": tries, "page": pages[-1] if pages else None}
+
+
+def _try(stage: str, row: tuple[Any, ...], kept: Mapping[str, int]) -> Try:
+    proxy, fault, seconds, status, at, message, size = row
+    page = kept.get(kind_of(stage, fault, message or "", size)) if was_read(fault, status) else None
+    return Try(proxy, fault, seconds, status, at, message, page)

@@ -19,7 +19,7 @@ from urllib.parse import quote, quote_plus
 
 from pinpool.proxies import Proxy
 
-__all__ = ["Redaction", "message_of", "redacting"]
+__all__ = ["Redaction", "message_of", "redacting", "spellings"]
 
 _HEAD = 4
 _MASK = "***"
@@ -51,7 +51,7 @@ class Redaction:
     @cached_property
     def _by_head(self) -> dict[str, list[str]]:
         """Made when the first text comes: most runs log nothing."""
-        secrets = {secret for proxy in self._proxies for secret in _spellings(proxy)}
+        secrets = {secret for proxy in self._proxies for secret in spellings(proxy)}
         by_head: dict[str, list[str]] = {}
         for secret in sorted(secrets, key=len, reverse=True):  # of two that fit, the longer one
             by_head.setdefault(secret[:_HEAD], []).append(secret)
@@ -114,7 +114,8 @@ def redacting(redaction: Redaction) -> Iterator[None]:
             handler.removeFilter(strict)
 
 
-def _spellings(proxy: Proxy) -> Iterator[str]:
+def spellings(proxy: Proxy) -> Iterator[str]:
+    """What tells this proxy's password, as others may write it; nothing if it has none."""
     user, password = proxy.username, proxy.password
     secret = password or (user if proxy.scheme != "socks4" else "")
     if not secret:

@@ -70,13 +70,14 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
 
 class Progress:
     """
-    How far the exchange at hand has come, when it has to end, and whether its connection has served before.
+    How far the exchange at hand has come, when it has to end, and whether its connection has served before;
+    `received` counts the bytes of all answers so far, heads included.
 
     `asked` counts the requests that were sent, whoever sent them, redirects included; the last one left at `asked_at`
     (time.monotonic). All connections of a pin share it.
     """
 
-    __slots__ = ("asked", "asked_at", "is_reused", "step", "until")
+    __slots__ = ("asked", "asked_at", "is_reused", "received", "step", "until")
 
     def __init__(self) -> None:
         self.asked = 0
@@ -84,6 +85,7 @@ class Progress:
         self.step = Step.CONNECT
         self.until = math.inf
         self.is_reused = False
+        self.received = 0
 
     @property
     def is_late(self) -> bool:
@@ -142,6 +144,7 @@ class _Reader(io.RawIOBase):
         if count == 0 and self.in_head:
             # http.client takes the end of the stream for the end of the headers.
             raise http.client.RemoteDisconnected("closed before the end of the headers")
+        self._progress.received += count or 0
         return count
 
     def close(self) -> None:

@@ -182,7 +182,7 @@ def resume(
         watching=reload,
         tell=tell,
     )
-    check_targets(launch.outputs, _inputs(launch, source) | _named_metrics(metrics))
+    check_targets(launch.outputs, _inputs(launch, source) | _named_metrics(metrics), earlier)
     gauges = Metrics(Path(metrics), path, tell) if metrics else None
     lost_outputs(launch.outputs, earlier)
     return _go(launch, launch.go_on(), watch, gauges)

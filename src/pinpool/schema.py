@@ -9,6 +9,7 @@ The shape of a journal: one SQLite file that holds one run. Texts and rows only;
     proxies    label and fingerprint of each entry that was ever listed; never a password
     events     what is no attempt: proxies that moved, workers that were lost
     outputs    how far each output file has been written
+    pages      the first page of each kind of failed extraction, compressed; `n` is the attempt's
 
 Three counts of a task are written by the transaction that ends it, and are what `verify` holds the other rows
 against: `items_n`, `links_n` (child tasks that the page asked for) and `children_n` (those of them that were
@@ -157,6 +158,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
     ),
     ("ALTER TABLE attempts ADD COLUMN excused INTEGER NOT NULL DEFAULT 0",),
+    (
+        """
+        CREATE TABLE pages (
+            id INTEGER PRIMARY KEY,
+            task INTEGER NOT NULL REFERENCES tasks (id),
+            n INTEGER NOT NULL,
+            kind TEXT NOT NULL UNIQUE,
+            url TEXT NOT NULL,
+            status INTEGER NOT NULL,
+            headers TEXT NOT NULL,
+            body BLOB NOT NULL,
+            size INTEGER NOT NULL
+        )
+        """,
+    ),
 )
 
 
@@ -170,6 +186,10 @@ ADD_ATTEMPT = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD_ITEM = "INSERT INTO items (task, n, data) VALUES (?, ?, ?)"
+KEEP_PAGE = """
+    INSERT INTO pages (task, n, kind, url, status, headers, body, size)
+    SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM pages) < ? ON CONFLICT (kind) DO NOTHING
+"""
 ADD_EVENT = "INSERT INTO events (at, kind, proxy, worker, detail) VALUES (?, ?, ?, ?, ?)"
 END_TASK = """
     UPDATE tasks SET state = ?, reason = ?, ended = ?, not_before = NULL, attempts = ?, charged = charged + ?,

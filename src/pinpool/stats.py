@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from pinpool.model import Ending
+from pinpool.model import Ending, ProxyState
 
 __all__ = [
     "AttemptRow",
@@ -23,12 +23,28 @@ __all__ = [
     "ProxyRow",
     "RunInfo",
     "figures",
+    "proxy_document",
     "stamp",
     "stats_document",
+    "wilson",
 ]
 
 WIDENING = math.log(1.04)
+CONFIDENT = 1.959964  # standard deviations on either side that hold 95 % of a normal distribution
 SHORTEST = 1e-6  # seconds; zero has no logarithm, and a clock may step back
+
+
+def wilson(good: int, all_: int) -> tuple[float, float]:
+    """
+    The 95 % confidence interval of a rate, both ends from 0 to 1, after E. B. Wilson (1927): unlike the textbook's
+    rate ± error it also holds for a handful of attempts, and for none, where it is all that there is: 0 to 1.
+    """
+    if not all_:
+        return 0.0, 1.0
+    square = CONFIDENT**2
+    middle = (good + square / 2) / (all_ + square)
+    reach = CONFIDENT / (all_ + square) * math.sqrt(good * (all_ - good) / all_ + square / 4)
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 class AttemptRow(NamedTuple):
@@ -122,8 +138,8 @@ class ProxyFigures:
     What became of the attempts through one proxy.
 
     `charged` are the failures still held against it, `forgiven` those that were and no longer are. `bytes`
-    came over the wire, `busy_seconds` is the time its attempts took, `latencies` are those of attempts that
-    were answered.
+    came over the wire, `busy_seconds` is the time its attempts took, and the `wasted_` ones of both are those of
+    failed attempts. `latencies` are those of attempts that were answered. Errors have their epoch seconds beside them.
     """
 
     attempts: int = 0
@@ -134,9 +150,13 @@ class ProxyFigures:
     charged: int = 0
     forgiven: int = 0
     bytes: int = 0
+    wasted_bytes: int = 0
     busy_seconds: float = 0.0
+    wasted_seconds: float = 0.0
     first_error: str | None = None
+    first_error_at: float | None = None
     last_error: str | None = None
+    last_error_at: float | None = None
     latencies: Histogram = field(default_factory=Histogram)
 
     @property
@@ -146,12 +166,22 @@ class ProxyFigures:
         """
         return (self.ok + self.gone) / self.attempts if self.attempts else None
 
+    @property
+    def pages_per_hour(self) -> float | None:
+        """Pages that were of use in an hour of its own work, waiting between tasks left out; None before any work."""
+        return self.ok * 3600 / self.busy_seconds if self.busy_seconds > 0 else None
+
+    def forgive(self, failures: int) -> None:
+        """So many of the failures that it was charged for were not its own."""
+        self.charged -= failures
+        self.forgiven += failures
+
     def add(self, row: AttemptRow) -> None:
         """Count one attempt; they come in the order in which they ended."""
         self.attempts += 1
         self.bytes += row.size
         self.busy_seconds += row.seconds
-        if row.status is not None:
+        if row.status is not None or row.ending != Ending.FAILED:
             self.latencies.add(row.seconds)
         if row.ending == Ending.OK:
             self.ok += 1
@@ -166,8 +196,11 @@ class ProxyFigures:
         self.faults[fault] += 1
         self.charged += row.charged and not row.forgiven
         self.forgiven += row.charged and row.forgiven
-        self.last_error = f"{fault}: {row.message}" if row.message else fault
-        self.first_error = self.first_error or self.last_error
+        self.wasted_bytes += row.size
+        self.wasted_seconds += row.seconds
+        self.last_error, self.last_error_at = f"{fault}: {row.message}" if row.message else fault, row.at
+        if self.first_error is None:
+            self.first_error, self.first_error_at = self.last_error, row.at
 
 
 def figures(rows: Iterable[AttemptRow]) -> dict[int, ProxyFigures]:
@@ -203,33 +236,43 @@ def stats_document(
             "pool_rebuilds": run.pool_rebuilds,
         },
         "proxies": [
-            _proxy_document(proxy, by_proxy.get(proxy.id, ProxyFigures()), pins.get(proxy.id, 0))
+            proxy_document(proxy, by_proxy.get(proxy.id, ProxyFigures()), pins.get(proxy.id, 0))
             for proxy in proxies
             if proxy.listed or proxy.id in by_proxy
         ],
     }
 
 
-def _proxy_document(proxy: ProxyRow, known: ProxyFigures, pins: int) -> dict[str, Any]:
+def proxy_document(proxy: ProxyRow, known: ProxyFigures, pins: int) -> dict[str, Any]:
+    """One entry of `proxies` in `stats --json`; its keys are always the same, and in this order."""
+    low, high = wilson(known.ok + known.gone, known.attempts)
     return {
         "proxy": proxy.label,
         "state": proxy.state,
         "reason": proxy.reason,
+        "until": stamp(proxy.until) if proxy.state == ProxyState.COOLING else None,
         "attempts": known.attempts,
         "ok": known.ok,
         "gone": known.gone,
         "failed": known.failed,
         "success_rate": _rounded(known.success_rate, 4),
+        "success_low": round(low, 4),
+        "success_high": round(high, 4),
         "faults": dict(known.faults.most_common()),
         "charged": known.charged,
         "forgiven": known.forgiven,
         "latency_p50": _rounded(known.latencies.percentile(0.50), 4),
         "latency_p95": _rounded(known.latencies.percentile(0.95), 4),
         "bytes": known.bytes,
+        "wasted_bytes": known.wasted_bytes,
         "pins": pins,
         "busy_seconds": round(known.busy_seconds, 3),
+        "wasted_seconds": round(known.wasted_seconds, 3),
+        "pages_per_hour": _rounded(known.pages_per_hour, 1),
         "first_error": known.first_error,
+        "first_error_at": stamp(known.first_error_at),
         "last_error": known.last_error,
+        "last_error_at": stamp(known.last_error_at),
     }
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from pinpool.errors import SettingsError
+from pinpool.errors import JournalError, SettingsError
 from pinpool.schema import Mark
 from pinpool.wire import shown_path
 
-__all__ = ["FORMATS", "STDOUT", "ItemRow", "Kept", "Target", "parse_target"]
+__all__ = ["FORMATS", "STDOUT", "ItemRow", "Kept", "Target", "fields_of", "parse_target"]
 
-FORMATS = ("jsonl", "csv")  # of output files
+FORMATS = ("jsonl", "csv", "parquet")  # of output files
 STDOUT = "-"
 ItemRow = tuple[int, str]  # id and JSON text
 
@@ -35,6 +36,17 @@ class Kept(Protocol):
     def items_after(self, item: int, limit: int) -> list[ItemRow]: ...
 
 
+def fields_of(number: int, text: str) -> dict[str, Any]:
+    """The fields of the item with this id. Raises JournalError if its text is no JSON object."""
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise JournalError(f"the journal is damaged: its item {number} is no JSON object")
+    return fields
+
+
 def parse_target(text: str, *, overwrite: bool = False) -> Target:
     """
     Read ``FILE``, ``FILE:FORMAT`` or ``-``. Without a format the ending decides; stdout gets JSON lines.
@@ -48,6 +60,7 @@ def parse_target(text: str, *, overwrite: bool = False) -> Target:
         raise SettingsError("an output is a proxy with its login, which belongs into the list that -p names")
     if kind.lower() not in FORMATS:
         raise SettingsError(
-            f"output {text!r}: its format is not known: end it in .jsonl or .csv, or add :jsonl or :csv"
+            f"output {text!r}: its format is not known: "
+            "end it in .jsonl, .csv or .parquet, or add :jsonl, :csv or :parquet"
         )
     return Target(path, kind.lower(), overwrite)

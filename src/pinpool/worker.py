@@ -35,6 +35,7 @@ from pinpool.model import (
     Charge,
     Ending,
     Evidence,
+    KeptPage,
     Outcome,
     Settings,
     Sign,
@@ -64,6 +65,7 @@ class Done(NamedTuple):
     tasks: tuple[Task, ...] = ()
     result: bytes | None = None
     unasked: str = ""
+    kept: KeptPage | None = None
 
 
 class Craft(Protocol):
@@ -237,7 +239,7 @@ class Worker:
     def _swap(self, outcome: Outcome) -> bytes:
         answer = pack(outcome)
         if self._repin(self._leases.swap, outcome.serial, answer):
-            return pack(outcome._replace(ending=Ending.RESUMED, evidence=None, swapped=False))
+            return pack(outcome._replace(ending=Ending.RESUMED, evidence=None, swapped=False, kept=None))
         return answer
 
     def _repin(self, ask: Callable[[int, bytes], Lease | None], serial: int, answer: bytes) -> bool:

@@ -13,6 +13,7 @@ import click
 
 from pinpool.cli.checking import check
 from pinpool.cli.crawling import crawl, resume
+from pinpool.cli.exporting import export
 from pinpool.cli.looking import failures, stats, verify
 from pinpool.cli.practice import demo, lab
 from pinpool.cli.retrying import retry
@@ -40,7 +41,7 @@ def app() -> None:
     """
 
 
-for command in (crawl, resume, retry, stats, failures, verify, tune, try_, check, demo, lab):
+for command in (crawl, resume, retry, stats, failures, verify, export, tune, try_, check, demo, lab):
     app.add_command(command)
 
 

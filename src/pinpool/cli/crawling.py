@@ -41,7 +41,7 @@ def running_options(command: Callable[..., None]) -> Callable[..., None]:
             "outputs",
             multiple=True,
             metavar="FILE[:FORMAT]",
-            help="Append the items to FILE (jsonl, csv); - is stdout.",
+            help="Append the items to FILE (jsonl, csv, parquet); - is stdout. CSV and Parquet when the run ends.",
         ),
         click.option(
             "-O", "overwrites", multiple=True, metavar="FILE[:FORMAT]", help="The same, but overwrite FILE."

@@ -92,7 +92,8 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
 
 def _report(site: Lab, run: Run, folder: Path) -> None:
     """Show the run, compare it with what the site really holds, and exit with 1 if they differ."""
-    from pinpool.show import coverage_line, proxy_table, summary
+    from pinpool.show import coverage_line, summary
+    from pinpool.tables import proxy_table
 
     wanted = site.films(site.named_url)
     seen: dict[str, int] = {}
@@ -104,7 +105,7 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
         if number < SHOWN_ITEMS:
             click.echo(f"  {item['title']}: {', '.join(item['directors'])}")
     click.echo(f"  ... and {max(0, len(seen) - SHOWN_ITEMS)} more\n")
-    click.echo(proxy_table(run.stats, faults=True))
+    click.echo(proxy_table(run.stats))
     click.echo()
     click.echo(summary(run.stats, run.journal))
     coverage = run.coverage

@@ -31,7 +31,14 @@ _DRIVING = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 @click.option("-p", "--proxies", metavar="FILE", help="List of proxies; the first that works is used.")
 @click.option("--direct", is_flag=True, help="Fetch without a proxy, from this machine's own address.")
 @click.option("--stage", help="Stage of the page.  [the seeds' stage]")
-def try_(spider: str, url: str | None, proxies: str | None, direct: bool, stage: str | None) -> None:
+@click.option(
+    "--page",
+    metavar="RUN.db:ID",
+    help="Take a page that a run has kept, see `pinpool failures`; fetch nothing.",
+)
+def try_(
+    spider: str, url: str | None, proxies: str | None, direct: bool, stage: str | None, page: str | None
+) -> None:
     """Fetch one page, the first seed or URL, and show what SPIDER would make of it. Nothing is written.
 
     Exit code 0 if the spider made something of it, 3 if not.
@@ -40,18 +47,26 @@ def try_(spider: str, url: str | None, proxies: str | None, direct: bool, stage:
     Example:
       pinpool try movies.py --direct
       pinpool try movies.py https://site.example/film/7 --stage detail -p proxies.txt
+      pinpool try movies.py --page movies.db:3
     """
     from pinpool.runs import seeds_of
     from pinpool.spider import load, parse_ref
 
     if proxies and direct:
         raise click.UsageError("-p and --direct exclude each other")
+    if page and (proxies or direct or url):
+        raise click.UsageError("--page fetches nothing: leave -p, --direct and URL out")
     loaded = load(parse_ref(spider))
     if stage is not None and stage not in loaded.stages:
         raise click.BadParameter(
             f"{spider} has no stage {stage}; it has {', '.join(loaded.stages)}", param_hint="--stage"
         )
-    loaded.check(seeds=url is None)
+    loaded.check(seeds=url is None and page is None)
+    if page is not None:
+        found = _on_kept(loaded, page, stage)
+        if found is None or not _show(found):
+            click.get_current_context().exit(3)
+        return
     task = seeds_of(loaded)[0] if url is None else seeds_of(loaded, [url])[0]
     if stage is not None:
         task = task._replace(stage=stage)
@@ -110,6 +125,37 @@ def _directly(spider: Spider, task: Task) -> Extracted | None:
         fetcher.close()
     if fetched is not None:
         _tell(fetched, found)
+    if not isinstance(found, Evidence):
+        return found
+    click.echo(f"{judge(found)}: {found.message}", err=True)
+    return None
+
+
+def _on_kept(spider: Spider, place: str, stage: str | None) -> Extracted | None:
+    """What the spider makes of a kept page, ``JOURNAL:ID``."""
+    from pinpool.deadline import limit
+    from pinpool.errors import DeadlinePassed
+    from pinpool.extract import read
+    from pinpool.faults import judge
+    from pinpool.model import Evidence, Sign, Step
+    from pinpool.reading import Reader
+    from pinpool.wire import one_line, shown_path
+
+    journal, _, number = place.rpartition(":")
+    if not journal or not number.isdecimal() or not number.isascii():
+        raise click.BadParameter(f"{shown_path(place)!r} is not RUN.db:ID", param_hint="--page")
+    with Reader(journal) as reader:
+        task, fetched = reader.page(int(number))
+    task = task if stage is None else task._replace(stage=stage)
+    click.echo(f"{fetched.status} {one_line(fetched.url)}: {len(fetched.body)} bytes, stage {task.stage}")
+    if len(fetched.body) < fetched.size:
+        click.echo(f"the page was cut when it was kept: it had {fetched.size:,} bytes", err=True)
+    settings, found = spider.settings, None
+    try:
+        with limit(settings.deadline):
+            found = read(spider, task, fetched, settings, tunnelled=True)
+    except DeadlinePassed:
+        found = Evidence(Step.EXTRACT, Sign.DEADLINE, f"took longer than {settings.deadline:g} s")
     if not isinstance(found, Evidence):
         return found
     click.echo(f"{judge(found)}: {found.message}", err=True)
