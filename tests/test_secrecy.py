@@ -232,7 +232,8 @@ def test_workers_do_not_inherit_the_variable_with_the_list(
 
     # The parent, forkserver and tracker, the Manager and two workers.
     assert len([where for where in seen if where.endswith(" environ")]) == 6
-    assert set(seen.leaks) == {f"{films.starts[0].pid} environ"}
+    # As it was seen last: a child that has not run its own program yet is still a picture of the parent.
+    assert {where for where in seen.leaks if traces(seen[where])} == {f"{films.starts[0].pid} environ"}
 
 
 @pytest.mark.processes
