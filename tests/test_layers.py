@@ -76,6 +76,8 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("surface", {"engines.base", "engines.preload"}),
     ("engines", {"engines.processes"}),
     ("words of the run", {"chronicle", "view"}),
+    ("custody", {"custody"}),
+    ("canaries", {"canaries"}),
     ("crawl", {"loop"}),
     ("reloading", {"reloading"}),
     ("launch", {"launch"}),

@@ -26,6 +26,7 @@ def down(proxies: int = 10) -> Outage:
 
 def silence(outage: Outage, now: float = 0.0, jitter: float = 0.5, retry_after: float | None = None) -> bool:
     outage.sent()
+    outage.returned()
     return outage.silenced(now, retry_after, jitter)
 
 
@@ -52,7 +53,7 @@ def test_the_same_few_proxies_failing_again_and_again_are_no_outage() -> None:
     outage = Outage()
 
     for task in range(100):
-        assert not outage.failed(task % 4, task, Fault.TIMEOUT, 1.0, 0.0, in_use=10, alive=10)
+        assert not outage.failed(task % 5 + 1, task, Fault.TIMEOUT, 1.0, 0.0, in_use=10, alive=10)
 
 
 def test_a_page_that_was_fetched_before_the_failures_but_is_told_later_clears_nothing() -> None:
@@ -66,11 +67,15 @@ def test_a_page_that_was_fetched_before_the_failures_but_is_told_later_clears_no
 
 
 @pytest.mark.parametrize("alive", [1, 2])
-def test_a_list_of_one_or_two_cannot_tell_an_outage_from_its_own_death(alive: int) -> None:
+def test_a_list_of_one_or_two_is_suspicious_as_soon_as_all_of_it_fails(alive: int) -> None:
     outage = Outage()
 
-    for proxy in range(1, alive + 1):
-        assert not outage.failed(proxy, 1, Fault.TIMEOUT, 1.0, 0.0, in_use=alive, alive=alive)
+    excused = [
+        outage.failed(proxy, 1, Fault.TIMEOUT, 1.0, 0.0, in_use=alive, alive=alive)
+        for proxy in range(1, alive + 1)
+    ]
+
+    assert excused == [False] * (alive - 1) + [True]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +117,10 @@ def test_the_site_is_down_only_when_the_last_canary_has_failed() -> None:
     for _ in range(3):
         outage.sent()
 
-    told = [outage.silenced(0.0, None, 0.5) for _ in range(3)]
+    told = []
+    for _ in range(3):
+        outage.returned()
+        told.append(outage.silenced(0.0, None, 0.5))
 
     assert told == [False, False, True]
     assert outage.mood is Mood.DOWN

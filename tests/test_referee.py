@@ -2,8 +2,6 @@
 
 from random import Random
 
-import pytest
-
 from pinpool.model import Ending, Evidence, Fault, Outcome, Settings, Sign, Step
 from pinpool.referee import Failure, Referee, Ruling
 from pinpool.retry import GiveUp, Resubmit
@@ -15,6 +13,7 @@ EVIDENCE = {
     Fault.HTTP_ERROR: Evidence(Step.PAGE, Sign.STATUS, status=400),
     Fault.SERVER_ERROR: Evidence(Step.PAGE, Sign.STATUS, status=503),
     Fault.EMPTY: Evidence(Step.PAGE, Sign.EMPTY),
+    Fault.EXTRACT: Evidence(Step.EXTRACT, Sign.RAISED),
 }
 ALIVE = range(1, 11)
 
@@ -84,11 +83,11 @@ def test_a_proxy_that_shows_something_else_in_place_of_a_page_is_found_out() -> 
     acquittal = court.credit(2, 1, page.history)
 
     assert not ruling.charged
-    assert acquittal.liars == acquittal.struck == (1,)
+    assert acquittal.liars == (1,)
     assert court.roster.strikes(1) == 1
 
 
-def test_a_5xx_that_is_over_by_the_time_another_asks_is_a_strike_and_no_lie() -> None:
+def test_a_5xx_that_is_over_by_the_time_another_asks_is_no_lie() -> None:
     court = referee()
     page = Case(court)
     page.fails(1, Fault.SERVER_ERROR)
@@ -96,7 +95,7 @@ def test_a_5xx_that_is_over_by_the_time_another_asks_is_a_strike_and_no_lie() ->
     acquittal = court.credit(2, 1, page.history)
 
     assert acquittal.liars == ()
-    assert acquittal.struck == (1,)
+    assert court.roster.strikes(1) == 1
 
 
 def test_a_swap_for_bad_pages_alone_costs_the_proxy_no_rest() -> None:
@@ -120,10 +119,12 @@ def test_a_proxy_that_rests_for_pages_which_turn_out_bad_is_woken() -> None:
     assert isinstance(rulings[-1].sentence, Cool)
     assert rulings[-1].sentence.seconds > 0
 
-    cases[0].fails(7)
-    woken = cases[0].fails(8).woken
+    for proxy in (5, 6, 7):
+        cases[0].fails(proxy)
+    last = cases[0].fails(8)
 
-    assert woken == (9,)
+    assert isinstance(last.verdict, GiveUp)
+    assert last.woken == (9,)
     assert court.roster[9].coolings == 0
 
 
@@ -145,7 +146,7 @@ def test_while_the_site_is_silent_nobody_is_charged_and_nothing_is_used_up() -> 
     assert {ruling.verdict for ruling in rulings} == {Resubmit(0.0, charged=False)}
     assert {ruling.sentence for ruling in rulings} == {Cool(0.0)}
     assert not any(ruling.charged for ruling in rulings)
-    assert all(court.roster.healthy(proxy) for proxy in ALIVE)
+    assert all(court.roster.works(proxy) for proxy in ALIVE)
 
 
 def test_a_proxy_that_is_not_proven_since_its_rest_needs_one_strike() -> None:
@@ -159,27 +160,57 @@ def test_a_proxy_that_is_not_proven_since_its_rest_needs_one_strike() -> None:
     assert 45.0 <= second.seconds <= 75.0, "twice the first rest"
 
 
-def test_the_witnesses_of_a_bad_page_are_believed_more_not_less() -> None:
+def test_two_that_answer_nothing_but_400_do_not_make_each_other_credible() -> None:
+    court = referee(working=range(3, 11))
+
+    for task in range(20):
+        page = Case(court, task)
+        verdicts = [page.fails(proxy, Fault.HTTP_ERROR).verdict for proxy in (1, 2)]
+        assert all(isinstance(verdict, Resubmit) for verdict in verdicts)
+        court.credit(3, task, page.history)
+
+    assert not court.roster.credible(1)
+
+
+def test_a_proxy_that_has_worked_and_now_fails_page_after_page_has_no_say() -> None:
+    """Its plan is used up, say: whatever it answers now is not about the pages."""
     court = referee()
-    court.roster.blame(1)
-    before = court.roster[1].score
-    page = Case(court)
+    for task in (1, 2):
+        Case(court, task).fails(1, Fault.HTTP_ERROR)
+        Case(court, task).fails(2, Fault.HTTP_ERROR)
 
-    page.fails(1, Fault.HTTP_ERROR)
-    last = page.fails(2, Fault.HTTP_ERROR)
+    page = Case(court, 3)
+    verdicts = [page.fails(proxy, Fault.HTTP_ERROR).verdict for proxy in (1, 2)]
 
-    assert isinstance(last.verdict, GiveUp)
-    assert court.roster[1].score > before
+    assert all(isinstance(verdict, Resubmit) for verdict in verdicts)
 
 
-@pytest.mark.parametrize("working", [range(1, 1), range(1, 3)])
-def test_as_long_as_hardly_anybody_works_every_word_counts(working: range) -> None:
-    """Else a run against a site that was never there would not end."""
-    page = Case(referee(working=working))
+def test_before_the_first_page_of_all_a_site_that_turns_everybody_away_is_believed_in_the_end() -> None:
+    page = Case(referee(working=range(0)))
 
-    verdicts = [page.fails(proxy, Fault.SERVER_ERROR).verdict for proxy in (6, 7, 8, 9)]
+    verdicts = [page.fails(proxy, Fault.HTTP_ERROR).verdict for proxy in range(1, 7)]
+
+    assert [isinstance(verdict, GiveUp) for verdict in verdicts] == [False] * 5 + [True]
+
+
+def test_a_broken_extractor_is_told_by_three_proxies_though_nobody_has_worked_yet() -> None:
+    page = Case(referee(working=range(0)))
+
+    verdicts = [page.fails(proxy, Fault.EXTRACT).verdict for proxy in (1, 2, 3)]
 
     assert isinstance(verdicts[-1], GiveUp)
+    assert all(page.court.roster.strikes(proxy) == 0 for proxy in (1, 2, 3))
+
+
+def test_a_history_that_names_proxies_of_another_list_is_no_trouble() -> None:
+    court = referee()
+    page = Case(court)
+    page.history = [Failure(None, Fault.RESET), Failure(99, Fault.RESET)]
+
+    page.fails(1)
+    acquittal = court.credit(2, 1, page.history)
+
+    assert acquittal.liars == ()
 
 
 def test_three_soft_banned_proxies_do_not_make_a_page_empty() -> None:

@@ -110,7 +110,8 @@ def test_a_failure_that_nobody_has_settled_yet_does_not_touch_the_score() -> Non
         rests.strike(1, task)
 
     assert rests.credible(1)
-    assert not rests.healthy(1)
+    assert not rests.works(1)
+    assert not rests.works(1, 3)
 
 
 def test_a_pardon_takes_the_strike_back_and_says_when_the_rest_has_lost_its_grounds() -> None:
@@ -141,8 +142,10 @@ def test_a_rest_for_what_a_proxy_surely_did_is_not_shortened_by_a_pardon() -> No
         (Charge.DOUBTFUL, 2, False, False),
         (Charge.OPEN, 3, False, True),
         (Charge.OPEN, 1, True, True),
-        (Charge.SITE, 9, True, False),
-        (Charge.PAGE, 9, False, False),
+        (Charge.SITE, 3, False, True),
+        (Charge.PAGE, 1, True, True),
+        (Charge.PAGE, 2, False, False),
+        (Charge.WORKER, 9, True, False),
     ],
 )
 def test_a_worker_swaps_at_once_or_after_doubts_or_not_at_all(

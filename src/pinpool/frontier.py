@@ -85,6 +85,13 @@ class Frontier:
             return rest.popleft()
         return index.popleft() if index else None
 
+    def first(self, number: int) -> list[Task]:
+        """The tasks at hand that would go next, at most so many; they stay where they are."""
+        ready = itertools.chain(
+            self._ready[True], self._ready[False], (entry for _, _, entry in self._delayed)
+        )
+        return [entry.task for entry in itertools.islice(ready, number)]
+
     def next_moment(self) -> float | None:
         """When the first delayed task may go."""
         return self._delayed[0][0] if self._delayed else None

@@ -324,10 +324,9 @@ class Journal:
             for proxy, fault, charged, excused in self._read(schema.LIST_HISTORY, (task_id,))
         ]
 
-    def witness(self) -> Task | None:
-        """A page that was fetched, to be asked for once more when the site seems silent; None if there is none."""
-        rows = self._read(schema.FIND_WITNESS)
-        return _task(rows[0]) if rows else None
+    def witnesses(self, limit: int) -> list[Task]:
+        """The last pages that were fetched, to be asked for once more when the site seems silent."""
+        return [_task(row) for row in self._read(schema.FIND_WITNESSES, (limit,))]
 
     def task_counts(self) -> dict[TaskState, int]:
         """

@@ -49,11 +49,13 @@ _SIDE_FILES = ("", "-wal", "-shm")
 
 @dataclass(frozen=True)
 class Ended:
-    """How a start of a run ended. `limited` is true if it stopped at the wanted number of pages."""
+    """How a start of a run ended. `limited` is true if it stopped at the wanted number of pages; `why`
+    says what it lacks if it is starved."""
 
     end: RunEnd
     failed: int
     limited: bool
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ class Launch:
                 raise
             journal.finish(end, time.time())
             log.info("run of %s ends: %s", self.spider.name, end)
-            return Ended(end, journal.task_counts()[TaskState.FAILED], loop.limited)
+            return Ended(end, journal.task_counts()[TaskState.FAILED], loop.limited, loop.why)
 
     def _engage(self, journal: Journal) -> tuple[Engine, Roster, dict[Proxy, int]]:
         """The engine, not started yet, the roster with what the journal knows of each proxy, and their ids."""

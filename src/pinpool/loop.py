@@ -14,27 +14,25 @@ from dataclasses import dataclass, field
 from random import Random
 
 from pinpool import machine
+from pinpool.canaries import Canaries
 from pinpool.chronicle import Chronicle
+from pinpool.custody import Custody
 from pinpool.engines.base import Answered, Census, Engine, Lost, Noted, Signal, window
-from pinpool.faults import judge
 from pinpool.frontier import Entry, Frontier
 from pinpool.journal import Journal, RunEnd, Settlement
 from pinpool.model import (
     Assignment,
     Ending,
     Event,
-    Fault,
     Outcome,
-    ProxyState,
     Settings,
     Sign,
     TaskState,
 )
-from pinpool.outage import CANARIES, Mood, Outage
 from pinpool.outlook import RecentFaults
 from pinpool.referee import Failure, Referee, Ruling
 from pinpool.retry import Believe, GiveUp, Resubmit
-from pinpool.roster import AT_ONCE, Retire, Roster, Sentence
+from pinpool.roster import Roster
 from pinpool.schema import INDEX_STAGE
 from pinpool.steering import doubtful, steer
 from pinpool.timesheet import Timesheet
@@ -51,15 +49,6 @@ DECLINE_SECONDS, DECLINE_CAP = 0.02, 0.5
 POLL_SECONDS = 0.1
 #: Also when nothing happens, or readers would take the run for dead.
 HEARTBEAT_SECONDS = 5.0
-_STATE_AFTER = {
-    "leased": ProxyState.PINNED,
-    "returned": ProxyState.SPARE,
-    "lost": ProxyState.SPARE,
-    "faulted": ProxyState.COOLING,
-    "rested": ProxyState.SPARE,
-    "withdrawn": ProxyState.RETIRED,
-    "joined": ProxyState.SPARE,
-}
 
 
 @dataclass(slots=True)
@@ -110,9 +99,8 @@ class Loop:
         self._random = random or Random()
         self._chronicle = Chronicle(roster)
         self._referee = Referee(roster, settings, self._random)
-        self._outage = Outage()
-        self._canary = journal.witness()
-        self._canaries: set[int] = set()
+        self._custody = Custody(engine, journal, roster, self._chronicle, settings.cooling)
+        self._canaries = Canaries(self._submit, journal, self._custody, self._referee, self._random)
         self.why = ""
         self._settings = settings
         self._workers = workers
@@ -126,7 +114,6 @@ class Loop:
         self._next_request = self._next_beat = 0.0
         self._sheet = Timesheet()
         self._last_look = 0.0
-        self._sentenced: dict[int, float] = {}
         counts = journal.task_counts()
         self._tally = Tally(
             known=sum(counts.values()),
@@ -169,10 +156,8 @@ class Loop:
             elif self._engine.census().alive == 0:
                 self.why = "no usable proxy is left"
                 return "starved"
-            elif (silent := self._outage.seconds(time.monotonic())) > self._settings.site_patience:
-                self.why = (
-                    f"every proxy has failed for {silent / 60:.0f} min: the site seems to be down for good"
-                )
+            elif why := self._canaries.in_vain(time.monotonic(), self._settings.site_patience):
+                self.why = why
                 return "starved"
 
     @property
@@ -184,8 +169,8 @@ class Loop:
     def _fill(self) -> None:
         if self._stop.asked or self.limited:
             return
-        if self._outage.mood is not Mood.WELL:
-            self._ask_again()
+        if self._canaries.hold_back:
+            self._canaries.ask(time.monotonic(), self._engine.census(), self._frontier)
             return
         for kind in (True, False):
             if self._tally.unread[kind] and self._frontier.runs_short(kind):
@@ -219,38 +204,25 @@ class Loop:
     def _send(self, entry: Entry) -> None:
         states = self._engine.census().states
         left = self._tally.known - self._tally.ended
-        doubted = (
-            doubtful(states, self._referee.roster.healthy, left) if left <= self._workers else frozenset()
-        )
+        doubted = doubtful(states, self._referee.roster.works, left) if left <= self._workers else frozenset()
         assignment = steer(entry, states, doubted)
         if assignment is None:
+            entry.declined += 1
             self._frontier.delay(entry, time.monotonic() + DECLINE_CAP)
             return
-        serial = next(self._serials)
-        self._frontier.depart(serial, entry)
-        self._engine.submit(serial, assignment)
-        self._take_turn()
+        self._frontier.depart(self._submit(assignment), entry)
 
-    def _take_turn(self) -> None:
+    def _submit(self, assignment: Assignment) -> int:
+        serial = next(self._serials)
+        self._engine.submit(serial, assignment)
         if self._settings.site_rate:
             # From now, not from the last slot: what was not used is not made up for.
             self._next_request = time.monotonic() + 1 / self._settings.site_rate
-
-    def _ask_again(self) -> None:
-        """Send a page that was fetched before through a few proxies, to see whether the site is there."""
-        now, usable = time.monotonic(), self._engine.census().usable
-        if self._canary is None or not usable or not self._outage.due(now):
-            return
-        for _ in range(min(CANARIES, usable)):
-            serial = next(self._serials)
-            self._canaries.add(serial)
-            self._outage.sent()
-            self._engine.submit(serial, Assignment(self._canary))
-            self._take_turn()
+        return serial
 
     def _patience(self) -> float:
         now, patience = time.monotonic(), POLL_SECONDS
-        for moment in (self._frontier.next_moment(), self._next_request, self._outage.next_moment()):
+        for moment in (self._frontier.next_moment(), self._next_request, self._canaries.next_moment()):
             # One that is past waits for room in the engine, and whatever makes room ends the wait by itself.
             if moment is not None and moment > now:
                 patience = min(patience, moment - now)
@@ -261,9 +233,9 @@ class Loop:
     def _take(self, signal: Signal) -> None:
         match signal:
             case Answered(outcome) if outcome.serial in self._canaries:
-                self._hear(outcome)
+                self._canaries.hear(outcome, time.monotonic())
             case Lost(serial) if serial in self._canaries:
-                self._hear(signal.outcome(time.time()))
+                self._canaries.lose(serial)
             case Answered(outcome):
                 entry = self._frontier.land(outcome.serial)
                 if entry is not None:
@@ -273,12 +245,14 @@ class Loop:
                 if entry is not None:
                     self._settle_lost(entry, signal)
             case Noted(event):
-                self._note(event)
+                self._custody.note(event)
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.ending is Ending.DECLINED:
             entry.declined += 1
-            wait = min(DECLINE_SECONDS * 2 ** min(entry.declined, 10), DECLINE_CAP)
+            wait = min(DECLINE_SECONDS * 2 ** min(entry.declined, 10), DECLINE_CAP) * self._random.uniform(
+                0.5, 1
+            )
             self._frontier.delay(entry, time.monotonic() + wait)
         elif outcome.evidence is None:
             if not outcome.unasked:
@@ -290,20 +264,20 @@ class Loop:
 
     def _credit(self, entry: Entry, outcome: Outcome) -> None:
         acquittal = self._referee.credit(outcome.proxy, entry.id, self._history(entry) if entry.tried else ())
-        if acquittal.proven and self._is_pinned(outcome.proxy):
-            self._journal.proxy(outcome.proxy, ProxyState.PINNED)
+        if acquittal.proven:
+            self._custody.prove(outcome.proxy)
         if acquittal.liars:
             self._journal.charge(entry.id, acquittal.liars)
-        if outcome.ending is Ending.OK and entry.task.method == "GET":
-            self._canary = entry.task
-        self._site_answered(outcome)
-
-    def _is_pinned(self, proxy: int) -> bool:
-        return self._engine.census().states.get(proxy) is ProxyState.PINNED
+        self._canaries.fetched(entry.task, outcome)
 
     def _history(self, entry: Entry) -> list[Failure]:
-        history = self._journal.history(entry.id)
-        return [Failure(proxy, fault, excused) for proxy, fault, _, excused in history if fault]
+        roster = self._referee.roster
+        return [
+            # One that is not on this start's list is nobody we know.
+            Failure(proxy if proxy in roster else None, fault, excused)
+            for proxy, fault, _, excused in self._journal.history(entry.id)
+            if fault
+        ]
 
     def _settle_lost(self, entry: Entry, lost: Lost) -> None:
         # Whoever stops a service ends its workers too, by a signal to all: no page is to blame for that.
@@ -315,15 +289,7 @@ class Loop:
     def _judge(self, entry: Entry, outcome: Outcome) -> None:
         assert outcome.evidence is not None
         census = self._engine.census()
-        excused = self._canary is not None and self._outage.failed(
-            outcome.proxy,
-            entry.id,
-            judge(outcome.evidence),
-            outcome.at + outcome.seconds,
-            time.monotonic(),
-            in_use=census.count(ProxyState.PINNED),
-            alive=census.alive,
-        )
+        excused = self._canaries.failed(entry.id, outcome, time.monotonic(), census)
         ruling = self._referee.rule(
             entry.id,
             outcome,
@@ -337,7 +303,7 @@ class Loop:
         self._tally.faults.add(ruling.fault, message, time.monotonic())
         self._chronicle.attempt_failed(entry.task.url, outcome, ruling.fault)
         if ruling.sentence is not None:
-            self._carry_out(ruling.sentence, outcome.proxy, ruling.fault)
+            self._custody.carry_out(ruling.sentence, outcome.proxy, ruling.fault)
         match ruling.verdict:
             case GiveUp(reason):
                 self._end(entry, outcome, TaskState.FAILED, ruling, reason)
@@ -348,44 +314,7 @@ class Loop:
         if ruling.forgiven:
             self._journal.forgive(entry.id, ruling.forgiven)
         for proxy in ruling.woken:
-            self._wake(proxy)
-
-    # ------------------------------------------------------------------ when the whole site is silent
-
-    def _hear(self, outcome: Outcome) -> None:
-        """A canary came back. It is no attempt of its task, which has ended."""
-        self._canaries.discard(outcome.serial)
-        if outcome.ending is Ending.DECLINED:  # its worker had lost its proxy before it could send it
-            self._outage.returned()
-            return
-        if outcome.evidence is None:
-            self._outage.returned()
-            if not outcome.unasked:
-                self._referee.credit(outcome.proxy, 0)
-            self._site_answered(outcome)
-            return
-        if outcome.swapped:
-            self._carry_out(AT_ONCE, outcome.proxy, None)
-        now, retry_after = time.monotonic(), outcome.evidence.retry_after
-        if self._outage.silenced(now, retry_after, self._random.random()):
-            self._note(Event(time.time(), "paused", detail=self._outage.words(now)))
-            for proxy, task in self._outage.excused():
-                self._journal.excuse(task, proxy)
-                if self._referee.roster.pardon(proxy, task):
-                    self._wake(proxy)
-
-    def _site_answered(self, outcome: Outcome) -> None:
-        if self._outage.answered(outcome.at + outcome.seconds):
-            self._note(Event(time.time(), "continued"))
-
-    def _wake(self, proxy: int) -> None:
-        """It rests for what was not its own doing; one that does not rest is left alone."""
-        if self._referee.roster[proxy].withdrawn:
-            return
-        self._engine.cool(proxy, 0.0)
-        if self._engine.census().states.get(proxy) is ProxyState.COOLING:
-            coolings = self._referee.roster[proxy].coolings
-            self._journal.proxy(proxy, ProxyState.COOLING, None, time.time(), coolings)
+            self._custody.wake(proxy)
 
     def _put_back(
         self, entry: Entry, outcome: Outcome, ruling: Ruling, after: float, *, excused: bool
@@ -401,7 +330,8 @@ class Loop:
         if after:
             self._frontier.delay(entry, time.monotonic() + after)
         else:
-            self._frontier.push(entry, first=True)
+            # One that nobody new can try goes last: else it would be the probe of every proxy that has rested.
+            self._frontier.push(entry, first=not entry.tried.issuperset(self._engine.census().living))
 
     def _end(
         self,
@@ -429,35 +359,6 @@ class Loop:
             for kind in {task.stage == INDEX_STAGE for task in outcome.tasks}:
                 tally.unread[kind] = True
 
-    def _carry_out(self, sentence: Sentence, proxy: int, fault: Fault | None) -> None:
-        self._sentenced[proxy] = time.time()
-        record = self._referee.roster[proxy]
-        if record.withdrawn:  # whatever it did with its last page
-            sentence = Retire(record.withdrawn)
-        coolings = record.coolings
-        if isinstance(sentence, Retire):
-            self._engine.retire(proxy, sentence.reason)
-            self._journal.proxy(proxy, ProxyState.RETIRED, sentence.reason, coolings=coolings)
-            self._chronicle.retired(proxy, sentence.reason)
-        else:
-            self._engine.cool(proxy, sentence.seconds)
-            until = time.time() + sentence.seconds
-            self._journal.proxy(proxy, ProxyState.COOLING, fault, until, coolings)
-            self._chronicle.cooled(proxy, fault or "the site was silent", sentence.seconds)
-
-    def _note(self, event: Event) -> None:
-        self._journal.event(event)
-        self._chronicle.happened(event)
-        if event.proxy is None or event.kind not in _STATE_AFTER:
-            return
-        # The answer of a worker is quicker than the lease queue's report of its swap: moves from before a sentence
-        # must not overwrite it.
-        if event.at > self._sentenced.get(event.proxy, 0.0):
-            state = _STATE_AFTER[event.kind]
-            until = event.at + self._settings.cooling if state is ProxyState.COOLING else None
-            reason = event.detail if state is ProxyState.RETIRED else None
-            self._journal.proxy(event.proxy, state, reason, until, self._referee.roster[event.proxy].coolings)
-
     # ------------------------------------------------------------------ what is kept
 
     def _save(self) -> None:
@@ -480,7 +381,7 @@ class Loop:
                 census,
                 tally.last_fault,
                 bool(self._stop.asked),
-                self._outage.words(time.monotonic()),
+                self._canaries.words(time.monotonic()),
                 tally.gone,
                 tally.faults,
             )
@@ -489,11 +390,11 @@ class Loop:
     def _account(self, census: Census) -> None:
         """Enter what the workers do in the timesheet, from the first page on: before it they only start."""
         now = time.monotonic()
-        if self._last_look:
+        if self._last_look and not self._canaries.hold_back:
             self._sheet.add(
                 now - self._last_look, census.workers, census.running, census.pacing, census.parked
             )
-        elif self._tally.pages:
+        elif self._tally.pages and not self._last_look:
             self._sheet.cpu, self._sheet.cores = -machine.cpu_seconds(), machine.cores()
         if self._tally.pages:
             self._last_look = now

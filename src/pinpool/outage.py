@@ -14,13 +14,13 @@ from enum import Enum
 
 from pinpool.model import Fault
 
-__all__ = ["CANARIES", "Mood", "Outage"]
+__all__ = ["CANARIES", "Mood", "Outage", "Word", "heard"]
 
 #: Canaries at a time. One proxy that fails must not keep a run waiting, and one answer is proof enough.
 CANARIES = 3
-#: Different proxies that must have failed since the last page: this share of those in use, and never fewer than five
-#: (three, if the list has no more).
-SHARE, FEW, FEWEST = 0.6, 5, 3
+#: Different proxies that must have failed since the last page: this share of those in use, and never fewer than three
+#: if the list has as many. A false suspicion costs a canary.
+SHARE, FEWEST = 0.6, 3
 #: Seconds of the first pause and of the longest; each doubles the one before, ± 25 %.
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 
@@ -30,6 +30,21 @@ _OF_THE_PROXY = frozenset({Fault.REFUSED, Fault.PROXY_AUTH, Fault.PROXY_TLS})
 _NO_SIGN = frozenset(
     {Fault.HTTP_ERROR, Fault.TOO_LARGE, Fault.REDIRECTS, Fault.EXTRACT, Fault.CRASH, Fault.HANG}
 )
+
+
+class Word(Enum):
+    """What a failed canary tells of the site."""
+
+    ANSWERED = "answered"  # it was something else than the page, but it came from the site
+    SILENT = "silent"
+    NOTHING = "nothing"  # it was the proxy's own doing, or the worker's
+
+
+def heard(fault: Fault) -> Word:
+    """What the fault of a canary tells."""
+    if fault in _OF_THE_PROXY or fault in (Fault.CRASH, Fault.HANG):
+        return Word.NOTHING
+    return Word.ANSWERED if fault in _NO_SIGN else Word.SILENT
 
 
 class Mood(Enum):
@@ -99,12 +114,15 @@ class Outage:
         """A canary is on its way."""
         self._canaries += 1
 
+    def returned(self) -> None:
+        """A canary came back, or is lost."""
+        self._canaries = max(0, self._canaries - 1)
+
     def silenced(self, now: float, retry_after: float | None, jitter: float) -> bool:
         """
-        A canary has failed too. `retry_after` (seconds) is what the answer asked for, if there was one; `jitter` is
-        0 to 1. True if that was the last of them and the site counts as down from now on, or still.
+        A canary, which has returned, met silence too. `retry_after` (seconds) is what the answer asked for, if there
+        was one; `jitter` is 0 to 1. True if it was the last one and the site counts as down from now on, or still.
         """
-        self._canaries = max(0, self._canaries - 1)
         self._asked_for = max(self._asked_for, retry_after or 0.0)
         if self.mood is Mood.WELL or self._canaries:
             return False
@@ -114,10 +132,6 @@ class Outage:
         self._asked_for = 0.0
         self.mood = Mood.DOWN
         return True
-
-    def returned(self) -> None:
-        """A canary came back with a page, or without having been sent."""
-        self._canaries = max(0, self._canaries - 1)
 
     def excused(self) -> list[tuple[int, int]]:
         """(proxy, task) of each failure since the last answer; told once, when the site counts as down."""
@@ -135,11 +149,13 @@ class Outage:
 
     def words(self, now: float) -> str:
         """Why the run waits, in a sentence for people; empty if it does not."""
-        if self.mood is not Mood.DOWN:
+        if self.mood is Mood.WELL:
             return ""
+        if self.mood is Mood.SUSPECTED:
+            return f"most proxies fail at once ({self._last}): pages that were fetched before are asked for again"
         wait = max(0.0, self._until - now)
         return f"every proxy fails ({self._last}): the site seems to be down; asked again in {wait:.0f} s"
 
 
 def _enough(in_use: int, alive: int) -> int:
-    return max(FEWEST, min(alive, FEW), math.ceil(in_use * SHARE))
+    return max(min(FEWEST, alive), math.ceil(in_use * SHARE))

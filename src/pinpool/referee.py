@@ -2,13 +2,13 @@
 One attempt, judged by what the others say: what becomes of the task, and of the proxies that had a hand in it.
 
 A proxy is to blame for a page that others fetch. A page that three working proxies fail is to blame itself, and what
-they were charged for it is taken back. Pure but for the roster, which it keeps up to date. Whoever asks acts on the
-ruling.
+they were charged for it is taken back. Who fails page after page and serves none has no say. Pure but for the roster,
+which it keeps up to date. Whoever asks acts on the ruling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from random import Random
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from pinpool.roster import AT_ONCE, Roster, Sentence
 
 __all__ = ["Acquittal", "Failure", "Referee", "Ruling"]
 
-#: So many proxies that work elsewhere, and it was not they. The figure is the design's.
+#: So many proxies that work elsewhere, or all that there are, and it was not they. The figure is the design's.
 WITNESSES = 3
 _TO_PROXY = (Charge.PROXY, Charge.DOUBTFUL, Charge.OPEN)
 
@@ -51,13 +51,16 @@ class Acquittal(NamedTuple):
     """
     A page was fetched. `proven` says that this ended the proxy's row of rests.
 
-    `liars` are the proxies that had shown something else in its place, and are charged now. `struck` are these and
-    the ones that had said the site were ill, which may have been true then.
+    `liars` are the proxies that had shown something else in its place, and are charged now.
     """
 
     proven: bool
     liars: tuple[int, ...]
-    struck: tuple[int, ...]
+
+
+class _Told(NamedTuple):
+    proxy: int
+    fault: Fault
 
 
 class Referee:
@@ -71,16 +74,11 @@ class Referee:
     def credit(self, proxy: int, task: int, history: Iterable[Failure] = ()) -> Acquittal:
         """`proxy` has fetched the page of `task`. `history` are the task's earlier failures."""
         proven = self.roster.credit(proxy)
-        others: dict[Charge, set[int]] = {charge: set() for charge in Charge}
-        for one in history:
-            if one.proxy is not None and one.proxy != proxy and not one.excused:
-                others[CHARGES[one.fault]].add(one.proxy)
-        liars = others[Charge.PAGE]
-        for other in others[Charge.DOUBTFUL] | others[Charge.OPEN] | liars:
+        others = {one for one in self._settled(history) if one.proxy != proxy}
+        for other in {one.proxy for one in others}:
             self.roster.blame(other)
-        for other in liars | others[Charge.SITE]:
-            self.roster.strike(other, task)
-        return Acquittal(proven, tuple(sorted(liars)), tuple(sorted(liars | others[Charge.SITE])))
+        liars = {one.proxy for one in others if CHARGES[one.fault] is Charge.PAGE}
+        return Acquittal(proven, tuple(sorted(liars)))
 
     def rule(
         self,
@@ -125,69 +123,77 @@ class Referee:
         """The same of a fault that is known already, through the proxy `known`."""
         charge = CHARGES[fault]
         charged = charge in _TO_PROXY and not excused
-        if charged and known is not None:
+        if known is not None and not excused:
             if charge is Charge.PROXY:
                 self.roster.blame(known)
-            else:
+            elif charge is not Charge.WORKER:
                 self.roster.strike(known, task)
         failures = [*history, Failure(known, fault, excused)]
+        past, proven = self._past(task, failures, alive)
         verdict = decide(
-            self._past(failures, alive),
+            past,
             attempts=self._settings.attempts,
-            alive=len(alive),
+            alive=self._voices(alive),
             is_index=is_index,
             jitter=self._random.random(),
+            proven=proven,
         )
-        forgiven = self._forgiven(failures)
-        woken = tuple(one for one in forgiven if self.roster.pardon(one, task) and one != known)
-        if not isinstance(verdict, Resubmit):
-            self._vouch(failures)
+        cleared = self._cleared(task, failures, alive, given_up=not isinstance(verdict, Resubmit))
+        woken = tuple(one for one in cleared if self.roster.pardon(one, task) and one != known)
         sentence = None
         if swapped and known is not None:
-            sentence = self._sentence(known, fault, charge, retry_after, excused=excused)
-        return Ruling(fault, charged, verdict, sentence, forgiven, woken)
+            sentence = self.sentence(known, fault, retry_after, excused=excused)
+        return Ruling(fault, charged, verdict, sentence, cleared, woken)
 
-    def _past(self, failures: Iterable[Failure], alive: Collection[int]) -> list[Past]:
-        # As long as hardly anybody has proven to work, every word counts: somebody must be believed.
-        working = sum(map(self.roster.credible, alive))
-        all_count = working < min(WITNESSES, len(alive)) or not working
-        return [
-            Past(
-                one.proxy,
-                one.fault,
-                CHARGES[one.fault],
-                one.proxy is not None and (all_count or self.roster.credible(one.proxy)),
-                one.excused,
-            )
+    def _voices(self, alive: Collection[int]) -> int:
+        """How many can be asked: the ones that rest again and again are not waited for."""
+        return sum(not self.roster.tired(proxy) for proxy in alive) or len(alive)
+
+    def _past(
+        self, task: int, failures: Iterable[Failure], alive: Collection[int]
+    ) -> tuple[list[Past], bool]:
+        """The failures, each with whether the word of its proxy counts; and whether anybody has proven to work."""
+        believed = {proxy for proxy in alive if self.roster.works(proxy, task)}
+        if len(believed) < min(WITNESSES, self._voices(alive)):
+            believed = set(filter(self.roster.credible, alive))
+        # With nobody who works, none is to be believed more than others.
+        nobody = not believed
+        past = [
+            Past(one.proxy, one.fault, CHARGES[one.fault], nobody or one.proxy in believed, one.excused)
             for one in failures
         ]
+        return past, not nobody
 
-    def _forgiven(self, failures: Iterable[Failure]) -> tuple[int, ...]:
-        """The proxies of a task that has failed on enough proxies which work elsewhere; none before."""
-        doubted = {
-            one.proxy
-            for one in failures
-            if one.proxy is not None
-            and not one.excused
-            and CHARGES[one.fault] in (Charge.DOUBTFUL, Charge.OPEN)
-        }
-        working = sorted(filter(self.roster.credible, doubted))
-        return tuple(working) if len(working) >= WITNESSES else ()
+    def _cleared(
+        self, task: int, failures: Iterable[Failure], alive: Collection[int], *, given_up: bool
+    ) -> tuple[int, ...]:
+        """The proxies that are not to blame for this task: enough that work elsewhere say so, or it is given up."""
+        doubted = {one.proxy for one in self._settled(failures)}
+        if given_up:
+            return tuple(sorted(doubted))
+        working = [proxy for proxy in sorted(doubted) if self.roster.works(proxy, task)]
+        return tuple(working) if len(working) >= min(WITNESSES, self._voices(alive)) else ()
 
-    def _vouch(self, failures: Iterable[Failure]) -> None:
-        for proxy in {one.proxy for one in failures if CHARGES[one.fault] is Charge.PAGE}:
-            if proxy is not None:
-                self.roster.vouch(proxy)
+    def _settled(self, failures: Iterable[Failure]) -> Iterator[_Told]:
+        """The failures for which a proxy of this list, the page or the site may be to blame."""
+        for one in failures:
+            known = one.proxy is not None and one.proxy in self.roster and not one.excused
+            if known and CHARGES[one.fault] not in (Charge.PROXY, Charge.WORKER):
+                yield _Told(one.proxy or 0, one.fault)
 
-    def _sentence(
-        self, proxy: int, fault: Fault, charge: Charge, retry_after: float | None, *, excused: bool
+    def sentence(
+        self, proxy: int, fault: Fault, retry_after: float | None = None, *, excused: bool = False
     ) -> Sentence:
+        """What follows for a proxy that its worker has swapped."""
         if excused:
             return AT_ONCE
         grounds = 0
-        if charge is not Charge.PROXY:
+        if CHARGES[fault] is not Charge.PROXY:
             # The worker counts what it saw; some of that is known by now to have been the pages.
             grounds = self.roster.needed(proxy, self._settings.swap_after)
             if self.roster.strikes(proxy) < grounds:
+                return AT_ONCE
+            # As long as nobody has fetched a page, it may be the pages, or the spider that asks for them.
+            if CHARGES[fault] is Charge.PAGE and not self.roster.anybody_works():
                 return AT_ONCE
         return self.roster.sentence(proxy, fault, retry_after, self._random.random(), grounds)

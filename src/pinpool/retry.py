@@ -26,6 +26,9 @@ PROXY_FAULTS = 60
 LOST_WORKERS = 3
 #: All failures but those of proxies, as a multiple of `attempts`.
 HARD_CAP = 5
+#: Failures beyond the budget before the first proxies of a run are believed: those that answer anything but the page
+#: are quicker than those that fetch it.
+FIRST_WORDS = 2
 #: Seconds of the first back-off and of the longest, jitter included.
 FIRST_REST, LONGEST_REST = 2.0, 300.0
 
@@ -69,14 +72,16 @@ class Believe:
 
 
 def decide(
-    past: Sequence[Past], *, attempts: int, alive: int, is_index: bool, jitter: float
+    past: Sequence[Past], *, attempts: int, alive: int, is_index: bool, jitter: float, proven: bool = True
 ) -> Resubmit | GiveUp | Believe:
     """
     What becomes of a task after its last failure, `past[-1]`.
 
-    `past` holds every failure of the task so far, the oldest first, and at least one. `attempts` is the
-    budget of charged attempts, `alive` the number of proxies that are not retired, `jitter` a random number
-    in [0, 1). After 60 + 5 x `attempts` failures, at the latest, the verdict is final.
+    `past` holds every failure of the task so far, the oldest first, and at least one. `attempts` is the budget of
+    charged attempts, `alive` the number of proxies that can be asked, `jitter` a random number in [0, 1). `proven` is
+    false as long as no proxy has served a page: then more of them are heard.
+
+    After 60 + 5 x `attempts` failures, at the latest, the verdict is final.
     """
     last = past[-1]
     if len(past) >= PROXY_FAULTS + HARD_CAP * attempts:
@@ -88,7 +93,8 @@ def decide(
     told = [one for one in past if one.charge not in (Charge.PROXY, Charge.WORKER)]
     if len(lost) >= LOST_WORKERS:
         return GiveUp(f"quarantined after {_counted(lost)}")
-    if last.charge not in (Charge.PROXY, Charge.WORKER):
+    heard = proven or len(told) >= attempts + FIRST_WORDS or last.fault is Fault.EXTRACT
+    if heard and last.charge not in (Charge.PROXY, Charge.WORKER):
         if _agreed(told, last, attempts, alive):
             if last.fault is not Fault.EMPTY:
                 return GiveUp(_summary(told, last))
@@ -100,8 +106,13 @@ def decide(
     if (proxies := len(past) - len(told) - len(lost)) >= PROXY_FAULTS:
         return GiveUp(f"{proxies} proxies would not carry it, the last fault {last.fault}")
     if last.charge is Charge.SITE:
-        return Resubmit(_rest(sum(one.charge is Charge.SITE for one in told), jitter), charged=True)
-    return Resubmit(0.0, charged=_is_charged(last))
+        return Resubmit(
+            _rest(sum(one.charge is Charge.SITE for one in told), jitter), charged=_is_charged(last)
+        )
+    if last.charge in (Charge.PROXY, Charge.WORKER) or len(told) < 2:
+        return Resubmit(0.0, charged=_is_charged(last))
+    # Further witnesses are heard a little later: several at the same moment may all have met the same hiccup.
+    return Resubmit(_rest(len(told) - 2, jitter) / 4, charged=_is_charged(last))
 
 
 def _agreed(told: Sequence[Past], last: Past, attempts: int, alive: int) -> bool:
@@ -138,7 +149,7 @@ def _proxies(some: Sequence[Past]) -> int:
 def _rest(times: int, jitter: float) -> float:
     # The exponent is bounded because 2.0 ** 1024 raises. The base stays below the longest rest, so that
     # jitter spreads the longest ones too.
-    base = min(FIRST_REST * 2.0 ** min(times - 1, 16), LONGEST_REST / 1.25)
+    base = min(FIRST_REST * 2.0 ** min(max(times - 1, 0), 16), LONGEST_REST / 1.25)
     return base * (0.75 + jitter / 2)
 
 

@@ -48,8 +48,8 @@ class Record:
 
     `score` is its recent success, 1 for nothing but pages served; a newcomer stands at one half. Only what is settled
     changes it: a failure counts once another proxy has fetched that page. `grounds` is how many strikes its present
-    rest needed, 0 if it rests for what it surely did itself, or not at all. `withdrawn` is
-    why it is off the list, empty while it is on it.
+    rest needed, 0 if it rests for what it surely did itself, or not at all. `withdrawn` is why it is off the list,
+    empty while it is on it.
     """
 
     label: str
@@ -82,22 +82,20 @@ class Roster:
     def __getitem__(self, proxy: int) -> Record:
         return self._records[proxy]
 
+    def __contains__(self, proxy: object) -> bool:
+        return proxy in self._records
+
     def credit(self, proxy: int) -> bool:
         """It has served a page. True if that ended a row of rests."""
         record = self._records[proxy]
-        self.vouch(proxy)
+        record.score = FADING * record.score + (1 - FADING)
         record.strikes.clear()
         record.grounds = 0
         was_tired, record.coolings = record.coolings > 0, 0
         return was_tired
 
-    def vouch(self, proxy: int) -> None:
-        """It has told the truth of a page that nobody could fetch."""
-        record = self._records[proxy]
-        record.score = FADING * record.score + (1 - FADING)
-
     def strike(self, proxy: int, task: int) -> None:
-        """It has failed a page for which it may be to blame."""
+        """It has failed a page, and nobody knows yet whose fault that is."""
         self._records[proxy].strikes.append(task)
 
     def blame(self, proxy: int) -> None:
@@ -114,19 +112,30 @@ class Roster:
         record.coolings = max(0, record.coolings - 1)
         return True
 
+    def leased(self, proxy: int) -> None:
+        """Its rest is over: no pardon can shorten it any more."""
+        self._records[proxy].grounds = 0
+
     def strikes(self, proxy: int) -> int:
         """The pages that it has failed since it last served one, and for which it is not pardoned."""
         return len(self._records[proxy].strikes)
 
     def credible(self, proxy: int) -> bool:
-        """True if it works elsewhere, so that its failure speaks against the page."""
-        record = self._records.get(proxy)
-        return record is not None and record.score > 0.5
+        """True if it has worked lately, whatever it does now."""
+        return self._records[proxy].score > 0.5
 
-    def healthy(self, proxy: int) -> bool:
-        """True if it works and nothing speaks against it at present."""
+    def anybody_works(self) -> bool:
+        """True if any of them has worked lately."""
+        return any(record.score > 0.5 for record in self._records.values())
+
+    def works(self, proxy: int, task: int | None = None) -> bool:
+        """True if it works at present: it has failed nothing since it last served a page, but for this task."""
         record = self._records[proxy]
-        return record.score > 0.5 and not record.coolings and not record.strikes
+        return record.score > 0.5 and not record.coolings and all(struck == task for struck in record.strikes)
+
+    def tired(self, proxy: int) -> bool:
+        """True if it has not served a page since its last rest, or rests still."""
+        return self._records[proxy].coolings > 0
 
     def needed(self, proxy: int, swap_after: int) -> int:
         """How many strikes a swap of this proxy needs: one while it is not proven since its last rest."""
@@ -155,9 +164,12 @@ class Roster:
 
 def must_swap(charge: Charge, strikes: int, *, probing: bool, swap_after: int) -> bool:
     """
-    Whether a worker swaps its pin after a failure that is charged so. `strikes` counts the doubtful ones in a row,
-    this one included; a `probing` pin has just rested and is given up at its first doubt.
+    Whether a worker swaps its pin after a failure that is charged so. `strikes` counts the failures in a row, this one
+    included; a `probing` pin has just rested and is given up at its first.
+
+    Also failures that look like the page's or the site's: a proxy that answers 400 or 502 to everything looks so too.
+    Whether the rest was deserved is settled by what others say of these pages.
     """
-    if charge in (Charge.DOUBTFUL, Charge.OPEN):
-        return probing or strikes >= swap_after
-    return charge is Charge.PROXY
+    if charge is Charge.WORKER:
+        return False
+    return charge is Charge.PROXY or probing or strikes >= swap_after

@@ -258,8 +258,8 @@ def _finished(launch: Launch, ended: Ended) -> Run:
     run = Run(launch.journal, ended)
     if ended.end == "starved":
         raise NoUsableProxy(
-            f"no usable proxy is left; `pinpool stats {launch.journal}` says why, "
-            f"`pinpool resume {launch.journal} -p LIST` goes on with a better list"
+            f"{ended.why}; `pinpool stats {launch.journal}` says more, "
+            f"`pinpool resume {launch.journal} -p LIST` goes on, with a better list or at a better time"
         )
     return run
 

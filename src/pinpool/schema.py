@@ -206,12 +206,13 @@ PUT_BACK = """
 """
 FORGIVE = "UPDATE attempts SET forgiven = 1 WHERE task = ? AND proxy = ? AND charged"
 EXCUSE = """
-    UPDATE attempts SET excused = 1, forgiven = charged WHERE task = ? AND proxy = ? AND ending = 'failed'
+    UPDATE attempts SET excused = 1, forgiven = charged
+    WHERE id = (SELECT max(id) FROM attempts WHERE task = ? AND proxy = ? AND ending = 'failed')
 """
 CHARGE = "UPDATE attempts SET charged = 1 WHERE task = ? AND proxy = ? AND ending = 'failed' AND NOT excused"
-FIND_WITNESS = """
+FIND_WITNESSES = """
     SELECT stage, url, key, method, body, headers, data FROM tasks
-    WHERE state = 'done' AND method = 'GET' AND reason IS NULL ORDER BY id DESC LIMIT 1
+    WHERE state = 'done' AND method = 'GET' AND reason IS NULL ORDER BY ended DESC LIMIT ?
 """
 SET_PROXY = "UPDATE proxies SET state = ?, reason = ?, until = ?, coolings = ? WHERE id = ?"
 LIST_PROXY = """

@@ -347,8 +347,7 @@ class _Crawl:
         """Judge a failed attempt as the crawl does. True if the worker has swapped its pin."""
         self._faults += 1
         charge = CHARGES[failing.fault]
-        if charge in (Charge.DOUBTFUL, Charge.OPEN):
-            worker.strikes += 1
+        worker.strikes += charge is not Charge.WORKER
         swapped = must_swap(
             charge, worker.strikes, probing=worker.probing, swap_after=self._settings.swap_after
         )

@@ -15,15 +15,17 @@ __all__ = ["doubtful", "steer"]
 
 #: Declined so often, a worker may exchange its pin for a spare that has not tried the task.
 PATIENT_DECLINES = 4
+#: And so often, the task goes to whoever takes it: nobody better may come, or not for half an hour. Ten seconds.
+LAST_DECLINES = 25
 
 
 def steer(entry: Entry, states: Mapping[int, ProxyState], doubted: frozenset[int]) -> Assignment | None:
     """
     The task with the proxies that must not have it; None if those that may are all resting, so that it has to wait.
 
-    A task that every living proxy has failed may go to any of them again.
+    A task that every living proxy has failed, or that has waited for ten seconds, may go to any of them again.
     """
-    if not entry.tried and not doubted:
+    if not (entry.tried or doubted) or entry.declined >= LAST_DECLINES:
         return Assignment(entry.task)
     for avoid in (entry.tried | doubted, entry.tried):
         left = {state for proxy, state in states.items() if proxy not in avoid} - {ProxyState.RETIRED}

@@ -229,8 +229,7 @@ class Worker:
     def _answer_failure(self, outcome: Outcome, evidence: Evidence) -> bytes:
         """Swap the pin if the evidence asks for it. Returns what to tell the parent, after parking if need be."""
         pin, charge = self.pin, CHARGES[judge(evidence)]
-        if charge in (Charge.DOUBTFUL, Charge.OPEN):
-            pin.strikes += 1
+        pin.strikes += charge is not Charge.WORKER
         swap_after = self._craft.settings.swap_after
         if must_swap(charge, pin.strikes, probing=pin.probing, swap_after=swap_after):
             return self._swap(outcome._replace(swapped=True))

@@ -1,0 +1,148 @@
+"""
+When most proxies fail at once: pages that were fetched before are asked for again, and tell whether it is the site.
+
+What is decided there is `outage`'s; here it is acted upon.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from random import Random
+
+from pinpool.custody import Custody
+from pinpool.engines.base import Census
+from pinpool.faults import judge
+from pinpool.frontier import Frontier
+from pinpool.journal import Journal
+from pinpool.model import Assignment, Ending, Event, Fault, Outcome, ProxyState, Task
+from pinpool.outage import CANARIES, Mood, Outage, Word, heard
+from pinpool.referee import Referee
+
+__all__ = ["Canaries"]
+
+#: How long a site may be silent that has never said a word: its address may be wrong.
+FIRST_PATIENCE = 600.0
+
+
+class Canaries:
+    """Holds a run back while its site is silent. A canary is no attempt of its task, and leaves nothing in it."""
+
+    def __init__(
+        self,
+        submit: Callable[[Assignment], int],
+        journal: Journal,
+        custody: Custody,
+        referee: Referee,
+        random: Random,
+    ) -> None:
+        """`submit` hands an assignment to the engine and returns its serial."""
+        self._submit = submit
+        self._journal = journal
+        self._custody = custody
+        self._referee = referee
+        self._random = random
+        self._outage = Outage()
+        # Several: one may have changed or gone since.
+        self._fetched = deque(journal.witnesses(CANARIES), CANARIES)
+        self._out: dict[int, Task] = {}
+
+    def __contains__(self, serial: object) -> bool:
+        return serial in self._out
+
+    @property
+    def hold_back(self) -> bool:
+        """True if nothing but canaries should go out."""
+        return self._outage.mood is not Mood.WELL
+
+    def next_moment(self) -> float | None:
+        """When canaries are due again; None if they are not waited for."""
+        return self._outage.next_moment()
+
+    def words(self, now: float) -> str:
+        """Why the run holds back, in a sentence for people; empty if it does not."""
+        return self._outage.words(now)
+
+    def in_vain(self, now: float, patience: float) -> str:
+        """Why there is no use in waiting any longer; empty as long as there is. `patience` is seconds."""
+        silent = self._outage.seconds(now)
+        if silent <= (patience if self._fetched else min(patience, FIRST_PATIENCE)):
+            return ""
+        return f"every proxy has failed for {silent / 60:.0f} min: the site seems to be down"
+
+    def failed(self, task: int, outcome: Outcome, now: float, census: Census) -> bool:
+        """An attempt has failed. True if nobody is to be blamed for it, because it may well be the site."""
+        assert outcome.evidence is not None
+        return self._outage.failed(
+            outcome.proxy,
+            task,
+            judge(outcome.evidence),
+            outcome.at + outcome.seconds,
+            now,
+            in_use=census.count(ProxyState.PINNED),
+            alive=census.alive,
+        )
+
+    def fetched(self, task: Task, outcome: Outcome) -> None:
+        """A page was fetched, or is gone."""
+        if outcome.ending is Ending.OK and task.method == "GET":
+            self._fetched.append(task)
+        self._site_answered(outcome)
+
+    def ask(self, now: float, census: Census, frontier: Frontier) -> None:
+        """Send canaries if they are due, through proxies that are known to have worked if any is at hand."""
+        if not census.usable or not self._outage.due(now):
+            return
+        # As long as nothing was fetched any page will do.
+        pages = list(self._fetched) or frontier.first(CANARIES)
+        if not pages:
+            return
+        trusted = set(filter(self._referee.roster.credible, census.living))
+        at_hand = any(census.states[proxy] in (ProxyState.PINNED, ProxyState.SPARE) for proxy in trusted)
+        avoid = tuple(set(census.states) - trusted) if at_hand else ()
+        for number in range(min(CANARIES, census.usable)):
+            self._send(pages[number % len(pages)], avoid)
+
+    def lose(self, serial: int) -> None:
+        """It will never be answered."""
+        del self._out[serial]
+        self._outage.returned()
+
+    def hear(self, outcome: Outcome, now: float) -> None:
+        """A canary came back."""
+        page = self._out.pop(outcome.serial)
+        self._outage.returned()
+        if outcome.ending is Ending.DECLINED:  # nobody who has worked is free: any other must do
+            if self.hold_back:
+                self._send(page, ())
+        elif outcome.evidence is not None:
+            self._hear_failure(outcome, judge(outcome.evidence), outcome.evidence.retry_after, now)
+        elif outcome.unasked:  # robots.txt has changed its mind
+            self._fetched = deque((one for one in self._fetched if one != page), CANARIES)
+        else:
+            self._referee.credit(outcome.proxy, 0)
+            self._site_answered(outcome)
+
+    def _send(self, page: Task, avoid: tuple[int, ...]) -> None:
+        self._outage.sent()
+        self._out[self._submit(Assignment(page, avoid, exchange=bool(avoid)))] = page
+
+    def _hear_failure(self, outcome: Outcome, fault: Fault, retry_after: float | None, now: float) -> None:
+        word = heard(fault)
+        if outcome.swapped:
+            guilty = word is Word.NOTHING
+            sentence = self._referee.sentence(outcome.proxy, fault, excused=not guilty)
+            self._custody.carry_out(sentence, outcome.proxy, fault if guilty else None)
+        if word is Word.ANSWERED:
+            self._site_answered(outcome)
+        elif word is Word.SILENT and self._outage.silenced(now, retry_after, self._random.random()):
+            self._custody.note(Event(time.time(), "paused", detail=self._outage.words(now)))
+            for proxy, task in self._outage.excused():
+                self._journal.excuse(task, proxy)
+                if self._referee.roster.pardon(proxy, task):
+                    self._custody.wake(proxy)
+
+    def _site_answered(self, outcome: Outcome) -> None:
+        if self._outage.answered(outcome.at + outcome.seconds):
+            self._custody.note(Event(time.time(), "continued"))
