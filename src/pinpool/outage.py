@@ -13,6 +13,7 @@ import math
 from enum import Enum
 
 from pinpool.model import Fault
+from pinpool.roster import CAP_SECONDS
 
 __all__ = ["CANARIES", "Mood", "Outage", "Word", "heard"]
 
@@ -121,13 +122,14 @@ class Outage:
     def silenced(self, now: float, retry_after: float | None, jitter: float) -> bool:
         """
         A canary, which has returned, met silence too. `retry_after` (seconds) is what the answer asked for, if there
-        was one; `jitter` is 0 to 1. True if it was the last one and the site counts as down from now on, or still.
+        was one, and is obeyed as far as a rest may go; `jitter` is 0 to 1. True if it was the last one and the site
+        counts as down from now on, or still.
         """
         self._asked_for = max(self._asked_for, retry_after or 0.0)
         if self.mood is Mood.WELL or self._canaries:
             return False
         pause = min(FIRST_PAUSE * 2.0 ** min(self._pauses, 16), LONGEST_PAUSE / 1.25) * (0.75 + jitter / 2)
-        self._until = now + min(max(pause, self._asked_for), LONGEST_PAUSE)
+        self._until = now + max(pause, min(self._asked_for, CAP_SECONDS))
         self._pauses += 1
         self._asked_for = 0.0
         self.mood = Mood.DOWN
