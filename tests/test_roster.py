@@ -107,7 +107,7 @@ def test_a_failure_that_nobody_has_settled_yet_does_not_touch_the_score() -> Non
     rests.credit(1)
 
     for task in range(10):
-        rests.strike(1, task)
+        rests.strike(1, task, suspect=True)
 
     assert rests.credible(1)
     assert not rests.works(1)
@@ -117,19 +117,19 @@ def test_a_failure_that_nobody_has_settled_yet_does_not_touch_the_score() -> Non
 def test_a_pardon_takes_the_strike_back_and_says_when_the_rest_has_lost_its_grounds() -> None:
     rests = roster()
     for task in (7, 8, 9):
-        rests.strike(1, task)
+        rests.strike(1, task, suspect=True)
     rests.sentence(1, Fault.TIMEOUT, None, jitter=0.5, grounds=3)
 
     may_be_woken = [rests.pardon(1, 7), rests.pardon(1, 8)]
 
     assert may_be_woken == [True, False], "once is enough"
-    assert rests[1].strikes == [9]
+    assert list(rests[1].strikes) == [9]
     assert rests.sentence(1, Fault.TIMEOUT, None, jitter=0.5) == Cool(30.0), "the rest is not counted either"
 
 
 def test_a_rest_for_what_a_proxy_surely_did_is_not_shortened_by_a_pardon() -> None:
     rests = roster()
-    rests.strike(1, 7)
+    rests.strike(1, 7, suspect=True)
     rests.sentence(1, Fault.REFUSED, None, jitter=0.5)
 
     assert not rests.pardon(1, 7)

@@ -76,7 +76,7 @@ class Referee:
         proven = self.roster.credit(proxy)
         others = {one for one in self._settled(history) if one.proxy != proxy}
         for other in {one.proxy for one in others}:
-            self.roster.blame(other)
+            self.roster.blame(other, task)
         liars = {one.proxy for one in others if CHARGES[one.fault] is Charge.PAGE}
         return Acquittal(proven, tuple(sorted(liars)))
 
@@ -127,16 +127,16 @@ class Referee:
             if charge is Charge.PROXY:
                 self.roster.blame(known)
             elif charge is not Charge.WORKER:
-                self.roster.strike(known, task)
+                self.roster.strike(known, task, suspect=charged)
         failures = [*history, Failure(known, fault, excused)]
-        past, proven = self._past(task, failures, alive)
+        past, believers = self._past(task, failures, alive)
         verdict = decide(
             past,
             attempts=self._settings.attempts,
             alive=self._voices(alive),
             is_index=is_index,
             jitter=self._random.random(),
-            proven=proven,
+            believers=believers,
         )
         cleared = self._cleared(task, failures, alive, given_up=not isinstance(verdict, Resubmit))
         woken = tuple(one for one in cleared if self.roster.pardon(one, task) and one != known)
@@ -149,10 +149,8 @@ class Referee:
         """How many can be asked: the ones that rest again and again are not waited for."""
         return sum(not self.roster.tired(proxy) for proxy in alive) or len(alive)
 
-    def _past(
-        self, task: int, failures: Iterable[Failure], alive: Collection[int]
-    ) -> tuple[list[Past], bool]:
-        """The failures, each with whether the word of its proxy counts; and whether anybody has proven to work."""
+    def _past(self, task: int, failures: Iterable[Failure], alive: Collection[int]) -> tuple[list[Past], int]:
+        """The failures, each with whether the word of its proxy counts; and how many proxies are believed."""
         believed = {proxy for proxy in alive if self.roster.works(proxy, task)}
         if len(believed) < min(WITNESSES, self._voices(alive)):
             believed = set(filter(self.roster.credible, alive))
@@ -162,7 +160,7 @@ class Referee:
             Past(one.proxy, one.fault, CHARGES[one.fault], nobody or one.proxy in believed, one.excused)
             for one in failures
         ]
-        return past, not nobody
+        return past, len(believed)
 
     def _cleared(
         self, task: int, failures: Iterable[Failure], alive: Collection[int], *, given_up: bool
@@ -189,11 +187,9 @@ class Referee:
             return AT_ONCE
         grounds = 0
         if CHARGES[fault] is not Charge.PROXY:
-            # The worker counts what it saw; some of that is known by now to have been the pages.
+            # The worker counts what it saw; some of that is known by now to have been the pages, or not known yet not
+            # to have been.
             grounds = self.roster.needed(proxy, self._settings.swap_after)
             if self.roster.strikes(proxy) < grounds:
-                return AT_ONCE
-            # As long as nobody has fetched a page, it may be the pages, or the spider that asks for them.
-            if CHARGES[fault] is Charge.PAGE and not self.roster.anybody_works():
                 return AT_ONCE
         return self.roster.sentence(proxy, fault, retry_after, self._random.random(), grounds)

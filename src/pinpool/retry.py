@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pinpool.model import Charge, Fault
 
@@ -72,14 +73,21 @@ class Believe:
 
 
 def decide(
-    past: Sequence[Past], *, attempts: int, alive: int, is_index: bool, jitter: float, proven: bool = True
+    past: Sequence[Past],
+    *,
+    attempts: int,
+    alive: int,
+    is_index: bool,
+    jitter: float,
+    believers: int | None = None,
 ) -> Resubmit | GiveUp | Believe:
     """
     What becomes of a task after its last failure, `past[-1]`.
 
     `past` holds every failure of the task so far, the oldest first, and at least one. `attempts` is the budget of
-    charged attempts, `alive` the number of proxies that can be asked, `jitter` a random number in [0, 1). `proven` is
-    false as long as no proxy has served a page: then more of them are heard.
+    charged attempts, `alive` the number of proxies that can be asked, `jitter` a random number in [0, 1).
+    `believers` is how many proxies are credible, all if not given. With 0, as long as none has served a page, every
+    word counts and more of them are heard.
 
     After 60 + 5 x `attempts` failures, at the latest, the verdict is final.
     """
@@ -93,13 +101,14 @@ def decide(
     told = [one for one in past if one.charge not in (Charge.PROXY, Charge.WORKER)]
     if len(lost) >= LOST_WORKERS:
         return GiveUp(f"quarantined after {_counted(lost)}")
-    heard = proven or len(told) >= attempts + FIRST_WORDS or last.fault is Fault.EXTRACT
+    heard = believers != 0 or len(told) >= attempts + FIRST_WORDS or last.fault is Fault.EXTRACT
     if heard and last.charge not in (Charge.PROXY, Charge.WORKER):
-        if _agreed(told, last, attempts, alive):
+        quorum = _Quorum(alive, alive if believers is None else believers)
+        if _agreed(told, last, attempts, quorum):
             if last.fault is not Fault.EMPTY:
                 return GiveUp(_summary(told, last))
             return Believe("empty list") if is_index else GiveUp("nothing extracted")
-        if _spent(told, last, attempts, alive):
+        if _spent(told, last, attempts, quorum):
             return GiveUp(_summary(told, last))
     if len(told) + len(lost) >= HARD_CAP * attempts:
         return GiveUp(f"{HARD_CAP * attempts} failures that settle nothing, the last {last.fault}")
@@ -115,27 +124,35 @@ def decide(
     return Resubmit(_rest(len(told) - 2, jitter) / 4, charged=_is_charged(last))
 
 
-def _agreed(told: Sequence[Past], last: Past, attempts: int, alive: int) -> bool:
+class _Quorum(NamedTuple):
+    """How many can be asked at all, and how many of these are believed; 0 if nobody has worked, so that all are."""
+
+    alive: int
+    believers: int
+
+    def reached(self, witnesses: int, some: Sequence[Past]) -> bool:
+        """Whether enough proxies say so, and enough of those that are believed. One that is not may still agree."""
+        credible = [one for one in some if one.credible or not self.believers]
+        # With none alive the run stops and can be resumed: the task waits for a better list.
+        enough = min(witnesses, self.alive) or witnesses
+        return _proxies(some) >= enough and _proxies(credible) >= min(enough, self.believers or enough)
+
+
+def _agreed(told: Sequence[Past], last: Past, attempts: int, quorum: _Quorum) -> bool:
     """Whether enough proxies say of the page what the last one said."""
     if last.charge is not Charge.PAGE and last.fault is not Fault.EMPTY:
         return False
     # A block page may look empty, and an extractor raises on one too: these two need a third witness.
     witnesses = 3 if last.fault in (Fault.EMPTY, Fault.EXTRACT) else 2
-    same = [one for one in told if one.fault is last.fault and one.credible]
+    same = [one for one in told if one.fault is last.fault]
     # The only proxy left is asked a second time, unless the budget forbids it.
-    return len(same) >= min(2, attempts) and _proxies(same) >= _enough(witnesses, alive)
+    return len(same) >= min(2, attempts) and quorum.reached(witnesses, same)
 
 
-def _spent(told: Sequence[Past], last: Past, attempts: int, alive: int) -> bool:
+def _spent(told: Sequence[Past], last: Past, attempts: int, quorum: _Quorum) -> bool:
     """Whether the budget is used up, and on enough proxies to be the task's own fault."""
     charged = [one for one in told if _is_charged(one)]
-    witnesses = 2 if last.charge is Charge.SITE else 3
-    return len(charged) >= attempts and _proxies(charged) >= _enough(witnesses, alive)
-
-
-def _enough(witnesses: int, alive: int) -> int:
-    # With none alive the run stops and can be resumed: the task waits for a better list.
-    return min(witnesses, alive) or witnesses
+    return len(charged) >= attempts and quorum.reached(2 if last.charge is Charge.SITE else 3, told)
 
 
 def _is_charged(one: Past) -> bool:

@@ -44,7 +44,8 @@ AT_ONCE = Cool(0.0)
 @dataclass(slots=True)
 class Record:
     """
-    One proxy. `coolings` counts its rests since it last served a page, `strikes` are the tasks it has failed since.
+    One proxy. `coolings` counts its rests since it last served a page, `strikes` are the tasks it has failed since,
+    each with whether that speaks against it: a page or a site may look bad to everybody, until another has fetched it.
 
     `score` is its recent success, 1 for nothing but pages served; a newcomer stands at one half. Only what is settled
     changes it: a failure counts once another proxy has fetched that page. `grounds` is how many strikes its present
@@ -55,7 +56,7 @@ class Record:
     label: str
     coolings: int = 0
     score: float = 0.5
-    strikes: list[int] = field(default_factory=list)
+    strikes: dict[int, bool] = field(default_factory=dict)
     grounds: int = 0
     withdrawn: str = ""
 
@@ -94,19 +95,23 @@ class Roster:
         was_tired, record.coolings = record.coolings > 0, 0
         return was_tired
 
-    def strike(self, proxy: int, task: int) -> None:
-        """It has failed a page, and nobody knows yet whose fault that is."""
-        self._records[proxy].strikes.append(task)
+    def strike(self, proxy: int, task: int, *, suspect: bool) -> None:
+        """It has failed a page, and nobody knows yet whose fault that is; `suspect` if it is the likely one."""
+        strikes = self._records[proxy].strikes
+        strikes[task] = suspect or strikes.get(task, False)
 
-    def blame(self, proxy: int) -> None:
+    def blame(self, proxy: int, task: int | None = None) -> None:
         """It was to blame: another proxy has fetched that page, or nobody else had a hand in the fault."""
-        self._records[proxy].score *= FADING
+        record = self._records[proxy]
+        record.score *= FADING
+        if task in record.strikes:
+            record.strikes[task] = True
 
     def pardon(self, proxy: int, task: int) -> bool:
         """Its failures of this task were not its own. True if it rests for no good reason now, and may be woken."""
         record = self._records[proxy]
-        record.strikes = [struck for struck in record.strikes if struck != task]
-        if record.grounds <= len(record.strikes):
+        record.strikes.pop(task, None)
+        if record.grounds <= self.strikes(proxy):
             return False
         record.grounds = 0
         record.coolings = max(0, record.coolings - 1)
@@ -117,16 +122,12 @@ class Roster:
         self._records[proxy].grounds = 0
 
     def strikes(self, proxy: int) -> int:
-        """The pages that it has failed since it last served one, and for which it is not pardoned."""
-        return len(self._records[proxy].strikes)
+        """The failures since it last served a page that speak against it."""
+        return sum(self._records[proxy].strikes.values())
 
     def credible(self, proxy: int) -> bool:
         """True if it has worked lately, whatever it does now."""
         return self._records[proxy].score > 0.5
-
-    def anybody_works(self) -> bool:
-        """True if any of them has worked lately."""
-        return any(record.score > 0.5 for record in self._records.values())
 
     def works(self, proxy: int, task: int | None = None) -> bool:
         """True if it works at present: it has failed nothing since it last served a page, but for this task."""
