@@ -24,6 +24,7 @@ COMMANDS = [
     "failures",
     "verify",
     "export",
+    "report",
     "tune",
     "try",
     "check",
@@ -31,6 +32,7 @@ COMMANDS = [
     "lab",
 ]
 HEAVY = {"requests", "urllib3", "lxml", "rich", "parsel", "w3lib", "sqlite3", "socks", "multiprocessing"}
+HEAVY |= {"jinja2"}
 LIST = ("-p", "proxies.txt")
 
 # What CLI.md promises of `stats --json`.
@@ -535,3 +537,5 @@ def test_the_calm_demo_scrapes_every_film_right(desk: Desk) -> None:
     assert "20 films right, 0 wrong, 0 missing, 0 twice; 0 requests past the proxies" in said.out
     assert "coverage: proven complete: 2 seeds, 22 tasks" in said.out
     assert len(desk.lines("kept/films.jsonl")) == 20
+    assert "report: kept/report.html" in said.out
+    assert "<title>movies: pinpool report</title>" in (desk / "kept/report.html").read_text(encoding="utf-8")

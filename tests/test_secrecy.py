@@ -74,6 +74,8 @@ READERS = [
     "failures films.db --pages",
     "failures films.db --page 1",
     "export films.db -o -",
+    "report films.db -o report.html",
+    "report films.db -o - --price 2.50",
     "export films.db -o films.csv -o films.parquet",
     "verify films.db",
     "verify films.db --json",

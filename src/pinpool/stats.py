@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -121,6 +121,11 @@ class Histogram:
         """Count one duration."""
         self.total += 1
         self.buckets[math.floor(math.log(max(seconds, SHORTEST)) / WIDENING)] += 1
+
+    def counts(self) -> Iterator[tuple[float, int]]:
+        """(seconds, how many) for each bucket that holds any; the seconds are its middle."""
+        for bucket, count in self.buckets.items():
+            yield math.exp((bucket + 0.5) * WIDENING), count
 
     def percentile(self, share: float) -> float | None:
         """The duration that `share` (0 to 1) of all do not exceed, within 2 %; None if there are none."""

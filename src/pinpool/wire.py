@@ -8,7 +8,16 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-__all__ = ["MAX_URL", "clean_url", "header_problems", "join_url", "one_line", "shown_path", "shown_url"]
+__all__ = [
+    "MAX_URL",
+    "bare_url",
+    "clean_url",
+    "header_problems",
+    "join_url",
+    "one_line",
+    "shown_path",
+    "shown_url",
+]
 
 MAX_URL = 65_536  # characters; servers refuse far shorter ones
 MAX_MESSAGE = 300  # characters of what somebody else has said
@@ -77,8 +86,13 @@ def join_url(base: str, href: str) -> str:
 
 def shown_url(url: str) -> str:
     """The URL for people: short, on one line, without user name and password."""
+    return repr(bare_url(url))
+
+
+def bare_url(url: str) -> str:
+    """The URL in at most 200 characters, without user name and password; not yet fit for a terminal."""
     text = _SECRET.sub("//…@", url)
-    return repr(text if len(text) <= 200 else text[:199] + "…")
+    return text if len(text) <= 200 else text[:199] + "…"
 
 
 def shown_path(path: object) -> str:

@@ -16,6 +16,7 @@ from pinpool.cli.crawling import crawl, resume
 from pinpool.cli.exporting import export
 from pinpool.cli.looking import failures, stats, verify
 from pinpool.cli.practice import demo, lab
+from pinpool.cli.reporting import report
 from pinpool.cli.retrying import retry
 from pinpool.cli.trying import try_
 from pinpool.cli.tuning import tune
@@ -41,7 +42,7 @@ def app() -> None:
     """
 
 
-for command in (crawl, resume, retry, stats, failures, verify, export, tune, try_, check, demo, lab):
+for command in (crawl, resume, retry, stats, failures, verify, export, report, tune, try_, check, demo, lab):
     app.add_command(command)
 
 

@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = ["demo", "lab"]
 #: A share of these goes to the demo's proxies: more than a third of the default list is bad.
 DEMO_FAULTS = ("refused", "softban", "reset", "auth", "ban", "flaky", "drip", "blackhole")
 SHOWN_ITEMS = 3
+JOURNAL, PAGE = "movies.db", "report.html"  # in the demo's folder
 
 
 @click.command(short_help="See it work, on this machine alone.")
@@ -53,6 +55,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
     from pinpool.lab import Lab
     from pinpool.logs import listening
     from pinpool.progress import Progress
+    from pinpool.report import check_page
     from pinpool.runs import crawl
     from pinpool.spider import load, parse_ref
 
@@ -63,6 +66,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
         else:
             folder = keep
             _write(folder, "--keep", lambda: folder.mkdir(parents=True, exist_ok=True))
+        check_page(folder / PAGE, folder / JOURNAL)
         site = stack.enter_context(Lab(pages=pages, proxies=proxies, faults=faults, latency=0.02, seed=seed))
         site.write_proxies(folder / "proxies.txt")
         bad = ", ".join(proxy.fault for proxy in site.proxies if proxy.fault) or "none"
@@ -76,7 +80,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
             load(parse_ref("pinpool.spiders.movies")),
             folder / "proxies.txt",
             workers=workers,
-            journal=folder / "movies.db",
+            journal=folder / JOURNAL,
             outputs=[f"{folder / 'films.jsonl'}"],
             seeds=[f"{site.named_url}/page/{n}" for n in range(1, pages + 1)],
             fresh=True,
@@ -92,9 +96,12 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
 
 def _report(site: Lab, run: Run, folder: Path) -> None:
     """Show the run, compare it with what the site really holds, and exit with 1 if they differ."""
+    from pinpool.report import render, write_page
     from pinpool.show import coverage_line, summary
+    from pinpool.survey import account
     from pinpool.tables import proxy_table
 
+    now = time.time()
     wanted = site.films(site.named_url)
     seen: dict[str, int] = {}
     wrong = 0
@@ -110,6 +117,8 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
     click.echo(summary(run.stats, run.journal))
     coverage = run.coverage
     click.echo(coverage_line(coverage))
+    page = folder / PAGE
+    write_page(render(account(run.journal, now), now), page)
     twice = sum(1 for count in seen.values() if count > 1)
     missing = len(wanted.keys() - seen.keys())
     click.echo(
@@ -117,6 +126,7 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
         f"{twice} twice; {site.direct} requests past the proxies"
     )
     click.echo(f"items: {folder / 'films.jsonl'}")
+    click.echo(f"report: {page}")
     if not coverage.complete or wrong or missing or twice or site.direct:
         click.get_current_context().exit(1)
 

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from accounts import START, account, bad, good, label
+from pinpool.account import GivenUp
+from pinpool.conclusions import conclusions, percent
+
+
+def titles(*arguments: Any, **named: Any) -> list[str]:
+    return [conclusion.title for conclusion in conclusions(account(*arguments, **named))]
+
+
+def calm(proxies: int = 4, pages: int = 50) -> list[Any]:
+    return [good(n, at) for at in range(pages) for n in range(1, proxies + 1)]
+
+
+def test_a_run_without_trouble_has_none() -> None:
+    assert conclusions(account(calm())) == []
+
+
+def test_a_journal_without_a_single_attempt_has_no_conclusion() -> None:
+    assert conclusions(account([], proxies=0, tasks={"done": 0})) == []
+
+
+def test_a_proxy_that_worked_until_a_moment_and_never_after_is_named_with_that_moment() -> None:
+    dead = [bad(2, 400 + n, "refused") for n in range(3)]
+
+    found = conclusions(account([*calm(), *dead]))
+
+    assert [conclusion.title for conclusion in found] == [
+        f"{label(2)} worked until 2023-11-14 22:20:00 UTC and never after"
+    ]
+    assert found[0].evidence == "Since then: refused 3."
+
+
+def test_a_proxy_that_came_back_is_no_conclusion() -> None:
+    assert titles([*calm(), *(bad(2, 400 + n, "refused") for n in range(3)), good(2, 500)]) == []
+
+
+def test_many_proxies_that_stopped_are_one_conclusion() -> None:
+    dead = [bad(proxy, 400 + n, "refused") for proxy in (1, 2, 3) for n in range(3)]
+
+    found = conclusions(account([*calm(8), *dead], proxies=8))
+
+    assert [conclusion.title for conclusion in found] == ["3 proxies worked at first and then no more"]
+    assert f"{label(3)} from 2023-11-14 22:20:00 UTC on (refused 3)" in found[0].evidence
+
+
+def test_refused_logins_point_to_the_lines_of_the_list() -> None:
+    found = conclusions(account([*calm(3), bad(4, 1, "proxy_auth")], states={4: "retired"}))
+
+    assert [conclusion.title for conclusion in found] == ["1 proxy refused the login"]
+    assert found[0].evidence == f"Check user and password of this line in the list: {label(4)}."
+
+
+def test_proxies_that_never_served_a_page_are_told_with_their_faults() -> None:
+    found = conclusions(
+        account([*calm(3), bad(4, 1, "unreachable"), bad(4, 2, "refused"), bad(4, 3, "refused")])
+    )
+
+    assert [conclusion.title for conclusion in found] == ["1 proxy never served a page"]
+    assert found[0].evidence.startswith(f"refused 2, unreachable 1: {label(4)}.")
+
+
+def test_bans_of_few_proxies_speak_against_these_and_bans_of_many_against_the_pace() -> None:
+    few = [page for n in range(20) for page in (bad(1, n, "banned"), good(1, n + 0.5))]
+    many = [page for n in range(20) for p in range(1, 9) for page in (bad(p, n, "banned"), good(p, n + 0.5))]
+
+    few_found = conclusions(account([*calm(8), *few], proxies=8))
+    many_found = conclusions(account(many, proxies=8, state="interrupted", tasks={"waiting": 5}))
+
+    assert [conclusion.title for conclusion in few_found] == ["The site blocks 1 of 8 proxies"]
+    assert "The site blocks 8 of 8 proxies, on and off" in [conclusion.title for conclusion in many_found]
+    assert ("pinpool resume movies.db --pace 2",) in [conclusion.commands for conclusion in many_found]
+
+
+def test_empty_pages_everywhere_point_to_the_spider_before_the_pace() -> None:
+    rows = [page for n in range(20) for p in range(1, 9) for page in (bad(p, n, "empty"), good(p, n + 0.5))]
+
+    found = conclusions(account(rows, proxies=8))
+
+    assert found[0].title == "Pages came out empty through 8 of 8 proxies"
+    assert found[0].commands[0] == "pinpool failures movies.db --pages"
+    assert found[0].commands[1] == "pinpool try movies.py -p PROXIES"
+    assert "--pace" not in " ".join(conclusion.evidence for conclusion in found)
+
+
+def test_bytes_for_nothing_are_told_with_the_share_of_the_bans() -> None:
+    banned = [page for n in range(5) for page in (bad(1, n, "banned", size=60_000), good(1, n))]
+
+    found = {conclusion.title: conclusion.evidence for conclusion in conclusions(account([*calm(), *banned]))}
+
+    assert "59% of the bytes were for nothing" in found
+    assert found["59% of the bytes were for nothing"] == (
+        "300.0 kB of 505.0 kB went to attempts that failed, 300.0 kB of them to block pages and empty ones."
+    )
+
+
+def test_time_spent_on_silent_proxies_suggests_a_shorter_wait() -> None:
+    silent = [page for n in range(4) for page in (bad(1, n, "timeout", seconds=15), good(1, n))]
+
+    found = conclusions(account([*calm(), *silent]))
+
+    assert [conclusion.title for conclusion in found] == ["60% of the workers' fetching time was for nothing"]
+    assert found[0].evidence.endswith("A shorter --timeout gives up sooner on a proxy that says nothing.")
+
+
+def test_pages_given_up_come_with_the_commands_that_go_on_and_nothing_of_theirs_runs_in_a_shell() -> None:
+    url = "http://films.example/$(rm -rf ~)';\u202e"
+    lost = GivenUp(1, "detail", url, "nothing extracted", 3, 3, "empty", "nothing")
+
+    found = conclusions(
+        account(
+            calm(), tasks={"failed": 1}, given_up=[lost], faults_of_failed={"empty": 1}, journal="my run.db"
+        )
+    )
+
+    assert found[0].title == "1 page was given up"
+    assert found[0].commands == (
+        "pinpool failures 'my run.db'",
+        "pinpool retry 'my run.db' && pinpool resume 'my run.db'",
+    )
+    assert found[1].commands == (
+        "pinpool try movies.py 'http://films.example/$(rm -rf ~)'\"'\"';' -p PROXIES",
+    )
+
+
+def test_runs_that_are_not_over_come_first_with_the_way_on() -> None:
+    starved = conclusions(account(calm(), state="starved", tasks={"waiting": 9, "failed": 1}))
+    stopped = conclusions(account(calm(), state="interrupted", tasks={"waiting": 1}))
+
+    assert starved[0].title == "No usable proxy was left; 9 pages still wait"
+    assert stopped[0].title == "The run was interrupted; 1 page still waits"
+    assert stopped[0].commands == ("pinpool resume movies.db",)
+    assert conclusions(account(calm(), state="running", tasks={"waiting": 9})) == []
+
+
+def test_a_damaged_journal_is_told() -> None:
+    found = conclusions(account(calm(), complete=False, damage=["2 items stored twice (item 4, 5)"]))
+
+    assert found[0].title == "The journal does not prove the run"
+    assert found[0].commands == ("pinpool verify movies.db",)
+
+
+def test_a_silent_site_is_told_with_its_times() -> None:
+    found = conclusions(account(calm(), silences=[(START + 60, START + 180), (START + 300, START + 310)]))
+
+    assert [conclusion.title for conclusion in found] == ["The whole site was silent for 130 s"]
+    assert "2023-11-14 22:14:20 UTC to 2023-11-14 22:16:20 UTC, 2023" in found[0].evidence
+
+
+def test_a_proxy_that_is_far_slower_than_the_others_is_named() -> None:
+    found = conclusions(account([*calm(4), *(good(5, n, seconds=2.0) for n in range(30))], proxies=5))
+
+    assert [conclusion.title for conclusion in found] == ["1 proxy is far slower than the others"]
+    assert label(5) in found[0].evidence
+
+
+def test_lost_workers_are_told() -> None:
+    assert titles(calm(), run={"worker_losses": 4}) == ["4 workers died or hung, and were replaced"]
+
+
+def test_a_share_is_never_rounded_to_all_or_nothing() -> None:
+    assert [percent(share) for share in (0, 0.0004, 0.034, 0.5, 0.9999, 1)] == [
+        "0%",
+        "under 1%",
+        "3%",
+        "50%",
+        "over 99%",
+        "100%",
+    ]
+
+
+def test_a_line_that_is_off_the_list_is_nobodys_to_mend() -> None:
+    dead = [bad(2, 400 + n, "refused") for n in range(3)]
+    told = account([*calm(3), *dead, bad(4, 1, "proxy_auth")], states={2: "retired", 4: "retired"})
+    without = [proxy._replace(listed=proxy.id not in (2, 4)) for proxy in told.proxies]
+
+    assert len(conclusions(told)) == 2
+    assert conclusions(replace(told, proxies=without)) == []
+
+
+def test_a_page_that_was_kept_is_tried_without_asking_the_site() -> None:
+    lost = GivenUp(7, "detail", "http://films.example/7", "extract", 1, 1, "extract", "no year")
+
+    found = conclusions(account(calm(), tasks={"failed": 1}, given_up=[lost], journal="my run.db", page=3))
+
+    assert found[1].commands == ("pinpool try movies.py --page 'my run.db:3'",)

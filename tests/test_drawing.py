@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from pinpool.drawing import Scale, group_of, histogram_path, nice, shade, strip_paths, timeline
+from pinpool.model import ProxyState
+from pinpool.stats import Histogram
+from pinpool.timeline import Clock, Segment, Slice, Strip
+
+
+@pytest.mark.parametrize(
+    ("value", "round_"), [(0, 1), (0.8, 0.8), (1, 1), (47, 50), (53, 60), (101, 150), (1e9, 1e9)]
+)
+def test_an_axis_ends_at_a_round_number(value: float, round_: float) -> None:
+    assert nice(value) == pytest.approx(round_)
+
+
+def test_pages_are_an_area_and_faults_are_stacked_by_whose_they_are() -> None:
+    slices = [Slice(20), Slice(10), Slice(0)]
+    slices[1].faults.update(refused=2, banned=2)
+    slices[2].faults.update(refused=4)
+
+    drawn = timeline(Clock(0, 30, slices=3), slices, ["a", "b", "c"])
+
+    assert (drawn.peak, drawn.worst, drawn.slice_seconds) == (2, 4, 10)
+    assert drawn.pages == "M0 100V0h1V50h1V100h1V100z"
+    assert [(band.group, band.total, band.path) for band in drawn.bands] == [
+        ("proxy", 6, "M1 100h1v-50h-1zM2 100h1v-100h-1z"),
+        ("doubtful", 2, "M1 50h1v-50h-1z"),
+    ]
+    assert drawn.notes[1] == "b: 1.0 pages/s; failed: refused 2, banned 2"
+
+
+def test_a_fault_of_a_later_pinpool_is_drawn_too() -> None:
+    assert group_of("eclipse") == group_of("timeout") == "open"
+
+
+def test_latencies_share_one_axis_and_a_lonely_one_has_its_bar() -> None:
+    quick, slow = Histogram(), Histogram()
+    quick.add(0.1)
+    slow.add(10.0)
+    scale = Scale.over([quick, slow, Histogram()])
+
+    assert histogram_path(quick, scale) == "M0 20v-20h1V20z"
+    assert histogram_path(slow, scale) == "M23 20v-20h1V20z"
+    assert histogram_path(quick, Scale.over([quick])).count("M") == 1
+    assert Scale.over([]) == Scale(0.1, 1.0)
+
+
+def test_a_strip_is_one_path_for_each_state_and_spare_shows_through() -> None:
+    segments = [(ProxyState.PINNED, 0, 2), (ProxyState.COOLING, 2, 1), (ProxyState.SPARE, 3, 1)]
+    strip = Strip(tuple(Segment(*segment) for segment in [*segments, (ProxyState.PINNED, 4, 6)]), {})
+
+    assert strip_paths(strip) == {"pinned": "M0 0h2v1h-2zM4 0h6v1h-6z", "cooling": "M2 0h1v1h-1z"}
+
+
+def test_rare_faults_are_seen_beside_common_ones_and_single_ones_do_not_alarm() -> None:
+    assert [shade(count, 1000) for count in (0, 1, 30, 1000)] == [0, 1, 3, 5]
+    assert shade(1, 1) == 2

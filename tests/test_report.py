@@ -1,0 +1,240 @@
+"""The page: that it says what is so, that nothing in it can run, and where it may be written."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accounts import START, account, bad, good
+from journals import whole_run
+from pinpool import report
+from pinpool.account import GivenUp
+from pinpool.errors import SettingsError, StorageError
+from pinpool.price import Price
+from pinpool.report import check_page, duration, money, render, write_page
+from pinpool.stats import ProxyRow
+
+#: What sites, lists and hands could put into a journal.
+HOSTILE = [
+    "<script>document.title='owned'</script>",
+    "</style><script>alert(1)</script>",
+    "</title></script><img src=x onerror=alert(1)>",
+    '" onload="alert(1)" x=\'',
+    "\u202egnp.exe\u2066\u200b\x00\x1b]0;owned\x07\ud800",
+    "javascript:alert(1)",
+    "{{ 7 * 7 }}{% raw %}",
+    "x" * 1_000_000,
+]
+
+
+class Elements(HTMLParser):
+    """Every element of a page with its attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def poisoned(text: str) -> Any:
+    """An account in which whatever a stranger has a hand in says `text`."""
+    rows = [good(1, 1), bad(1, 2, "banned")._replace(message=text), bad(1, 3, text)]
+    lost = GivenUp(1, text, f"http://films.example/{text}", text, 3, 3, text, text)
+    return account(
+        rows,
+        proxies=1,
+        state="interrupted",
+        journal=f"{text}.db",
+        run={"spider": text, "spider_ref": text, "engine": text},
+        tasks={"failed": 1, "waiting": 2},
+        given_up=[lost],
+        faults_of_failed={text: 1},
+        complete=False,
+        damage=[text[:1000]],
+        advice=text[:1000],
+        urls={1: (text, f"http://films.example/{text}")},
+    )
+
+
+def poison_labels(told: Any, text: str) -> Any:
+    told.proxies[0] = ProxyRow(1, text, "retired", text, None, 0, True)
+    return told
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_nothing_that_a_stranger_wrote_becomes_an_element_or_an_attribute(text: str) -> None:
+    plain = Elements(render(poison_labels(poisoned("plain"), "plain"), START, Price(2.5))).found
+
+    page = render(poison_labels(poisoned(text), text), START, Price(2.5))
+
+    names = [(tag, sorted(attributes)) for tag, attributes in Elements(page).found]
+    assert names == [(tag, sorted(attributes)) for tag, attributes in plain]
+    assert not {"onload", "onerror", "style", "href", "src"} & {name for _, both in names for name in both}
+    assert len(page) < 60_000
+    assert all(letter.isprintable() or letter == "\n" for letter in page)
+    page.encode()
+
+
+def test_the_policy_names_the_one_style_and_the_one_script_that_are_there() -> None:
+    page = render(account([good(1, 1)]), START)
+
+    digests = [
+        "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[0] for tag in ("style", "script"))
+    ]
+    policy = next(both["content"] for tag, both in Elements(page).found if "http-equiv" in both)
+    assert policy == (
+        f"default-src 'none'; style-src '{digests[0]}'; script-src '{digests[1]}'; base-uri 'none';"
+        " form-action 'none'"
+    )
+    assert page.count("<script") == page.count("<style") == 1
+
+
+def test_no_login_of_a_site_is_shown() -> None:
+    url = "http://alice:secret@films.example/"
+    lost = GivenUp(1, "detail", url, "gone mad", 3, 3, "extract", "no title")
+    told = account([good(1, 1)], tasks={"failed": 1}, given_up=[lost], urls={1: ("detail", url)})
+
+    page = render(told, START)
+
+    assert "secret" not in page
+    assert page.count("http://…@films.example/") >= 2
+
+
+def test_each_state_of_a_run_is_told() -> None:
+    running = render(account([good(1, 1)], state="running", complete=False, run={"ended": None}), START + 9)
+    starved = render(account([good(1, 1)], state="starved", complete=False, tasks={"waiting": 3}), START)
+    complete = render(account([good(1, 1)], proxies=1), START)
+
+    assert "this is how it stood at 2023-11-14 22:13:29 UTC" in running
+    assert "No usable proxy was left; 3 pages still wait" in starved
+    assert "proven" in complete
+    assert "Nothing. No trouble shows in this run." in complete
+
+
+def test_silence_of_the_site_is_drawn_and_advice_is_given() -> None:
+    told = account([good(1, 1)], silences=[(START + 500, START + 600)], advice="6 workers on 4 proxies")
+
+    page = render(told, START)
+
+    assert page.count('<rect class="silent" x="50.00" width="10.00" height="100"/>') == 1
+    assert "On the number of workers: 6 workers on 4 proxies." in page
+
+
+def test_costs_are_shown_only_with_a_price() -> None:
+    told = account([good(1, n, size=10_000_000) for n in range(50)] + [bad(2, 1, "banned", size=100_000_000)])
+
+    month, gigabyte = render(told, START, Price(2.5)), render(told, START, Price(3, per_gigabyte=True))
+
+    assert "What it cost" not in render(told, START)
+    assert "At 2.50 for a proxy and month" in month
+    assert "At 3.00 a gigabyte this run cost <b>1.80</b>, or <b>36.00 for 1,000 good pages</b>" in gigabyte
+    assert "100.0 MB, worth 0.30, went to attempts that failed" in gigabyte
+
+
+def test_a_list_too_long_for_a_page_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "PROXIES", 3)
+    told = account([bad(n, 1, "refused") for n in range(1, 6)], proxies=5)
+
+    page = render(told, START, Price(2.5))
+
+    assert "These are the 3 proxies with most trouble; 2 more are left out." in page
+    assert "These are the proxies that failed most; 2 more are left out." in page
+    assert "These are the dearest; 2 more are left out." in page
+    assert page.count('<svg class="strip"') == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0, "0 s"), (0.08, "80 ms"), (4.21, "4.2 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")],
+)
+def test_spans_of_time_are_for_people(seconds: float, told: str) -> None:
+    assert duration(seconds) == told
+
+
+def test_small_amounts_keep_two_figures() -> None:
+    shown = [money(amount) for amount in (0, 1234.5, 0.5, 0.0034, 1e-9)]
+
+    assert shown == ["0.00", "1,234.50", "0.50", "0.0034", "under 0.0001"]
+
+
+# ------------------------------------------------------------------------------------------------ where it is written
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    path = tmp_path / "movies.db"
+    whole_run(path)
+    return path
+
+
+def symlink(folder: Path) -> Path:
+    (folder / "link.html").symlink_to(folder / "movies.db")
+    return folder / "link.html"
+
+
+def another_page(folder: Path) -> Path:
+    (folder / "mine.html").write_text("<title>my page</title>")
+    return folder / "mine.html"
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        (lambda folder: folder / "movies.db", "is the journal"),
+        (lambda folder: folder / "movies.db-wal", "one of its side files"),
+        (lambda folder: folder / ".movies.db.claim", "one of its side files"),
+        (symlink, "is the journal"),
+        (another_page, "is no earlier report"),
+        (lambda folder: folder, "is no file"),
+        (lambda folder: Path("/dev/null"), "is no file"),
+        (lambda folder: folder / "nowhere" / "report.html", "its folder does not exist"),
+    ],
+)
+def test_what_is_no_report_of_ours_is_never_overwritten(
+    journal: Path, place: Callable[[Path], Path], why: str
+) -> None:
+    target = place(journal.parent)
+
+    with pytest.raises(SettingsError, match=why):
+        check_page(target, journal)
+
+
+def test_an_earlier_report_and_an_empty_file_are_overwritten(journal: Path) -> None:
+    page, empty = journal.with_name("movies.db.html"), journal.with_name("empty.html")
+    empty.touch()
+    write_page(render(account([good(1, 1)]), START), page)
+
+    check_page(page, journal)
+    check_page(empty, journal)
+    size = write_page("ü", page)
+
+    assert (page.read_text(encoding="utf-8"), size) == ("ü", 2)
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one_and_nothing_else(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = journal.with_name("report.html")
+    page.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StorageError, match=r"report\.html: cannot be written: No space left on device"):
+        write_page("new", page)
+
+    assert page.read_text() == "old"
+    assert not [path for path in journal.parent.iterdir() if path.name.startswith(".report")]
