@@ -69,7 +69,8 @@ class _Call:
     future: Future[Any]
     number: int
     past: list[Failure] = field(default_factory=list)
-    charged: list[int] = field(default_factory=list)  # proxies, one entry for each failure held against it
+    charged: list[int] = field(default_factory=list)  # proxies, once for each failure ever held against it
+    forgiven: list[int] = field(default_factory=list)  # those of them that no longer are
 
 
 class PinnedPool:
@@ -290,8 +291,9 @@ class PinnedPool:
         self._books.book(outcome, ruling.fault, charged=ruling.charged)
         call.charged += [outcome.proxy] * ruling.charged
         for proxy in ruling.forgiven:
-            self._books.forgive(proxy, call.charged.count(proxy))
-        call.charged = [proxy for proxy in call.charged if proxy not in ruling.forgiven]
+            failures = call.charged.count(proxy) - call.forgiven.count(proxy)
+            self._books.forgive(proxy, failures)
+            call.forgiven += [proxy] * failures
         for proxy in ruling.woken:
             self._engine.cool(proxy, 0.0)
         if isinstance(ruling.sentence, Retire):
