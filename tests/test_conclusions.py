@@ -188,3 +188,13 @@ def test_a_page_that_was_kept_is_tried_without_asking_the_site() -> None:
     found = conclusions(account(calm(), tasks={"failed": 1}, given_up=[lost], journal="my run.db", page=3))
 
     assert found[1].commands == ("pinpool try movies.py --page 'my run.db:3'",)
+
+
+def test_what_no_proxy_is_charged_for_speaks_against_none() -> None:
+    """A spider that reads nothing, or a site that is down."""
+    spider = [bad(p, 400 + n, "extract")._replace(charged=False) for p in (1, 2) for n in range(9)]
+    site = [bad(p, 500 + n, "empty")._replace(forgiven=True) for p in (1, 2) for n in range(9)]
+
+    told = titles([*(good(1, n) for n in range(90)), *spider, *site], proxies=2)
+
+    assert [title for title in told if "never" in title or "worked" in title] == []

@@ -41,7 +41,7 @@ class Ledger:
     """
     One proxy's figures and how its failures lie in time.
 
-    `tail` are the faults since its last good page, `since` the epoch second of the first of them.
+    `tail` are the faults held against it since its last good page, `since` the epoch second of the first of them.
     """
 
     figures: ProxyFigures = field(default_factory=ProxyFigures)
@@ -52,8 +52,9 @@ class Ledger:
         """Count one attempt; they come in the order in which they ended."""
         self.figures.add(row)
         if row.ending == Ending.FAILED:
-            self.since = row.at if self.since is None else self.since
-            self.tail[row.fault or "unknown"] += 1
+            if row.charged and not row.forgiven:
+                self.since = row.at if self.since is None else self.since
+                self.tail[row.fault or "unknown"] += 1
         elif self.tail:
             self.tail, self.since = Counter(), None
 

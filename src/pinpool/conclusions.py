@@ -115,7 +115,8 @@ def _never_worked(account: Account) -> Iterator[Conclusion]:
     labels = []
     for proxy in account.present:
         figures = account.figures(proxy.id)
-        if figures.attempts and not figures.ok + figures.gone and not figures.faults[Fault.PROXY_AUTH]:
+        # What is held against it: a proxy through which nothing but a broken spider ran has done nothing wrong.
+        if figures.charged and not figures.ok + figures.gone and not figures.faults[Fault.PROXY_AUTH]:
             labels.append(proxy.label)
             faults += figures.faults
     if labels:
