@@ -176,7 +176,7 @@ def test_a_list_page_with_a_hollow_item_is_believed_by_three_and_its_links_are_f
 
         assert start.wait() == 0
         films.complete()
-        assert len({seen.proxy for seen in lab.requests if seen.path == "/page/1"}) == 3
+        assert len({seen.proxy for seen in lab.requests if seen.path == "/page/1"}) >= 3
 
 
 # --- pace and rate

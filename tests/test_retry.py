@@ -119,10 +119,10 @@ def test_two_proxies_are_enough_to_give_up_on_a_site_that_stays_ill() -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.HTTP_ERROR, Fault.TOO_LARGE, Fault.REDIRECTS])
-def test_a_bad_page_is_asked_for_once_more_elsewhere(fault: Fault) -> None:
+def test_a_bad_page_is_asked_for_twice_more_elsewhere(fault: Fault) -> None:
     assert verdict(said(fault, 1)) == Resubmit(0.0, charged=True)
-    assert isinstance(verdict(said(fault, 1, 1)), Resubmit)
-    assert ended(verdict(said(fault, 1, 2))) == f"{fault} on 2 proxies"
+    assert isinstance(verdict(said(fault, 1, 2, 2)), Resubmit)
+    assert ended(verdict(said(fault, 1, 2, 3))) == f"{fault} on 3 proxies"
     assert ended(verdict(said(fault, 1, 1), alive=1)) == f"{fault} on 1 proxy"
 
 

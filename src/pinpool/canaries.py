@@ -82,6 +82,7 @@ class Canaries:
             now,
             in_use=census.count(ProxyState.PINNED),
             alive=census.alive,
+            served=bool(self._fetched),
         )
 
     def fetched(self, task: Task, outcome: Outcome) -> None:
@@ -129,7 +130,7 @@ class Canaries:
         self._out[self._submit(Assignment(page, avoid, exchange=bool(avoid)))] = page
 
     def _hear_failure(self, outcome: Outcome, fault: Fault, retry_after: float | None, now: float) -> None:
-        word = heard(fault)
+        word = heard(fault, served=bool(self._fetched))
         if outcome.swapped:
             guilty = word is Word.NOTHING
             sentence = self._referee.sentence(outcome.proxy, fault, excused=not guilty)

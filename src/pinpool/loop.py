@@ -47,6 +47,8 @@ DRAIN_SECONDS = 10.0
 #: A task that workers decline comes back after 20 ms, doubling up to half a second.
 DECLINE_SECONDS, DECLINE_CAP = 0.02, 0.5
 POLL_SECONDS = 0.1
+#: So often a page is excused because the site may be down. After that it is the page that looks so.
+EXCUSES = 4
 #: Also when nothing happens, or readers would take the run for dead.
 HEARTBEAT_SECONDS = 5.0
 
@@ -289,11 +291,13 @@ class Loop:
     def _judge(self, entry: Entry, outcome: Outcome) -> None:
         assert outcome.evidence is not None
         census = self._engine.census()
-        excused = self._canaries.failed(entry.id, outcome, time.monotonic(), census)
+        history = self._history(entry)
+        suspected = self._canaries.failed(entry.id, outcome, time.monotonic(), census)
+        excused = suspected and sum(one.excused for one in history) < EXCUSES
         ruling = self._referee.rule(
             entry.id,
             outcome,
-            self._history(entry),
+            history,
             alive=census.living,
             is_index=entry.is_index,
             excused=excused,

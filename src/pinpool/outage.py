@@ -41,11 +41,15 @@ class Word(Enum):
     NOTHING = "nothing"  # it was the proxy's own doing, or the worker's
 
 
-def heard(fault: Fault) -> Word:
-    """What the fault of a canary tells."""
+def heard(fault: Fault, *, served: bool) -> Word:
+    """
+    What the fault of a canary tells. `served` says that the site has served a page before: if not, one in which the
+    spider finds nothing may be all there is.
+    """
     if fault in _OF_THE_PROXY or fault in (Fault.CRASH, Fault.HANG):
         return Word.NOTHING
-    return Word.ANSWERED if fault in _NO_SIGN else Word.SILENT
+    answered = fault in _NO_SIGN or (fault is Fault.EMPTY and not served)
+    return Word.ANSWERED if answered else Word.SILENT
 
 
 class Mood(Enum):
@@ -74,14 +78,23 @@ class Outage:
         return f"<Outage {self.mood.value}, {len(self._suspects)} proxies have failed since the last page>"
 
     def failed(
-        self, proxy: int, task: int, fault: Fault, moment: float, now: float, *, in_use: int, alive: int
+        self,
+        proxy: int,
+        task: int,
+        fault: Fault,
+        moment: float,
+        now: float,
+        *,
+        in_use: int,
+        alive: int,
+        served: bool = True,
     ) -> bool:
         """
         A page was not fetched. True if nobody is to be blamed for now, because it may well be the site.
 
-        `in_use` counts the proxies that are pinned, `alive` those that are not retired.
+        `in_use` counts the proxies that are pinned, `alive` those that are not retired; `served` as in `heard`.
         """
-        if fault in _OF_THE_PROXY or fault in _NO_SIGN or proxy <= 0:
+        if heard(fault, served=served) is not Word.SILENT or proxy <= 0:
             return False
         self._suspects.setdefault(proxy, []).append((moment, task))
         self._last = fault

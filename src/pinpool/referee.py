@@ -14,13 +14,11 @@ from typing import NamedTuple
 
 from pinpool.faults import CHARGES, judge
 from pinpool.model import Charge, Fault, Outcome, Settings
-from pinpool.retry import Believe, GiveUp, Past, Resubmit, decide
+from pinpool.retry import WITNESSES, Believe, GiveUp, Past, Resubmit, decide
 from pinpool.roster import AT_ONCE, Roster, Sentence
 
 __all__ = ["Acquittal", "Failure", "Referee", "Ruling"]
 
-#: So many proxies that work elsewhere, or all that there are, and it was not they. The figure is the design's.
-WITNESSES = 3
 _TO_PROXY = (Charge.PROXY, Charge.DOUBTFUL, Charge.OPEN)
 
 

@@ -19,10 +19,13 @@ from typing import NamedTuple
 
 from pinpool.model import Charge, Fault
 
-__all__ = ["Past", "Resubmit", "GiveUp", "Believe", "decide"]
+__all__ = ["Past", "Resubmit", "GiveUp", "Believe", "WITNESSES", "decide"]
 
 #: One URL that no proxy will tunnel must not burn a whole list.
 PROXY_FAULTS = 60
+#: So many proxies that work elsewhere, or all that there are, and it is the page. Two that answer every other page with
+#: a block page, a 400 or an empty one agree too often. The figure is the design's.
+WITNESSES = 3
 #: Lost workers before a page counts as the one that kills them.
 LOST_WORKERS = 3
 #: All failures but those of proxies, as a multiple of `attempts`.
@@ -142,17 +145,15 @@ def _agreed(told: Sequence[Past], last: Past, attempts: int, quorum: _Quorum) ->
     """Whether enough proxies say of the page what the last one said."""
     if last.charge is not Charge.PAGE and last.fault is not Fault.EMPTY:
         return False
-    # A block page may look empty, and an extractor raises on one too: these two need a third witness.
-    witnesses = 3 if last.fault in (Fault.EMPTY, Fault.EXTRACT) else 2
     same = [one for one in told if one.fault is last.fault]
     # The only proxy left is asked a second time, unless the budget forbids it.
-    return len(same) >= min(2, attempts) and quorum.reached(witnesses, same)
+    return len(same) >= min(2, attempts) and quorum.reached(WITNESSES, same)
 
 
 def _spent(told: Sequence[Past], last: Past, attempts: int, quorum: _Quorum) -> bool:
     """Whether the budget is used up, and on enough proxies to be the task's own fault."""
     charged = [one for one in told if _is_charged(one)]
-    return len(charged) >= attempts and quorum.reached(2 if last.charge is Charge.SITE else 3, told)
+    return len(charged) >= attempts and quorum.reached(2 if last.charge is Charge.SITE else WITNESSES, told)
 
 
 def _is_charged(one: Past) -> bool:

@@ -22,6 +22,8 @@ CAP_SECONDS = 1800.0
 MAX_COOLINGS = 5
 #: How fast old results fade from a proxy's score.
 FADING = 0.8
+#: The score of one that works: three pages in a row from the start. One that fails every other page seldom has it.
+TRUSTED = 0.7
 
 
 class Cool(NamedTuple):
@@ -132,7 +134,11 @@ class Roster:
     def works(self, proxy: int, task: int | None = None) -> bool:
         """True if it works at present: it has failed nothing since it last served a page, but for this task."""
         record = self._records[proxy]
-        return record.score > 0.5 and not record.coolings and all(struck == task for struck in record.strikes)
+        return (
+            record.score > TRUSTED
+            and not record.coolings
+            and all(struck == task for struck in record.strikes)
+        )
 
     def tired(self, proxy: int) -> bool:
         """True if it has not served a page since its last rest, or rests still."""
