@@ -34,7 +34,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "keeping",
         },
     ),
-    ("arithmetic", {"capacity", "tuning"}),
+    ("arithmetic", {"capacity", "trial", "tuning"}),
     (
         "declaration",
         {
@@ -47,6 +47,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "outage",
             "timesheet",
             "findings",
+            "growth",
             "redaction",
             "world",
         },
@@ -87,6 +88,7 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("launch", {"launch"}),
     ("gauges", {"metrics"}),
     ("library", {"runs", "forecast"}),
+    ("trials", {"trials"}),
     ("preflight", {"check"}),
     ("drawing", {"live"}),
     ("faces", {"pinned", "progress", "show", "tables", "logs", "tunetable"}),

@@ -29,7 +29,7 @@ from pinpool.targets import Target, parse_target
 from pinpool.tasks import request
 from pinpool.timesheet import Timesheet
 
-__all__ = ["Run", "crawl", "document", "make_way", "proxies_from", "resume", "seeds_of"]
+__all__ = ["Run", "crawl", "document", "make_way", "proxies_from", "resume", "seeds_of", "source_of"]
 
 
 class Run:
@@ -120,7 +120,7 @@ def crawl(
         ref=spider.ref(),
         overrides=settings,
         proxies=chosen,
-        proxy_source=_named(proxies),
+        proxy_source=source_of(proxies),
         journal=path,
         workers=_fitting(workers, chosen, tell),
         start_method=start_method,
@@ -171,7 +171,7 @@ def resume(
         ref=ref,
         overrides={**json.loads(info.settings), **settings},
         proxies=chosen,
-        proxy_source=info.proxies if proxies is None else _named(proxies),
+        proxy_source=info.proxies if proxies is None else source_of(proxies),
         journal=path,
         workers=_fitting(workers or info.workers, chosen, tell),
         start_method=info.start_method,
@@ -277,7 +277,7 @@ def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]
     return fitting
 
 
-def _named(proxies: str | Path | Sequence[str] | ProxyList | None) -> str:
+def source_of(proxies: str | Path | Sequence[str] | ProxyList | None) -> str:
     """Where a list can be read again by a resume; empty if it cannot."""
     return str(Path(proxies).absolute()) if isinstance(proxies, str | Path) and str(proxies) != "-" else ""
 
@@ -294,7 +294,7 @@ def _listing(proxies: str | Path | Sequence[str] | ProxyList | None, *, reload: 
 
 def _inputs(launch: Launch, proxies: str | Path | Sequence[str] | ProxyList | None) -> dict[str, str | Path]:
     """The files that a run lives on, by what they are: no output may be one of them."""
-    source = os.environ.get(VARIABLE, "") if proxies is None else _named(proxies)
+    source = os.environ.get(VARIABLE, "") if proxies is None else source_of(proxies)
     module = sys.modules.get(launch.ref.module or "")
     spider = launch.ref.path or getattr(module, "__file__", None)
     named = {"the journal": launch.journal, "the list of proxies": source, "the spider": spider}

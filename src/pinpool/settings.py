@@ -10,10 +10,10 @@ from difflib import get_close_matches
 
 from pinpool.errors import SettingsError
 from pinpool.model import Settings
-from pinpool.wire import header_problems
+from pinpool.wire import header_problems, shown_path
 from pinpool.xpath import checked
 
-__all__ = ["RULES", "RULES_EVENT", "settings_from"]
+__all__ = ["RULES", "RULES_EVENT", "pairs", "settings_from"]
 
 #: The settings by which a crawl judges and waits, and the kind of the journal's event that tells them: who models a run
 #: must not have to load the spider that a journal names.
@@ -66,6 +66,14 @@ def settings_from(mapping: Mapping[str, object], base: Settings | None = None) -
     if "headers" in values:
         values["headers"] = _joined(base.headers, values["headers"])
     return replace(base, **values)  # type: ignore[arg-type]  # the table's parsers return what the fields hold
+
+
+def pairs(texts: Iterable[str]) -> dict[str, str]:
+    """Settings from ``KEY=VALUE``, not checked otherwise. Raises SettingsError with every text that is none."""
+    split = [(text, *text.partition("=")) for text in texts]
+    if wrong := [text for text, name, equals, _ in split if not equals or not name.strip().isidentifier()]:
+        raise SettingsError([f"-s: {shown_path(text)!r} is not KEY=VALUE" for text in wrong])
+    return {name.strip(): value for _, name, _, value in split}
 
 
 def _number(low: float, high: float, *, above: bool = False) -> Parser:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pinpool.outlook import spoken
+from pinpool.trial import Trial
 from pinpool.tuning import Row
+from pinpool.view import View
 
-__all__ = ["plot", "table"]
+__all__ = ["plot", "standing", "table", "trial_line"]
 
 #: Eighths of a character cell.
 _BLOCKS = " ▏▎▍▌▋▊▉█"
@@ -14,6 +17,7 @@ _BAR = 12
 _HEAD = (
     "workers",
     "pages/s",
+    "+-",
     "",
     "ideal",
     "time",
@@ -56,6 +60,7 @@ def _cells(row: Row, top: float, recommended: int, blocks: bool) -> tuple[str, .
         mark,
         str(row.workers),
         f"{row.pages_per_second:.1f}",
+        "" if row.error is None else f"{1.96 * row.error:.1f}",
         _bar(row.pages_per_second / top if top else 0.0, blocks=blocks),
         _percent(row.of_ideal),
         _duration(row.seconds),
@@ -103,6 +108,29 @@ def _duration(seconds: float | None) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def standing(workers: int, view: View, trial: Trial) -> str:
+    """How a trial stands, in one line."""
+    parts = [f"{workers} workers", f"{view.pages} pages"]
+    if (pace := trial.figures()) is None:
+        parts.append("warming up")
+    else:
+        parts.append(
+            f"{pace.speed:.1f} pages/s, known to {1.96 * pace.doubt:.0%} after {spoken(pace.seconds)}"
+        )
+    if view.census.parked:
+        parts.append(f"{view.census.parked} waiting for a proxy")
+    return ", ".join(parts)
+
+
+def trial_line(row: Row) -> str:
+    """What a trial has told, in one line."""
+    parts = [f"{row.workers} workers: {row.pages_per_second:.1f} pages/s (+-{1.96 * (row.error or 0.0):.1f})"]
+    parts += [f"latency {_plain(row.latency_p50)} s"] if row.latency_p50 is not None else []
+    parts += [f"{_percent(row.fault_rate)} faults"] if row.fault_rate else []
+    parts += [f"cores {_percent(row.cpu)} busy"] if row.cpu is not None else []
+    return ", ".join(parts)
 
 
 def plot(rows: Sequence[Row], recommended: int) -> str:

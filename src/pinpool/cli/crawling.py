@@ -279,15 +279,10 @@ def _drop_stdout() -> None:
 
 
 def _overrides(options: dict[str, Any]) -> dict[str, object]:
-    from pinpool.wire import shown_path
+    from pinpool.settings import pairs
 
-    overrides: dict[str, object] = {name: options[name] for name in _SETTINGS if options[name] is not None}
-    for text in options["settings"]:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise click.BadParameter(f"{shown_path(text)!r} is not KEY=VALUE", param_hint="-s")
-        overrides[name.strip()] = value
-    return overrides
+    named = {name: options[name] for name in _SETTINGS if options[name] is not None}
+    return {**named, **pairs(options["settings"])}
 
 
 def _targets(options: dict[str, Any]) -> list[Target]:
