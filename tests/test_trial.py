@@ -105,8 +105,8 @@ def test_a_trial_ends_at_once_when_the_site_falls_silent() -> None:
     trial = Trial(4, seconds=20, pages=1000)
 
     assert not trial.look(Glance(0.0, 10, 4, 0, 9, 4))
-    assert trial.look(Glance(0.1, 10, 4, 0, 9, 4, silent=True))
-    assert trial.silent
+    assert trial.look(Glance(0.1, 10, 4, 0, 9, 4, stalled="the site fell silent"))
+    assert trial.stalled
 
 
 @pytest.mark.parametrize(
@@ -138,16 +138,29 @@ def test_growth_ends_when_the_gain_is_within_the_errors_of_both() -> None:
 
 
 def test_growth_ends_when_bans_rise_on_proxies_that_served_before() -> None:
-    calm, banned = {1: Tally(100, 1, 0), 2: Tally(100, 1, 0)}, {1: Tally(100, 15, 15), 2: Tally(100, 9, 9)}
+    calm, banned = (
+        {1: Tally(100, 99, 1, 0), 2: Tally(100, 99, 1, 0)},
+        {1: Tally(100, 85, 15, 15), 2: Tally(100, 91, 9, 9)},
+    )
 
     said = hold([tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=banned)], fixed=True)
 
     assert said == "with 4 workers bans rose from 0.0% to 12.0% of the attempts"
 
 
+def test_a_proxy_that_is_banned_from_the_start_is_no_fault_of_the_number() -> None:
+    calm = {1: Tally(100, 100, 0, 0)}
+    banned = {**calm, 2: Tally(40, 0, 40, 40)}
+
+    assert hold([tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=banned)]) == ""
+    assert "bans rose" in hold(
+        [tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies={3: Tally(40, 20, 20, 20)})]
+    )
+
+
 def test_worse_proxies_further_down_the_list_are_no_fault_of_the_number() -> None:
-    calm = {1: Tally(100, 1, 0)}
-    worse = {**calm, 2: Tally(100, 90, 0)}
+    calm = {1: Tally(100, 99, 1, 0)}
+    worse = {**calm, 2: Tally(100, 10, 90, 0)}
 
     assert hold([tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=worse)]) == ""
 
@@ -158,7 +171,7 @@ def test_worse_proxies_further_down_the_list_are_no_fault_of_the_number() -> Non
         ({"cpu": 0.9}, "cores are 90% busy"),
         ({"queued": 0.4}, "wait for a core 40% of the time"),
         ({"starved": 0.5}, "too few known pages at hand for 50% of the time"),
-        ({"silent": True}, "the site fell silent"),
+        ({"stalled": "the site fell silent"}, "with 4 workers the site fell silent"),
     ],
 )
 def test_growth_ends_where_more_workers_would_tell_nothing(known: dict[str, Any], reason: str) -> None:
@@ -166,7 +179,7 @@ def test_growth_ends_where_more_workers_would_tell_nothing(known: dict[str, Any]
 
 
 def test_a_number_that_brings_bans_is_not_recommended() -> None:
-    calm, banned = {1: Tally(100, 0, 0)}, {1: Tally(100, 50, 50)}
+    calm, banned = {1: Tally(100, 100, 0, 0)}, {1: Tally(100, 50, 50, 50)}
     both = [tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=banned)]
 
     said = advice(both, hold(both))
@@ -200,4 +213,4 @@ def test_only_faults_that_load_can_cause_are_tallied() -> None:
         "odd",
     ]
 
-    assert tally([attempt(fault) for fault in faults]) == {7: Tally(9, 3, 1)}
+    assert tally([attempt(fault) for fault in faults]) == {7: Tally(9, 1, 3, 1)}

@@ -9,9 +9,9 @@ from math import hypot
 from typing import NamedTuple
 
 from pinpool.faults import CHARGES
-from pinpool.model import Charge, Fault
+from pinpool.model import Charge, Ending, Fault
 from pinpool.stats import AttemptRow, wilson
-from pinpool.tuning import BUSY, NOISE, Advice, Row, advise
+from pinpool.tuning import BUSY, NOISE, Advice, Row, advise, counted
 
 __all__ = ["Tally", "Tried", "advice", "doublings", "halfway", "hold", "share", "tally"]
 
@@ -28,9 +28,10 @@ BASE = 4
 
 
 class Tally(NamedTuple):
-    """Attempts of one proxy in one trial: how many, and how many were faults that load can cause, and bans."""
+    """Attempts of one proxy in one trial: how many, good ones, faults that load can cause, and bans."""
 
     attempts: int = 0
+    good: int = 0
     faults: int = 0
     bans: int = 0
 
@@ -38,14 +39,14 @@ class Tally(NamedTuple):
 class Tried(NamedTuple):
     """
     One trial: its row, the tally of each proxy by id, which share of the time the job had too few pages at hand, which
-    share of the workers' time they waited for a core, and whether the site fell silent.
+    share of the workers' time they waited for a core, and what brought it to a stop, if anything did.
     """
 
     row: Row
     tallies: Mapping[int, Tally]
     starved: float = 0.0
     queued: float = 0.0
-    silent: bool = False
+    stalled: str = ""
 
 
 def doublings(most: int) -> list[int]:
@@ -69,7 +70,10 @@ def tally(rows: Sequence[AttemptRow]) -> dict[int, Tally]:
         if row.proxy is not None:
             one = found.get(row.proxy, Tally())
             found[row.proxy] = Tally(
-                one.attempts + 1, one.faults + _by_load(row.fault), one.bans + (row.fault == Fault.BANNED)
+                one.attempts + 1,
+                one.good + (row.ending != Ending.FAILED),
+                one.faults + _by_load(row.fault),
+                one.bans + (row.fault == Fault.BANNED),
             )
     return found
 
@@ -85,9 +89,9 @@ def hold(tried: Sequence[Tried], *, fixed: bool = False) -> str:
     If the numbers are `fixed`, because somebody asked for them, only harm to site or proxies is a reason.
     """
     last = tried[-1]
-    count = f"{last.row.workers} workers"
-    if last.silent:
-        return f"with {count} the site fell silent"
+    count = counted(last.row.workers)
+    if last.stalled:
+        return f"with {count} {last.stalled}"
     if (risen := _risen(tried)) or fixed:
         return risen
     if last.starved >= STARVED:
@@ -114,20 +118,30 @@ def _is_faster(row: Row, than: Row) -> bool:
 
 def _risen(tried: Sequence[Tried]) -> str:
     """
-    Whether faults or bans have become more frequent with the last trial, surely. Only proxies are compared that served
-    before, too: that the next ones of the list are worse has nothing to do with the number of workers.
+    Whether faults or bans have become more frequent with the last trial, surely. That the next proxies of the list are
+    worse has nothing to do with the number of workers: so bans count of proxies that have served a page, too, and other
+    faults only of those that were in an earlier trial.
     """
     last, before = tried[-1].tallies, [one.tallies for one in tried[:-1]]
-    common = set(last).intersection(set().union(*before)) if before else set()
-    now = _sum([last[proxy] for proxy in common])
-    then = _sum([tallies[proxy] for tallies in before for proxy in common if proxy in tallies])
-    for name, new, old in (("bans", now.bans, then.bans), ("faults", now.faults, then.faults)):
-        if wilson(new, now.attempts)[0] > wilson(old, then.attempts)[1]:
-            return (
-                f"with {tried[-1].row.workers} workers {name} rose from {old / then.attempts:.1%} to "
-                f"{new / now.attempts:.1%} of the attempts"
-            )
-    return ""
+    if not before:
+        return ""
+    known = set().union(*before)
+    serving = [one for one in last.values() if one.good]
+    now, then = _sum(serving), _sum([one for tallies in before for one in tallies.values() if one.good])
+    if risen := _compared(
+        "bans", tried[-1].row.workers, (now.bans, now.attempts), (then.bans, then.attempts)
+    ):
+        return risen
+    now = _sum([one for proxy, one in last.items() if proxy in known])
+    then = _sum([one for tallies in before for proxy, one in tallies.items() if proxy in last])
+    faults = (now.faults, now.attempts), (then.faults, then.attempts)
+    return _compared("faults", tried[-1].row.workers, *faults)
+
+
+def _compared(name: str, workers: int, now: tuple[int, int], then: tuple[int, int]) -> str:
+    if wilson(*now)[0] <= wilson(*then)[1]:
+        return ""
+    return f"with {counted(workers)} {name} rose from {then[0] / then[1]:.1%} to {now[0] / now[1]:.1%} of the attempts"
 
 
 def _sum(tallies: Sequence[Tally]) -> Tally:
@@ -136,7 +150,7 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
 
 def _is_sound(tried: Sequence[Tried]) -> bool:
     """Whether the last of these trials may be recommended: nothing got worse by it."""
-    return not (tried[-1].silent or _risen(tried))
+    return not (tried[-1].stalled or _risen(tried))
 
 
 def halfway(tried: Sequence[Tried]) -> int | None:

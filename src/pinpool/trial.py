@@ -34,7 +34,7 @@ class Glance(NamedTuple):
     """
     How the run stands at a moment `at` (seconds, monotonic). `pages` count from the trial's start; `able` workers
     live and have a proxy, `parked` ones wait for one; `ready` tasks wait for a worker and `in_flight` are under way.
-    `silent` is true while nobody gets an answer and the run holds back.
+    `stalled` says why nobody can get an answer now, empty if somebody can.
     """
 
     at: float
@@ -43,7 +43,7 @@ class Glance(NamedTuple):
     parked: int
     ready: int
     in_flight: int
-    silent: bool = False
+    stalled: str = ""
 
     @property
     def starving(self) -> bool:
@@ -78,7 +78,7 @@ class Trial:
 
     def __init__(self, workers: int, *, seconds: float, pages: int) -> None:
         self.workers, self._seconds, self._most = workers, seconds, pages
-        self.silent = False
+        self.stalled = ""
         self.over = False
         self._born: float | None = None
         self._moments: list[float] = []
@@ -112,8 +112,8 @@ class Trial:
             self._starved += spent * glance.starving
             self._before = glance
             self._add(glance)
-        self.silent = glance.silent
-        self.over = glance.silent or glance.pages >= self._most or self._judge(glance)
+        self.stalled = glance.stalled
+        self.over = bool(glance.stalled) or glance.pages >= self._most or self._judge(glance)
         return self.over
 
     def _warm(self, glance: Glance) -> bool:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from pinpool.engines.base import window
 from pinpool.engines.guard import end_if_starting
-from pinpool.errors import SettingsError, UsageError
-from pinpool.forecast import foretell, learn, spares_to_hold
+from pinpool.errors import SettingsError
 from pinpool.growth import REFINEMENTS, Tried, advice, doublings, halfway, hold, share, tally
 from pinpool.launch import Ended, Launch, answering_signals
 from pinpool.loop import Stop, View
@@ -27,7 +26,7 @@ from pinpool.runs import make_way, proxies_from, seeds_of, source_of
 from pinpool.spider import Spider
 from pinpool.stats import Histogram
 from pinpool.trial import Glance, Trial
-from pinpool.tuning import Advice, Row
+from pinpool.tuning import Advice, Row, counted
 from pinpool.usage import used_in
 
 __all__ = ["Plan", "Result", "plan", "run"]
@@ -39,6 +38,8 @@ PAGES_EACH, LEAST_BUDGET = 20, 2_000
 #: A trial with fewer pages for each worker says nothing.
 FEWEST_EACH = 4
 MINUTES = 10.0
+#: Seconds for which a trial waits for its proxies if all of them rest.
+LONGEST_REST = 5.0
 NOTHING = Advice(0, "no trial was long enough to tell anything")
 
 
@@ -74,15 +75,14 @@ class Plan:
 class Result:
     """
     What was measured, `rows` by number of workers. `ended` is how the last start ended, `complete` the whole job;
-    `interrupted` is true if somebody pressed Ctrl-C. `spares` is how many to hold, None if no proxy was lost and so
-    nothing is known of that. `pages` is how many the job has, by what is known so far. `notes` are for people.
+    `interrupted` is true if somebody pressed Ctrl-C. `pages` is how many the job has, by what is
+    known so far. `notes` are for people.
     """
 
     rows: list[Row] = field(default_factory=list)
     advice: Advice = NOTHING
     ended: Ended | None = None
     interrupted: bool = False
-    spares: int | None = None
     pages: int | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -179,11 +179,12 @@ class _Trials:
         result = self._result
         if self._tried:
             self._compare()
-            self._foretell()
             result.advice = advice(self._tried, held)
             result.rows = sorted((one.row for one in self._tried), key=lambda row: row.workers)
         elif held:
             result.advice = Advice(0, held)
+        if result.ended is not None:
+            self._job()
         return result
 
     def _grow(self) -> str:
@@ -218,13 +219,13 @@ class _Trials:
         return not result.interrupted and (result.ended is None or result.ended.end == "interrupted")
 
     def _try(self, workers: int, pages: int) -> str:
-        """One trial; returns why there was none, if the budget does not allow it."""
+        """One trial; returns why there was none, or what brought it to a stop; empty if it went well."""
         # What is in flight at the end of a trial is fetched too.
         pages = min(pages, self._left - window(workers))
         if pages < FEWEST_EACH * workers:
-            return f"the budget of {self._plan.pages:,} pages allows no trial of {workers} workers"
+            return f"the budget of {self._plan.pages:,} pages allows no trial of {counted(workers)}"
         if time.monotonic() >= self._until:
-            return f"the {self._plan.minutes:g} minutes were over before a trial of {workers} workers"
+            return f"the {self._plan.minutes:g} minutes were over before a trial of {counted(workers)}"
         trial, stop = Trial(workers, seconds=self._plan.seconds, pages=pages), Stop()
         launch = replace(self._plan.launch, workers=workers, stop=stop, limit=self._left)
         journal = launch.begin(self._seeds) if self._result.ended is None else launch.go_on()
@@ -248,7 +249,7 @@ class _Trials:
         self._result.interrupted = stop.asked > bool(over_at)
         self._left -= fetched
         self._keep(trial, before.attempt, over_at or time.time())
-        return ""
+        return f"with {counted(workers)} {trial.stalled}" if trial.stalled else ""
 
     def _keep(self, trial: Trial, after: int, until: float) -> None:
         """Make a row of what the trial has told, if it has told anything; `until` is epoch seconds."""
@@ -277,7 +278,7 @@ class _Trials:
             error=pace.error,
         )
         queued = used.queued / (used.seconds * trial.workers) if used and used.seconds else 0.0
-        self._tried.append(Tried(row, tally(rows), pace.starved, queued, trial.silent))
+        self._tried.append(Tried(row, tally(rows), pace.starved, queued, trial.stalled))
         self._told(row)
 
     def _compare(self) -> None:
@@ -288,36 +289,17 @@ class _Trials:
             for one in self._tried
         ]
 
-    def _foretell(self) -> None:
-        """Fill in the chance that the list lasts. Only if proxies were lost: nothing else tells how soon they die."""
-        launch, result = self._plan.launch, self._result
-        try:
-            recording = learn(self._path)
-        except UsageError:
-            return  # too little was fetched
-        result.pages = _expected(recording.tree)
-        if not recording.world.deaths:
-            return
-        result.notes += recording.notes
-        proxies, job = len(launch.proxies.proxies), recording.job(result.pages)
-        said = foretell(
-            recording,
-            [one.row.workers for one in self._tried],
-            proxies=proxies,
-            job=job,
-            settings=launch.settings,
-            seed=1,
-        )
-        self._tried = [
-            one._replace(
-                row=one.row._replace(
-                    survival=row.survival, survival_from=row.survival_from, survival_to=row.survival_to
-                )
+    def _job(self) -> None:
+        """What the journal knows of the rest of the job, and of a list that may not last so long."""
+        with Reader(self._path) as reader:
+            self._result.pages = _expected(list(reader.tree()))
+            lost = sum(row.state in ("cooling", "retired") for row in reader.proxies())
+        if lost:
+            # The trials are too short to count deaths: most that rest will be back.
+            self._result.notes.append(
+                f"{lost} of the proxies rest or are retired: "
+                f"`pinpool tune --from {self._path}` says how long such a list lasts"
             )
-            for one, row in zip(self._tried, said, strict=True)
-        ]
-        wanted = advice(self._tried, "").workers
-        result.spares = spares_to_hold(recording, wanted, job=job, settings=launch.settings, seed=1)
 
 
 def _glance(view: View, now: float) -> Glance:
@@ -329,8 +311,17 @@ def _glance(view: View, now: float) -> Glance:
         census.parked,
         view.known - view.ended - view.in_flight,
         view.in_flight,
-        bool(view.waiting),
+        _stalled(view),
     )
+
+
+def _stalled(view: View) -> str:
+    if view.waiting:
+        return "the site fell silent"
+    wakes_in = view.census.wakes_in
+    if not view.census.usable and wakes_in is not None and wakes_in > LONGEST_REST:
+        return "all proxies had to rest for their faults"
+    return ""
 
 
 def _expected(tree: Sequence[tuple[int, int | None, bool]]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pinpool.outlook import spoken
 from pinpool.trial import Trial
-from pinpool.tuning import Row
+from pinpool.tuning import Row, counted
 from pinpool.view import View
 
 __all__ = ["plot", "standing", "table", "trial_line"]
@@ -112,7 +112,7 @@ def _duration(seconds: float | None) -> str:
 
 def standing(workers: int, view: View, trial: Trial) -> str:
     """How a trial stands, in one line."""
-    parts = [f"{workers} workers", f"{view.pages} pages"]
+    parts = [counted(workers), f"{view.pages} pages"]
     if (pace := trial.figures()) is None:
         parts.append("warming up")
     else:
@@ -126,7 +126,9 @@ def standing(workers: int, view: View, trial: Trial) -> str:
 
 def trial_line(row: Row) -> str:
     """What a trial has told, in one line."""
-    parts = [f"{row.workers} workers: {row.pages_per_second:.1f} pages/s (+-{1.96 * (row.error or 0.0):.1f})"]
+    parts = [
+        f"{counted(row.workers)}: {row.pages_per_second:.1f} pages/s (+-{1.96 * (row.error or 0.0):.1f})"
+    ]
     parts += [f"latency {_plain(row.latency_p50)} s"] if row.latency_p50 is not None else []
     parts += [f"{_percent(row.fault_rate)} faults"] if row.fault_rate else []
     parts += [f"cores {_percent(row.cpu)} busy"] if row.cpu is not None else []

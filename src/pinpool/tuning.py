@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import hypot
 from typing import Any, NamedTuple
 
-__all__ = ["BUSY", "ENOUGH", "NOISE", "Advice", "Row", "advise", "interval", "tune_document"]
+__all__ = ["BUSY", "ENOUGH", "NOISE", "Advice", "Row", "advise", "counted", "interval", "tune_document"]
 
 #: Two speeds this close are the same: what runs of one kind differ by.
 NOISE = 0.03
@@ -135,6 +135,11 @@ def tune_document(
         "why": advice.why,
         "spares_to_hold": spares_to_hold,
     }
+
+
+def counted(workers: int) -> str:
+    """So many workers, in words."""
+    return "1 worker" if workers == 1 else f"{workers} workers"
 
 
 def _rounded(value: float | None) -> float | None:

@@ -198,7 +198,7 @@ def _measure(
         result.rows,
         proxies=len(chosen.launch.proxies.proxies),
         pages=result.pages,
-        spares=result.spares,
+        spares=None,
         svg=svg,
         as_json=as_json,
         advice=result.advice,
@@ -245,7 +245,7 @@ def show(
 ) -> None:
     """Print the rows as a table with the advice, or as JSON, and write the plot."""
     from pinpool.tunetable import plot, table
-    from pinpool.tuning import tune_document
+    from pinpool.tuning import counted, tune_document
 
     told = tune_document(rows, proxies=proxies, pages=pages, spares_to_hold=spares, advice=advice)
     if journal is not None:
@@ -266,6 +266,6 @@ def show(
         click.echo(told["why"])
         return
     click.echo(table(rows, told["recommended"], blocks=blocks))
-    click.echo(f"take {told['recommended']} workers: {told['why']}")
+    click.echo(f"take {counted(told['recommended'])}: {told['why']}")
     if spares:
         click.echo(f"for the list to last in 95 of 100 crawls, hold {spares} spares beside their proxies")
