@@ -1,0 +1,62 @@
+"""
+Does the advice of `pinpool tune --from` keep a list of poor proxies from running dry? Real crawls by it and against it.
+
+    python tests/benchmarks/dying_list.py [CRAWLS]
+
+Of 20 proxies a fifth of the living dies in each second, used or not: 20 % a minute, on a clock that runs sixty times as
+fast. The job is 550 pages of 100 ms. A careful user takes 5 workers, so that each has three spares. The model, which
+has seen another crawl of such proxies, says what comes of that, and what to take; then both are crawled, CRAWLS (20)
+times each. It takes about three minutes; run it on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from model_check import DYING, FAMILY, crawl, look
+
+from pinpool.forecast import foretell, learn, spares_to_hold
+from pinpool.lab import Lab
+from pinpool.settings import settings_from
+from pinpool.tunetable import table
+from pinpool.tuning import advise
+
+PROXIES, FAMILIES, CAREFUL = 20, 50, 5
+SIZES = (2, CAREFUL, 10, 15, PROXIES)
+WORLD: dict[str, Any] = {"latency": 0.1, "dying": DYING}
+#: Crawls at a time: they share the machine, and must not notice it.
+ABREAST = 2
+
+
+def main(crawls: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="dying-list-") as name:
+        folder = Path(name)
+        with Lab(pages=400, proxies=200, seed=11, **WORLD) as lab:
+            rules = {"cooling": "0.1", "pace": "0.5"}
+            recording = learn(crawl(folder / "recorded", lab, 400, 80, rules, alone=False))
+        settings = settings_from({"pace": "0"}, recording.settings)
+        job = recording.job(FAMILIES * FAMILY)
+        rows = foretell(recording, SIZES, proxies=PROXIES, job=job, settings=settings, seed=1)
+        advice = advise(rows)
+        print(table(rows, advice.workers))
+        print(f"take {advice.workers} workers: {advice.why}")
+        for workers in (CAREFUL, advice.workers):
+            spares = spares_to_hold(recording, workers, job=job, settings=settings, seed=1)
+            print(f"{workers} workers need {spares} spares to last in 95 of 100 crawls")
+
+            def once(seed: int, workers: int = workers) -> bool:
+                with Lab(pages=FAMILIES, proxies=PROXIES, seed=seed, **WORLD) as lab:
+                    path = folder / f"{workers}-{seed}"
+                    return look(crawl(path, lab, FAMILIES, workers, {"cooling": "0.1"}, alone=False)).lasted
+
+            with ThreadPoolExecutor(ABREAST) as several:
+                lasted = sum(several.map(once, range(crawls)))
+            print(f"{workers} workers: the list lasted in {lasted} of {crawls} real crawls", flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
