@@ -136,3 +136,10 @@ def test_more_workers_than_fit_are_refused_with_what_is_missing_and_how_many_fit
 
 def test_one_worker_always_fits() -> None:
     assert Room(memory=0, files=0).workers == 1
+
+
+def test_a_pace_leaves_room_for_the_spares_that_were_never_touched() -> None:
+    said = advise(document(untouched=6), sheet(running=0.2, pacing=0.75))
+
+    assert "6 spares were never touched: 27 workers would finish 11% sooner" in said
+    assert "the pace sets the speed" in advise(document(), sheet(running=0.2, pacing=0.75))

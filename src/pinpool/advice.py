@@ -49,7 +49,8 @@ def advise(document: Mapping[str, Any], sheet: Timesheet) -> str:
             f"{used}: they waited for a proxy {share['parked']:.0%} of the time; "
             f"{_people(enough)} would have been as fast, or a longer list faster"
         )
-    if share["pacing"] >= MUCH:
+    better, gain = _with_the_spares(workers, usable, untouched)
+    if share["pacing"] >= MUCH and gain < WORTH:
         return (
             f"{used}: they waited for their turn {share['pacing']:.0%} of the time; "
             "the pace sets the speed: only a shorter one, or more proxies, make it faster"
@@ -61,19 +62,19 @@ def advise(document: Mapping[str, Any], sheet: Timesheet) -> str:
                 f"{used}: they had nothing to do {idle:.0%} of the time; "
                 f"{_people(enough)} would have been as fast"
             )
-    return _with_spares(used, workers, share["running"], usable, untouched)
-
-
-def _with_spares(used: str, workers: int, busy: float, usable: int, untouched: int) -> str:
-    # One in ten stays in reserve for those that will fail.
-    reserve = math.ceil(usable / 10)
-    better = min(usable - reserve, workers + untouched)
-    gain = 1 - workers / better if better > workers else 0.0
-    worked = f"{used} were at work {busy:.0%} of the time"
-    if untouched and gain >= WORTH:
+    did = "worked or waited for their turn" if share["pacing"] >= MUCH else "were at work"
+    worked = f"{used} {did} {share['running'] + share['pacing']:.0%} of the time"
+    if gain >= WORTH:
         spares = "1 spare was" if untouched == 1 else f"{untouched} spares were"
         return f"{worked}; {spares} never touched: {_people(better)} would finish {gain:.0%} sooner"
     return f"{worked}: as many as this list feeds"
+
+
+def _with_the_spares(workers: int, usable: int, untouched: int) -> tuple[int, float]:
+    """How many workers the spares would allow, and how much sooner they would be done."""
+    # One in ten stays in reserve for those that will fail.
+    better = min(usable - math.ceil(usable / 10), workers + untouched)
+    return better, 1 - workers / better if untouched and better > workers else 0.0
 
 
 def _people(workers: int) -> str:
