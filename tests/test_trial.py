@@ -137,6 +137,11 @@ def test_growth_ends_when_the_gain_is_within_the_errors_of_both() -> None:
     assert hold([tried(2, 10.0), tried(4, 10.1)], fixed=True) == ""
 
 
+def test_a_machine_with_other_work_ends_the_growth_only_where_workers_gain_nothing_any_more() -> None:
+    assert hold([tried(2, 10.0), tried(4, 20.0, queued=0.4)]) == ""
+    assert "wait for a core 40% of the time" in hold([tried(2, 10.0), tried(4, 10.1, queued=0.4)])
+
+
 def test_growth_ends_when_bans_rise_on_proxies_that_served_before() -> None:
     calm, banned = (
         {1: Tally(100, 99, 1, 0), 2: Tally(100, 99, 1, 0)},
@@ -169,7 +174,6 @@ def test_worse_proxies_further_down_the_list_are_no_fault_of_the_number() -> Non
     ("known", "reason"),
     [
         ({"cpu": 0.9}, "cores are 90% busy"),
-        ({"queued": 0.4}, "wait for a core 40% of the time"),
         ({"starved": 0.5}, "too few known pages at hand for 50% of the time"),
         ({"stalled": "the site fell silent"}, "with 4 workers the site fell silent"),
     ],

@@ -17,7 +17,7 @@ __all__ = ["Tally", "Tried", "advice", "doublings", "halfway", "hold", "share", 
 
 #: From here on a trial says more of the job than of the number of workers.
 STARVED = 0.1
-#: Share of the workers' time that they wait for a core: then others need the machine, too.
+#: Share of the workers' time that they wait for a core, from which on it is worth a word: others need the machine, too.
 QUEUED = 0.25
 #: Trials between the last number that is too small and the first that is enough.
 REFINEMENTS = 2
@@ -101,12 +101,11 @@ def hold(tried: Sequence[Tried], *, fixed: bool = False) -> str:
         )
     if last.row.cpu is not None and last.row.cpu >= BUSY:
         return f"with {count} this machine's cores are {last.row.cpu:.0%} busy"
-    if last.queued >= QUEUED:
-        return f"with {count} the workers wait for a core {last.queued:.0%} of the time"
     if len(tried) > 1:
         best = max((one.row for one in tried[:-1]), key=lambda row: row.pages_per_second)
         if not _is_faster(last.row, best):
-            return f"{count} are not faster by more than the measurement's error"
+            busy = f", who wait for a core {last.queued:.0%} of the time" if last.queued >= QUEUED else ""
+            return f"{count} are not faster by more than the measurement's error{busy}"
     return ""
 
 

@@ -48,7 +48,8 @@ class Glance(NamedTuple):
     @property
     def starving(self) -> bool:
         """There are workers for more pages than the job has at hand."""
-        return not self.ready and self.in_flight < self.able
+        # One that has just become ready goes out at once, so that it is as good as in flight.
+        return self.ready + self.in_flight < self.able
 
 
 class Pace(NamedTuple):
