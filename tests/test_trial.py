@@ -101,11 +101,12 @@ def test_the_end_of_a_job_in_which_workers_run_out_of_pages_does_not_count() -> 
     assert fed.speed == pytest.approx(50.0, rel=0.05)
 
 
-def test_a_trial_ends_at_once_when_the_site_falls_silent() -> None:
+def test_a_trial_ends_when_the_site_has_fallen_silent() -> None:
     trial = Trial(4, seconds=20, pages=1000)
 
     assert not trial.look(Glance(0.0, 10, 4, 0, 9, 4))
-    assert trial.look(Glance(0.1, 10, 4, 0, 9, 4, stalled="the site fell silent"))
+    assert not trial.look(Glance(0.1, 10, 4, 0, 9, 4, stalled="the site fell silent"))
+    assert trial.look(Glance(1.1, 10, 4, 0, 9, 4, stalled="the site fell silent"))
     assert trial.stalled
 
 

@@ -15,7 +15,7 @@ from journals import new_journal, whole_run
 from pinpool.lab import Lab
 
 COLUMNS = ["workers", "pages_per_second", "of_ideal", "seconds", "latency_p50", "latency_p95", "fault_rate"]
-COLUMNS += ["cpu", "rss_mb", "spares", "parked", "survival", "survival_from", "survival_to"]
+COLUMNS += ["cpu", "rss_mb", "spares", "parked", "survival", "survival_from", "survival_to", "error"]
 
 
 @pytest.fixture(scope="module")

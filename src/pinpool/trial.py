@@ -26,6 +26,8 @@ FIRST_EACH = 2
 PATIENCE = 3
 #: Seconds between two samples, and between two judgements.
 SAMPLE, JUDGE = 0.05, 0.5
+#: Seconds without any hope of an answer that end a trial. A proxy that is about to be retired rests for a moment, too.
+STALLED = 1.0
 #: With fewer pages there is no figure at all.
 FEWEST_PAGES = 10
 
@@ -87,7 +89,7 @@ class Trial:
         self._before: Glance | None = None
         self._parked = self._starved = 0.0
         self._fed = 0  # the last sample at which there were pages enough
-        self._judged = 0.0
+        self._judged = self._flowing = 0.0
 
     def __repr__(self) -> str:
         return f"<Trial of {self.workers} workers, {len(self._moments)} samples>"
@@ -102,7 +104,7 @@ class Trial:
         if self.over:
             return True
         if self._born is None:
-            self._born = glance.at
+            self._born = self._flowing = glance.at
         if not self._moments:
             if self._warm(glance):
                 self._add(glance)
@@ -113,8 +115,10 @@ class Trial:
             self._starved += spent * glance.starving
             self._before = glance
             self._add(glance)
-        self.stalled = glance.stalled
-        self.over = bool(glance.stalled) or glance.pages >= self._most or self._judge(glance)
+        if not glance.stalled:
+            self._flowing = glance.at
+        self.stalled = glance.stalled if glance.at - self._flowing >= STALLED else ""
+        self.over = bool(self.stalled) or glance.pages >= self._most or self._judge(glance)
         return self.over
 
     def _warm(self, glance: Glance) -> bool:

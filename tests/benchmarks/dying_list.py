@@ -35,9 +35,9 @@ ABREAST = 2
 def main(crawls: int) -> None:
     with tempfile.TemporaryDirectory(prefix="dying-list-") as name:
         folder = Path(name)
-        with Lab(pages=400, proxies=200, seed=11, **WORLD) as lab:
+        with Lab(pages=100, proxies=200, seed=11, **WORLD) as lab:
             rules = {"cooling": "0.1", "pace": "0.5"}
-            recording = learn(crawl(folder / "recorded", lab, 400, 80, rules, alone=False))
+            recording = learn(crawl(folder / "recorded", lab, 100, 80, rules, alone=False))
         settings = settings_from({"pace": "0"}, recording.settings)
         job = recording.job(FAMILIES * FAMILY)
         rows = foretell(recording, SIZES, proxies=PROXIES, job=job, settings=settings, seed=1)
