@@ -169,6 +169,7 @@ def test_a_trial_whose_proxies_all_rest_is_the_last(desk: Desk) -> None:
         (("films.py", "-p", "proxies.txt", "--sizes", "9999"), "give smaller ones"),
         (("films.py", "-p", "proxies.txt", "--sizes", "8", "--pages", "9"), "too few for 8 workers"),
         (("films.py", "-p", "proxies.txt", "-j", "films.py"), "films.py"),
+        (("films.py", "-p", "proxies.txt", "--svg", "no/plot.svg"), "no/plot.svg cannot be written"),
     ],
 )
 def test_what_makes_no_sense_is_told_and_nothing_is_written(

@@ -160,6 +160,8 @@ def _measure(
 ) -> None:
     from pinpool.engines.guard import warm_up
 
+    if svg is not None and not svg.absolute().parent.is_dir():  # rather now than after ten minutes
+        raise click.BadParameter(f"{svg} cannot be written: there is no such folder", param_hint="--svg")
     warm_up()
     from pinpool.logs import listening
     from pinpool.progress import Progress
