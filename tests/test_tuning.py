@@ -84,3 +84,17 @@ def test_the_plot_is_a_picture_with_a_point_for_each_row() -> None:
 
     assert len(picture.findall("{http://www.w3.org/2000/svg}circle")) == 2
     assert len(picture.findall("{http://www.w3.org/2000/svg}polyline")) == 2
+
+
+def test_measured_speeds_that_differ_by_less_than_their_errors_are_the_same() -> None:
+    sure = [row(10, 95.0, error=1.0), row(20, 100.0, error=1.0)]
+    unsure = [row(10, 95.0, error=4.0), row(20, 100.0, error=4.0)]
+
+    assert advise(sure).workers == 20
+    assert advise(unsure).workers == 10
+
+
+def test_what_held_the_trials_back_is_the_reason() -> None:
+    said = advise([row(10, 100.0)], "with 20 workers the site fell silent")
+
+    assert said.why == "100 pages/s; with 20 workers the site fell silent"
