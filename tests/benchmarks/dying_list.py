@@ -6,7 +6,7 @@ Does the advice of `pinpool tune --from` keep a list of poor proxies from runnin
 Of 20 proxies a fifth of the living dies in each second, used or not: 20 % a minute, on a clock that runs sixty times as
 fast. The job is 550 pages of 100 ms. A careful user takes 5 workers, so that each has three spares. The model, which
 has seen another crawl of such proxies, says what comes of that, and what to take; then both are crawled, CRAWLS (20)
-times each. It takes about three minutes; run it on a quiet machine.
+times each. It takes about five minutes; run it on a quiet machine.
 """
 
 from __future__ import annotations
