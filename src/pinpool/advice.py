@@ -25,7 +25,7 @@ MUCH = 0.15
 WORTH = 0.05
 
 
-def advise(document: Mapping[str, Any], sheet: Timesheet) -> str:
+def advise(document: Mapping[str, Any], sheet: Timesheet, load: float | None) -> str:
     """
     One sentence on the number of workers, from the document of `pinpool stats --json` and the timesheet of the last
     start; empty if too little was done to say anything.
@@ -40,8 +40,8 @@ def advise(document: Mapping[str, Any], sheet: Timesheet) -> str:
     usable = sum(row["state"] != "retired" for row in rows)
     untouched = sum(not row["attempts"] for row in rows)
     used = f"{_people(workers)} on {_proxies(len(rows))}"
-    if sheet.load >= FULL:
-        used = f"{sheet.load:.0%} of it used"
+    if load is not None and load >= FULL:
+        used = f"{load:.0%} of it used"
         return f"bound by this machine's CPU ({used}) at {_people(at_work)}: more would not be faster"
     if share["parked"] >= MUCH:
         enough = max(1, workers - math.floor(sheet.parked / sheet.seconds))

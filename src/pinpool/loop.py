@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from pinpool import machine
 from pinpool.canaries import Canaries
 from pinpool.chronicle import Chronicle
 from pinpool.custody import Custody
@@ -35,7 +34,7 @@ from pinpool.retry import Believe, GiveUp, Resubmit
 from pinpool.roster import Roster
 from pinpool.schema import INDEX_STAGE
 from pinpool.steering import doubtful, steer
-from pinpool.timesheet import Timesheet
+from pinpool.timesheet import WORKED, Timesheet
 from pinpool.view import View
 
 __all__ = ["Loop", "Stop", "View"]
@@ -133,8 +132,7 @@ class Loop:
     def run(self) -> RunEnd:
         """Crawl until all is done, nothing can be done any more, or somebody says stop. The engine is started."""
         end = self._crawl()
-        self._sheet.cpu += machine.cpu_seconds()
-        self._journal.event(Event(time.time(), "worked", detail=self._sheet.text()))
+        self._journal.event(Event(time.time(), WORKED, detail=self._sheet.text()))
         for signal in self._engine.flush():
             self._take(signal)
         return end
@@ -394,11 +392,11 @@ class Loop:
     def _account(self, census: Census) -> None:
         """Enter what the workers do in the timesheet, from the first page on: before it they only start."""
         now = time.monotonic()
-        if self._last_look and not self._canaries.hold_back:
+        # At the end there are fewer pages than workers, whatever their number.
+        enough = self._tally.known - self._tally.ended >= self._workers
+        if self._last_look and enough and not self._canaries.hold_back:
             self._sheet.add(
                 now - self._last_look, census.workers, census.running, census.pacing, census.parked
             )
-        elif self._tally.pages and not self._last_look:
-            self._sheet.cpu, self._sheet.cores = -machine.cpu_seconds(), machine.cores()
         if self._tally.pages:
             self._last_look = now

@@ -7,7 +7,7 @@ import resource
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Room", "cores", "cpu_seconds", "room"]
+__all__ = ["Room", "cores", "room"]
 
 #: What one worker needs of its own with a large page in its hands; 100 idle ones measured 3 to 9 MB each.
 WORKER_BYTES = 20_000_000
@@ -60,30 +60,6 @@ def cores() -> float:
         return min(allowed, int(quota) / int(period))
     except (OSError, ValueError):  # no quota is written "max"
         return allowed
-
-
-def cpu_seconds(proc: Path = Path("/proc")) -> float:
-    """
-    What this process and all below it have used of the processors, those that have ended included.
-
-    0 where the system does not tell. Takes some milliseconds: for the start and the end of a run.
-    """
-    used: dict[int, float] = {}
-    below: dict[int, list[int]] = {}
-    for entry in proc.glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:
-            continue
-        pid = int(entry.parent.name)
-        below.setdefault(int(fields[1]), []).append(pid)
-        used[pid] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    total, family = 0.0, [os.getpid()]
-    while family:
-        pid = family.pop()
-        total += used.get(pid, 0.0)
-        family += below.get(pid, [])
-    return total
 
 
 def _free_memory() -> int:

@@ -256,7 +256,7 @@ class Settings:
     timeout: float = 15.0  # longest silence while reading
     deadline: float = 45.0  # the whole page, extraction included
     grace: float = 15.0  # beyond the deadline, before the worker is killed
-    site_patience: float = 7200.0  # how long the whole site may be silent before the run stops, to be resumed
+    site_patience: float = 3600.0  # how long the whole site may be silent before the run stops, to be resumed
     cooling: float = 30.0  # first rest of a faulted proxy; doubles each time
     max_body: int = 5_000_000  # after decompression
     max_redirects: int = 10

@@ -296,9 +296,9 @@ class Reader:
         """How many items have ids above `after`."""
         return int(self._row(f"SELECT count(*) FROM items WHERE id > {after:d}")[0])
 
-    def worked(self) -> str:
-        """The timesheet of the last start that came to its end, as text; empty if there is none."""
-        rows = list(self._rows("SELECT detail FROM events WHERE kind = 'worked' ORDER BY id DESC LIMIT 1"))
+    def last(self, kind: str) -> str:
+        """The detail of the last event of that kind; empty if there is none."""
+        rows = list(self._rows("SELECT detail FROM events WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,)))
         return str(rows[0][0]) if rows else ""
 
     def outputs(self) -> list[Mark]:

@@ -27,7 +27,8 @@ from pinpool.spider import Spider, load, parse_ref
 from pinpool.stats import figures, stats_document
 from pinpool.targets import Target, parse_target
 from pinpool.tasks import request
-from pinpool.timesheet import Timesheet
+from pinpool.timesheet import WORKED, Timesheet
+from pinpool.usage import MEASURED, parse_used
 
 __all__ = ["Run", "crawl", "document", "make_way", "proxies_from", "resume", "seeds_of", "source_of"]
 
@@ -62,8 +63,8 @@ class Run:
     def advice(self) -> str:
         """Whether another number of workers would do better, in one sentence; empty if too little was done to say."""
         with Reader(self.journal) as reader:
-            sheet = Timesheet.parse(reader.worked())
-        return advise(self.stats, sheet) if sheet else ""
+            sheet, used = Timesheet.parse(reader.last(WORKED)), parse_used(reader.last(MEASURED))
+        return advise(self.stats, sheet, used.load if used else None) if sheet else ""
 
     @property
     def proxies(self) -> list[dict[str, Any]]:

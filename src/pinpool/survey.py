@@ -12,7 +12,8 @@ from pinpool.advice import advise
 from pinpool.reading import Reader, failure_document
 from pinpool.stats import RunInfo, stats_document
 from pinpool.timeline import Clock, Gap, Strip, pauses, strip
-from pinpool.timesheet import Timesheet
+from pinpool.timesheet import WORKED, Timesheet
+from pinpool.usage import MEASURED, parse_used
 
 __all__ = ["Survey", "account"]
 
@@ -107,7 +108,8 @@ def account(journal: Path, now: float) -> Account:
             totals.add(row)
         proxies, pins, coverage = survey.proxies(), survey.pins(), survey.coverage()
         figures = {proxy: ledger.figures for proxy, ledger in totals.ledgers.items()}
-        sheet = Timesheet.parse(survey.worked())
+        sheet, used = Timesheet.parse(survey.last(WORKED)), parse_used(survey.last(MEASURED))
+        told = stats_document(run, proxies, figures, pins)
         return Account(
             journal=str(journal),
             run=run,
@@ -122,6 +124,6 @@ def account(journal: Path, now: float) -> Account:
             # That tasks are open or failed is said last, and is no fault of the journal.
             damage=coverage.problems[: len(coverage.problems) - bool(coverage.open) - bool(coverage.failed)],
             silences=survey.silences(totals.clock),
-            advice=advise(stats_document(run, proxies, figures, pins), sheet) if sheet else "",
+            advice=advise(told, sheet, used.load if used else None) if sheet else "",
             page=survey.page_of_first_failure(),
         )

@@ -7,7 +7,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-__all__ = ["Timesheet"]
+__all__ = ["WORKED", "Timesheet"]
+
+
+#: The kind of the event that holds it.
+WORKED = "worked"
 
 
 @dataclass
@@ -16,7 +20,7 @@ class Timesheet:
     Seconds, added up over all workers but for `seconds`, which are the run's.
 
     `running` at a page, `pacing` waiting for a turn, `parked` without a proxy; what is missing to `present` they had
-    nothing to do. `cpu` is what all processes of the run used of the `cores` that they may use.
+    nothing to do.
     """
 
     seconds: float = 0.0
@@ -24,8 +28,6 @@ class Timesheet:
     running: float = 0.0
     pacing: float = 0.0
     parked: float = 0.0
-    cpu: float = 0.0
-    cores: float = 0.0
 
     def add(self, seconds: float, workers: int, running: int, pacing: int, parked: int) -> None:
         """So many seconds have passed, with so many workers at each activity."""
@@ -34,11 +36,6 @@ class Timesheet:
         self.running += seconds * running
         self.pacing += seconds * pacing
         self.parked += seconds * parked
-
-    @property
-    def load(self) -> float:
-        """How much of the machine the run used, 0 to 1; 0 if it did not tell."""
-        return self.cpu / (self.cores * self.seconds) if self.cores and self.seconds else 0.0
 
     def text(self) -> str:
         """As JSON, for the journal."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from pinpool.machine import cores
 from pinpool.model import Event
 
-__all__ = ["MEASURED", "Meter", "Reading", "Used", "read_tree", "used_in"]
+__all__ = ["MEASURED", "Meter", "Reading", "Used", "parse_used", "read_tree", "used_in"]
 
 #: The kind of the event.
 MEASURED = "measured"
@@ -52,6 +52,11 @@ class Used(NamedTuple):
     tree_memory: int
     workers: int
     cores: float
+
+    @property
+    def load(self) -> float:
+        """How much of the processors that they may use they used, 0 to 1."""
+        return self.tree_cpu / (self.seconds * self.cores) if self.seconds else 0.0
 
 
 class Meter:
@@ -96,10 +101,13 @@ class Meter:
 
 def used_in(event: Event) -> Used | None:
     """What the event says; None if it is of another kind, or not as we write it."""
-    if event.kind != MEASURED:
-        return None
+    return parse_used(event.detail) if event.kind == MEASURED else None
+
+
+def parse_used(text: str) -> Used | None:
+    """What the detail of such an event says; None if it is not as we write it."""
     try:
-        told = json.loads(event.detail)
+        told = json.loads(text)
         numbers = [told[name] for name in Used._fields]
     except (ValueError, TypeError, KeyError):
         return None
