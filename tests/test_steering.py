@@ -1,5 +1,7 @@
 """A task does not meet a proxy that has failed it as long as another lives, nor at the end one that is in doubt."""
 
+import pytest
+
 from pinpool.frontier import Entry
 from pinpool.model import Assignment, ProxyState, Task
 from pinpool.steering import PATIENT_DECLINES, doubtful, steer
@@ -48,18 +50,34 @@ def test_a_task_that_all_the_living_have_failed_may_go_to_any_of_them() -> None:
 def test_as_long_as_there_is_work_for_all_nobody_is_in_doubt() -> None:
     states = {1: PINNED, 2: PINNED, 3: PINNED}
 
-    assert doubtful(states, lambda proxy: proxy < 3, 3) == NOBODY
+    doubted = doubtful(states, 3, works=lambda proxy: proxy < 3, suspect=lambda proxy: False, closing=True)
+
+    assert doubted == NOBODY
 
 
 def test_the_last_tasks_go_to_healthy_hands() -> None:
     states = {1: PINNED, 2: PINNED, 3: PINNED, 4: SPARE}
 
-    doubted = doubtful(states, lambda proxy: proxy in (1, 2, 4), 2)
+    doubted = doubtful(
+        states, 2, works=lambda proxy: proxy in (1, 2, 4), suspect=lambda proxy: False, closing=False
+    )
     last = steer(entry(1), states, doubted)
 
     assert doubted == {3, 4}, "a spare may be healthy, but nobody holds it"
     assert last is not None
     assert set(last.avoid) == {1, 3, 4}
+
+
+@pytest.mark.parametrize(("closing", "doubted"), [(False, set()), (True, {3})])
+def test_when_little_time_is_left_those_that_have_failed_and_never_worked_get_no_more(
+    closing: bool, doubted: set[int]
+) -> None:
+    """A newcomer (2) may still show what it can do."""
+    states = {1: PINNED, 2: PINNED, 3: PINNED, 4: COOLING}
+
+    assert doubted == doubtful(
+        states, 100, works=lambda proxy: proxy == 1, suspect=lambda proxy: proxy == 3, closing=closing
+    )
 
 
 def test_doubt_never_keeps_a_task_from_the_only_ones_left() -> None:

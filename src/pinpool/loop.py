@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -24,6 +24,7 @@ from pinpool.model import (
     Ending,
     Event,
     Outcome,
+    ProxyState,
     Settings,
     Sign,
     TaskState,
@@ -115,6 +116,7 @@ class Loop:
         self._next_request = self._next_beat = 0.0
         self._sheet = Timesheet()
         self._last_look = 0.0
+        self._began = time.monotonic()
         counts = journal.task_counts()
         self._tally = Tally(
             known=sum(counts.values()),
@@ -203,14 +205,24 @@ class Loop:
 
     def _send(self, entry: Entry) -> None:
         states = self._engine.census().states
-        left = self._tally.known - self._tally.ended
-        doubted = doubtful(states, self._referee.roster.works, left) if left <= self._workers else frozenset()
-        assignment = steer(entry, states, doubted)
+        assignment = steer(entry, states, self._doubted(states))
         if assignment is None:
             entry.declined += 1
             self._frontier.delay(entry, time.monotonic() + DECLINE_CAP)
             return
         self._frontier.depart(self._submit(assignment), entry)
+
+    def _doubted(self, states: Mapping[int, ProxyState]) -> frozenset[int]:
+        left, roster = self._tally.known - self._tally.ended, self._referee.roster
+        if not self._closing and left > self._workers:
+            return frozenset()
+        return doubtful(states, left, works=roster.works, suspect=roster.suspect, closing=self._closing)
+
+    @property
+    def _closing(self) -> bool:
+        """True if all that is left takes less time than one page may take."""
+        left, seconds = self._tally.known - self._tally.ended, time.monotonic() - self._began
+        return left * seconds < self._settings.deadline * self._tally.pages
 
     def _submit(self, assignment: Assignment) -> int:
         serial = next(self._serials)

@@ -140,6 +140,11 @@ class Roster:
             and all(struck == task for struck in record.strikes)
         )
 
+    def suspect(self, proxy: int) -> bool:
+        """True if it has failed lately, and is not known to have worked."""
+        record = self._records[proxy]
+        return record.score <= 0.5 and bool(record.coolings or record.strikes)
+
     def tired(self, proxy: int) -> bool:
         """True if it has not served a page since its last rest, or rests still."""
         return self._records[proxy].coolings > 0

@@ -38,13 +38,22 @@ def steer(entry: Entry, states: Mapping[int, ProxyState], doubted: frozenset[int
 
 
 def doubtful(
-    states: Mapping[int, ProxyState], is_healthy: Callable[[int], bool], tasks: int
+    states: Mapping[int, ProxyState],
+    tasks: int,
+    *,
+    works: Callable[[int], bool],
+    suspect: Callable[[int], bool],
+    closing: bool,
 ) -> frozenset[int]:
     """
-    The proxies that the last `tasks` tasks should not wait for: none as long as there is more work than healthy hands.
+    The proxies that the last `tasks` tasks should not wait for: one page behind a proxy that turns out to be dead would
+    be the long tail of the whole run.
 
-    One page behind a proxy that turns out to be dead would be the long tail of the whole run.
+    With no more tasks than hands that work, all others. Before that, when the run is `closing`, because what is left
+    takes less time than one page may take, those that have failed and are not known to have worked.
     """
     pinned = [proxy for proxy, state in states.items() if state is ProxyState.PINNED]
-    healthy = set(filter(is_healthy, pinned))
-    return frozenset(states) - healthy if tasks <= len(healthy) else frozenset()
+    working = set(filter(works, pinned))
+    if tasks <= len(working):
+        return frozenset(states) - working
+    return frozenset(filter(suspect, pinned)) if closing and working else frozenset()

@@ -50,6 +50,8 @@ __all__ = ["Arming", "Craft", "Done", "Pin", "enlist", "pack", "pinned", "run", 
 
 #: A wait of one parked worker; it bounds how long the Manager keeps a getter whose process was killed.
 PARK_SECONDS = 1.0
+#: How long a worker that cannot have a task leaves the queue to others.
+DECLINE_SECONDS = 0.1
 #: Sites whose robots.txt a pin remembers.
 MOST_ORIGINS = 100
 
@@ -107,6 +109,7 @@ class Pin:
         self.warm = False
         self.served = False
         self.strikes = 0
+        self.hesitates = False
         self.probing = lease.probing
         self.paid = 0
         self._pace = settings.pace
@@ -210,9 +213,12 @@ class Worker:
         declined = Outcome(serial, os.getpid(), self.pin.lease.proxy, Ending.DECLINED, time.time(), 0.0)
         if self._is_to_leave() and self._repin(self._leases.leave, serial, pack(declined)):
             return declined._replace(ending=Ending.RESUMED)
-        if isinstance(work, Assignment) and self.pin.lease.proxy in work.avoid:
+        if isinstance(work, Assignment) and (self.pin.lease.proxy in work.avoid or self.pin.hesitates):
             self._seat.show(Activity.PACE, serial)
+            self.pin.hesitates = False
             if not (work.exchange and self._exchange(work.avoid)):
+                # Back at once it would be the first in the queue, and get the same task again and again.
+                time.sleep(DECLINE_SECONDS)
                 return declined._replace(proxy=self.pin.lease.proxy)
         return None
 
@@ -230,6 +236,8 @@ class Worker:
         """Swap the pin if the evidence asks for it. Returns what to tell the parent, after parking if need be."""
         pin, charge = self.pin, CHARGES[judge(evidence)]
         pin.strikes += charge is not Charge.WORKER
+        # The next task lies ready; the parent may not want it to meet this proxy once it knows of the failure.
+        pin.hesitates = not pin.served
         swap_after = self._craft.settings.swap_after
         if must_swap(charge, pin.strikes, probing=pin.probing, swap_after=swap_after):
             return self._swap(outcome._replace(swapped=True))
