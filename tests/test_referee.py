@@ -119,12 +119,9 @@ def test_a_proxy_that_rests_for_pages_which_turn_out_bad_is_woken() -> None:
     assert isinstance(rulings[-1].sentence, Cool)
     assert rulings[-1].sentence.seconds > 0
 
-    for proxy in (5, 6, 7):
-        cases[0].fails(proxy)
-    last = cases[0].fails(8)
+    second = cases[0].fails(5)
 
-    assert isinstance(last.verdict, GiveUp)
-    assert last.woken == (9,)
+    assert second.woken == (9,), "another that works has failed the same page"
     assert court.roster[9].coolings == 0
 
 

@@ -127,6 +127,7 @@ class Referee:
             elif charge is not Charge.WORKER:
                 self.roster.strike(known, task, suspect=charged)
         failures = [*history, Failure(known, fault, excused)]
+        relieved = self._relieved(task, failures)
         past, believers = self._past(task, failures, alive)
         verdict = decide(
             past,
@@ -137,11 +138,18 @@ class Referee:
             believers=believers,
         )
         cleared = self._cleared(task, failures, alive, given_up=not isinstance(verdict, Resubmit))
-        woken = tuple(one for one in cleared if self.roster.pardon(one, task) and one != known)
+        pardoned = {one for one in cleared if self.roster.pardon(one, task)}
+        woken = tuple(sorted((relieved | pardoned) - {known}))
         sentence = None
         if swapped and known is not None:
             sentence = self.sentence(known, fault, retry_after, excused=excused)
         return Ruling(fault, charged, verdict, sentence, cleared, woken)
+
+    def _relieved(self, task: int, failures: Iterable[Failure]) -> set[int]:
+        """Take the weight off a page that more than one has failed, one of them known to work. Returns who may wake."""
+        told = {one.proxy for one in self._settled(failures)}
+        working = set(filter(self.roster.credible, told))
+        return {one for one in told if working - {one} and self.roster.relieve(one, task)}
 
     def _voices(self, alive: Collection[int]) -> int:
         """How many can be asked: the ones that rest again and again are not waited for."""

@@ -111,8 +111,21 @@ class Roster:
 
     def pardon(self, proxy: int, task: int) -> bool:
         """Its failures of this task were not its own. True if it rests for no good reason now, and may be woken."""
+        self._records[proxy].strikes.pop(task, None)
+        return self._is_groundless(proxy)
+
+    def relieve(self, proxy: int, task: int) -> bool:
+        """
+        One that works has failed the same page: as long as nobody fetches it, that speaks against neither. Returns as
+        `pardon` does.
+        """
+        strikes = self._records[proxy].strikes
+        if task in strikes:
+            strikes[task] = False
+        return self._is_groundless(proxy)
+
+    def _is_groundless(self, proxy: int) -> bool:
         record = self._records[proxy]
-        record.strikes.pop(task, None)
         if record.grounds <= self.strikes(proxy):
             return False
         record.grounds = 0
