@@ -80,6 +80,12 @@ def test_when_little_time_is_left_those_that_have_failed_and_never_worked_get_no
     )
 
 
+def test_a_worker_that_holds_a_doubtful_proxy_may_try_a_spare_at_once() -> None:
+    states = {1: PINNED, 2: PINNED, 3: SPARE}
+
+    assert steer(entry(), states, frozenset({2})) == Assignment(TASK, (2,), True)
+
+
 def test_doubt_never_keeps_a_task_from_the_only_ones_left() -> None:
     states = {1: PINNED, 2: PINNED}
 

@@ -30,7 +30,8 @@ def steer(entry: Entry, states: Mapping[int, ProxyState], doubted: frozenset[int
     for avoid in (entry.tried | doubted, entry.tried):
         left = {state for proxy, state in states.items() if proxy not in avoid} - {ProxyState.RETIRED}
         if ProxyState.PINNED in left:
-            exchange = ProxyState.SPARE in left and entry.declined >= PATIENT_DECLINES
+            # A worker that holds one in doubt had better try a spare than stand idle.
+            exchange = ProxyState.SPARE in left and (bool(doubted) or entry.declined >= PATIENT_DECLINES)
             return Assignment(entry.task, tuple(avoid), exchange)
         if ProxyState.SPARE in left and avoid == entry.tried:
             return Assignment(entry.task, tuple(avoid), True)
