@@ -152,3 +152,15 @@ def test_a_worker_swaps_at_once_or_after_doubts_or_not_at_all(
     charge: Charge, strikes: int, probing: bool, swaps: bool
 ) -> None:
     assert must_swap(charge, strikes, probing=probing, swap_after=3) is swaps
+
+
+def test_a_proxy_works_after_three_pages_in_a_row_and_not_from_the_start() -> None:
+    """One that fails every other page seldom gets there."""
+    rests = roster()
+
+    works = [rests.works(1)]
+    for _ in range(3):
+        rests.credit(1)
+        works.append(rests.works(1))
+
+    assert works == [False, False, False, True]
