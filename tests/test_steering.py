@@ -80,6 +80,17 @@ def test_when_little_time_is_left_those_that_have_failed_and_never_worked_get_no
     )
 
 
+def test_a_worker_does_not_give_one_suspect_for_another() -> None:
+    """Else twenty hidden bans, a few of them spare, got a page for each exchange: ten pages each in five seconds."""
+    states = {1: PINNED, 2: PINNED, 3: SPARE}
+
+    doubted = doubtful(
+        states, 100, works=lambda proxy: proxy == 1, suspect=lambda proxy: proxy in (2, 3), closing=True
+    )
+
+    assert steer(entry(), states, doubted) == Assignment(TASK, (2, 3), False)
+
+
 def test_a_worker_that_holds_a_doubtful_proxy_may_try_a_spare_at_once() -> None:
     states = {1: PINNED, 2: PINNED, 3: SPARE}
 

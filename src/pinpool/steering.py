@@ -51,10 +51,10 @@ def doubtful(
     be the long tail of the whole run.
 
     With no more tasks than hands that work, all others. Before that, when the run is `closing`, because what is left
-    takes less time than one page may take, those that have failed and are not known to have worked.
+    takes less time than one page may take, those that have failed and are not known to have worked. Spares too: a
+    worker that gave one such proxy for another would go through them all, page by page.
     """
-    pinned = [proxy for proxy, state in states.items() if state is ProxyState.PINNED]
-    working = set(filter(works, pinned))
+    working = {proxy for proxy, state in states.items() if state is ProxyState.PINNED and works(proxy)}
     if tasks <= len(working):
         return frozenset(states) - working
-    return frozenset(filter(suspect, pinned)) if closing and working else frozenset()
+    return frozenset(filter(suspect, states)) if closing and working else frozenset()
