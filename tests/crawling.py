@@ -63,6 +63,14 @@ def spider(meddle: str = "return None") -> str:
     return FILMS.replace("MEDDLE", indent(dedent(meddle).strip(), "    ").strip())
 
 
+#: Nothing of ours runs before; what Python says to a Ctrl-C while it comes up itself is its own affair.
+AS_PYTHON_IS_UP = """
+import pathlib, signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+pathlib.Path("up").touch()
+"""
+
+
 def until(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
     """Return as soon as `true` says so; fail if it does not within `seconds`."""
     give_up = time.monotonic() + seconds

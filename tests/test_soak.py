@@ -18,7 +18,7 @@ from random import Random
 
 import pytest
 
-from crawling import PATIENCE, Job, Start, job, spider, strike
+from crawling import AS_PYTHON_IS_UP, PATIENCE, Job, Start, job, spider, strike
 from pinpool.lab import FAULTS, Lab
 
 SECONDS = float(os.environ.get("PINPOOL_SOAK_SECONDS", "20"))
@@ -97,27 +97,32 @@ def test_whatever_dies_nothing_is_lost_nothing_is_twice_and_no_proxy_is_shared(
 
 def torment(films: Job, random: Random, tally: Tally, until_then: float) -> None:
     """Run a crawl to its end, in however many starts, with two or three deaths a second."""
-    start = films.crawl(*SETTINGS)
+    start = films.crawl(*SETTINGS, under=AS_PYTHON_IS_UP)
     give_up = time.monotonic() + SECONDS + 2 * PATIENCE
     while start.runs_for(random.uniform(0.02, 0.8)):
         assert time.monotonic() < give_up, f"no end in sight; it said: {start.said}"
         if time.monotonic() > until_then:
             continue  # let it come to its end
         what = random.choices(["worker", "busy worker", "manager", "parent"], [60, 20, 5, 15])[0]
-        if hurt(start, what, random):
-            tally.struck[what] += 1
+        if not hurt(start, what, random, films.folder / "up"):
+            continue
+        tally.struck[what] += 1
         if what == "parent":
             start.leaves_nobody()
             start.wait()
-            start = films.resume(*SETTINGS)
+            (films.folder / "up").unlink(missing_ok=True)
+            start = films.resume(*SETTINGS, under=AS_PYTHON_IS_UP)
             tally.resumes += 1
     assert start.wait() == 3, start.said  # the poison pages
 
 
-def hurt(start: Start, what: str, random: Random) -> bool:
+def hurt(start: Start, what: str, random: Random, up: Path) -> bool:
     """Strike somebody. False if there was nobody of that kind."""
     if what == "parent":
-        start.send(random.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+        number = random.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+        if number == signal.SIGINT and not up.exists():
+            return False
+        start.send(number)
         return True
     cast = start.cast()
     candidates = cast.manager if what == "manager" else cast.workers

@@ -16,7 +16,7 @@ from random import Random
 
 import pytest
 
-from crawling import Job, Start, job, spider, strike, until
+from crawling import AS_PYTHON_IS_UP, Job, Start, job, spider, strike, until
 from pinpool.lab import Lab
 
 pytestmark = [
@@ -167,14 +167,6 @@ def test_the_second_ctrl_c_ends_at_once_what_would_take_long(films: Job) -> None
     films.lab.set_site_fault("/page/3", None)
     assert films.resume().wait() == 0
     films.complete()
-
-
-#: Nothing of ours runs before; what Python says to a Ctrl-C while it comes up itself is its own affair.
-AS_PYTHON_IS_UP = """
-import pathlib, signal
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-pathlib.Path("up").touch()
-"""
 
 
 @pytest.mark.timeout(900)
