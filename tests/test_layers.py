@@ -34,7 +34,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "keeping",
         },
     ),
-    ("arithmetic", {"capacity", "trial", "tuning"}),
+    ("arithmetic", {"capacity", "mortality", "trial", "tuning"}),
     (
         "declaration",
         {

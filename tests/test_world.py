@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinpool.capacity import cycles
+from pinpool.capacity import IDLE, cycles
 from pinpool.errors import UsageError
 from pinpool.stats import AttemptRow
 from pinpool.world import delays, forest, machine, observe
@@ -17,10 +17,24 @@ from pinpool.world import delays, forest, machine, observe
 START = 1_700_000_000.0
 
 
-def attempt(at: float, seconds: float = 0.2, *, proxy: int = 1, fault: str | None = None) -> AttemptRow:
+def attempt(
+    at: float, seconds: float = 0.2, *, proxy: int = 1, fault: str | None = None, charged: bool = True
+) -> AttemptRow:
     ending = "failed" if fault else "ok"
     return AttemptRow(
-        1, 1, proxy, 100 + proxy, START + at, seconds, ending, fault, None, 0, None, bool(fault), False
+        1,
+        1,
+        proxy,
+        100 + proxy,
+        START + at,
+        seconds,
+        ending,
+        fault,
+        None,
+        0,
+        None,
+        charged and bool(fault),
+        False,
     )
 
 
@@ -68,7 +82,7 @@ def test_a_proxy_that_refused_from_the_first_moment_never_worked() -> None:
 
 
 def test_pages_that_are_to_blame_themselves_are_not_held_against_proxies() -> None:
-    rows = [*good(90), *(attempt(30.0 + n, fault="http_error") for n in range(10))]
+    rows = [*good(90), *(attempt(30.0 + n, fault="http_error", charged=False) for n in range(10))]
 
     seen = observe(rows, {})
 
@@ -142,14 +156,27 @@ def test_more_workers_are_never_slower_and_never_beyond_the_station(
     assert speeds[-1] <= 1 / demand * (1 + 1e-9)
 
 
-def test_what_workers_waited_for_a_core_comes_back_with_as_many_of_them() -> None:
-    """Ten milliseconds of CPU a page on one core, and eight workers that waited for it: fewer workers wait less."""
-    table = cycles(0.05, 0.01, 8)
-    seconds = table[8]
-    rows = [attempt(n * seconds, seconds, proxy=proxy) for proxy in range(1, 9) for n in range(100)]
+@pytest.mark.parametrize("workers", [1, 4, 8])
+def test_what_a_page_waits_and_works_is_told_from_a_crawl_by_any_number_of_workers(workers: int) -> None:
+    """Fifty milliseconds of waiting, ten of work on one core, which several workers wait for in turn."""
+    seconds = cycles(0.05, 0.01, workers)[workers]
+    rows = [attempt(n * seconds, seconds, proxy=proxy) for proxy in range(1, workers + 1) for n in range(100)]
+    cpu = 0.01
+    for _ in range(20):
+        cpu = 0.01 * (1 + IDLE * (1 - min(1.0, workers * cpu / seconds)))
 
-    known = machine(rows, workers=8, cpu=0.01, queued=seconds - 0.06)
+    known = machine(rows, workers=workers, cpu=cpu, queued=seconds - 0.05 - cpu)
 
-    assert delays(known, 16)[8] == pytest.approx(0.0, abs=1e-6)
-    assert delays(known, 16)[1] == pytest.approx(0.06 - seconds, abs=1e-6)
-    assert delays(known, 16)[16] > 0.05
+    assert known.wait == pytest.approx(0.05, rel=0.03)
+    assert known.demand == pytest.approx(0.01, rel=0.03)
+    assert delays(known, 16)[workers] == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_machine_that_was_too_busy_to_tell_does_not_make_the_wait_disappear() -> None:
+    """Forty workers on a core that feeds six: their cycle is that of the queue, whatever they wait for the network."""
+    seconds = cycles(0.05, 0.01, 40)[40]
+    rows = [attempt(n * seconds, 0.09, proxy=proxy) for proxy in range(1, 41) for n in range(100)]
+
+    known = machine(rows, workers=40, cpu=0.01, own_cpu=0.002, queued=0.03)
+
+    assert known.wait == pytest.approx(0.05, abs=0.005)

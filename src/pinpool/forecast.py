@@ -25,8 +25,13 @@ from pinpool.world import Forest, Machine, World, delays, forest, machine, obser
 
 __all__ = ["Recording", "default_sizes", "foretell", "learn", "spares_to_hold"]
 
-#: Crawls simulated for a row in which no proxy is lost; one in which all end alike; and any other.
-CALM_CRAWLS, ALIKE_CRAWLS, CRAWLS = 4, 12, 60
+#: Crawls simulated for a row in which no proxy is lost; one in which all end alike; and any other. A share of 400 is
+#: known to 5 points, one of 60 to 13.
+CALM_CRAWLS, ALIKE_CRAWLS, MOST_CRAWLS = 4, 60, 400
+#: But no more than it takes to make so many attempts, some seconds' work, and never fewer than this.
+EFFORT, LEAST_CRAWLS = 250_000, 12
+#: Crawls by which a number of spares is judged.
+SPARE_CRAWLS = 60
 #: Below this many lost proxies their rate is known to a quarter at best.
 FEW_DEATHS = 15
 #: Spares are not searched for beyond this many.
@@ -125,7 +130,7 @@ def foretell(
     rows = []
     for size in sizes:
         tell(size)
-        crawls = list(_each(recording, size, proxies, job, settings, seed))
+        crawls = [one for _, one in _each(recording, size, proxies, job, settings, seed)]
         rows.append(_row(recording, size, proxies, settings, crawls))
     return rows
 
@@ -139,11 +144,12 @@ def spares_to_hold(
     """
 
     def lasts(spares: int) -> bool:
-        allowed = int(CRAWLS * (1 - ENOUGH))
         lost = 0
-        for figures in _each(recording, workers, workers + spares, job, settings, seed):
+        for tries, figures in _each(
+            recording, workers, workers + spares, job, settings, seed, most=SPARE_CRAWLS
+        ):
             lost += not figures.lasted
-            if lost > allowed:
+            if lost > tries * (1 - ENOUGH):
                 return False
         return True
 
@@ -161,14 +167,18 @@ def spares_to_hold(
 
 
 def _each(
-    recording: Recording, workers: int, proxies: int, job: Forest, settings: Settings, seed: int
-) -> Iterator[Figures]:
-    retired = lasted = 0
-    for number in range(CRAWLS):
-        if number >= CALM_CRAWLS and not retired:
-            return
-        if number >= ALIKE_CRAWLS and lasted in (0, number):
-            return
+    recording: Recording,
+    workers: int,
+    proxies: int,
+    job: Forest,
+    settings: Settings,
+    seed: int,
+    most: int = MOST_CRAWLS,
+) -> Iterator[tuple[int, Figures]]:
+    """Crawls, one after another, each with the number of those that will be enough."""
+    retired = lasted = number = 0
+    enough = most
+    while number < enough:
         figures = simulate(
             recording.world,
             recording.machine,
@@ -179,9 +189,14 @@ def _each(
             # The same crawls for every row, so that rows differ by what they are and not by luck.
             seed=seed * 1_000_003 + number,
         )
+        number += 1
         retired += figures.retired
         lasted += figures.lasted
-        yield figures
+        if number == 1:
+            enough = min(most, max(LEAST_CRAWLS, EFFORT // max(1, figures.attempts)))
+        yield enough, figures
+        if (number >= CALM_CRAWLS and not retired) or (number >= ALIKE_CRAWLS and lasted in (0, number)):
+            return
 
 
 def _row(

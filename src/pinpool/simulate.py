@@ -78,11 +78,11 @@ class _Worker:
 
 @dataclass(slots=True)
 class _Work:
-    """What waits: fresh pages by kind, and those that failed before, with what is held against them."""
+    """What waits: fresh pages by kind, and those that failed before, by the proxies that have tried them."""
 
     lists: deque[int] = field(default_factory=deque)
     details: deque[int] = field(default_factory=deque)
-    again: list[int] = field(default_factory=list)
+    again: dict[frozenset[int], deque[int]] = field(default_factory=dict)
     history: dict[int, list[Failure]] = field(default_factory=dict)
 
 
@@ -229,22 +229,20 @@ class _Crawl:
     def _take(self, worker: _Worker) -> list[int]:
         """The worker's next pages: one that failed elsewhere, or a row of fresh ones, of the kind that is not short."""
         work = self._work
-        for place, page in enumerate(work.again):
-            if not self._must_avoid(worker.pin, page):
-                return [work.again.pop(place)]
+        for tried, pages in work.again.items():
+            if worker.pin not in tried or self._living <= tried:
+                page = pages.popleft()
+                if not pages:
+                    del work.again[tried]
+                return [page]
         details, lists = work.details, work.lists
         shelf = details if details and (not lists or len(details) >= 2 * self._room) else lists
         row = 1 if self._settings.site_rate else len(shelf) // (2 * len(self._crew))
         return [shelf.popleft() for _ in range(min(max(1, row), LONGEST_ROW, len(shelf)))]
 
-    def _must_avoid(self, pin: int, page: int) -> bool:
-        tried = {one.proxy for one in self._work.history.get(page, ())}
-        return pin in tried and not self._living <= tried
-
     def _exchange(self, worker: _Worker) -> bool:
         """Whether a spare that has not tried a waiting task could be had for this pin, which has."""
-        for page in self._work.again:
-            tried = {one.proxy for one in self._work.history[page]}
+        for tried in self._work.again:
             for shelf in (self._fresh, self._tired):
                 spare = next((proxy for proxy in shelf if proxy not in tried), None)
                 if spare is not None:
@@ -374,12 +372,12 @@ class _Crawl:
         return swapped
 
     def _put_back(self, page: int, after: float) -> None:
-        if after <= 0.0:
-            self._work.again.append(page)
-            return
-
         def due() -> None:
-            self._work.again.append(page)
+            tried = frozenset(one.proxy for one in self._work.history[page] if one.proxy is not None)
+            self._work.again.setdefault(tried, deque()).append(page)
             self._wake()
 
-        self._at(self._now + after, due)
+        if after <= 0.0:
+            due()
+        else:
+            self._at(self._now + after, due)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pinpool.engines.base import window
 from pinpool.engines.guard import end_if_starting
-from pinpool.errors import SettingsError
+from pinpool.errors import SettingsError, UsageError
+from pinpool.forecast import foretell, learn, spares_to_hold
 from pinpool.growth import REFINEMENTS, Tried, advice, doublings, halfway, hold, share, tally
 from pinpool.launch import Ended, Launch, answering_signals
 from pinpool.loop import Stop, View
@@ -26,7 +27,7 @@ from pinpool.runs import make_way, proxies_from, seeds_of, source_of
 from pinpool.spider import Spider
 from pinpool.stats import Histogram
 from pinpool.trial import Glance, Trial
-from pinpool.tuning import Advice, Row, counted
+from pinpool.tuning import Advice, Row, counted, with_survival
 from pinpool.usage import used_in
 
 __all__ = ["Plan", "Result", "plan", "run"]
@@ -75,8 +76,8 @@ class Plan:
 class Result:
     """
     What was measured, `rows` by number of workers. `ended` is how the last start ended, `complete` the whole job;
-    `interrupted` is true if somebody pressed Ctrl-C. `pages` is how many the job has, by what is
-    known so far. `notes` are for people.
+    `interrupted` is true if somebody pressed Ctrl-C. `pages` is how many the job has, by what is known so far, and
+    `spares` how many to hold for the list to last. `notes` are for people.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -84,6 +85,7 @@ class Result:
     ended: Ended | None = None
     interrupted: bool = False
     pages: int | None = None
+    spares: int | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -177,14 +179,15 @@ class _Trials:
         if not self._plan.fixed:
             self._refine()
         result = self._result
+        if result.ended is not None:
+            with Reader(self._path) as reader:
+                result.pages = _expected(list(reader.tree()))
         if self._tried:
             self._compare()
-            result.advice = advice(self._tried, held)
+            self._look_ahead(held)
             result.rows = sorted((one.row for one in self._tried), key=lambda row: row.workers)
         elif held:
             result.advice = Advice(0, held)
-        if result.ended is not None:
-            self._job()
         return result
 
     def _grow(self) -> str:
@@ -289,17 +292,27 @@ class _Trials:
             for one in self._tried
         ]
 
-    def _job(self) -> None:
-        """What the journal knows of the rest of the job, and of a list that may not last so long."""
-        with Reader(self._path) as reader:
-            self._result.pages = _expected(list(reader.tree()))
-            lost = sum(row.state in ("cooling", "retired") for row in reader.proxies())
-        if lost:
-            # The trials are too short to count deaths: most that rest will be back.
-            self._result.notes.append(
-                f"{lost} of the proxies rest or are retired: "
-                f"`pinpool tune --from {self._path}` says how long such a list lasts"
-            )
+    def _look_ahead(self, held: str) -> None:
+        """Which to take, and whether the list then lasts: no trial is long enough to see that, so the model tells."""
+        launch, result = self._plan.launch, self._result
+        try:
+            recording = learn(self._path)
+        except UsageError:  # too little is recorded to tell
+            result.advice = advice(self._tried, held)
+            return
+        job, proxies = recording.job(result.pages), len(launch.proxies.proxies)
+        launch.tell("the trials are over: simulating whether the list lasts to the end of the job")
+        sizes = [one.row.workers for one in self._tried]
+        foretold = foretell(recording, sizes, proxies=proxies, job=job, settings=launch.settings, seed=1)
+        self._tried = [
+            one._replace(row=with_survival(one.row, told))
+            for one, told in zip(self._tried, foretold, strict=True)
+        ]
+        result.advice = advice(self._tried, held)
+        result.spares = spares_to_hold(
+            recording, result.advice.workers, job=job, settings=launch.settings, seed=1
+        )
+        result.notes += recording.notes
 
 
 def _glance(view: View, now: float) -> Glance:

@@ -11,7 +11,18 @@ from collections.abc import Sequence
 from math import hypot
 from typing import Any, NamedTuple
 
-__all__ = ["BUSY", "ENOUGH", "NOISE", "Advice", "Row", "advise", "counted", "interval", "tune_document"]
+__all__ = [
+    "BUSY",
+    "ENOUGH",
+    "NOISE",
+    "Advice",
+    "Row",
+    "advise",
+    "counted",
+    "interval",
+    "tune_document",
+    "with_survival",
+]
 
 #: Two speeds this close are the same: what runs of one kind differ by.
 NOISE = 0.03
@@ -66,7 +77,8 @@ def advise(rows: Sequence[Row], held: str = "") -> Advice:
         return Advice(
             best.workers,
             f"the list is likely to be used up: it lasts in {best.survival or 0.0:.0%} of such crawls, "
-            "and no other number of workers gives a better chance for the time; more proxies would",
+            "and no other number of workers gives a better chance for the time; more proxies would"
+            + (f"; {held}" if held else ""),
         )
     top = max(lasting, key=lambda row: row.pages_per_second)
     chosen = min((row for row in lasting if _is_as_fast(row, top)), key=lambda row: row.workers)
@@ -105,6 +117,13 @@ def _reason(rows: Sequence[Row], lasting: Sequence[Row], chosen: Row, top: float
     if chosen.survival is not None and chosen.survival < 1.0:
         text += f"; the list lasts in {chosen.survival:.0%} of such crawls"
     return text
+
+
+def with_survival(row: Row, told: Row) -> Row:
+    """A row with the chance of another that the list lasts: a measured one with that which the model tells."""
+    return row._replace(
+        survival=told.survival, survival_from=told.survival_from, survival_to=told.survival_to
+    )
 
 
 def interval(hits: int, tries: int) -> tuple[float, float]:

@@ -8,17 +8,18 @@ failed for good; the chance of that is one figure, for used and for waiting prox
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from itertools import pairwise
 from statistics import fmean, median, quantiles
 from typing import NamedTuple
 
-from pinpool.capacity import cycles
+from pinpool.capacity import cycles, demand_at_full_load, wait_behind
 from pinpool.errors import UsageError
-from pinpool.faults import CHARGES
-from pinpool.model import Charge, Ending, Fault
+from pinpool.model import Ending, Fault
+from pinpool.mortality import Course, Mortality, infer
 from pinpool.stats import AttemptRow
 
 __all__ = [
@@ -36,8 +37,6 @@ __all__ = [
 
 #: With fewer good attempts nothing can be said of latencies.
 LEAST_ATTEMPTS = 30
-#: A proxy's own rate of failure weighs against that of all as if all had been seen so often.
-PRIOR = 10
 #: A proxy with fewer latencies of its own borrows those of the others.
 OWN_LATENCIES = 20
 KEPT_LATENCIES = 500
@@ -47,8 +46,6 @@ SHORTEST_PACE = 0.775
 LONGEST_BOOT = 0.1
 #: An hour without an attempt is a run that was stopped and resumed: nobody saw what the proxies did.
 STOPPED_SECONDS = 3600.0
-
-_TO_PROXY = (Charge.PROXY, Charge.DOUBTFUL, Charge.OPEN)
 
 
 class Failing(NamedTuple):
@@ -77,9 +74,9 @@ class Forest(NamedTuple):
 
 class Machine(NamedTuple):
     """
-    Seconds a page: `wait` is shared with nobody, `demand` is what the scarcest of cores and parent is busy for, and
-    `mean` is a good attempt's latency as recorded, with `overhead` between it and the next. `boot` is by how much each
-    worker starts later than the one before it.
+    Seconds a page: `wait` is shared with nobody, `demand` is what the scarcest of cores and parent is busy for at full
+    load, and `mean` is a good attempt's latency as recorded, with `overhead` between it and the next. `boot` is by how
+    much each worker starts later than the one before it.
 
     `cpu` is CPU seconds of all processes on `cores`, None if the journal tells none; memory is bytes.
     """
@@ -112,16 +109,6 @@ class World(NamedTuple):
     page_failings: Sequence[Failing]
 
 
-class _Life(NamedTuple):
-    """What was seen of one proxy. Times are seconds since the first attempt of the run; `died` None while it lives."""
-
-    first: float
-    last_good: float | None
-    died: float | None
-    weight: float  # how sure its death is, 0 to 1
-    end: Sequence[Failing]
-
-
 def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]) -> World:
     """
     What the attempts of a run tell. `rests` are the epoch seconds at which each proxy (by id) was sent to rest, sorted.
@@ -129,34 +116,29 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
     Raises UsageError if there are fewer than 30 good attempts.
     """
     rows = sorted((row for row in attempts if row.proxy is not None), key=lambda row: row.at)
-    good = [row.seconds for row in rows if row.ending != Ending.FAILED]
-    if len(good) < LEAST_ATTEMPTS:
+    good = sum(row.ending != Ending.FAILED for row in rows)
+    if good < LEAST_ATTEMPTS:
         raise UsageError(
-            f"only {len(good)} good attempts are recorded, and {LEAST_ATTEMPTS} are the least to learn from: "
+            f"only {good} good attempts are recorded, and {LEAST_ATTEMPTS} are the least to learn from: "
             "crawl some more pages first, `pinpool crawl SPIDER -p PROXIES --limit 300` for instance"
         )
     clock = _working_time(rows)
-    by_proxy: dict[int, list[AttemptRow]] = {}
+    by_proxy: dict[int, list[AttemptRow]] = {row.proxy or 0: [] for row in rows}
     for row in rows:
-        by_proxy.setdefault(row.proxy or 0, []).append(row)
-    lives, counts = _lives(by_proxy, rests, clock), _Counts()
-    for proxy, own in by_proxy.items():
-        life = lives[proxy]
-        counts.add(
-            [row for row in own if not (life.weight >= 0.5 and _is_in(row, life, clock))],
-            rests.get(proxy, ()),
-        )
-    stillborn, hazard = _mortality(list(lives.values()))
-    blameless = [row for row in rows if _is_blameless(row)]
+        if not _is_blameless(row):
+            by_proxy[row.proxy or 0].append(row)
+    seen = [_seen(own, rests.get(proxy, ()), clock) for proxy, own in by_proxy.items() if own]
+    told = infer([one.course for one in seen])
+    blameless = [_failing(row) for row in rows if _is_blameless(row)]
     return World(
-        habits=_habits(by_proxy, counts, good),
-        again=_rate(*counts.again),
-        after_rest=_rate(*counts.after_rest),
-        stillborn=stillborn,
-        hazard=hazard,
-        deaths=[life.end for life in lives.values() if life.weight and life.end],
+        habits=_habits(seen, told),
+        again=told.again,
+        after_rest=told.after_rest,
+        stillborn=told.stillborn,
+        hazard=told.hazard,
+        deaths=[one.end for one, dead in zip(seen, told.dead, strict=True) if dead > 0.5],
         page_failure=len(blameless) / len(rows),
-        page_failings=[_failing(row) for row in blameless],
+        page_failings=blameless,
     )
 
 
@@ -177,33 +159,50 @@ def machine(
     a page of all processes and of the parent alone, `queued` what they waited for a core. Of a run with a `pace`
     (seconds) only the shortest gaps are taken, less what the pace asks for at least: the others are rests.
     """
+    rows = sorted(attempts, key=lambda row: row.at)
     by_worker: dict[int, list[AttemptRow]] = {}
-    for row in sorted(attempts, key=lambda row: row.at):
+    for row in rows:
         by_worker.setdefault(row.worker, []).append(row)
-    good = [row.seconds for own in by_worker.values() for row in own if row.ending != Ending.FAILED]
-    gaps = [
-        max(0.0, after.at - before.at - max(before.seconds, SHORTEST_PACE * pace))
-        for own in by_worker.values()
-        for before, after in pairwise(own)
-        if before.ending != Ending.FAILED
-    ]
-    if len(gaps) < 2:
-        overhead = 0.0
-    elif pace:
-        overhead = quantiles(gaps, n=20)[0]
+    mean = fmean(row.seconds for row in rows if row.ending != Ending.FAILED)
+    overhead = _overhead(by_worker.values(), pace)
+    cycle, demand = mean + overhead, 0.0 if cpu is None else max(cpu / cores, own_cpu)
+    if pace:
+        wait = max(0.0, cycle - queued - demand)
     else:
-        # A gap far beyond the usual is a lack of tasks.
-        usual = 10 * median(gaps)
-        overhead = fmean(gap for gap in gaps if gap <= usual)
-    mean = fmean(good)
-    demand = 0.0 if cpu is None else max(cpu / cores, own_cpu)
-    # What it waited for a core is no part of the wait that it shares with nobody.
-    wait = max(0.0, mean + overhead - queued - demand)
+        busy = _busy(rows, cycle, workers)
+        demand = demand_at_full_load(demand, cycle, busy)
+        # A busy machine hides the wait: then the cycle is as long as the queue, whatever the wait. But the wait is no
+        # less than what an attempt took beyond its CPU time and its queueing.
+        wait = max(wait_behind(cycle, demand, busy), mean - ((cpu or 0.0) - own_cpu) - queued)
     firsts = sorted(own[0].at for own in by_worker.values())[: max(1, workers)]
     boot = (firsts[-1] - firsts[0]) / (len(firsts) - 1) if len(firsts) > 1 else 0.0
     return Machine(
         wait, demand, mean, overhead, min(boot, LONGEST_BOOT), cpu, cores, own_memory, worker_memory
     )
+
+
+def _overhead(by_worker: Iterable[Sequence[AttemptRow]], pace: float) -> float:
+    """Seconds between a good attempt of a worker and its next one, without its rests and without a lack of tasks."""
+    gaps = [
+        max(0.0, after.at - before.at - max(before.seconds, SHORTEST_PACE * pace))
+        for own in by_worker
+        for before, after in pairwise(own)
+        if before.ending != Ending.FAILED
+    ]
+    if len(gaps) < 2:
+        return 0.0
+    if pace:
+        return quantiles(gaps, n=20)[0]
+    usual = 10 * median(gaps)  # far beyond it, there was nothing to do
+    return fmean(gap for gap in gaps if gap <= usual)
+
+
+def _busy(rows: Sequence[AttemptRow], cycle: float, workers: int) -> int:
+    """How many workers were busy on average, by Little's law: some park, or have no task."""
+    clock = _working_time(rows)
+    span = clock[rows[-1].at] + rows[-1].seconds
+    pages = sum(row.ending != Ending.FAILED for row in rows)
+    return min(max(1, round(pages * cycle / span)), workers) if span else workers
 
 
 def delays(known: Machine, workers: int, pace: float = 0.0) -> list[float]:
@@ -238,139 +237,76 @@ def forest(tree: Iterable[tuple[int, int | None, bool]], pages: int | None = Non
     return Forest(roots, children, frozenset(lists), wanted)
 
 
-class _Counts:
-    """How often a proxy that had done well, had failed, or had failed and rested, failed next: (failed, all)."""
+class _Seen(NamedTuple):
+    """What was seen of one proxy: seconds of its good attempts, its failures before the last of them, and after it."""
 
-    def __init__(self) -> None:
-        self.after_good: dict[int, tuple[int, int]] = {}
-        self.again = (0, 0)
-        self.after_rest = (0, 0)
-        self.failings: dict[int, list[Failing]] = {}
+    good: Sequence[float]
+    lived: Sequence[Failing]
+    end: Sequence[Failing]
+    course: Course
 
-    def add(self, rows: Sequence[AttemptRow], rests: Sequence[float]) -> None:
-        """Count the attempts of one proxy, those after its death left out."""
-        before: AttemptRow | None = None
-        for row in rows:
-            if _is_blameless(row):
-                continue
-            proxy, failed = row.proxy or 0, row.ending == Ending.FAILED
-            if failed:
-                self.failings.setdefault(proxy, []).append(_failing(row))
-            if before is None or before.ending != Ending.FAILED:
-                fails, all_ = self.after_good.get(proxy, (0, 0))
-                self.after_good[proxy] = (fails + failed, all_ + 1)
-            elif _rested(before, row, rests):
-                self.after_rest = (self.after_rest[0] + failed, self.after_rest[1] + 1)
-            else:
-                self.again = (self.again[0] + failed, self.again[1] + 1)
-            before = row
+    def failings(self, dead: float) -> list[Failing]:
+        """Its failures in life, if it is dead with that chance."""
+        return [*self.lived] if dead > 0.5 else [*self.lived, *self.end]
 
 
-def _habits(
-    by_proxy: Mapping[int, Sequence[AttemptRow]], counts: _Counts, good: Sequence[float]
-) -> list[Habit]:
-    fails = sum(one for one, _ in counts.after_good.values())
-    seen = sum(all_ for _, all_ in counts.after_good.values())
-    overall = fails / seen if seen else 0.0
-    every = [failing for own in counts.failings.values() for failing in own]
-    common = _thinned(good)
-    habits = []
-    for proxy, rows in by_proxy.items():
-        own = [row.seconds for row in rows if row.ending != Ending.FAILED]
-        if not own:
-            continue  # it says how proxies fail, not how they work
-        failed, all_ = counts.after_good.get(proxy, (0, 0))
-        latencies = _thinned(own) if len(own) >= OWN_LATENCIES else common
-        rate = (failed + PRIOR * overall) / (all_ + PRIOR)
-        habits.append(Habit(latencies, rate, counts.failings.get(proxy, every)))
-    return habits
+class _Kind(StrEnum):
+    """What an attempt came after."""
+
+    AFTER_GOOD = "after a good one, or first of all"
+    AGAIN = "after a failed one"
+    AFTER_REST = "after a failed one and a rest"
 
 
-def _lives(
-    by_proxy: Mapping[int, Sequence[AttemptRow]],
-    rests: Mapping[int, Sequence[float]],
-    clock: Mapping[float, float],
-) -> dict[int, _Life]:
-    """
-    Who has died. A proxy whose last failures go on beyond a rest is dead; of those whose rest nobody has seen the end
-    of, as many as of those whose end was seen.
-    """
-    verdicts: dict[int, str] = {}
-    recovered = 0
-    for proxy, rows in by_proxy.items():
-        own = [row for row in rows if not _is_blameless(row)]
-        last = [n for n, row in enumerate(own) if row.ending != Ending.FAILED]
-        tail = own[last[-1] + 1 :] if last else own
-        mine = rests.get(proxy, ())
-        recovered += sum(
-            before.ending == Ending.FAILED and after.ending != Ending.FAILED and _rested(before, after, mine)
-            for before, after in pairwise(own)
-        )
-        if not tail:
-            verdicts[proxy] = "alive"
-        elif any(_rested(before, after, mine) for before, after in pairwise(tail)):
-            verdicts[proxy] = "dead"
-        elif mine and mine[-1] >= tail[-1].at:
-            verdicts[proxy] = "retired" if tail[-1].fault == Fault.PROXY_AUTH else "resting"
-        else:
-            verdicts[proxy] = "alive"
-    dead = sum(verdict == "dead" for verdict in verdicts.values())
-    doubt = dead / (dead + recovered) if dead + recovered else 1.0
-    weights = {"alive": 0.0, "dead": 1.0, "retired": 1.0, "resting": doubt}
-    return {
-        proxy: _life([row for row in rows if not _is_blameless(row)] or rows, weights[verdicts[proxy]], clock)
-        for proxy, rows in by_proxy.items()
-    }
-
-
-def _life(rows: Sequence[AttemptRow], weight: float, clock: Mapping[float, float]) -> _Life:
-    good = [n for n, row in enumerate(rows) if row.ending != Ending.FAILED]
-    tail = rows[good[-1] + 1 :] if good else rows
-    last = clock[rows[good[-1]].at] + rows[good[-1]].seconds if good else None
-    died = None
-    if weight and tail:
-        # Between its last page and its first failure; nobody saw the moment.
-        died = clock[tail[0].at] if last is None else (last + max(last, clock[tail[0].at])) / 2
-    return _Life(clock[rows[0].at], last, died, weight, [_failing(row) for row in tail])
-
-
-def _mortality(lives: Sequence[_Life]) -> tuple[float, float]:
-    """
-    The share that never worked, and the chance a second to die, by expectation and maximisation: of a proxy that failed
-    at its first use, late in a run, nobody knows whether it had ever worked.
-    """
-    died = sum(life.weight for life in lives if life.last_good is not None and life.died is not None)
-    lived = sum(
-        (life.died if life.died is not None and life.weight >= 1 else life.last_good) or 0.0
-        for life in lives
-        if life.last_good is not None
+def _seen(rows: Sequence[AttemptRow], rests: Sequence[float], clock: Mapping[float, float]) -> _Seen:
+    """What the attempts of one proxy, in order, tell of it; at least one is needed."""
+    last = max((n for n, row in enumerate(rows) if row.ending != Ending.FAILED), default=-1)
+    kinds = [_Kind.AFTER_GOOD, *(_kind(before, row, rests) for before, row in pairwise(rows))]
+    lived, end = rows[: last + 1], rows[last + 1 :]
+    seen = Counter(kinds[: last + 1])
+    failed = Counter(kind for kind, row in zip(kinds, lived, strict=False) if row.ending == Ending.FAILED)
+    course = Course(
+        first=clock[rows[0].at],
+        last_good=clock[rows[last].at] if lived else None,
+        after_good=(failed[_Kind.AFTER_GOOD], seen[_Kind.AFTER_GOOD]),
+        again=(failed[_Kind.AGAIN], seen[_Kind.AGAIN]),
+        after_rest=(failed[_Kind.AFTER_REST], seen[_Kind.AFTER_REST]),
+        ending=clock[end[0].at] if end else None,
+        at_once=kinds[last + 1 :].count(_Kind.AGAIN),
+        rested=kinds[last + 1 :].count(_Kind.AFTER_REST),
+        fatal=any(row.fault == Fault.PROXY_AUTH for row in end),
     )
-    unseen = [life for life in lives if life.last_good is None and life.weight]
-    known = sum(life.last_good is not None for life in lives) + len(unseen)
-    stillborn, hazard = len(unseen) / known if known else 0.0, died / lived if lived else 0.0
-    for _ in range(100):
-        born_dead = exposed = died_unseen = 0.0
-        for life in unseen:
-            by_then = 1.0 - math.exp(-hazard * life.first)
-            total = stillborn + (1.0 - stillborn) * by_then
-            share = stillborn / total if total else 1.0
-            born_dead += life.weight * share
-            died_unseen += life.weight * (1.0 - share)
-            exposed += life.weight * (1.0 - share) * _mean_age(hazard, life.first)
-        stillborn = born_dead / known if known else 0.0
-        hazard = (died + died_unseen) / (lived + exposed) if lived + exposed else 0.0
-    return stillborn, hazard
+    return _Seen(
+        [row.seconds for row in lived if row.ending != Ending.FAILED],
+        [_failing(row) for row in lived if row.ending == Ending.FAILED],
+        [_failing(row) for row in end],
+        course,
+    )
 
 
-def _mean_age(hazard: float, by: float) -> float:
-    """The mean age at death of those that die at this rate before the age `by`."""
-    span = hazard * by
-    return by / 2 if span < 1e-6 else (1.0 - span / math.expm1(span)) / hazard
+def _kind(before: AttemptRow, row: AttemptRow, rests: Sequence[float]) -> _Kind:
+    if before.ending != Ending.FAILED:
+        return _Kind.AFTER_GOOD
+    place = bisect_left(rests, before.at)
+    return _Kind.AFTER_REST if place < len(rests) and rests[place] <= row.at else _Kind.AGAIN
+
+
+def _habits(seen: Sequence[_Seen], told: Mortality) -> list[Habit]:
+    """Of each proxy that has worked; one that has not says how proxies fail, not how they work."""
+    common = _thinned([seconds for one in seen for seconds in one.good])
+    failings = [one.failings(dead) for one, dead in zip(seen, told.dead, strict=True)]
+    every = [failing for own in failings for failing in own]
+    return [
+        Habit(_thinned(one.good) if len(one.good) >= OWN_LATENCIES else common, rate, own or every)
+        for one, own, rate in zip(seen, failings, told.failure, strict=True)
+        if one.good
+    ]
 
 
 def _working_time(rows: Sequence[AttemptRow]) -> dict[float, float]:
     """Seconds of the run by epoch seconds, the pauses between a stop and a resume left out."""
-    clock, skipped = {}, rows[0].at
+    clock: dict[float, float] = {}
+    skipped = rows[0].at
     for before, row in pairwise((rows[0], *rows)):
         if row.at - before.at - before.seconds > STOPPED_SECONDS:
             skipped += row.at - before.at - before.seconds
@@ -378,18 +314,9 @@ def _working_time(rows: Sequence[AttemptRow]) -> dict[float, float]:
     return clock
 
 
-def _is_in(row: AttemptRow, life: _Life, clock: Mapping[float, float]) -> bool:
-    """Whether the proxy had died by then."""
-    return row.ending == Ending.FAILED and clock[row.at] >= (life.last_good or 0.0)
-
-
-def _rested(before: AttemptRow, after: AttemptRow, rests: Sequence[float]) -> bool:
-    place = bisect_left(rests, before.at)
-    return place < len(rests) and rests[place] <= after.at
-
-
 def _is_blameless(row: AttemptRow) -> bool:
-    return row.ending == Ending.FAILED and CHARGES[_fault(row)] not in _TO_PROXY
+    """A failure that the run itself held against no proxy, or no longer does."""
+    return row.ending == Ending.FAILED and (not row.charged or row.forgiven)
 
 
 def _failing(row: AttemptRow) -> Failing:
@@ -401,11 +328,6 @@ def _fault(row: AttemptRow) -> Fault:
         return Fault(row.fault or "")
     except ValueError:
         return Fault.RESET  # of a newer pinpool, perhaps: an open question
-
-
-def _rate(failed: int, seen: int) -> float:
-    # Half a case of each kind, so that neither is impossible because it was not seen.
-    return (failed + 0.5) / (seen + 1)
 
 
 def _thinned(values: Sequence[float]) -> list[float]:

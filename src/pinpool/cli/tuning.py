@@ -200,7 +200,7 @@ def _measure(
         result.rows,
         proxies=len(chosen.launch.proxies.proxies),
         pages=result.pages,
-        spares=None,
+        spares=result.spares,
         svg=svg,
         as_json=as_json,
         advice=result.advice,
