@@ -131,6 +131,23 @@ def test_a_larger_job_is_the_recorded_one_over_again() -> None:
     assert job.lists == {0, 3, 6}
 
 
+def test_a_smaller_job_has_fewer_seeds_with_all_that_they_lead_to() -> None:
+    tree = [(1, None, True), (2, None, True), (3, 1, False), (4, 1, False), (5, 2, False), (6, 2, False)]
+
+    job = forest(tree, pages=4)
+
+    assert list(job.roots) == [0, 3]
+    assert job.children == {0: [1, 2]}
+    assert job.lists == {0, 3}
+
+
+def test_pages_that_ask_for_each_other_in_a_circle_are_seeds_all_the_same() -> None:
+    job = forest([(1, 2, True), (2, 1, True), (3, 3, False)])
+
+    assert job.pages == 3
+    assert list(job.roots) == [0, 2]
+
+
 def test_a_lack_of_tasks_is_no_overhead() -> None:
     rows = [*good(100), *good(100, begin=1000.0)]
 

@@ -15,6 +15,8 @@ __all__ = ["IDLE", "cycles", "demand_at_full_load", "wait_behind"]
 #: woken, and the caches are cold. Pages of 20 ms on one core took 2.7 ms of it with the core 22 % busy, 2.4 with 40 %,
 #: 2.2 with 68 % and 2.0 from 93 % on: crawls as in tests/benchmarks/model_check.py.
 IDLE = 0.4
+#: The load follows from the demand, and the demand from the load: after so many rounds both stand still.
+SETTLING = 4
 STEPS = 50
 
 
@@ -23,15 +25,17 @@ def cycles(wait: float, demand: float, workers: int) -> list[float]:
     Seconds from one page of a worker to its next, by the number of workers that are busy: entry n is for n of them,
     entry 0 is that of one. `wait` and `demand` are seconds a page; `demand` is that of the whole station at full load.
     """
-    found, queue, load = [wait + demand * (1.0 + IDLE)], 0.0, 0.0
+    found: list[float] = []
+    queue = load = 0.0
     for busy in range(1, workers + 1):
-        service = demand * (1.0 + IDLE * (1.0 - load))
-        response = service * (1.0 + queue)
-        cycle = wait + response
+        for _ in range(SETTLING):
+            service = demand * (1.0 + IDLE * (1.0 - load))
+            response = service * (1.0 + queue)
+            cycle = wait + response
+            load = min(1.0, busy * service / cycle) if cycle else 0.0
         queue = busy * response / cycle if cycle else 0.0
-        load = min(1.0, busy * service / cycle) if cycle else 0.0
         found.append(cycle)
-    return found
+    return [*found[:1], *found]
 
 
 def demand_at_full_load(demand: float, cycle: float, busy: int) -> float:
@@ -40,10 +44,17 @@ def demand_at_full_load(demand: float, cycle: float, busy: int) -> float:
     return demand / (1.0 + IDLE * (1.0 - load))
 
 
-def wait_behind(cycle: float, demand: float, busy: int) -> float:
-    """The wait with which so many busy workers come to that `cycle`: `cycles` the other way round."""
+def wait_behind(cycle: float, demand: float, busy: int, alone: float) -> float:
+    """
+    The wait with which so many busy workers come to that `cycle`: `cycles` the other way round.
+
+    At a station that is always busy the cycle is as long as the queue, whatever the wait, and tells next to nothing of
+    it. By as much as it does not tell, `alone` counts: what an attempt takes beyond its CPU time and its queueing.
+    """
     low, high = 0.0, cycle
     for _ in range(STEPS):
         middle = (low + high) / 2
         low, high = (low, middle) if cycles(middle, demand, busy)[busy] > cycle else (middle, high)
-    return low
+    step = cycle / 100
+    told = (cycles(low + step, demand, busy)[busy] - cycles(low, demand, busy)[busy]) / step if step else 0.0
+    return told * low + (1.0 - told) * max(0.0, alone)

@@ -21,15 +21,15 @@ from pinpool.settings import RULES, RULES_EVENT, settings_from
 from pinpool.simulate import Figures, simulate
 from pinpool.tuning import ENOUGH, Row, interval
 from pinpool.usage import used_in
-from pinpool.world import Forest, Machine, World, delays, forest, machine, observe
+from pinpool.world import Forest, Machine, World, delays, forest, machine, observe, stretch
 
 __all__ = ["Recording", "default_sizes", "foretell", "learn", "spares_to_hold"]
 
-#: Crawls simulated for a row in which no proxy is lost; one in which all end alike; and any other. A share of 400 is
+#: Crawls simulated for a row where no proxy is ever lost; one in which all end alike; and any other. A share of 400 is
 #: known to 5 points, one of 60 to 13.
 CALM_CRAWLS, ALIKE_CRAWLS, MOST_CRAWLS = 4, 60, 400
 #: But no more than it takes to make so many attempts, some seconds' work, and never fewer than this.
-EFFORT, LEAST_CRAWLS = 250_000, 12
+EFFORT, LEAST_CRAWLS = 150_000, 12
 #: Crawls by which a number of spares is judged.
 SPARE_CRAWLS = 60
 #: Below this many lost proxies their rate is known to a quarter at best.
@@ -85,6 +85,7 @@ def learn(journal: str | Path) -> Recording:
         cpu=sum(used.tree_cpu for used in measured) / pages if pages else None,
         own_cpu=sum(used.own_cpu for used in measured) / pages if pages else 0.0,
         queued=sum(used.queued for used in measured) / pages if pages else 0.0,
+        seconds=sum(used.seconds for used in measured) / pages if pages else None,
         cores=last.cores if last else 1,
         own_memory=last.own_memory if last else None,
         worker_memory=(last.tree_memory - last.own_memory) / max(1, last.workers) if last else None,
@@ -130,7 +131,7 @@ def foretell(
     rows = []
     for size in sizes:
         tell(size)
-        crawls = [one for _, one in _each(recording, size, proxies, job, settings, seed)]
+        crawls = list(_each(recording, size, proxies, job, settings, seed))
         rows.append(_row(recording, size, proxies, settings, crawls))
     return rows
 
@@ -144,14 +145,13 @@ def spares_to_hold(
     """
 
     def lasts(spares: int) -> bool:
-        lost = 0
-        for tries, figures in _each(
-            recording, workers, workers + spares, job, settings, seed, most=SPARE_CRAWLS
-        ):
+        lost = number = 0
+        for figures in _each(recording, workers, workers + spares, job, settings, seed, most=SPARE_CRAWLS):
+            number += 1
             lost += not figures.lasted
-            if lost > tries * (1 - ENOUGH):
+            if lost > SPARE_CRAWLS * (1 - ENOUGH):
                 return False
-        return True
+        return lost <= number * (1 - ENOUGH)
 
     if lasts(0):
         return 0
@@ -174,11 +174,9 @@ def _each(
     settings: Settings,
     seed: int,
     most: int = MOST_CRAWLS,
-) -> Iterator[tuple[int, Figures]]:
-    """Crawls, one after another, each with the number of those that will be enough."""
-    retired = lasted = number = 0
-    enough = most
-    while number < enough:
+) -> Iterator[Figures]:
+    retired = lasted = attempts = 0
+    for number in range(1, most + 1):
         figures = simulate(
             recording.world,
             recording.machine,
@@ -189,13 +187,15 @@ def _each(
             # The same crawls for every row, so that rows differ by what they are and not by luck.
             seed=seed * 1_000_003 + number,
         )
-        number += 1
+        yield figures
         retired += figures.retired
         lasted += figures.lasted
-        if number == 1:
-            enough = min(most, max(LEAST_CRAWLS, EFFORT // max(1, figures.attempts)))
-        yield enough, figures
-        if (number >= CALM_CRAWLS and not retired) or (number >= ALIKE_CRAWLS and lasted in (0, number)):
+        attempts += figures.attempts
+        if (
+            (number >= CALM_CRAWLS and not (retired or recording.world.deaths))
+            or (number >= ALIKE_CRAWLS and lasted in (0, number))
+            or (number >= LEAST_CRAWLS and attempts >= EFFORT)
+        ):
             return
 
 
@@ -209,7 +209,7 @@ def _row(
     low, high = interval(len(lasted), len(crawls)) if any(one.retired for one in crawls) else (1.0, 1.0)
     change = delays(known, workers, settings.pace)
     alone = max(known.mean + change[0], settings.pace, 1e-9)
-    shift = change[min(workers, proxies)]
+    factor, more = stretch(known, change[min(workers, proxies)])
     latencies = sorted(seconds for habit in recording.world.habits for seconds in habit.latencies)
     attempts = sum(one.attempts for one in crawls)
     return Row(
@@ -217,8 +217,8 @@ def _row(
         pages_per_second=speed,
         of_ideal=speed * alone / workers,
         seconds=median(lasted) if lasted else None,
-        latency_p50=_shifted(latencies[len(latencies) // 2], shift, known.mean),
-        latency_p95=_shifted(latencies[int(len(latencies) * 0.95)], shift, known.mean),
+        latency_p50=latencies[len(latencies) // 2] * factor + more,
+        latency_p95=latencies[int(len(latencies) * 0.95)] * factor + more,
         fault_rate=sum(one.faults for one in crawls) / attempts if attempts else 0.0,
         cpu=None if known.cpu is None else min(1.0, speed * known.cpu / known.cores),
         rss_mb=_megabytes(known, workers),
@@ -228,10 +228,6 @@ def _row(
         survival_from=low,
         survival_to=high,
     )
-
-
-def _shifted(seconds: float, change: float, mean: float) -> float:
-    return seconds + change if change >= 0 or not mean else seconds * max(0.0, 1 + change / mean)
 
 
 def _megabytes(known: Machine, workers: int) -> float | None:

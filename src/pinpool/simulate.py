@@ -26,7 +26,7 @@ from pinpool.model import Charge, Settings
 from pinpool.referee import Failure, Referee
 from pinpool.retry import Resubmit
 from pinpool.roster import Retire, Roster, must_swap
-from pinpool.world import Failing, Forest, Habit, Machine, World, delays
+from pinpool.world import Failing, Forest, Habit, Machine, World, delays, stretch
 
 __all__ = ["Figures", "simulate"]
 
@@ -114,10 +114,7 @@ class _Crawl:
         self._world, self._forest, self._settings, self._random = world, forest, settings, random
         self._overhead, self._boot = machine.overhead, machine.boot
         # How a latency as recorded changes with the number of busy workers: the others take the machine's time.
-        self._delay = delays(machine, workers, settings.pace)
-        self._squeeze = [
-            max(0.0, 1.0 + delay / machine.mean) if machine.mean else 1.0 for delay in self._delay
-        ]
+        self._stretch = [stretch(machine, delay) for delay in delays(machine, workers, settings.pace)]
         self._roster = Roster(settings.cooling)
         self._referee = Referee(self._roster, settings, random)
         self._proxies = self._draw(proxies)
@@ -276,7 +273,8 @@ class _Crawl:
         random, proxy = self._random.random, self._proxies[worker.pin]
         latencies, count = proxy.habit.latencies, len(proxy.habit.latencies)
         busy = min(len(self._crew) - len(self._waiting) - len(self._idle), len(self._living))
-        delay, squeeze = self._delay[busy], self._squeeze[busy]
+        factor, more = self._stretch[busy]
+        overhead = self._overhead * factor
         moment, pace, rate = self._now, self._settings.pace, self._settings.site_rate
         for done in range(len(pages)):
             if rate:
@@ -288,12 +286,12 @@ class _Crawl:
             self._attempts += 1
             failing = self._failing(proxy, moment)
             if failing is not None:
-                return done, failing, moment + failing.seconds + self._overhead
+                return done, failing, moment + failing.seconds + overhead
             proxy.failing = False
             seconds = latencies[int(random() * count)]
-            seconds = seconds + delay if delay >= 0.0 else seconds * squeeze
+            seconds = seconds * factor + more
             self._latency += seconds
-            moment += seconds + self._overhead
+            moment += seconds + overhead
         return len(pages), None, moment
 
     def _failing(self, proxy: _Proxy, moment: float) -> Failing | None:

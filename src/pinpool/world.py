@@ -33,6 +33,7 @@ __all__ = [
     "forest",
     "machine",
     "observe",
+    "stretch",
 ]
 
 #: With fewer good attempts nothing can be said of latencies.
@@ -150,14 +151,18 @@ def machine(
     cpu: float | None = None,
     own_cpu: float = 0.0,
     queued: float = 0.0,
+    seconds: float | None = None,
     cores: float = 1,
     own_memory: float | None = None,
     worker_memory: float | None = None,
 ) -> Machine:
     """
     What a page costs on this machine, learnt from a run with so many `workers`. `cpu` and `own_cpu` are CPU seconds
-    a page of all processes and of the parent alone, `queued` what they waited for a core. Of a run with a `pace`
-    (seconds) only the shortest gaps are taken, less what the pace asks for at least: the others are rests.
+    a page of all processes and of the parent alone, `queued` what they waited for a core, and `seconds` how long the
+    run took for each page when these were measured.
+
+    Of a run with a `pace` (seconds) only the shortest gaps are taken, less what the pace asks for at least: the others
+    are rests.
     """
     rows = sorted(attempts, key=lambda row: row.at)
     by_worker: dict[int, list[AttemptRow]] = {}
@@ -170,10 +175,11 @@ def machine(
         wait = max(0.0, cycle - queued - demand)
     else:
         busy = _busy(rows, cycle, workers)
+        if seconds is not None:
+            # While the workers start they stand in each other's way; the CPU time was measured after that.
+            cycle = min(cycle, busy * seconds)
         demand = demand_at_full_load(demand, cycle, busy)
-        # A busy machine hides the wait: then the cycle is as long as the queue, whatever the wait. But the wait is no
-        # less than what an attempt took beyond its CPU time and its queueing.
-        wait = max(wait_behind(cycle, demand, busy), mean - ((cpu or 0.0) - own_cpu) - queued)
+        wait = wait_behind(cycle, demand, busy, mean - ((cpu or 0.0) - own_cpu) - queued)
     firsts = sorted(own[0].at for own in by_worker.values())[: max(1, workers)]
     boot = (firsts[-1] - firsts[0]) / (len(firsts) - 1) if len(firsts) > 1 else 0.0
     return Machine(
@@ -215,26 +221,45 @@ def delays(known: Machine, workers: int, pace: float = 0.0) -> list[float]:
     return [cycle - rest - known.mean - known.overhead for cycle in table]
 
 
+def stretch(known: Machine, delay: float) -> tuple[float, float]:
+    """(factor, seconds more) for all that was recorded, so that a page takes `delay` longer; or less, if negative."""
+    cycle = known.mean + known.overhead
+    if delay >= 0.0 or not cycle:
+        return 1.0, max(0.0, delay)
+    return max(0.0, 1.0 + delay / cycle), 0.0
+
+
 def forest(tree: Iterable[tuple[int, int | None, bool]], pages: int | None = None) -> Forest:
     """
-    The pages of a run, from (id, parent, is a list page) of each task; with `pages` those of a job of another size:
-    the same pages as often as needed, of which so many are done.
+    The pages of a run, from (id, parent, is a list page) of each task; with `pages` those of a job of another size: the
+    same families as often as needed, a seed after another with all that it leads to, until there are so many pages.
     """
     rows = list(tree)
-    wanted = pages or len(rows)
-    number = {task: n for n, (task, _, _) in enumerate(rows)}
+    wanted = len(rows) if pages is None else pages
+    known = {task for task, _, _ in rows}
+    offspring: dict[int | None, list[int]] = {}
+    for task, parent, _ in rows:
+        # A page is asked for by an earlier one: whatever else a journal may say makes no circles here.
+        asker = parent if parent is not None and parent in known and parent < task else None
+        offspring.setdefault(asker, []).append(task)
+    recorded_lists = {task for task, _, is_list in rows if is_list}
     roots: list[int] = []
     children: dict[int, list[int]] = {}
     lists: set[int] = set()
-    for start in range(0, wanted, len(rows)):
-        for n, (_, parent, is_list) in enumerate(rows, start):
-            if parent is None or parent not in number:
-                roots.append(n)
-            else:
-                children.setdefault(start + number[parent], []).append(n)
-            if is_list:
-                lists.add(n)
-    return Forest(roots, children, frozenset(lists), wanted)
+    number = 0
+    waiting: list[
+        tuple[int, int | None]
+    ] = []  # a task of the record, and the number of the page that asks for it
+    while number < wanted and rows:
+        if not waiting:
+            waiting = [(task, None) for task in reversed(offspring[None])]
+        task, above = waiting.pop()
+        (roots if above is None else children.setdefault(above, [])).append(number)
+        if task in recorded_lists:
+            lists.add(number)
+        waiting += [(child, number) for child in reversed(offspring.get(task, ()))]
+        number += 1
+    return Forest(roots, children, frozenset(lists), number)
 
 
 class _Seen(NamedTuple):

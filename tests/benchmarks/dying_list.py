@@ -37,7 +37,7 @@ def main(crawls: int) -> None:
         folder = Path(name)
         with Lab(pages=100, proxies=200, seed=11, **WORLD) as lab:
             rules = {"cooling": "0.1", "pace": "0.5"}
-            recording = learn(crawl(folder / "recorded", lab, 100, 80, rules, alone=False))
+            recording = learn(crawl(folder / "recorded", lab, 100, 80, rules))
         settings = settings_from({"pace": "0"}, recording.settings)
         job = recording.job(FAMILIES * FAMILY)
         rows = foretell(recording, SIZES, proxies=PROXIES, job=job, settings=settings, seed=1)
@@ -51,7 +51,7 @@ def main(crawls: int) -> None:
             def once(seed: int, workers: int = workers) -> bool:
                 with Lab(pages=FAMILIES, proxies=PROXIES, seed=seed, **WORLD) as lab:
                     path = folder / f"{workers}-{seed}"
-                    return look(crawl(path, lab, FAMILIES, workers, {"cooling": "0.1"}, alone=False)).lasted
+                    return look(crawl(path, lab, FAMILIES, workers, {"cooling": "0.1"})).lasted
 
             with ThreadPoolExecutor(ABREAST) as several:
                 lasted = sum(several.map(once, range(crawls)))

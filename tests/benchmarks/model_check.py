@@ -4,9 +4,12 @@ Is `pinpool tune --from` right? Real crawls of the lab beside what the model sai
     python tests/benchmarks/model_check.py [CRAWLS]
 
 Each part records ONE crawl, foretells others from its journal, and then does those: other numbers of workers, other
-rules, lists that are used up. CRAWLS (40) is how often each list of the second table is really crawled. It takes less
-than five minutes. The crawl has one core, and the lab, which plays the rest of the world, the others; run it on a quiet
-machine of at least two.
+rules, lists that are used up. CRAWLS (100) is how often each list of the second table is really crawled: a chance is
+then known to 5 points (one standard error). It takes about ten minutes.
+
+The crawl has one core, and the lab, which plays the rest of the world, the others: so it needs two, better more. A core
+that is shared with strangers is now fast and now slow; therefore its speed is measured during each crawl, by the CPU
+time of the same small loop, and where the core is the limit the model is told it.
 """
 
 from __future__ import annotations
@@ -45,8 +48,18 @@ def film(page: Page):
 #: A list page and its ten films.
 FAMILY = 11
 PATIENCE = 120.0
-#: The last retry of a short crawl may wait for seconds, or not: one crawl says little where pages fail.
-TAILS = 3
+#: Crawls of which the mean counts where the core is the limit, or pages fail: the last retry may wait for seconds.
+TIMES = 3
+#: Writes the mean CPU seconds of a loop that it runs ten times a second until its stdin is closed.
+SPEEDOMETER = """
+import select, sys, time
+spent = []
+while not select.select([sys.stdin], [], [], 0.1)[0]:
+    begun = time.process_time()
+    sum(n * n for n in range(10_000))
+    spent.append(time.process_time() - begun)
+print(sum(spent) / len(spent))
+"""
 CORES = sorted(os.sched_getaffinity(0))
 #: How many crawls of dying lists go on at a time: they share the machine, and must not notice it.
 ABREAST = 6
@@ -55,10 +68,12 @@ DYING = 1 - 0.8**60
 
 
 class Real(NamedTuple):
-    """What a real crawl did."""
+    """What a real crawl did. `loop` is CPU seconds of the speedometer's loop meanwhile."""
 
+    journal: Path
     pages_per_second: float
     lasted: bool
+    loop: float
 
 
 class Case(NamedTuple):
@@ -70,6 +85,7 @@ class Case(NamedTuple):
     families: int
     settings: dict[str, str]
     others: Sequence[tuple[int, dict[str, str]]]
+    times: int = 1
 
 
 CASES = (
@@ -77,7 +93,7 @@ CASES = (
         "200 ms, 40 proxies",
         {"latency": 0.2, "proxies": 40},
         8,
-        20,
+        40,
         {},
         [(4, {}), (16, {}), (32, {})],
     ),
@@ -87,10 +103,17 @@ CASES = (
         4,
         80,
         {},
-        [(2, {}), (8, {}), (16, {}), (32, {})],
+        [(8, {}), (16, {}), (32, {})],
+        times=TIMES,
     ),
     Case(
-        "no latency: nothing but CPU", {"latency": 0.0, "proxies": 8}, 4, 120, {}, [(1, {}), (2, {}), (8, {})]
+        "no latency: nothing but CPU",
+        {"latency": 0.0, "proxies": 8},
+        4,
+        120,
+        {},
+        [(1, {}), (2, {}), (8, {})],
+        times=TIMES,
     ),
     Case(
         "100 ms, half of 24 proxies fail 1 of 10",
@@ -98,7 +121,8 @@ CASES = (
         8,
         120,
         {"cooling": "1"},
-        [(4, {}), (16, {}), (24, {}), (8, {"swap_after": "1"})],
+        [(16, {}), (24, {}), (8, {"swap_after": "1"})],
+        times=TIMES,
     ),
     Case(
         "100 ms, 8 proxies, rules changed",
@@ -111,9 +135,7 @@ CASES = (
 )
 
 
-def crawl(
-    folder: Path, lab: Lab, families: int, workers: int, settings: dict[str, str], *, alone: bool = True
-) -> Path:
+def crawl(folder: Path, lab: Lab, families: int, workers: int, settings: dict[str, str]) -> Path:
     """A real crawl to its end; returns its journal."""
     folder.mkdir()
     (folder / "films.py").write_text(SPIDER.replace("BASE", lab.named_url).replace("PAGES", str(families)))
@@ -121,22 +143,34 @@ def crawl(
     words = ["crawl", "films.py", "-p", "proxies.txt", "-w", str(workers), "-j", "run.db", "-q"]
     words += [part for key, value in settings.items() for part in ("-s", f"{key}={value}")]
     command = [sys.executable, "-m", "pinpool", *words]
-    if alone and len(CORES) > 1:
-        command = ["taskset", "-c", str(CORES[0]), *command]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
     if done.returncode not in (0, 4):
         raise SystemExit(f"the crawl failed with {done.returncode}: {done.stderr}")
     return folder / "run.db"
 
 
-def look(journal: Path) -> Real:
+def crawl_alone(folder: Path, lab: Lab, families: int, workers: int, settings: dict[str, str]) -> Real:
+    """The same on a core of its own, beside the speedometer."""
+    others = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, CORES[:1])
+    command = [sys.executable, "-c", SPEEDOMETER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as speedometer:
+        try:
+            journal = crawl(folder, lab, families, workers, settings)
+        finally:
+            os.sched_setaffinity(0, others)
+            loop, _ = speedometer.communicate()
+    return look(journal, float(loop))
+
+
+def look(journal: Path, loop: float = 0.0) -> Real:
     """Pages a second from the first attempt to the last page, as the model counts them."""
     with Reader(journal) as reader:
         attempts = list(reader.attempts())
         info = reader.run_info(time.time())
     first = min(row.at for row in attempts)
     last = max(row.at + row.seconds for row in attempts if row.ending != "failed")
-    return Real(info.pages / (last - first), info.state == "complete")
+    return Real(journal, info.pages / (last - first), info.state == "complete", loop)
 
 
 def speeds(folder: Path) -> list[str]:
@@ -146,16 +180,13 @@ def speeds(folder: Path) -> list[str]:
         "|---|---|---|---:|---:|---:|",
     ]
     for number, case in enumerate(CASES):
-        with Lab(pages=case.families, seed=number, **case.lab) as lab:
-            recording = learn(crawl(folder / f"{number}", lab, case.families, case.recorded, case.settings))
-        for place, (workers, changed) in enumerate(case.others):
-            rules, seen = {**case.settings, **changed}, []
-            for time_ in range(TAILS if case.lab.get("faults") and workers > case.recorded else 1):
-                with Lab(pages=case.families, seed=number + 100 * time_, **case.lab) as lab:
-                    path = folder / f"{number}-{place}-{time_}"
-                    seen.append(look(crawl(path, lab, case.families, workers, rules)).pages_per_second)
-            real = fmean(seen)
-            said = say(recording, workers, case.lab["proxies"], changed)[0]
+        recorded = repeated(folder, case, number, case.recorded, {}, 1)[0]
+        recording = learn(recorded.journal)
+        for workers, changed in case.others:
+            done = repeated(folder, case, number, workers, changed, case.times)
+            real = fmean(one.pages_per_second for one in done)
+            now = at_speed(recording, fmean(one.loop for one in done) / recorded.loop)
+            said = say(now, workers, case.lab["proxies"], changed)[0]
             what = ", ".join([f"{workers} workers", *(f"{key} {value}" for key, value in changed.items())])
             error = said / real - 1
             lines.append(
@@ -163,6 +194,25 @@ def speeds(folder: Path) -> list[str]:
             )
             print(lines[-1], file=sys.stderr)
     return lines
+
+
+def repeated(
+    folder: Path, case: Case, number: int, workers: int, changed: dict[str, str], times: int
+) -> list[Real]:
+    """So many crawls in the world of a case, each with a lab of its own."""
+    done = []
+    for time_ in range(times):
+        with Lab(pages=case.families, seed=number + 100 * time_, **case.lab) as lab:
+            place = folder / "-".join(map(str, (number, workers, *changed.values(), time_)))
+            done.append(crawl_alone(place, lab, case.families, workers, {**case.settings, **changed}))
+    return done
+
+
+def at_speed(recording: Recording, slower: float) -> Recording:
+    """The same recording, had the machine been slower by that factor."""
+    known = recording.machine
+    cpu = None if known.cpu is None else known.cpu * slower
+    return recording._replace(machine=known._replace(demand=known.demand * slower, cpu=cpu))
 
 
 def say(
@@ -187,7 +237,7 @@ def survivals(folder: Path, crawls: int) -> list[str]:
     # A rate of deaths is known to 1/√n of it: hundreds of them are needed.
     with Lab(pages=400, proxies=400, seed=11, **world) as lab:
         rules = {"cooling": "0.1", "pace": "0.5"}
-        recording = learn(crawl(folder / "dying", lab, 400, 80, rules, alone=False))
+        recording = learn(crawl(folder / "dying", lab, 400, 80, rules))
     lines = [
         "| list | job | model: it lasts in | real crawls | error |",
         "|---|---|---:|---:|---:|",
@@ -197,7 +247,7 @@ def survivals(folder: Path, crawls: int) -> list[str]:
         def once(seed: int, job: tuple[int, int, int] = (workers, proxies, families)) -> bool:
             with Lab(pages=job[2], proxies=job[1], seed=seed, **world) as lab:
                 name = "-".join(map(str, ("dying", *job, seed)))
-                path = crawl(folder / name, lab, job[2], job[0], {"cooling": "0.1"}, alone=False)
+                path = crawl(folder / name, lab, job[2], job[0], {"cooling": "0.1"})
             return look(path).lasted
 
         _, chance = say(recording, workers, proxies, {"pace": "0"}, families * FAMILY)
@@ -212,9 +262,10 @@ def survivals(folder: Path, crawls: int) -> list[str]:
 
 
 def main(crawls: int) -> None:
+    if len(CORES) < 2:
+        raise SystemExit("this needs two cores, one for the crawl and one for the lab")
     with tempfile.TemporaryDirectory(prefix="model-check-") as name:
-        if len(CORES) > 1:
-            os.sched_setaffinity(0, CORES[1:])
+        os.sched_setaffinity(0, CORES[1:])
         fast = speeds(Path(name))
         os.sched_setaffinity(0, CORES)
         lasting = survivals(Path(name), crawls)
@@ -222,4 +273,4 @@ def main(crawls: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
