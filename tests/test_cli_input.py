@@ -397,12 +397,13 @@ def test_outputs_that_cannot_be_are_told(refused: Refused, option: str) -> None:
     assert "named twice" in twice
 
 
-def test_every_bad_line_of_the_seeds_is_told(desk: Desk, refused: Refused) -> None:
+@pytest.mark.parametrize("command", ["crawl", "tune"])
+def test_every_bad_line_of_the_seeds_is_told(desk: Desk, refused: Refused, command: str) -> None:
     text = "# films\nhttp://movies.test/1\n\nmovies.test/2\nftp://movies.test/3\n"
     desk.write("seeds.txt", text)
 
-    from_file = refused("crawl", "films.py", "-p", "proxies.txt", "--seeds", "seeds.txt")
-    from_stdin = refused("crawl", "films.py", "-p", "proxies.txt", "--seeds", "-", stdin=text)
+    from_file = refused(command, "films.py", "-p", "proxies.txt", "--seeds", "seeds.txt")
+    from_stdin = refused(command, "films.py", "-p", "proxies.txt", "--seeds", "-", stdin=text)
 
     assert [line.partition(" ")[0] for line in from_file] == ["seeds.txt:4:", "seeds.txt:5:"]
     assert [line.partition(" ")[0] for line in from_stdin] == ["stdin:4:", "stdin:5:"]
@@ -418,8 +419,9 @@ def test_seeds_that_are_not_there_are_told(desk: Desk, refused: Refused) -> None
     assert empty == "empty.txt: no seeds in it: write one URL a line"
 
 
-def test_stdin_is_the_list_or_the_seeds_not_both(refused: Refused) -> None:
-    (said,) = refused("crawl", "films.py", "-p", "-", "--seeds", "-", stdin="192.0.2.1:8080\n")
+@pytest.mark.parametrize("command", ["crawl", "tune"])
+def test_stdin_is_the_list_or_the_seeds_not_both(refused: Refused, command: str) -> None:
+    (said,) = refused(command, "films.py", "-p", "-", "--seeds", "-", stdin="192.0.2.1:8080\n")
 
     assert "stdin can be the list of proxies or the seeds, not both" in said
 

@@ -65,6 +65,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "storage",
             "items",
             "files",
+            "seeding",
             "robots",
             "machine",
             "advice",

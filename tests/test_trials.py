@@ -60,6 +60,17 @@ def test_what_will_be_done_is_said_before_and_each_trial_when_it_is_over(desk: D
     assert said.out.splitlines()[-1].startswith("take 2 workers: ")
 
 
+def test_trials_start_from_the_seeds_of_a_file(desk: Desk) -> None:
+    with Lab(pages=20, proxies=2, latency=0.02) as lab:
+        desk.prepare(lab)
+        seeds = "".join(f"{lab.named_url}/page/{n}\n" for n in (3, 4))
+        said = desk.run(*TUNE, "--seeds", "-", "--json", stdin=seeds)
+        lists = {request.path for request in lab.requests if request.path.startswith("/page/")}
+
+    assert (said.code, said.json()["pages"]) == (0, 22)
+    assert lists == {"/page/3", "/page/4"}
+
+
 def test_trials_end_with_the_budget(desk: Desk) -> None:
     with Lab(pages=40, proxies=8, latency=0.02) as lab:
         desk.prepare(lab)
@@ -162,6 +173,7 @@ def test_a_trial_whose_proxies_all_rest_is_the_last(desk: Desk) -> None:
         ((), "name a spider to try it, or with --from"),
         (("films.py", "--from", "run.db"), "name a spider to try it, or with --from"),
         (("films.py", "--seed", "3"), "--seed means nothing without --from"),
+        (("--from", "run.db", "--seeds", "-"), "--seeds means nothing with --from"),
         (("--from", "run.db", "--fresh", "-j", "a.db"), "--journal, --fresh means nothing with --from"),
         (("--from", "run.db", "-p", "proxies.txt"), "with --from give a number from 1"),
         (("films.py", "-p", "none.txt"), "none.txt"),

@@ -8,7 +8,7 @@ be finished by `pinpool resume`. Who decides is `trial` (when one has told enoug
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -52,6 +52,7 @@ class Plan:
     """
 
     launch: Launch
+    seeds: Sequence[Task]
     sizes: Sequence[int]
     fixed: bool
     pages: int
@@ -93,6 +94,7 @@ def plan(
     spider: Spider,
     proxies: str | Path | Sequence[str] | ProxyList | None = None,
     *,
+    seeds: Iterable[str | Task] | None = None,
     sizes: Sequence[int] | None = None,
     pages: int | None = None,
     minutes: float | None = None,
@@ -108,6 +110,8 @@ def plan(
     Raises UsageError as `pinpool.crawl` does.
     """
     end_if_starting()
+    spider.check(seeds=seeds is None)
+    start = seeds_of(spider, seeds)
     chosen = proxies_from(proxies)
     for note in chosen.notes:
         tell(note)
@@ -133,7 +137,7 @@ def plan(
         tell=tell,
     )
     seconds = max(SECONDS, PACES * launch.settings.pace)
-    return Plan(launch, wanted, sizes is not None, budget, minutes or MINUTES, seconds, fresh)
+    return Plan(launch, start, wanted, sizes is not None, budget, minutes or MINUTES, seconds, fresh)
 
 
 def run(
@@ -149,25 +153,22 @@ def run(
     Raises UsageError before anything is written, and StorageError; the job can be resumed after whatever happens.
     """
     launch, stop = chosen.launch, Stop()
-    launch.spider.check(seeds=True)
-    seeds = seeds_of(launch.spider)
     if launch.journal.exists():
         kept = make_way(launch.journal, fresh=chosen.fresh)
         launch.tell(f"{launch.journal}: the earlier run is kept as {kept}")
     with answering_signals(stop):
-        return _Trials(chosen, seeds, stop, show, told).run()
+        return _Trials(chosen, stop, show, told).run()
 
 
 class _Trials:
     def __init__(
         self,
         chosen: Plan,
-        seeds: Sequence[Task],
         stop: Stop,
         show: Callable[[int, View, Trial], None],
         told: Callable[[Row], None],
     ) -> None:
-        self._plan, self._seeds, self._stop, self._show, self._told = chosen, seeds, stop, show, told
+        self._plan, self._stop, self._show, self._told = chosen, stop, show, told
         self._path = chosen.launch.journal
         self._left = chosen.pages
         self._until = time.monotonic() + 60 * chosen.minutes
@@ -231,7 +232,7 @@ class _Trials:
             return f"the {self._plan.minutes:g} minutes were over before a trial of {counted(workers)}"
         trial, stop = Trial(workers, seconds=self._plan.seconds, pages=pages), Stop()
         launch = replace(self._plan.launch, workers=workers, stop=stop, limit=self._left)
-        journal = launch.begin(self._seeds) if self._result.ended is None else launch.go_on()
+        journal = launch.begin(self._plan.seeds) if self._result.ended is None else launch.go_on()
         with Reader(self._path) as reader:
             before = reader.place()
         fetched, over_at = 0, 0.0

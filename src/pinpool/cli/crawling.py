@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from pinpool.model import Task
     from pinpool.progress import Progress
     from pinpool.runs import Run
     from pinpool.targets import Target
@@ -124,6 +123,7 @@ def crawl(
     if start_method in (None, "forkserver"):
         warm_up()
     from pinpool import runs
+    from pinpool.seeding import read_seeds
     from pinpool.spider import load, parse_ref
 
     if seeds == "-" and options["proxies"] == "-":
@@ -131,7 +131,7 @@ def crawl(
     with _talking(options) as progress:
         loaded = load(parse_ref(spider))
         path = journal or Path(f"{loaded.name}.db")
-        start = None if seeds is None else _read_seeds(seeds, loaded.first_stage)
+        start = None if seeds is None else read_seeds(seeds, loaded.first_stage)
         _show(
             path,
             options,
@@ -292,29 +292,3 @@ def _targets(options: dict[str, Any]) -> list[Target]:
         *(parse_target(text) for text in options["outputs"]),
         *(parse_target(text, overwrite=True) for text in options["overwrites"]),
     ]
-
-
-def _read_seeds(source: str, stage: str) -> list[Task]:
-    from pinpool.errors import SpiderError
-    from pinpool.tasks import request
-    from pinpool.wire import shown_path
-
-    name = "stdin" if source == "-" else shown_path(source)
-    try:
-        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        lines = data.decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise click.BadParameter(f"{name} cannot be read: {reason}", param_hint="--seeds") from None
-    tasks, problems = [], []
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if line and not line.startswith("#"):
-            try:
-                tasks.append(request(line, stage=stage))
-            except ValueError as error:
-                problems.append(f"{name}:{number}: {error}")
-    if not tasks and not problems:
-        problems.append(f"{name}: no seeds in it: write one URL a line")
-    if problems:
-        raise SpiderError(problems)
-    return tasks

@@ -21,7 +21,8 @@ __all__ = ["tune"]
 _POLICY = ("pace", "attempts", "swap_after", "cooling")
 _MOST = 10_000
 #: Options that mean nothing in the other form of the command.
-_ONLY_MODELLED, _ONLY_MEASURED = ("seed",), ("minutes", "kept", "fresh", "settings", "quiet")
+_ONLY_MODELLED = ("seed",)
+_ONLY_MEASURED = ("minutes", "kept", "seeds", "fresh", "settings", "quiet")
 
 
 def _sizes(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
@@ -54,6 +55,9 @@ def _sizes(context: click.Context, parameter: click.Parameter, value: str | None
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), metavar="M", help="Most time.  [10]")
 @click.option(
     "-j", "--journal", "kept", type=click.Path(path_type=Path), help="Journal of the run.  [<spider>.db]"
+)
+@click.option(
+    "--seeds", metavar="FILE", help="URLs to start from, one a line, in place of the spider's; - is stdin."
 )
 @click.option("--fresh", is_flag=True, help="Keep an earlier journal under another name and begin anew.")
 @click.option(
@@ -151,6 +155,7 @@ def _measure(
     pages: int | None,
     minutes: float | None,
     kept: Path | None,
+    seeds: str | None,
     fresh: bool,
     settings: Sequence[str],
     svg: Path | None,
@@ -160,11 +165,14 @@ def _measure(
 ) -> None:
     from pinpool.engines.guard import warm_up
 
+    if seeds == "-" and proxies == "-":
+        raise click.UsageError("stdin can be the list of proxies or the seeds, not both")
     if svg is not None and not svg.absolute().parent.is_dir():  # rather now than after ten minutes
         raise click.BadParameter(f"{svg} cannot be written: there is no such folder", param_hint="--svg")
     warm_up()
     from pinpool.logs import listening
     from pinpool.progress import Progress
+    from pinpool.seeding import read_seeds
     from pinpool.settings import pairs
     from pinpool.spider import load, parse_ref
     from pinpool.trials import plan, run
@@ -174,9 +182,11 @@ def _measure(
     say = (lambda line: None) if quiet else progress.tell
     try:
         with listening(progress.tell, quiet=quiet):
+            loaded = load(parse_ref(spider))
             chosen = plan(
-                load(parse_ref(spider)),
+                loaded,
                 proxies,
+                seeds=None if seeds is None else read_seeds(seeds, loaded.first_stage),
                 sizes=sizes,
                 pages=pages,
                 minutes=minutes,
