@@ -3,13 +3,13 @@ Is `pinpool tune --from` right? Real crawls of the lab beside what the model sai
 
     python tests/benchmarks/model_check.py [CRAWLS]
 
-Each part records ONE crawl, foretells others from its journal, and then does those: other numbers of workers, other
+Each part records a crawl, foretells others from its journal, and then does those: other numbers of workers, other
 rules, lists that are used up. CRAWLS (100) is how often each list of the second table is really crawled: a chance is
 then known to 5 points (one standard error). It takes about ten minutes.
 
 The crawl has one core, and the lab, which plays the rest of the world, the others: so it needs two, better more. A core
-that is shared with strangers is now fast and now slow; therefore its speed is measured during each crawl, by the CPU
-time of the same small loop, and where the core is the limit the model is told it.
+that is shared with strangers is now fast and now slow: where the core is the limit, and where pages fail, all crawls of
+a world are done several times in turn, each recorded one is asked, and the means are compared.
 """
 
 from __future__ import annotations
@@ -48,18 +48,8 @@ def film(page: Page):
 #: A list page and its ten films.
 FAMILY = 11
 PATIENCE = 120.0
-#: Crawls of which the mean counts where the core is the limit, or pages fail: the last retry may wait for seconds.
-TIMES = 3
-#: Writes the mean CPU seconds of a loop that it runs ten times a second until its stdin is closed.
-SPEEDOMETER = """
-import select, sys, time
-spent = []
-while not select.select([sys.stdin], [], [], 0.1)[0]:
-    begun = time.process_time()
-    sum(n * n for n in range(10_000))
-    spent.append(time.process_time() - begun)
-print(sum(spent) / len(spent))
-"""
+#: Rounds in which pages fail, and in which the core is the limit.
+FAILING, BUSY = 3, 5
 CORES = sorted(os.sched_getaffinity(0))
 #: How many crawls of dying lists go on at a time: they share the machine, and must not notice it.
 ABREAST = 6
@@ -68,12 +58,11 @@ DYING = 1 - 0.8**60
 
 
 class Real(NamedTuple):
-    """What a real crawl did. `loop` is CPU seconds of the speedometer's loop meanwhile."""
+    """What a real crawl did."""
 
     journal: Path
     pages_per_second: float
     lasted: bool
-    loop: float
 
 
 class Case(NamedTuple):
@@ -85,7 +74,7 @@ class Case(NamedTuple):
     families: int
     settings: dict[str, str]
     others: Sequence[tuple[int, dict[str, str]]]
-    times: int = 1
+    rounds: int = 1
 
 
 CASES = (
@@ -104,7 +93,7 @@ CASES = (
         80,
         {},
         [(8, {}), (16, {}), (32, {})],
-        times=TIMES,
+        rounds=BUSY,
     ),
     Case(
         "no latency: nothing but CPU",
@@ -113,7 +102,7 @@ CASES = (
         120,
         {},
         [(1, {}), (2, {}), (8, {})],
-        times=TIMES,
+        rounds=BUSY,
     ),
     Case(
         "100 ms, half of 24 proxies fail 1 of 10",
@@ -122,7 +111,7 @@ CASES = (
         120,
         {"cooling": "1"},
         [(16, {}), (24, {}), (8, {"swap_after": "1"})],
-        times=TIMES,
+        rounds=FAILING,
     ),
     Case(
         "100 ms, 8 proxies, rules changed",
@@ -149,28 +138,14 @@ def crawl(folder: Path, lab: Lab, families: int, workers: int, settings: dict[st
     return folder / "run.db"
 
 
-def crawl_alone(folder: Path, lab: Lab, families: int, workers: int, settings: dict[str, str]) -> Real:
-    """The same on a core of its own, beside the speedometer."""
-    others = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, CORES[:1])
-    command = [sys.executable, "-c", SPEEDOMETER]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as speedometer:
-        try:
-            journal = crawl(folder, lab, families, workers, settings)
-        finally:
-            os.sched_setaffinity(0, others)
-            loop, _ = speedometer.communicate()
-    return look(journal, float(loop))
-
-
-def look(journal: Path, loop: float = 0.0) -> Real:
+def look(journal: Path) -> Real:
     """Pages a second from the first attempt to the last page, as the model counts them."""
     with Reader(journal) as reader:
         attempts = list(reader.attempts())
         info = reader.run_info(time.time())
     first = min(row.at for row in attempts)
     last = max(row.at + row.seconds for row in attempts if row.ending != "failed")
-    return Real(journal, info.pages / (last - first), info.state == "complete", loop)
+    return Real(journal, info.pages / (last - first), info.state == "complete")
 
 
 def speeds(folder: Path) -> list[str]:
@@ -180,13 +155,11 @@ def speeds(folder: Path) -> list[str]:
         "|---|---|---|---:|---:|---:|",
     ]
     for number, case in enumerate(CASES):
-        recorded = repeated(folder, case, number, case.recorded, {}, 1)[0]
-        recording = learn(recorded.journal)
-        for workers, changed in case.others:
-            done = repeated(folder, case, number, workers, changed, case.times)
-            real = fmean(one.pages_per_second for one in done)
-            now = at_speed(recording, fmean(one.loop for one in done) / recorded.loop)
-            said = say(now, workers, case.lab["proxies"], changed)[0]
+        rounds = [
+            one_round(folder / f"{number}-{n}", case, seed=number + 100 * n) for n in range(case.rounds)
+        ]
+        for (workers, changed), figures in zip(case.others, zip(*rounds, strict=True), strict=True):
+            said, real = (fmean(column) for column in zip(*figures, strict=True))
             what = ", ".join([f"{workers} workers", *(f"{key} {value}" for key, value in changed.items())])
             error = said / real - 1
             lines.append(
@@ -196,23 +169,28 @@ def speeds(folder: Path) -> list[str]:
     return lines
 
 
-def repeated(
-    folder: Path, case: Case, number: int, workers: int, changed: dict[str, str], times: int
-) -> list[Real]:
-    """So many crawls in the world of a case, each with a lab of its own."""
-    done = []
-    for time_ in range(times):
-        with Lab(pages=case.families, seed=number + 100 * time_, **case.lab) as lab:
-            place = folder / "-".join(map(str, (number, workers, *changed.values(), time_)))
-            done.append(crawl_alone(place, lab, case.families, workers, {**case.settings, **changed}))
-    return done
+def one_round(folder: Path, case: Case, seed: int) -> list[tuple[float, float]]:
+    """Record a crawl and do the others: (what the model says, what came) of each, in pages a second."""
+    folder.mkdir()
 
+    def crawled(name: str, workers: int, changed: dict[str, str]) -> Real:
+        with Lab(pages=case.families, seed=seed, **case.lab) as lab:
+            here = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, CORES[:1])  # what is started now stays there
+            try:
+                rules = {**case.settings, **changed}
+                return look(crawl(folder / name, lab, case.families, workers, rules))
+            finally:
+                os.sched_setaffinity(0, here)
 
-def at_speed(recording: Recording, slower: float) -> Recording:
-    """The same recording, had the machine been slower by that factor."""
-    known = recording.machine
-    cpu = None if known.cpu is None else known.cpu * slower
-    return recording._replace(machine=known._replace(demand=known.demand * slower, cpu=cpu))
+    recording = learn(crawled("recorded", case.recorded, {}).journal)
+    return [
+        (
+            say(recording, workers, case.lab["proxies"], changed)[0],
+            crawled(f"{place}", workers, changed).pages_per_second,
+        )
+        for place, (workers, changed) in enumerate(case.others)
+    ]
 
 
 def say(
