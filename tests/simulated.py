@@ -40,7 +40,7 @@ from pinpool.model import (
     Task,
 )
 from pinpool.proxies import Proxy
-from pinpool.roster import Roster, must_swap
+from pinpool.roster import Roster, must_swap, until_judged
 
 __all__ = ["GOOD", "Crawl", "Manner", "Verdicts"]
 
@@ -225,7 +225,7 @@ class _Engine:
         self._crawl, self._swap_after = crawl, settings.swap_after
         address = Proxy("http", "192.0.2.1", 8080)
         standings = [Standing(one, address, ProxyState.SPARE) for one in range(1, len(crawl.manners) + 1)]
-        self._queue = LeaseQueue(standings, workers, settings.cooling)
+        self._queue = LeaseQueue(standings, workers, until_judged(settings.cooling))
         self._queue.begin(1)
         self._workers = [_Worker(token) for token in range(1, workers + 1)]
         self._idle: deque[_Worker] = deque()

@@ -119,6 +119,20 @@ def test_twenty_bad_pages_at_the_end_are_failed_soon_and_cost_no_proxy(sight: st
     assert verdicts.attempts < 1000, "four for each, a canary now and then, and those that were excused"
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_list_that_dies_before_the_last_page_leaves_that_page_for_a_better_one(seed: int) -> None:
+    """The last page meets every dead proxy six times. Sixty refusals made it a failed one, and the run complete."""
+    dying = [Manner("refused", since=1.0 + number * 0.2) for number in range(20)]
+
+    verdicts = Crawl(dying, 520, seed=seed, settings={"cooling": 0.1}).run()
+
+    assert (verdicts.end, verdicts.wrongly_failed) == ("starved", [])
+    assert verdicts.waiting > 0
+    assert verdicts.seconds < 60, (
+        "a proxy that another worker holds again when the sentence comes is still sentenced"
+    )
+
+
 @pytest.mark.parametrize("proxies", [2, 10])
 @pytest.mark.parametrize("again", ["400", "503", "reset"])
 def test_pages_that_have_changed_since_they_were_fetched_make_no_outage(again: str, proxies: int) -> None:

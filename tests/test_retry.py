@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pinpool.faults import CHARGES
 from pinpool.model import Charge, Fault
-from pinpool.retry import Believe, GiveUp, Past, Resubmit, decide
+from pinpool.retry import UNASKED, Believe, GiveUp, Past, Resubmit, decide
 
 Verdict = Resubmit | GiveUp | Believe
 
@@ -39,6 +39,23 @@ def test_a_url_that_no_proxy_will_tunnel_does_not_burn_the_whole_list() -> None:
     reason = ended(verdict(said(Fault.TUNNEL, *range(60))))
 
     assert reason == "60 proxies would not carry it, the last fault tunnel"
+
+
+@pytest.mark.parametrize("fault", sorted(UNASKED))
+def test_a_page_is_never_given_up_for_a_list_that_has_died(fault: Fault) -> None:
+    """The last page of a run meets every dead proxy again and again; the run must end as one that can be resumed."""
+    again = Resubmit(0.0, charged=False)
+
+    assert verdict(said(fault, *range(10)) * 50, attempts=1) == again
+    assert verdict(said(Fault.TIMEOUT, 1, 2, 3) + said(fault, *range(4, 9))) == again
+
+
+def test_proxies_that_were_never_asked_do_not_bring_the_end_nearer() -> None:
+    dead = said(Fault.REFUSED, *range(10, 100))
+
+    assert isinstance(verdict(dead + said(Fault.TUNNEL, *range(59))), Resubmit)
+    assert isinstance(verdict(dead + said(Fault.TIMEOUT, 1, 2, 3)), Resubmit)
+    assert isinstance(verdict(dead + said(Fault.TIMEOUT, 1, 2, 3, 4)), GiveUp)
 
 
 @pytest.mark.parametrize(
@@ -167,11 +184,13 @@ def test_failures_that_nobody_is_charged_with_come_to_an_end_too() -> None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> Iterable[Past]:
-    """Endless failures on few or many proxies, of few or many kinds."""
+    """Endless failures on few or many proxies, of few or many kinds, some of them of a proxy that was asked."""
     proxies = st.integers(1, draw(st.integers(1, 70)))
     faults = st.sampled_from(draw(st.lists(st.sampled_from(Fault), min_size=1, max_size=4)))
+    asked = st.sampled_from([fault for fault in Fault if fault not in UNASKED])
     rng = draw(st.randoms(use_true_random=False))
-    pool = draw(st.lists(st.tuples(proxies, faults, st.booleans()), min_size=1, max_size=40))
+    pool = draw(st.lists(st.tuples(proxies, faults, st.booleans()), max_size=20))
+    pool.append(draw(st.tuples(proxies, asked, st.booleans())))
     return (
         Past(proxy, fault, CHARGES[fault], credible)
         for proxy, fault, credible in iter(lambda: rng.choice(pool), None)
@@ -188,7 +207,7 @@ def test_every_task_ends_within_the_caps_and_never_on_one_proxys_word(
         last = verdict(past, attempts=attempts, alive=alive, index=index)
         if not isinstance(last, Resubmit):
             break
-        assert len(past) < 60 + 5 * attempts
+        assert sum(each.fault not in UNASKED for each in past) < 60 + 5 * attempts
         assert last.after == 0 or one.charge not in (Charge.PROXY, Charge.WORKER)
         assert not (last.charged and one.charge in (Charge.PROXY, Charge.WORKER))
 

@@ -12,7 +12,7 @@ from pinpool.chronicle import Chronicle
 from pinpool.engines.base import Engine
 from pinpool.journal import Journal
 from pinpool.model import Event, Fault, ProxyState
-from pinpool.roster import Retire, Roster, Sentence
+from pinpool.roster import Retire, Roster, Sentence, until_judged
 
 __all__ = ["Custody"]
 
@@ -28,7 +28,7 @@ _STATE_AFTER = {
 
 
 class Custody:
-    """Where the proxies of one run stand. `cooling` is the provisional rest of a swapped one, in seconds."""
+    """Where the proxies of one run stand. `cooling` is the first rest of a proxy, in seconds."""
 
     def __init__(
         self, engine: Engine, journal: Journal, roster: Roster, chronicle: Chronicle, cooling: float
@@ -37,7 +37,7 @@ class Custody:
         self._journal = journal
         self._roster = roster
         self._chronicle = chronicle
-        self._cooling = cooling
+        self._unjudged = until_judged(cooling)
         self._sentenced: dict[int, float] = {}
 
     def carry_out(self, sentence: Sentence, proxy: int, fault: Fault | None) -> None:
@@ -83,7 +83,7 @@ class Custody:
         # must not overwrite it.
         if event.at > self._sentenced.get(event.proxy, 0.0):
             state = _STATE_AFTER[event.kind]
-            until = event.at + self._cooling if state is ProxyState.COOLING else None
+            until = event.at + self._unjudged if state is ProxyState.COOLING else None
             reason = event.detail if state is ProxyState.RETIRED else None
             self._journal.proxy(event.proxy, state, reason, until, self._roster[event.proxy].coolings)
 

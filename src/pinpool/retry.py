@@ -3,11 +3,12 @@ What follows a failed attempt: another one, the end, or the belief that the page
 
 The rules, in the order in which they are tried:
 
+- a proxy that was never asked for the page says nothing of it: the task comes back, for as long as a proxy is left;
 - three lost workers: the page is quarantined;
 - agreement: enough proxies say the same of the page (it is empty, it is no page, it breaks the extractor);
 - budget: `attempts` charged failures, on enough proxies that no single one decides;
-- caps, so that nothing goes on for ever: 60 faults of proxies, 5 x `attempts` failures of any other kind, and both
-  together counting those that were excused;
+- caps, so that nothing goes on for ever: 60 proxies that would not carry it, 5 x `attempts` failures of any other kind,
+  and both together counting those that were excused;
 - otherwise the task comes back: at once, for another proxy can have it, or later if the site is ill.
 """
 
@@ -19,8 +20,11 @@ from typing import NamedTuple
 
 from pinpool.model import Charge, Fault
 
-__all__ = ["Past", "Resubmit", "GiveUp", "Believe", "WITNESSES", "decide"]
+__all__ = ["UNASKED", "Past", "Resubmit", "GiveUp", "Believe", "WITNESSES", "decide"]
 
+#: Faults of a proxy that was not asked for the page yet. The last page of a run would else be given up for a list that
+#: has died. A connect time-out is not among them: others settle what it was, also when a whole site is silent.
+UNASKED = frozenset({Fault.REFUSED, Fault.UNREACHABLE, Fault.PROXY_AUTH, Fault.PROXY_TLS})
 #: One URL that no proxy will tunnel must not burn a whole list.
 PROXY_FAULTS = 60
 #: So many proxies that work elsewhere, or all that there are, and it is the page. Two that answer every other page with
@@ -92,9 +96,12 @@ def decide(
     `believers` is how many proxies are credible, all if not given. With 0, as long as none has served a page, every
     word counts and more of them are heard.
 
-    After 60 + 5 x `attempts` failures, at the latest, the verdict is final.
+    After 60 + 5 x `attempts` failures of proxies that were asked for it, at the latest, the verdict is final.
     """
     last = past[-1]
+    if last.fault in UNASKED:
+        return Resubmit(0.0, charged=False)
+    past = [one for one in past if one.fault not in UNASKED]
     if len(past) >= PROXY_FAULTS + HARD_CAP * attempts:
         return GiveUp(f"{len(past)} failures, the last {last.fault}")
     if last.excused:

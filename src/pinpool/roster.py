@@ -12,12 +12,15 @@ from typing import NamedTuple
 
 from pinpool.model import Charge, Fault
 
-__all__ = ["AT_ONCE", "Cool", "Record", "Retire", "Roster", "Sentence", "must_swap"]
+__all__ = ["AT_ONCE", "Cool", "Record", "Retire", "Roster", "Sentence", "must_swap", "until_judged"]
 
 #: Rest: base · 2ⁿ, ± 25 %, never shorter than the floor (full jitter would send a banned proxy back at once), never
 #: longer than the cap. The figures are the design's.
 FLOOR_SECONDS = 15.0
 CAP_SECONDS = 1800.0
+#: A swapped proxy rests at least so long while nobody has judged it: with a shorter `cooling` another worker held it
+#: again before the sentence came, and it could be retired never.
+UNJUDGED_SECONDS = 5.0
 #: Rests in a row without one page served, after which a proxy is retired.
 MAX_COOLINGS = 5
 #: How fast old results fade from a proxy's score.
@@ -198,3 +201,8 @@ def must_swap(charge: Charge, strikes: int, *, probing: bool, swap_after: int) -
     if charge is Charge.WORKER:
         return False
     return charge is Charge.PROXY or probing or strikes >= swap_after
+
+
+def until_judged(cooling: float) -> float:
+    """How long a swapped proxy rests before its sentence, which is a matter of milliseconds, says how long it does."""
+    return max(cooling, UNJUDGED_SECONDS)
