@@ -98,3 +98,20 @@ def test_what_a_fault_says_cannot_drive_the_terminal(desk: Desk) -> None:
 
     assert "[2Jgone" in said
     assert "\x1b" not in said
+
+
+def test_a_ctrl_c_that_comes_where_python_cannot_raise_is_not_lost(desk: Desk) -> None:
+    desk.write("proxies.txt", "127.0.0.1:1\n")
+    desk.write(
+        "films.py",
+        "import signal, time\n"
+        "class Dropped:\n"
+        "    def __del__(self):\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "Dropped()\n"
+        "time.sleep(60)\n",
+    )
+
+    said = desk.run("crawl", "films.py", "-p", "proxies.txt")
+
+    assert (said.code, said.out, said.err.strip()) == (130, "", "interrupted")

@@ -8,13 +8,13 @@ which it keeps up to date. Whoever asks acts on the ruling.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
 from pinpool.faults import CHARGES, judge
 from pinpool.model import Charge, Fault, Outcome, Settings
-from pinpool.retry import WITNESSES, Believe, GiveUp, Past, Resubmit, decide
+from pinpool.retry import UNASKED, WITNESSES, Believe, GiveUp, Past, Resubmit, decide
 from pinpool.roster import AT_ONCE, Roster, Sentence
 
 __all__ = ["Acquittal", "Failure", "Referee", "Ruling"]
@@ -59,6 +59,14 @@ class Acquittal(NamedTuple):
 class _Told(NamedTuple):
     proxy: int
     fault: Fault
+
+
+class _Opinion(NamedTuple):
+    """A verdict on a task; the proxies that are not to blame for it, and those that rest for no reason now."""
+
+    verdict: Resubmit | GiveUp | Believe
+    cleared: tuple[int, ...] = ()
+    woken: frozenset[int] = frozenset()
 
 
 class Referee:
@@ -126,28 +134,40 @@ class Referee:
                 self.roster.blame(known)
             elif charge is not Charge.WORKER:
                 self.roster.strike(known, task, suspect=charged)
-        failures = [*history, Failure(known, fault, excused)]
-        relieved = self._relieved(task, failures)
-        past, believers = self._past(task, failures, alive)
+        # One that was never asked for the page has told nothing new of it.
+        opinion = _Opinion(Resubmit(0.0, charged=False))
+        if fault not in UNASKED:
+            opinion = self._opinion(
+                task, [*history, Failure(known, fault, excused)], alive, is_index=is_index
+            )
+        sentence = None
+        if swapped and known is not None:
+            sentence = self.sentence(known, fault, retry_after, excused=excused)
+        woken = tuple(sorted(opinion.woken - {known}))
+        return Ruling(fault, charged, opinion.verdict, sentence, opinion.cleared, woken)
+
+    def _opinion(
+        self, task: int, failures: Sequence[Failure], alive: Collection[int], *, is_index: bool
+    ) -> _Opinion:
+        """What all failures of the task together say of it, and of the proxies that failed it."""
+        doubted = {one.proxy for one in self._settled(failures)}
+        woken = self._relieved(task, doubted)
+        voices = self._voices(alive)
+        past, believers = self._past(task, failures, alive, voices)
         verdict = decide(
             past,
             attempts=self._settings.attempts,
-            alive=self._voices(alive),
+            alive=voices,
             is_index=is_index,
             jitter=self._random.random(),
             believers=believers,
         )
-        cleared = self._cleared(task, failures, alive, given_up=not isinstance(verdict, Resubmit))
-        pardoned = {one for one in cleared if self.roster.pardon(one, task)}
-        woken = tuple(sorted((relieved | pardoned) - {known}))
-        sentence = None
-        if swapped and known is not None:
-            sentence = self.sentence(known, fault, retry_after, excused=excused)
-        return Ruling(fault, charged, verdict, sentence, cleared, woken)
+        cleared = self._cleared(task, doubted, voices, given_up=not isinstance(verdict, Resubmit))
+        woken |= {one for one in cleared if self.roster.pardon(one, task)}
+        return _Opinion(verdict, cleared, frozenset(woken))
 
-    def _relieved(self, task: int, failures: Iterable[Failure]) -> set[int]:
+    def _relieved(self, task: int, told: Collection[int]) -> set[int]:
         """Take the weight off a page that more than one has failed, one of them known to work. Returns who may wake."""
-        told = {one.proxy for one in self._settled(failures)}
         working = set(filter(self.roster.credible, told))
         return {one for one in told if working - {one} and self.roster.relieve(one, task)}
 
@@ -155,10 +175,12 @@ class Referee:
         """How many can be asked: the ones that rest again and again are not waited for."""
         return sum(not self.roster.tired(proxy) for proxy in alive) or len(alive)
 
-    def _past(self, task: int, failures: Iterable[Failure], alive: Collection[int]) -> tuple[list[Past], int]:
+    def _past(
+        self, task: int, failures: Iterable[Failure], alive: Collection[int], voices: int
+    ) -> tuple[list[Past], int]:
         """The failures, each with whether the word of its proxy counts; and how many proxies are believed."""
         believed = {proxy for proxy in alive if self.roster.works(proxy, task)}
-        if len(believed) < min(WITNESSES, self._voices(alive)):
+        if len(believed) < min(WITNESSES, voices):
             believed = set(filter(self.roster.credible, alive))
         # With nobody who works, none is to be believed more than others.
         nobody = not believed
@@ -169,14 +191,13 @@ class Referee:
         return past, len(believed)
 
     def _cleared(
-        self, task: int, failures: Iterable[Failure], alive: Collection[int], *, given_up: bool
+        self, task: int, doubted: Collection[int], voices: int, *, given_up: bool
     ) -> tuple[int, ...]:
         """The proxies that are not to blame for this task: enough that work elsewhere say so, or it is given up."""
-        doubted = {one.proxy for one in self._settled(failures)}
         if given_up:
             return tuple(sorted(doubted))
         working = [proxy for proxy in sorted(doubted) if self.roster.works(proxy, task)]
-        return tuple(working) if len(working) >= min(WITNESSES, self._voices(alive)) else ()
+        return tuple(working) if len(working) >= min(WITNESSES, voices) else ()
 
     def _settled(self, failures: Iterable[Failure]) -> Iterator[_Told]:
         """The failures for which a proxy of this list, the page or the site may be to blame."""

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 from typing import NoReturn
 
 import click
@@ -81,6 +82,7 @@ def run() -> NoReturn:
 @contextmanager
 def _hearing_ctrl_c() -> Iterator[None]:
     """Ctrl-C raises KeyboardInterrupt inside; before and after, it ends the process as it is, without a traceback."""
+    sys.unraisablehook = _press_again
     if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
         yield  # ignored, or answered by whoever called us
         return
@@ -89,3 +91,11 @@ def _hearing_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _press_again(lost: sys.UnraisableHookArgs) -> None:
+    """Where Python cannot raise, in a weakref's callback or a `__del__`, it drops a Ctrl-C: here it comes once more."""
+    if lost.exc_type is KeyboardInterrupt:
+        Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(lost)
