@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pinpool.capacity import IDLE, cycles
 from pinpool.errors import UsageError
 from pinpool.stats import AttemptRow
-from pinpool.world import delays, forest, machine, observe
+from pinpool.world import Machine, delays, forest, machine, observe, stretch
 
 START = 1_700_000_000.0
 
@@ -112,6 +112,31 @@ def test_the_rate_of_deaths_is_found_though_many_die_unseen() -> None:
     assert seen.stillborn < 0.05
 
 
+def test_proxies_first_tried_long_after_all_others_had_died_are_no_trouble() -> None:
+    rows = [
+        row
+        for proxy in range(1, 41)
+        for row in [*good(6, proxy=proxy), attempt(1.5, proxy=proxy, fault="refused")]
+    ]
+    rows += [attempt(2000.0 + n, proxy=50 + n, fault="refused") for n in range(34)]
+
+    assert observe(rows, {}).hazard > 0.1
+
+
+def test_whoever_may_die_dies_as_somebody_was_seen_to() -> None:
+    """No end is surely death here, yet some are likely to be."""
+    rows = []
+    for proxy in range(1, 41):
+        rows += good(40, proxy=proxy)
+        rows += [attempt(10.0, proxy=proxy, fault="reset"), *good(5, proxy=proxy, begin=10.25)]
+        if proxy <= 6:
+            rows += [attempt(12.0 + n / 4, proxy=proxy, fault="reset") for n in range(2)]
+
+    seen = observe(rows, {})
+
+    assert bool(seen.deaths) == seen.mortal
+
+
 def test_hours_between_a_stop_and_a_resume_do_not_count_as_time_survived() -> None:
     rows = [
         *good(200),
@@ -148,6 +173,57 @@ def test_pages_that_ask_for_each_other_in_a_circle_are_seeds_all_the_same() -> N
     assert list(job.roots) == [0, 2]
 
 
+def busy(workers: int, pages: int, *, begin: float = 0.0, seconds: float = 0.2) -> list[AttemptRow]:
+    """So many workers who do a page in so many seconds, one after another."""
+    return [
+        attempt(begin + n * seconds, seconds, proxy=proxy)
+        for proxy in range(1, workers + 1)
+        for n in range(pages)
+    ]
+
+
+def at_its_own_speed(known: Machine, workers: int) -> float:
+    """By which factor the model stretches what was recorded, for as many workers as recorded it."""
+    factor, more = stretch(known, delays(known, workers)[workers])
+    return factor + more / known.mean
+
+
+def test_a_run_that_was_stopped_for_a_while_is_as_fast_as_it_was() -> None:
+    rows = [*busy(8, 100), *busy(8, 100, begin=3000.0)]
+
+    known = machine(rows, workers=8, cpu=0.001, seconds=0.2 / 8)
+
+    assert at_its_own_speed(known, 8) == pytest.approx(1.0, abs=0.02)
+
+
+def test_trials_with_few_and_many_workers_make_one_record() -> None:
+    rows = [*busy(2, 50), *busy(16, 50, begin=20.0)]
+    pages = 50 * (2 + 16)
+
+    known = machine(rows, workers=16, cpu=0.001, seconds=20.0 / pages)
+
+    assert at_its_own_speed(known, 8) == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_worker_that_has_nothing_to_do_half_of_the_time_does_not_make_pages_quicker() -> None:
+    known = machine(busy(2, 100), workers=2, cpu=0.001, seconds=0.2 / 1.45)
+
+    assert at_its_own_speed(known, 2) == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("gaps", [2, 3, 10])
+def test_a_few_rests_of_a_paced_run_are_not_stretched_into_the_impossible(gaps: int) -> None:
+    random, at, rows = Random(2), 0.0, []
+    for _ in range(gaps + 1):
+        rows.append(attempt(at, 0.1))
+        at += random.uniform(0.75, 1.25)
+
+    known = machine(rows, workers=1, pace=1.0, seconds=1.0, cpu=0.01)
+
+    assert 0 <= known.overhead < 0.5
+    assert known.wait > 0.05
+
+
 def test_a_lack_of_tasks_is_no_overhead() -> None:
     rows = [*good(100), *good(100, begin=1000.0)]
 
@@ -182,7 +258,7 @@ def test_what_a_page_waits_and_works_is_told_from_a_crawl_by_any_number_of_worke
     for _ in range(20):
         cpu = 0.01 * (1 + IDLE * (1 - min(1.0, workers * cpu / seconds)))
 
-    known = machine(rows, workers=workers, cpu=cpu, queued=seconds - 0.05 - cpu)
+    known = machine(rows, workers=workers, cpu=cpu, queued=seconds - 0.05 - cpu, seconds=seconds / workers)
 
     assert known.wait == pytest.approx(0.05, rel=0.03)
     assert known.demand == pytest.approx(0.01, rel=0.03)
@@ -194,6 +270,6 @@ def test_a_machine_that_was_too_busy_to_tell_does_not_make_the_wait_disappear() 
     seconds = cycles(0.05, 0.01, 40)[40]
     rows = [attempt(n * seconds, 0.09, proxy=proxy) for proxy in range(1, 41) for n in range(100)]
 
-    known = machine(rows, workers=40, cpu=0.01, own_cpu=0.002, queued=0.03)
+    known = machine(rows, workers=40, cpu=0.01, own_cpu=0.002, queued=0.03, seconds=seconds / 40)
 
     assert known.wait == pytest.approx(0.05, abs=0.005)

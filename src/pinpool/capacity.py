@@ -38,15 +38,14 @@ def cycles(wait: float, demand: float, workers: int) -> list[float]:
     return [*found[:1], *found]
 
 
-def demand_at_full_load(demand: float, cycle: float, busy: int) -> float:
-    """What a page asks of the station at full load, if it asks for `demand` while so many workers have that `cycle`."""
-    load = min(1.0, busy * demand / cycle) if cycle else 1.0
+def demand_at_full_load(demand: float, load: float) -> float:
+    """What a page asks of the station at full load, if it asks for `demand` at this `load`, from 0 to 1."""
     return demand / (1.0 + IDLE * (1.0 - load))
 
 
-def wait_behind(cycle: float, demand: float, busy: int, alone: float) -> float:
+def wait_behind(cycle: float, demand: float, busy: float, alone: float) -> float:
     """
-    The wait with which so many busy workers come to that `cycle`: `cycles` the other way round.
+    The wait with which so many busy workers, on average, come to that `cycle`: `cycles` the other way round.
 
     At a station that is always busy the cycle is as long as the queue, whatever the wait, and tells next to nothing of
     it. By as much as it does not tell, `alone` counts: what an attempt takes beyond its CPU time and its queueing.
@@ -54,7 +53,15 @@ def wait_behind(cycle: float, demand: float, busy: int, alone: float) -> float:
     low, high = 0.0, cycle
     for _ in range(STEPS):
         middle = (low + high) / 2
-        low, high = (low, middle) if cycles(middle, demand, busy)[busy] > cycle else (middle, high)
+        low, high = (low, middle) if _cycle(middle, demand, busy) > cycle else (middle, high)
     step = cycle / 100
-    told = (cycles(low + step, demand, busy)[busy] - cycles(low, demand, busy)[busy]) / step if step else 0.0
+    told = (_cycle(low + step, demand, busy) - _cycle(low, demand, busy)) / step if step else 1.0
+    told = min(1.0, max(0.0, told))
     return told * low + (1.0 - told) * max(0.0, alone)
+
+
+def _cycle(wait: float, demand: float, busy: float) -> float:
+    """The cycle of a number of workers that need not be whole."""
+    below = max(1, int(busy))
+    table = cycles(wait, demand, below + 1)
+    return table[below] + max(0.0, busy - below) * (table[below + 1] - table[below])

@@ -7,7 +7,6 @@ It reads the journal, lets `simulate` crawl often enough, and counts. Nothing is
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,8 +27,13 @@ __all__ = ["Recording", "default_sizes", "foretell", "learn", "spares_to_hold"]
 #: Crawls simulated for a row where no proxy is ever lost; one in which all end alike; and any other. A share of 400 is
 #: known to 5 points, one of 60 to 13.
 CALM_CRAWLS, ALIKE_CRAWLS, MOST_CRAWLS = 4, 60, 400
-#: But no more than it takes to make so many attempts, some seconds' work, and never fewer than this.
-EFFORT, LEAST_CRAWLS = 150_000, 12
+#: But no more than take so long, by `_cost`, and never fewer than this; of a crawl that takes minutes a few only.
+EFFORT, LEAST_CRAWLS = 1_000_000, 12
+MOST_EFFORT, FEWEST_CRAWLS = 10_000_000, 3
+#: Nor is a number of spares searched for any longer.
+SEARCH = 15_000_000
+#: What a journal may claim, whoever wrote it: seconds of an attempt, an epoch second, workers.
+LONGEST_ATTEMPT, LATEST, MOST_WORKERS = 86_400.0, 1e11, 10_000
 #: Crawls by which a number of spares is judged.
 SPARE_CRAWLS = 60
 #: Below this many lost proxies their rate is known to a quarter at best.
@@ -59,7 +63,9 @@ def learn(journal: str | Path) -> Recording:
     with Reader(journal) as reader:
         info = reader.run_info(time.time())
         # A journal may come from anywhere: what cannot be is passed over.
-        attempts = [row for row in reader.attempts() if 0 <= row.seconds < math.inf and 0 < row.at < math.inf]
+        attempts = [
+            row for row in reader.attempts() if 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST
+        ]
         tree = list(reader.tree())
         listed = sum(row.listed for row in reader.proxies())
         rests: dict[int, list[float]] = {}
@@ -77,9 +83,10 @@ def learn(journal: str | Path) -> Recording:
     last = measured[-1] if measured else None
     if not measured:
         notes.append("the run did not record its CPU time: where this machine becomes the limit is not known")
+    workers = min(max([1, info.workers, *(used.workers for used in measured)]), MOST_WORKERS)
     learnt = machine(
         attempts,
-        workers=max(1, min(info.workers, listed)),
+        workers=max(1, min(workers, listed)),
         # A rate for the whole site spaces the requests of each worker too.
         pace=max(settings.pace, 1e-9 if settings.site_rate else 0.0),
         cpu=sum(used.tree_cpu for used in measured) / pages if pages else None,
@@ -90,11 +97,12 @@ def learn(journal: str | Path) -> Recording:
         own_memory=last.own_memory if last else None,
         worker_memory=(last.tree_memory - last.own_memory) / max(1, last.workers) if last else None,
     )
-    if 0 < len(world.deaths) < FEW_DEATHS:
-        notes.append(
-            f"only {len(world.deaths)} proxies were lost in this run, so that the chance to lose more is known roughly"
-        )
-    return Recording(world, learnt, tree, settings, info.workers, max(1, listed), notes)
+    if 0 < world.lost < FEW_DEATHS:
+        lost = max(1, round(world.lost))
+        were = "1 proxy was" if lost == 1 else f"{lost} proxies were"
+        notes.append(f"only {were} lost in this run, so that the chance to lose more is known roughly")
+    recorded = min(max(1, info.workers), MOST_WORKERS)
+    return Recording(world, learnt, tree, settings, recorded, max(1, listed), notes)
 
 
 def _settings(told: str) -> tuple[Settings, list[str]]:
@@ -137,18 +145,29 @@ def foretell(
 
 
 def spares_to_hold(
-    recording: Recording, workers: int, *, job: Forest, settings: Settings, seed: int
+    recording: Recording,
+    workers: int,
+    *,
+    job: Forest,
+    settings: Settings,
+    seed: int,
+    tell: Callable[[int], None] = lambda spares: None,
 ) -> int | None:
     """
-    The fewest spares beside one proxy for each worker with which the list lasts in 95 of 100 crawls; None if not even
-    2,000 are enough.
+    About the fewest spares beside one proxy for each worker with which the list lasts in 95 of 100 crawls; None if that
+    takes long to find out, as for a list that dies away, or if not even 2,000 are enough. `tell` hears of each number
+    that is tried.
     """
+    spent = 0
 
     def lasts(spares: int) -> bool:
+        nonlocal spent
+        tell(spares)
         lost = number = 0
         for figures in _each(recording, workers, workers + spares, job, settings, seed, most=SPARE_CRAWLS):
             number += 1
             lost += not figures.lasted
+            spent += _cost(figures, workers + spares)
             if lost > SPARE_CRAWLS * (1 - ENOUGH):
                 return False
         return lost <= number * (1 - ENOUGH)
@@ -158,7 +177,7 @@ def spares_to_hold(
     few, many = 0, max(1, workers // 4)
     while not lasts(many):
         few, many = many, many * 2
-        if few >= MOST_SPARES:
+        if few >= MOST_SPARES or spent > SEARCH:
             return None
     while many - few > max(1, many // 20):
         middle = (few + many) // 2
@@ -175,7 +194,7 @@ def _each(
     seed: int,
     most: int = MOST_CRAWLS,
 ) -> Iterator[Figures]:
-    retired = lasted = attempts = 0
+    retired = lasted = cost = 0
     for number in range(1, most + 1):
         figures = simulate(
             recording.world,
@@ -190,13 +209,19 @@ def _each(
         yield figures
         retired += figures.retired
         lasted += figures.lasted
-        attempts += figures.attempts
+        cost += _cost(figures, proxies)
         if (
-            (number >= CALM_CRAWLS and not (retired or recording.world.deaths))
+            (number >= CALM_CRAWLS and not (retired or recording.world.mortal))
             or (number >= ALIKE_CRAWLS and lasted in (0, number))
-            or (number >= LEAST_CRAWLS and attempts >= EFFORT)
+            or (number >= LEAST_CRAWLS and cost >= EFFORT)
+            or (number >= FEWEST_CRAWLS and cost >= MOST_EFFORT)
         ):
             return
+
+
+def _cost(figures: Figures, proxies: int) -> int:
+    """About how many microseconds it took to simulate that: at a failure every proxy is asked whether it works."""
+    return 5 * figures.attempts + figures.faults * proxies
 
 
 def _row(
@@ -206,9 +231,10 @@ def _row(
     speed = fmean(one.pages / one.seconds if one.seconds else 0.0 for one in crawls)
     lasted = [one.seconds for one in crawls if one.lasted]
     # Where no proxy is ever lost there is nothing to be unsure of.
-    low, high = interval(len(lasted), len(crawls)) if any(one.retired for one in crawls) else (1.0, 1.0)
+    sure = len(lasted) == len(crawls) and not (recording.world.mortal or any(one.retired for one in crawls))
+    low, high = (1.0, 1.0) if sure else interval(len(lasted), len(crawls))
     change = delays(known, workers, settings.pace)
-    alone = max(known.mean + change[0], settings.pace, 1e-9)
+    alone = max(known.mean + known.overhead + change[0], settings.pace, 1e-9)
     factor, more = stretch(known, change[min(workers, proxies)])
     latencies = sorted(seconds for habit in recording.world.habits for seconds in habit.latencies)
     attempts = sum(one.attempts for one in crawls)

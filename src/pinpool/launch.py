@@ -33,7 +33,7 @@ from pinpool.model import Event, Settings, Task, TaskState
 from pinpool.proxies import Proxy, ProxyList
 from pinpool.redaction import Redaction, redacting
 from pinpool.reloading import Reloading, admit
-from pinpool.roster import Roster
+from pinpool.roster import Roster, until_judged
 from pinpool.schema import About
 from pinpool.settings import RULES, RULES_EVENT, settings_from
 from pinpool.spider import Spider, SpiderRef
@@ -42,8 +42,6 @@ from pinpool.usage import Meter
 
 __all__ = ["Ended", "Launch", "answering_signals", "set_aside"]
 
-#: Seconds that a swapped proxy rests at least until it is judged, which takes a tick; the sentence may be shorter.
-PROVISIONAL_REST = 5.0
 _SIDE_FILES = ("", "-wal", "-shm")
 
 
@@ -180,7 +178,7 @@ class Launch:
             standings,
             workers=self.workers,
             hang_seconds=self.settings.deadline + self.settings.grace,
-            cooling=max(self.settings.cooling, PROVISIONAL_REST),
+            cooling=until_judged(self.settings.cooling),
             start_method=self.start_method,
         )
         return engine, roster, {one.address: one.proxy for one in standings}

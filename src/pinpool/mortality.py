@@ -1,9 +1,10 @@
 """
 Which proxies of a run have died, and how the living ones fail: by expectation and maximisation. Pure.
 
-A proxy whose attempts end with failures may be dead, or alive and have bad luck; nobody saw which. So each such end is
-death with a chance that follows from the rates of the living and the dead, and these follow from the chances: both are
-made better in turn, until they agree. A proxy that never served a page may have been dead before the run began.
+A proxy whose attempts end with failures may be dead, or alive and have bad luck; nobody saw which. How likely bad luck
+is, is told by those that came back. How likely death is, follows from how many have died, and that from how likely each
+of these ends is death: both are made better in turn, until they agree. At last the ends that were bad luck are counted
+to the failures of the living.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ PRIOR = 10
 #: Death has to explain the end of a course so many times better than bad luck, or it was bad luck: of proxies that are
 #: paid for few die, and one that is taken for dead is foretold to die in every crawl to come.
 ODDS = 10
-#: Rounds of making better, and the change from which on there is nothing to be gained.
-MOST_ROUNDS, SETTLED = 500, 1e-5
+#: Rounds of making better, and the changes, in proportion and at all, below which there is nothing to be gained.
+MOST_ROUNDS, SETTLED, NOTHING = 500, 1e-5, 1e-9
+#: With fewer dead than this, in all, nobody has died.
+SOMEBODY = 0.5
 
 
 class Course(NamedTuple):
@@ -70,8 +73,13 @@ def infer(courses: Sequence[Course]) -> Mortality:
             for course, failure in zip(courses, living.failure, strict=True)
         ]
         before, rates = rates, _deaths(courses, dead, rates)
-        if all(math.isclose(old, new, rel_tol=SETTLED) for old, new in zip(before, rates, strict=True)):
+        if all(
+            math.isclose(old, new, rel_tol=SETTLED, abs_tol=NOTHING)
+            for old, new in zip(before, rates, strict=True)
+        ):
             break
+    if sum(dead) < SOMEBODY:
+        dead, rates = [0.0] * len(courses), _Rates(0.0, 0.0)
     return Mortality(dead, *_living(courses, dead), *rates)
 
 
@@ -151,4 +159,6 @@ def _by_then(hazard: float, seconds: float) -> float:
 def _mean_age(hazard: float, by: float) -> float:
     """The mean age at death of those that die at this rate before the age `by`."""
     span = hazard * by
-    return by / 2 if span < 1e-6 else (1.0 - span / math.expm1(span)) / hazard
+    if span < 1e-6:
+        return by / 2
+    return (1.0 + span * math.exp(-span) / math.expm1(-span)) / hazard

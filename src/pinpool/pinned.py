@@ -37,7 +37,7 @@ from pinpool.model import Outcome, ProxyState
 from pinpool.proxies import ProxyList
 from pinpool.referee import Failure, Referee
 from pinpool.retry import Resubmit
-from pinpool.roster import Retire, Roster
+from pinpool.roster import Retire, Roster, until_judged
 from pinpool.runs import proxies_from
 from pinpool.settings import settings_from
 from pinpool.worker import pinned
@@ -108,7 +108,7 @@ class PinnedPool:
             [Standing(number, proxy, ProxyState.SPARE) for number, proxy in enumerate(listed, 1)],
             workers=self._workers,
             hang_seconds=chosen.deadline + chosen.grace,
-            cooling=chosen.cooling,
+            cooling=until_judged(chosen.cooling),
             start_method=start_method,
         )
         self._inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()

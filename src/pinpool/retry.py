@@ -23,8 +23,9 @@ from pinpool.model import Charge, Fault
 __all__ = ["UNASKED", "Past", "Resubmit", "GiveUp", "Believe", "WITNESSES", "decide"]
 
 #: Faults of a proxy that was not asked for the page yet. The last page of a run would else be given up for a list that
-#: has died. A connect time-out is not among them: others settle what it was, also when a whole site is silent.
-UNASKED = frozenset({Fault.REFUSED, Fault.UNREACHABLE, Fault.PROXY_AUTH, Fault.PROXY_TLS})
+#: has died. A connect time-out is not among them: others settle what it was, also when a whole site is silent. Nor is a
+#: refused login: on plain http a hostile page could answer 407, and it must not burn a whole list.
+UNASKED = frozenset({Fault.REFUSED, Fault.UNREACHABLE, Fault.PROXY_TLS})
 #: One URL that no proxy will tunnel must not burn a whole list.
 PROXY_FAULTS = 60
 #: So many proxies that work elsewhere, or all that there are, and it is the page. Two that answer every other page with

@@ -36,7 +36,6 @@ LONGEST_ROW = 32
 LAST_SECOND = 1e9
 #: What it takes a worker to exchange its pin for one that has not tried a task: four refusals, see the crawl loop.
 EXCHANGE_SECONDS = 0.6
-_TO_PROXY = (Charge.PROXY, Charge.DOUBTFUL, Charge.OPEN)
 
 
 class Figures(NamedTuple):

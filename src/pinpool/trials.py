@@ -296,24 +296,40 @@ class _Trials:
     def _look_ahead(self, held: str) -> None:
         """Which to take, and whether the list then lasts: no trial is long enough to see that, so the model tells."""
         launch, result = self._plan.launch, self._result
+        result.advice = advice(self._tried, held)
+        if result.interrupted:
+            return
+        launch.tell("the trials are over: simulating whether the list lasts to the end of the job")
+        pressed = self._stop.asked
+
+        def go_on(_: int) -> None:
+            if self._stop.asked > pressed:
+                raise _Interrupted
+
         try:
             recording = learn(self._path)
-        except UsageError:  # too little is recorded to tell
+            job, proxies = recording.job(result.pages), len(launch.proxies.proxies)
+            sizes, rules = [one.row.workers for one in self._tried], launch.settings
+            foretold = foretell(
+                recording, sizes, proxies=proxies, job=job, settings=rules, seed=1, tell=go_on
+            )
+            self._tried = [
+                one._replace(row=with_survival(one.row, told))
+                for one, told in zip(self._tried, foretold, strict=True)
+            ]
             result.advice = advice(self._tried, held)
-            return
-        job, proxies = recording.job(result.pages), len(launch.proxies.proxies)
-        launch.tell("the trials are over: simulating whether the list lasts to the end of the job")
-        sizes = [one.row.workers for one in self._tried]
-        foretold = foretell(recording, sizes, proxies=proxies, job=job, settings=launch.settings, seed=1)
-        self._tried = [
-            one._replace(row=with_survival(one.row, told))
-            for one, told in zip(self._tried, foretold, strict=True)
-        ]
-        result.advice = advice(self._tried, held)
-        result.spares = spares_to_hold(
-            recording, result.advice.workers, job=job, settings=launch.settings, seed=1
-        )
-        result.notes += recording.notes
+            result.notes += recording.notes
+            result.spares = spares_to_hold(
+                recording, result.advice.workers, job=job, settings=rules, seed=1, tell=go_on
+            )
+        except UsageError:
+            result.notes.append("too little was fetched to tell whether the list lasts")
+        except _Interrupted:
+            result.interrupted = True
+
+
+class _Interrupted(Exception):
+    """Somebody pressed Ctrl-C while the model was asked."""
 
 
 def _glance(view: View, now: float) -> Glance:

@@ -97,7 +97,8 @@ class World(NamedTuple):
     """
     `again` is the chance to fail of a proxy that has just failed, `after_rest` of one that has rested since.
     `stillborn` is the share of proxies that never work, `hazard` the chance a second to die for good, and `deaths`
-    how dead ones fail. `page_failure` is the chance that an attempt fails by no proxy's doing, as in `page_failings`.
+    how dead ones fail, of which about `lost` were seen. `page_failure` is the chance that an attempt fails by no
+    proxy's doing, as in `page_failings`.
     """
 
     habits: Sequence[Habit]
@@ -108,6 +109,12 @@ class World(NamedTuple):
     deaths: Sequence[Sequence[Failing]]
     page_failure: float
     page_failings: Sequence[Failing]
+    lost: float = 0.0
+
+    @property
+    def mortal(self) -> bool:
+        """Whether a proxy may be lost for good."""
+        return bool(self.hazard or self.stillborn)
 
 
 def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]) -> World:
@@ -130,6 +137,8 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
             by_proxy[row.proxy or 0].append(row)
     seen = [_seen(own, rests.get(proxy, ()), clock) for proxy, own in by_proxy.items() if own]
     told = infer([one.course for one in seen])
+    # How the dead fail is seen at those that are surely dead; where nobody surely is, at the likeliest.
+    surest = min(0.5, max(told.dead, default=0.0) / 2)
     blameless = [_failing(row) for row in rows if _is_blameless(row)]
     return World(
         habits=_habits(seen, told),
@@ -137,9 +146,10 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
         after_rest=told.after_rest,
         stillborn=told.stillborn,
         hazard=told.hazard,
-        deaths=[one.end for one, dead in zip(seen, told.dead, strict=True) if dead > 0.5],
+        deaths=[one.end for one, dead in zip(seen, told.dead, strict=True) if dead and dead >= surest],
         page_failure=len(blameless) / len(rows),
         page_failings=blameless,
+        lost=sum(told.dead),
     )
 
 
@@ -157,28 +167,27 @@ def machine(
     worker_memory: float | None = None,
 ) -> Machine:
     """
-    What a page costs on this machine, learnt from a run with so many `workers`. `cpu` and `own_cpu` are CPU seconds
-    a page of all processes and of the parent alone, `queued` what they waited for a core, and `seconds` how long the
-    run took for each page when these were measured.
+    What a page costs on this machine, learnt from a run with so many `workers` at most. `cpu` and `own_cpu` are CPU
+    seconds a page of all processes and of the parent alone, `queued` what they waited for a core, and `seconds` how
+    long the run took for each page when these were measured.
 
     Of a run with a `pace` (seconds) only the shortest gaps are taken, less what the pace asks for at least: the others
     are rests.
     """
-    rows = sorted(attempts, key=lambda row: row.at)
     by_worker: dict[int, list[AttemptRow]] = {}
-    for row in rows:
+    for row in sorted(attempts, key=lambda row: row.at):
         by_worker.setdefault(row.worker, []).append(row)
-    mean = fmean(row.seconds for row in rows if row.ending != Ending.FAILED)
+    mean = fmean(row.seconds for own in by_worker.values() for row in own if row.ending != Ending.FAILED)
     overhead = _overhead(by_worker.values(), pace)
-    cycle, demand = mean + overhead, 0.0 if cpu is None else max(cpu / cores, own_cpu)
-    if pace:
-        wait = max(0.0, cycle - queued - demand)
+    cycle, asked = mean + overhead, 0.0 if cpu is None else max(cpu / cores, own_cpu)
+    demand = demand_at_full_load(asked, min(1.0, asked / seconds) if seconds else 1.0)
+    if pace or not seconds:
+        wait = max(0.0, cycle - queued - asked)
     else:
-        busy = _busy(rows, cycle, workers)
-        if seconds is not None:
-            # While the workers start they stand in each other's way; the CPU time was measured after that.
-            cycle = min(cycle, busy * seconds)
-        demand = demand_at_full_load(demand, cycle, busy)
+        # While the workers start they stand in each other's way; the CPU time was measured after that.
+        cycle = min(cycle, workers * seconds)
+        # By Little's law so many were busy; the others parked, or had no task.
+        busy = max(1.0, cycle / seconds)
         wait = wait_behind(cycle, demand, busy, mean - ((cpu or 0.0) - own_cpu) - queued)
     firsts = sorted(own[0].at for own in by_worker.values())[: max(1, workers)]
     boot = (firsts[-1] - firsts[0]) / (len(firsts) - 1) if len(firsts) > 1 else 0.0
@@ -198,17 +207,9 @@ def _overhead(by_worker: Iterable[Sequence[AttemptRow]], pace: float) -> float:
     if len(gaps) < 2:
         return 0.0
     if pace:
-        return quantiles(gaps, n=20)[0]
+        return quantiles(gaps, n=20, method="inclusive")[0]
     usual = 10 * median(gaps)  # far beyond it, there was nothing to do
     return fmean(gap for gap in gaps if gap <= usual)
-
-
-def _busy(rows: Sequence[AttemptRow], cycle: float, workers: int) -> int:
-    """How many workers were busy on average, by Little's law: some park, or have no task."""
-    clock = _working_time(rows)
-    span = clock[rows[-1].at] + rows[-1].seconds
-    pages = sum(row.ending != Ending.FAILED for row in rows)
-    return min(max(1, round(pages * cycle / span)), workers) if span else workers
 
 
 def delays(known: Machine, workers: int, pace: float = 0.0) -> list[float]:
@@ -247,9 +248,8 @@ def forest(tree: Iterable[tuple[int, int | None, bool]], pages: int | None = Non
     children: dict[int, list[int]] = {}
     lists: set[int] = set()
     number = 0
-    waiting: list[
-        tuple[int, int | None]
-    ] = []  # a task of the record, and the number of the page that asks for it
+    # A task of the record, and the number of the page that asks for it.
+    waiting: list[tuple[int, int | None]] = []
     while number < wanted and rows:
         if not waiting:
             waiting = [(task, None) for task in reversed(offspring[None])]

@@ -20,6 +20,8 @@ __all__ = ["tune"]
 #: What may be asked otherwise than it was recorded.
 _POLICY = ("pace", "attempts", "swap_after", "cooling")
 _MOST = 10_000
+#: Of a job that is simulated: the model keeps all its pages in memory.
+_MOST_PAGES = 1_000_000
 #: Options that mean nothing in the other form of the command.
 _ONLY_MODELLED = ("seed",)
 _ONLY_MEASURED = ("minutes", "kept", "seeds", "fresh", "settings", "quiet")
@@ -123,6 +125,8 @@ def _model(
     if proxies is not None and not (proxies.isascii() and proxies.isdigit() and 0 < int(proxies) <= _MOST):
         hint = f"with --from give a number from 1 to {_MOST}, as if the list had so many"
         raise click.BadParameter(hint, param_hint="--proxies")
+    if pages is not None and pages > _MOST_PAGES:
+        raise click.BadParameter(f"with --from at most {_MOST_PAGES:,} pages", param_hint="--pages")
     changed = {name: policy[name] for name in _POLICY if policy[name] is not None}
     settings_from(changed)  # a wrong value is told before anything is read
     recording = learn(journal)

@@ -50,7 +50,6 @@ from pinpool.engines.standings import Standings
 from pinpool.errors import AttemptFailed, PinpoolError
 from pinpool.model import Assignment, Ending, Event, Outcome, ProxyState, Sign
 from pinpool.redaction import Redaction
-from pinpool.roster import until_judged
 from pinpool.worker import Arming, Craft, enlist, run, stack_file, unpack
 
 __all__ = ["EngineError", "ProcessEngine", "default_start_method"]
@@ -104,12 +103,12 @@ class ProcessEngine:
         cooling: float,
         start_method: str | None = None,
     ) -> None:
-        """`hang_seconds` is the age at which a running attempt counts as hung; `cooling` the first rest of a proxy."""
+        """`hang_seconds` is the age at which a running attempt counts as hung; `cooling` the provisional rest."""
         self._craft = craft
         self._standings = Standings(proxies)
         self._size = workers
         self._hang_seconds = hang_seconds
-        self._cooling = until_judged(cooling)
+        self._cooling = cooling
         self.start_method = start_method or default_start_method()
         self._context: BaseContext = multiprocessing.get_context(self.start_method)
         self._answers: queue.SimpleQueue[tuple[int, object]] = queue.SimpleQueue()
