@@ -81,3 +81,16 @@ def test_bad_pages_are_given_up_and_every_proxy_gets_its_charges_back(
     assert {row["state"] for row in rows} == {"spare"}
     assert sum(row["charged"] for row in rows) == 0
     assert sum(row["forgiven"] for row in rows) >= 20
+
+
+def test_a_list_whose_first_proxies_are_dead_is_asked_on_before_the_site_is_suspected(
+    films: Job, lab: Lab
+) -> None:
+    for index in range(PROXIES - 2):
+        lab.set_fault(index, "blackhole")
+
+    run = films.crawl("-w", "2", *LONG_REST, "-s", "connect_timeout=0.5", "-s", "timeout=0.5")
+
+    assert run.wait() == 0, run.said
+    films.complete()
+    assert asked(films.journal, "SELECT 1 FROM events WHERE kind = 'paused'") == []

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pinpool.faults import CHARGES
 from pinpool.model import Charge, Fault
-from pinpool.outage import FIRST_PAUSE, LONGEST_PAUSE, Mood, Outage
+from pinpool.outage import FIRST_PAUSE, LONGEST_PAUSE, ROUNDS, Mood, Outage
 from pinpool.roster import CAP_SECONDS
 
 
@@ -25,10 +25,17 @@ def down(proxies: int = 10) -> Outage:
     return outage
 
 
-def silence(outage: Outage, now: float = 0.0, jitter: float = 0.5, retry_after: float | None = None) -> bool:
+def silence(
+    outage: Outage,
+    now: float = 0.0,
+    jitter: float = 0.5,
+    retry_after: float | None = None,
+    proxy: int = 1,
+    strangers: bool = False,
+) -> bool:
     outage.sent()
     outage.returned()
-    return outage.silenced(now, retry_after, jitter)
+    return outage.silenced(proxy, now, retry_after, jitter, strangers=strangers)
 
 
 def test_when_most_proxies_have_failed_since_the_last_page_the_site_is_suspected() -> None:
@@ -121,10 +128,37 @@ def test_the_site_is_down_only_when_the_last_canary_has_failed() -> None:
     told = []
     for _ in range(3):
         outage.returned()
-        told.append(outage.silenced(0.0, None, 0.5))
+        told.append(outage.silenced(1, 0.0, None, 0.5))
 
     assert told == [False, False, True]
     assert outage.mood is Mood.DOWN
+
+
+def test_as_long_as_none_is_known_to_work_others_are_asked_before_the_run_pauses() -> None:
+    outage = Outage()
+    all_fail(outage, 3)
+
+    told = [silence(outage, proxy=10 + n, strangers=n < 2) for n in range(3)]
+
+    assert told == [False, False, True], "after the third there was nobody left to ask"
+    assert outage.silent == {1, 2, 3, 10, 11, 12}
+
+
+def test_one_after_another_is_asked_not_for_ever() -> None:
+    outage = Outage()
+    all_fail(outage, 3)
+
+    rounds = [silence(outage, proxy=n, strangers=True) for n in range(1, 10)]
+
+    assert rounds == [False] * (ROUNDS - 1) + [True, True]
+
+
+def test_an_answer_clears_those_that_have_met_silence_before_it() -> None:
+    outage = down(5)
+
+    outage.answered(3.5)
+
+    assert outage.silent == {4, 5}
 
 
 def test_one_canary_that_comes_back_is_proof_enough() -> None:
@@ -135,7 +169,7 @@ def test_one_canary_that_comes_back_is_proof_enough() -> None:
 
     outage.returned()
     ended = outage.answered(1000.0)
-    late = [outage.silenced(0.0, None, 0.5) for _ in range(2)]
+    late = [outage.silenced(1, 0.0, None, 0.5) for _ in range(2)]
 
     assert not ended, "it was only suspected"
     assert late == [False, False]

@@ -316,12 +316,16 @@ def test_t5_a_failing_worker_swaps_and_a_parked_one_keeps_no_task_hostage(make: 
     ledger = Ledger(engine)
     all_pinned(engine, ledger, 2)
 
-    for _ in range(40):
-        ledger.submit("refused:1")
-    ledger.run()
-    all_pinned(engine, ledger, 1)
+    rounds = 0
+    while (
+        engine.census().count(ProxyState.PINNED) == 2
+    ):  # the other worker may be so quick that it does all of them
+        for _ in range(40):
+            ledger.submit("refused:1")
+        ledger.run()
+        rounds += 1
 
-    assert ledger.good == 40
+    assert ledger.good == 40 * rounds
     assert engine.census().count(ProxyState.COOLING) == 1
     assert engine.census().parked == 1
 

@@ -92,25 +92,32 @@ class Canaries:
         self._site_answered(outcome)
 
     def ask(self, now: float, census: Census, frontier: Frontier) -> None:
-        """Send canaries if they are due, through proxies that are known to have worked if any is at hand."""
+        """Send canaries if they are due, through proxies that are known to have worked, or were not asked yet."""
         if not census.usable or not self._outage.due(now):
             return
         # As long as nothing was fetched any page will do.
         pages = list(self._fetched) or frontier.first(CANARIES)
         if not pages:
             return
-        trusted = set(filter(self._referee.roster.credible, census.living))
-        at_hand = any(census.states[proxy] in (ProxyState.PINNED, ProxyState.SPARE) for proxy in trusted)
-        avoid = tuple(set(census.states) - trusted) if at_hand else ()
+        wanted = self._known(census) or self._strangers(census)
+        avoid = tuple(set(census.states) - wanted) if wanted else ()
         for number in range(min(CANARIES, census.usable)):
             self._send(pages[number % len(pages)], avoid)
+
+    def _known(self, census: Census) -> set[int]:
+        """Those at hand that are known to have worked."""
+        return set(filter(self._referee.roster.credible, _at_hand(census)))
+
+    def _strangers(self, census: Census) -> set[int]:
+        """Those at hand that have not met silence since the site last answered."""
+        return set(_at_hand(census)) - self._outage.silent
 
     def lose(self, serial: int) -> None:
         """It will never be answered."""
         del self._out[serial]
         self._outage.returned()
 
-    def hear(self, outcome: Outcome, now: float) -> None:
+    def hear(self, outcome: Outcome, now: float, census: Census) -> None:
         """A canary came back."""
         page = self._out.pop(outcome.serial)
         self._outage.returned()
@@ -118,7 +125,7 @@ class Canaries:
             if self.hold_back:
                 self._send(page, ())
         elif outcome.evidence is not None:
-            self._hear_failure(outcome, judge(outcome.evidence), outcome.evidence.retry_after, now)
+            self._hear_failure(outcome, judge(outcome.evidence), now, census)
         elif outcome.unasked:  # robots.txt has changed its mind
             self._fetched = deque((one for one in self._fetched if one != page), CANARIES)
         else:
@@ -129,7 +136,8 @@ class Canaries:
         self._outage.sent()
         self._out[self._submit(Assignment(page, avoid, exchange=bool(avoid)))] = page
 
-    def _hear_failure(self, outcome: Outcome, fault: Fault, retry_after: float | None, now: float) -> None:
+    def _hear_failure(self, outcome: Outcome, fault: Fault, now: float, census: Census) -> None:
+        assert outcome.evidence is not None
         word = heard(fault, served=bool(self._fetched))
         if outcome.swapped:
             guilty = word is Word.NOTHING
@@ -137,7 +145,13 @@ class Canaries:
             self._custody.carry_out(sentence, outcome.proxy, fault if guilty else None)
         if word is Word.ANSWERED:
             self._site_answered(outcome)
-        elif word is Word.SILENT and self._outage.silenced(now, retry_after, self._random.random()):
+        elif word is Word.SILENT and self._outage.silenced(
+            outcome.proxy,
+            now,
+            outcome.evidence.retry_after,
+            self._random.random(),
+            strangers=not self._known(census) and bool(self._strangers(census)),
+        ):
             self._custody.note(Event(time.time(), "paused", detail=self._outage.words(now)))
             for proxy, task in self._outage.excused():
                 self._journal.excuse(task, proxy)
@@ -147,3 +161,7 @@ class Canaries:
     def _site_answered(self, outcome: Outcome) -> None:
         if self._outage.answered(outcome.at + outcome.seconds):
             self._custody.note(Event(time.time(), "continued"))
+
+
+def _at_hand(census: Census) -> list[int]:
+    return [proxy for proxy, state in census.states.items() if state in (ProxyState.PINNED, ProxyState.SPARE)]

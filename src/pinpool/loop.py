@@ -245,7 +245,7 @@ class Loop:
     def _take(self, signal: Signal) -> None:
         match signal:
             case Answered(outcome) if outcome.serial in self._canaries:
-                self._canaries.hear(outcome, time.monotonic())
+                self._canaries.hear(outcome, time.monotonic(), self._engine.census())
             case Lost(serial) if serial in self._canaries:
                 self._canaries.lose(serial)
             case Answered(outcome):

@@ -22,6 +22,9 @@ CANARIES = 3
 #: Different proxies that must have failed since the last page: this share of those in use, and never fewer than three
 #: if the list has as many. A false suspicion costs a canary.
 SHARE, FEWEST = 0.6, 3
+#: As long as no proxy is known to work, so many rounds of canaries ask one after another of the list before the run
+#: pauses: its first ones may all be dead. Where nine in ten are, one of these 24 works in 92 of 100 runs.
+ROUNDS = 8
 #: Seconds of the first pause and of the longest; each doubles the one before, ± 25 %.
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 
@@ -66,8 +69,11 @@ class Outage:
     def __init__(self) -> None:
         self.mood = Mood.WELL
         self._suspects: dict[int, list[tuple[float, int]]] = {}
+        #: The proxies that have met silence since the site last answered anybody.
+        self.silent: set[int] = set()
         self._raised = 0.0
         self._canaries = 0
+        self._rounds = 0
         self._pauses = 0
         self._until = 0.0
         self._since = 0.0
@@ -96,6 +102,7 @@ class Outage:
         """
         if heard(fault, served=served) is not Word.SILENT or proxy <= 0:
             return False
+        self.silent.add(proxy)
         self._suspects.setdefault(proxy, []).append((moment, task))
         self._last = fault
         if self.mood is Mood.WELL and len(self._suspects) >= _enough(in_use, alive):
@@ -113,9 +120,10 @@ class Outage:
         self._suspects = {proxy: failures for proxy, failures in later.items() if failures}
         if self.mood is not Mood.WELL and moment <= self._raised:
             return False
+        self.silent = set(self._suspects)
         was_down = self.mood is Mood.DOWN
         self.mood = Mood.WELL
-        self._pauses = 0
+        self._rounds = self._pauses = 0
         return was_down
 
     def due(self, now: float) -> bool:
@@ -132,14 +140,21 @@ class Outage:
         """A canary came back, or is lost."""
         self._canaries = max(0, self._canaries - 1)
 
-    def silenced(self, now: float, retry_after: float | None, jitter: float) -> bool:
+    def silenced(
+        self, proxy: int, now: float, retry_after: float | None, jitter: float, *, strangers: bool = False
+    ) -> bool:
         """
-        A canary, which has returned, met silence too. `retry_after` (seconds) is what the answer asked for, if there
-        was one, and is obeyed as far as a rest may go; `jitter` is 0 to 1. True if it was the last one and the site
+        A canary, which has returned, met silence through `proxy` too. `retry_after` (seconds) is what the answer asked
+        for, if there was one, and is obeyed as far as a rest may go; `jitter` is 0 to 1. `strangers`: none that is
+        known to work could be asked, and there are others that were not. True if it was the last one and the site
         counts as down from now on, or still.
         """
+        self.silent.add(proxy)
         self._asked_for = max(self._asked_for, retry_after or 0.0)
         if self.mood is Mood.WELL or self._canaries:
+            return False
+        self._rounds += 1
+        if strangers and self._rounds < ROUNDS:
             return False
         pause = min(FIRST_PAUSE * 2.0 ** min(self._pauses, 16), LONGEST_PAUSE / 1.25) * (0.75 + jitter / 2)
         self._until = now + max(pause, min(self._asked_for, CAP_SECONDS))
