@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
+import requests
 
 from exchanges import PLAIN, evidence, fetch, soon, task
 from peers import (
@@ -16,8 +17,9 @@ from peers import (
     socks5,
 )
 from pinpool.errors import FetchFailed
+from pinpool.faults import CHARGES, judge
 from pinpool.fetch import Fetcher
-from pinpool.model import Evidence, Settings, Sign, Step
+from pinpool.model import Charge, Evidence, Settings, Sign, Step
 
 # Requests and answers
 
@@ -100,6 +102,21 @@ def test_a_url_that_cannot_be_requested_is_evidence_and_sends_nothing(url: str) 
         found = evidence(proxy.proxy(), task(url))
 
     assert found[:2] == (Step.HEAD, Sign.BROKEN)
+    assert proxy.connections == 0
+
+
+def test_what_goes_wrong_before_anybody_connects_is_not_the_proxys_doing() -> None:
+    """It would burn the whole list: each proxy is tried and none is ever asked."""
+
+    def no_token(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        raise OSError("no token")
+
+    with Peer(answering()) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
+        fetcher.session.auth = no_token
+        with pytest.raises(FetchFailed) as caught:
+            fetcher.fetch(task(), soon())
+
+    assert CHARGES[judge(caught.value.evidence)] is not Charge.PROXY
     assert proxy.connections == 0
 
 

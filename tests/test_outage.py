@@ -33,9 +33,11 @@ def silence(
     proxy: int = 1,
     strangers: bool = False,
 ) -> bool:
+    """A round of one canary. True if the run pauses."""
     outage.sent()
+    outage.silenced(proxy, retry_after)
     outage.returned()
-    return outage.silenced(proxy, now, retry_after, jitter, strangers=strangers)
+    return outage.concluded(now, jitter, strangers=strangers)
 
 
 def test_when_most_proxies_have_failed_since_the_last_page_the_site_is_suspected() -> None:
@@ -127,8 +129,9 @@ def test_the_site_is_down_only_when_the_last_canary_has_failed() -> None:
 
     told = []
     for _ in range(3):
+        outage.silenced(1, None)
         outage.returned()
-        told.append(outage.silenced(1, 0.0, None, 0.5))
+        told.append(outage.concluded(0.0, 0.5))
 
     assert told == [False, False, True]
     assert outage.mood is Mood.DOWN
@@ -148,9 +151,51 @@ def test_one_after_another_is_asked_not_for_ever() -> None:
     outage = Outage()
     all_fail(outage, 3)
 
-    rounds = [silence(outage, proxy=n, strangers=True) for n in range(1, 10)]
+    rounds = [silence(outage, proxy=10 + n, strangers=True) for n in range(9)]
 
     assert rounds == [False] * (ROUNDS - 1) + [True, True]
+
+
+def test_a_round_that_asked_nobody_new_is_followed_by_a_pause() -> None:
+    outage = Outage()
+    all_fail(outage, 3)
+
+    assert silence(outage, proxy=2, strangers=True)
+
+
+def test_a_site_that_asks_for_patience_is_not_asked_through_others() -> None:
+    outage = Outage()
+    all_fail(outage, 3)
+
+    assert silence(outage, proxy=9, retry_after=60.0, strangers=True)
+    assert outage.next_moment() == 60.0
+
+
+def test_rounds_that_tell_nothing_of_the_site_are_repeated_not_for_ever() -> None:
+    outage = Outage()
+    all_fail(outage, 3)
+
+    told = []
+    for _ in range(ROUNDS + 1):
+        outage.sent()
+        outage.returned()
+        told.append(outage.concluded(0.0, 0.5))
+
+    assert told == [False] * (ROUNDS - 1) + [True, True]
+
+
+def test_what_a_site_asked_for_is_forgotten_when_it_answers() -> None:
+    outage = down()
+    outage.sent()
+    outage.silenced(1, 1800.0)
+    outage.answered(1000.0)
+    outage.returned()
+
+    all_fail(outage, 10)
+    silence(outage)
+
+    assert outage.mood is Mood.DOWN
+    assert (outage.next_moment() or 0.0) <= FIRST_PAUSE * 1.25
 
 
 def test_an_answer_clears_those_that_have_met_silence_before_it() -> None:
@@ -169,7 +214,11 @@ def test_one_canary_that_comes_back_is_proof_enough() -> None:
 
     outage.returned()
     ended = outage.answered(1000.0)
-    late = [outage.silenced(1, 0.0, None, 0.5) for _ in range(2)]
+    late = []
+    for _ in range(2):
+        outage.silenced(1, 1800.0)
+        outage.returned()
+        late.append(outage.concluded(0.0, 0.5))
 
     assert not ended, "it was only suspected"
     assert late == [False, False]

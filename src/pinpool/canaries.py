@@ -99,7 +99,8 @@ class Canaries:
         pages = list(self._fetched) or frontier.first(CANARIES)
         if not pages:
             return
-        wanted = self._known(census) or self._strangers(census)
+        known, strangers = self._known(census), self._strangers(census)
+        wanted = known - self._outage.silent or strangers or known
         avoid = tuple(set(census.states) - wanted) if wanted else ()
         for number in range(min(CANARIES, census.usable)):
             self._send(pages[number % len(pages)], avoid)
@@ -112,31 +113,34 @@ class Canaries:
         """Those at hand that have not met silence since the site last answered."""
         return set(_at_hand(census)) - self._outage.silent
 
-    def lose(self, serial: int) -> None:
+    def lose(self, serial: int, now: float, census: Census) -> None:
         """It will never be answered."""
         del self._out[serial]
-        self._outage.returned()
+        self._back(now, census)
 
     def hear(self, outcome: Outcome, now: float, census: Census) -> None:
         """A canary came back."""
         page = self._out.pop(outcome.serial)
-        self._outage.returned()
-        if outcome.ending is Ending.DECLINED:  # nobody who has worked is free: any other must do
-            if self.hold_back:
-                self._send(page, ())
+        if (
+            outcome.ending is Ending.DECLINED and self.hold_back
+        ):  # none of those that are wanted is free: any must do
+            self._send(page, ())
         elif outcome.evidence is not None:
-            self._hear_failure(outcome, judge(outcome.evidence), now, census)
-        elif outcome.unasked:  # robots.txt has changed its mind
+            self._hear_failure(outcome, judge(outcome.evidence))
+        elif outcome.unasked:  # robots.txt has changed its mind, or forbids even the first page
             self._fetched = deque((one for one in self._fetched if one != page), CANARIES)
-        else:
+            if not self._fetched:
+                self._site_answered(outcome)
+        elif outcome.ending is not Ending.DECLINED:
             self._referee.credit(outcome.proxy, 0)
             self._site_answered(outcome)
+        self._back(now, census)
 
     def _send(self, page: Task, avoid: tuple[int, ...]) -> None:
         self._outage.sent()
         self._out[self._submit(Assignment(page, avoid, exchange=bool(avoid)))] = page
 
-    def _hear_failure(self, outcome: Outcome, fault: Fault, now: float, census: Census) -> None:
+    def _hear_failure(self, outcome: Outcome, fault: Fault) -> None:
         assert outcome.evidence is not None
         word = heard(fault, served=bool(self._fetched))
         if outcome.swapped:
@@ -145,13 +149,14 @@ class Canaries:
             self._custody.carry_out(sentence, outcome.proxy, fault if guilty else None)
         if word is Word.ANSWERED:
             self._site_answered(outcome)
-        elif word is Word.SILENT and self._outage.silenced(
-            outcome.proxy,
-            now,
-            outcome.evidence.retry_after,
-            self._random.random(),
-            strangers=not self._known(census) and bool(self._strangers(census)),
-        ):
+        elif word is Word.SILENT:
+            self._outage.silenced(outcome.proxy, outcome.evidence.retry_after)
+
+    def _back(self, now: float, census: Census) -> None:
+        """One canary less is on its way."""
+        self._outage.returned()
+        strangers = not self._known(census) and bool(self._strangers(census))
+        if self._outage.concluded(now, self._random.random(), strangers=strangers):
             self._custody.note(Event(time.time(), "paused", detail=self._outage.words(now)))
             for proxy, task in self._outage.excused():
                 self._journal.excuse(task, proxy)

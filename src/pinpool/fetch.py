@@ -156,7 +156,8 @@ class Fetcher:
         for everything else that can happen; a DeadlinePassed that strikes meanwhile passes through. After
         either, all connections are closed, as one may hold the rest of an answer.
         """
-        self._progress.step = Step.CONNECT
+        # Whoever connects says so: until then, what goes wrong is no proxy's doing.
+        self._progress.step = Step.HEAD
         self._progress.until = until
         try:
             return self._follow(task)

@@ -247,7 +247,7 @@ class Loop:
             case Answered(outcome) if outcome.serial in self._canaries:
                 self._canaries.hear(outcome, time.monotonic(), self._engine.census())
             case Lost(serial) if serial in self._canaries:
-                self._canaries.lose(serial)
+                self._canaries.lose(serial, time.monotonic(), self._engine.census())
             case Answered(outcome):
                 entry = self._frontier.land(outcome.serial)
                 if entry is not None:

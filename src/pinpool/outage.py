@@ -74,6 +74,7 @@ class Outage:
         self._raised = 0.0
         self._canaries = 0
         self._rounds = 0
+        self._news: int | None = None
         self._pauses = 0
         self._until = 0.0
         self._since = 0.0
@@ -124,6 +125,8 @@ class Outage:
         was_down = self.mood is Mood.DOWN
         self.mood = Mood.WELL
         self._rounds = self._pauses = 0
+        self._asked_for = 0.0
+        self._news = None
         return was_down
 
     def due(self, now: float) -> bool:
@@ -140,21 +143,28 @@ class Outage:
         """A canary came back, or is lost."""
         self._canaries = max(0, self._canaries - 1)
 
-    def silenced(
-        self, proxy: int, now: float, retry_after: float | None, jitter: float, *, strangers: bool = False
-    ) -> bool:
+    def silenced(self, proxy: int, retry_after: float | None) -> None:
         """
-        A canary, which has returned, met silence through `proxy` too. `retry_after` (seconds) is what the answer asked
-        for, if there was one, and is obeyed as far as a rest may go; `jitter` is 0 to 1. `strangers`: none that is
-        known to work could be asked, and there are others that were not. True if it was the last one and the site
-        counts as down from now on, or still.
+        A canary has met silence too. `retry_after` (seconds) is what the answer asked for, if there was one, and is
+        obeyed as far as a rest may go.
         """
-        self.silent.add(proxy)
-        self._asked_for = max(self._asked_for, retry_after or 0.0)
+        if self.mood is not Mood.WELL:
+            self._news = (self._news or 0) + (proxy not in self.silent)
+            self.silent.add(proxy)
+            self._asked_for = max(self._asked_for, retry_after or 0.0)
+
+    def concluded(self, now: float, jitter: float, *, strangers: bool = False) -> bool:
+        """
+        A canary is back, in whatever way. True if it was the last of its round and the site counts as down from now on,
+        or still. `jitter` is 0 to 1. `strangers`: none that is known to work is at hand, and there are others that have
+        not met silence.
+        """
         if self.mood is Mood.WELL or self._canaries:
             return False
-        self._rounds += 1
-        if strangers and self._rounds < ROUNDS:
+        # A round that has asked nobody new, or was told to wait, is the last; one that told nothing of the site is not.
+        goes_on = self._news is None or (strangers and self._news > 0 and not self._asked_for)
+        self._rounds, self._news = self._rounds + 1, None
+        if goes_on and self._rounds < ROUNDS:
             return False
         pause = min(FIRST_PAUSE * 2.0 ** min(self._pauses, 16), LONGEST_PAUSE / 1.25) * (0.75 + jitter / 2)
         self._until = now + max(pause, min(self._asked_for, CAP_SECONDS))

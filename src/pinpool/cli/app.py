@@ -96,6 +96,10 @@ def _hearing_ctrl_c() -> Iterator[None]:
 def _press_again(lost: sys.UnraisableHookArgs) -> None:
     """Where Python cannot raise, in a weakref's callback or a `__del__`, it drops a Ctrl-C: here it comes once more."""
     if lost.exc_type is KeyboardInterrupt:
-        Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
+        again = Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = (
+            True  # nobody waits for it, and its start takes no lock that the interrupted code may hold
+        )
+        again.start()
     else:
         sys.__unraisablehook__(lost)

@@ -1,0 +1,58 @@
+"""Who gives work to an engine, and keeps the books on what comes back."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from pinpool.engines.base import Answered, Lost, Noted, Signal
+from pinpool.engines.processes import ProcessEngine
+from pinpool.model import Ending
+
+
+class Ledger:
+    """Submits every piece of work until each has one answer, as the crawl does, and counts what it sees."""
+
+    def __init__(self, engine: ProcessEngine, resubmit: bool = True) -> None:
+        self.engine = engine
+        self.resubmit = resubmit
+        self.flight: dict[int, str] = {}
+        self.answers: list[tuple[str, Answered]] = []
+        self.lost: list[tuple[str, Lost]] = []
+        self.events: Counter[str] = Counter()
+        self.moves: list[tuple[str, int | None]] = []
+        self._serial = 0
+
+    def submit(self, work: str) -> None:
+        self._serial += 1
+        self.flight[self._serial] = work
+        self.engine.submit(self._serial, work.encode())
+
+    def run(self, *, until: Callable[[], bool] | None = None, seconds: float = 30.0) -> None:
+        give_up = time.monotonic() + seconds
+        done = until or (lambda: not self.flight)
+        while not done():
+            assert time.monotonic() < give_up, f"still waiting for {len(self.flight)} of the tasks"
+            for signal_ in self.engine.poll(0.05):
+                self.take(signal_)
+
+    def take(self, signal_: Signal) -> None:
+        match signal_:
+            case Answered(outcome):
+                work = self.flight.pop(outcome.serial)
+                self.answers.append((work, signal_))
+                if outcome.evidence is not None and self.resubmit:
+                    self.submit(work)
+            case Lost():
+                work = self.flight.pop(signal_.serial)
+                self.lost.append((work, signal_))
+                if signal_.sign is None or (self.resubmit and work in ("ok", "sleep:0.05")):
+                    self.submit(work)
+            case Noted(event):
+                self.events[event.kind] += 1
+                self.moves.append((event.kind, event.proxy))
+
+    @property
+    def good(self) -> int:
+        return sum(1 for _, answered in self.answers if answered.outcome.ending is Ending.OK)
