@@ -4,7 +4,7 @@ import pytest
 
 from pinpool.frontier import Entry
 from pinpool.model import Assignment, ProxyState, Task
-from pinpool.steering import PATIENT_DECLINES, doubtful, steer
+from pinpool.steering import LAST_PATIENCE, LONGEST_BREAK, PATIENCE, doubtful, pause, steer
 
 SPARE, PINNED, COOLING, RETIRED = (
     ProxyState.SPARE,
@@ -14,37 +14,55 @@ SPARE, PINNED, COOLING, RETIRED = (
 )
 TASK = Task("detail", "http://films.test/1", b"1" * 16)
 NOBODY: frozenset[int] = frozenset()
+NOW = 1000.0
 
 
-def entry(*tried: int, declined: int = 0) -> Entry:
-    return Entry(1, TASK, False, frozenset(tried), declined)
+def entry(*tried: int, waits: float = 0.0) -> Entry:
+    """A task that these have failed, and that was declined first so many seconds ago."""
+    made = Entry(1, TASK, False, frozenset(tried))
+    if waits:
+        made.decline(NOW - waits)
+        made.decline(NOW)
+    return made
 
 
 def test_a_task_that_nobody_has_failed_goes_to_anybody() -> None:
-    assert steer(entry(), {1: PINNED, 2: COOLING}, NOBODY) == Assignment(TASK)
+    assert steer(entry(), {1: PINNED, 2: COOLING}, NOBODY, NOW) == Assignment(TASK)
 
 
 def test_a_retry_avoids_the_proxies_that_have_failed_it() -> None:
-    assert steer(entry(1), {1: PINNED, 2: PINNED}, NOBODY) == Assignment(TASK, (1,), False)
+    assert steer(entry(1), {1: PINNED, 2: PINNED}, NOBODY, NOW) == Assignment(TASK, (1,), False)
 
 
 def test_a_retry_waits_while_all_that_may_have_it_are_resting() -> None:
-    assert steer(entry(1), {1: PINNED, 2: COOLING}, NOBODY) is None
+    assert steer(entry(1), {1: PINNED, 2: COOLING}, NOBODY, NOW) is None
 
 
 def test_a_retry_may_fetch_a_spare_that_no_worker_holds() -> None:
-    assert steer(entry(1), {1: PINNED, 2: SPARE}, NOBODY) == Assignment(TASK, (1,), True)
+    assert steer(entry(1), {1: PINNED, 2: SPARE}, NOBODY, NOW) == Assignment(TASK, (1,), True)
 
 
-def test_a_retry_that_is_declined_too_often_may_exchange_a_pin_too() -> None:
+def test_a_retry_that_is_declined_for_a_while_may_exchange_a_pin_too() -> None:
     states = {1: PINNED, 2: PINNED, 3: SPARE}
 
-    assert steer(entry(1), states, NOBODY) == Assignment(TASK, (1,), False)
-    assert steer(entry(1, declined=PATIENT_DECLINES), states, NOBODY) == Assignment(TASK, (1,), True)
+    assert steer(entry(1), states, NOBODY, NOW) == Assignment(TASK, (1,), False)
+    assert steer(entry(1, waits=PATIENCE), states, NOBODY, NOW) == Assignment(TASK, (1,), True)
+
+
+def test_a_task_that_was_declined_for_long_goes_to_whoever_takes_it() -> None:
+    states = {1: PINNED, 2: PINNED}
+
+    assert steer(entry(1, waits=LAST_PATIENCE), states, NOBODY, NOW) == Assignment(TASK)
+
+
+def test_a_task_is_offered_to_each_pin_at_once_and_then_less_and_less_often() -> None:
+    pauses = [pause(declined, 3, 1.0) for declined in (1, 2, 3, 5, 6, 9, 60)]
+
+    assert pauses == [0, 0, 0.02, 0.02, 0.04, 0.08, LONGEST_BREAK]
 
 
 def test_a_task_that_all_the_living_have_failed_may_go_to_any_of_them() -> None:
-    assert steer(entry(1, 2), {1: PINNED, 2: PINNED, 3: RETIRED}, NOBODY) == Assignment(TASK)
+    assert steer(entry(1, 2), {1: PINNED, 2: PINNED, 3: RETIRED}, NOBODY, NOW) == Assignment(TASK)
 
 
 def test_as_long_as_there_is_work_for_all_nobody_is_in_doubt() -> None:
@@ -61,7 +79,7 @@ def test_the_last_tasks_go_to_healthy_hands() -> None:
     doubted = doubtful(
         states, 2, works=lambda proxy: proxy in (1, 2, 4), suspect=lambda proxy: False, closing=False
     )
-    last = steer(entry(1), states, doubted)
+    last = steer(entry(1), states, doubted, NOW)
 
     assert doubted == {3, 4}, "a spare may be healthy, but nobody holds it"
     assert last is not None
@@ -88,18 +106,18 @@ def test_a_worker_does_not_give_one_suspect_for_another() -> None:
         states, 100, works=lambda proxy: proxy == 1, suspect=lambda proxy: proxy in (2, 3), closing=True
     )
 
-    assert steer(entry(), states, doubted) == Assignment(TASK, (2, 3), False)
+    assert steer(entry(), states, doubted, NOW) == Assignment(TASK, (2, 3), False)
 
 
 def test_a_worker_that_holds_a_doubtful_proxy_may_try_a_spare_at_once() -> None:
     states = {1: PINNED, 2: PINNED, 3: SPARE}
 
-    assert steer(entry(), states, frozenset({2})) == Assignment(TASK, (2,), True)
+    assert steer(entry(), states, frozenset({2}), NOW) == Assignment(TASK, (2,), True)
 
 
 def test_doubt_never_keeps_a_task_from_the_only_ones_left() -> None:
     states = {1: PINNED, 2: PINNED}
 
-    last = steer(entry(1), states, frozenset({2}))
+    last = steer(entry(1), states, frozenset({2}), NOW)
 
     assert last == Assignment(TASK, (1,), False)

@@ -25,8 +25,8 @@ class Entry:
     """
     A task on this side of the journal.
 
-    `tried` are the proxies that have failed it and are not excused; `declined` counts workers in a row whose pin was
-    one of these.
+    `tried` are the proxies that have failed it and are not excused; `declined` counts in a row the workers that would
+    not take it with their pins, and `declined_at` is when the first of them did (time.monotonic).
     """
 
     id: int
@@ -34,6 +34,17 @@ class Entry:
     is_index: bool
     tried: frozenset[int] = frozenset()
     declined: int = 0
+    declined_at: float = 0.0
+
+    def decline(self, now: float) -> None:
+        """A worker would not take it, or nobody could."""
+        if not self.declined:
+            self.declined_at = now
+        self.declined += 1
+
+    def waits(self, now: float) -> float:
+        """Seconds since a worker declined it first; 0 if none has since its last attempt."""
+        return now - self.declined_at if self.declined else 0.0
 
 
 class Frontier:

@@ -34,7 +34,7 @@ from pinpool.referee import Failure, Referee, Ruling
 from pinpool.retry import Believe, GiveUp, Resubmit
 from pinpool.roster import Roster
 from pinpool.schema import INDEX_STAGE
-from pinpool.steering import doubtful, steer
+from pinpool.steering import LONGEST_BREAK, doubtful, pause, steer
 from pinpool.timesheet import WORKED, Timesheet
 from pinpool.view import View
 
@@ -44,8 +44,6 @@ __all__ = ["Loop", "Stop", "View"]
 BATCH = 500
 #: How long a first Ctrl-C waits for what is in flight.
 DRAIN_SECONDS = 10.0
-#: A task that workers decline comes back after 20 ms, doubling up to half a second.
-DECLINE_SECONDS, DECLINE_CAP = 0.02, 0.5
 POLL_SECONDS = 0.1
 #: So often a page is excused because the site may be down. After that it is the page that looks so.
 EXCUSES = 4
@@ -204,11 +202,11 @@ class Loop:
                 self._frontier.push(entry)
 
     def _send(self, entry: Entry) -> None:
-        states = self._engine.census().states
-        assignment = steer(entry, states, self._doubted(states))
+        states, now = self._engine.census().states, time.monotonic()
+        assignment = steer(entry, states, self._doubted(states), now)
         if assignment is None:
-            entry.declined += 1
-            self._frontier.delay(entry, time.monotonic() + DECLINE_CAP)
+            entry.decline(now)
+            self._frontier.delay(entry, now + LONGEST_BREAK)
             return
         self._frontier.depart(self._submit(assignment), entry)
 
@@ -261,11 +259,9 @@ class Loop:
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.ending is Ending.DECLINED:
-            entry.declined += 1
-            wait = min(DECLINE_SECONDS * 2 ** min(entry.declined, 10), DECLINE_CAP) * self._random.uniform(
-                0.5, 1
-            )
-            self._frontier.delay(entry, time.monotonic() + wait)
+            now, pinned = time.monotonic(), self._engine.census().count(ProxyState.PINNED)
+            entry.decline(now)
+            self._frontier.delay(entry, now + pause(entry.declined, pinned, self._random.random()))
         elif outcome.evidence is None:
             if not outcome.unasked:
                 self._credit(entry, outcome)

@@ -11,31 +11,50 @@ from collections.abc import Callable, Mapping
 from pinpool.frontier import Entry
 from pinpool.model import Assignment, ProxyState
 
-__all__ = ["doubtful", "steer"]
+__all__ = ["LONGEST_BREAK", "doubtful", "pause", "steer"]
 
-#: Declined so often, a worker may exchange its pin for a spare that has not tried the task.
-PATIENT_DECLINES = 4
-#: And so often, the task goes to whoever takes it: nobody better may come, or not for half an hour. Ten seconds.
-LAST_DECLINES = 25
+#: Seconds after which a worker may exchange its pin for a spare that has not tried the task.
+PATIENCE = 0.5
+#: And after which the task goes to whoever takes it: nobody better may come, or not for half an hour.
+LAST_PATIENCE = 10.0
+#: Seconds until a task that all have declined is offered again, the first time and at most.
+FIRST_BREAK, LONGEST_BREAK = 0.02, 0.5
 
 
-def steer(entry: Entry, states: Mapping[int, ProxyState], doubted: frozenset[int]) -> Assignment | None:
+def steer(
+    entry: Entry, states: Mapping[int, ProxyState], doubted: frozenset[int], now: float
+) -> Assignment | None:
     """
     The task with the proxies that must not have it; None if those that may are all resting, so that it has to wait.
 
-    A task that every living proxy has failed, or that has waited for ten seconds, may go to any of them again.
+    A task that every living proxy has failed, or that has waited for ten seconds, may go to any of them again. `now` is
+    time.monotonic().
     """
-    if not (entry.tried or doubted) or entry.declined >= LAST_DECLINES:
+    waits = entry.waits(now)
+    if not (entry.tried or doubted) or waits >= LAST_PATIENCE:
         return Assignment(entry.task)
     for avoid in (entry.tried | doubted, entry.tried):
         left = {state for proxy, state in states.items() if proxy not in avoid} - {ProxyState.RETIRED}
         if ProxyState.PINNED in left:
             # A worker that holds one in doubt had better try a spare than stand idle.
-            exchange = ProxyState.SPARE in left and (bool(doubted) or entry.declined >= PATIENT_DECLINES)
+            exchange = ProxyState.SPARE in left and (bool(doubted) or waits >= PATIENCE)
             return Assignment(entry.task, tuple(avoid), exchange)
         if ProxyState.SPARE in left and avoid == entry.tried:
             return Assignment(entry.task, tuple(avoid), True)
     return None if left else Assignment(entry.task)
+
+
+def pause(declined: int, pinned: int, jitter: float) -> float:
+    """
+    Seconds until a task is offered again that has been declined so often in a row, where so many proxies are pinned.
+
+    None until each of them can have seen it once, for whoever may have it may stand at the end of the queue; and all of
+    them are asked again before it waits any longer. `jitter` is 0 to 1.
+    """
+    rounds = declined // max(1, pinned)
+    if not rounds:
+        return 0.0
+    return min(FIRST_BREAK * 2.0 ** min(rounds - 1, 10), LONGEST_BREAK) * (1.0 + jitter) / 2
 
 
 def doubtful(

@@ -50,8 +50,8 @@ __all__ = ["Arming", "Craft", "Done", "Pin", "enlist", "pack", "pinned", "run", 
 
 #: A wait of one parked worker; it bounds how long the Manager keeps a getter whose process was killed.
 PARK_SECONDS = 1.0
-#: How long a worker that cannot have a task leaves the queue to others.
-DECLINE_SECONDS = 0.1
+#: How long a worker that cannot have a task leaves the queue to others. It keeps the task as long.
+DECLINE_SECONDS = 0.01
 #: Sites whose robots.txt a pin remembers.
 MOST_ORIGINS = 100
 
