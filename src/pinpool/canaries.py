@@ -145,6 +145,8 @@ class Canaries:
         word = heard(fault, served=bool(self._fetched))
         if outcome.swapped:
             guilty = word is Word.NOTHING
+            if guilty:
+                self._outage.accused()
             sentence = self._referee.sentence(outcome.proxy, fault, excused=not guilty)
             self._custody.carry_out(sentence, outcome.proxy, fault if guilty else None)
         if word is Word.ANSWERED:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -175,15 +175,20 @@ class Loop:
         for kind in (True, False):
             if self._tally.unread[kind] and self._frontier.runs_short(kind):
                 self._read(kind)
-        room = self._room()
+        doubted = self._doubted()
+        room = self._room(doubted)
         while self._frontier.in_flight < room and time.monotonic() >= self._next_request:
             entry = self._frontier.take(time.monotonic(), room)
             if entry is None:
                 return
-            self._send(entry)
+            self._send(entry, doubted)
 
-    def _room(self) -> int:
-        room = window(min(self._workers, self._engine.census().usable))
+    def _room(self, doubted: frozenset[int]) -> int:
+        census = self._engine.census()
+        able = min(self._workers, census.usable)
+        declining = sum(census.states[one] is ProxyState.PINNED for one in doubted)
+        # Those pass tasks on. With as many tasks as hands they would do so without end, and burn the parent's time.
+        room = window(max(1, able - declining)) + declining // 4 if declining else window(able)
         return room if self._limit is None else min(room, max(0, self._limit - self._tally.pages))
 
     def _read(self, is_index: bool) -> None:
@@ -201,19 +206,20 @@ class Loop:
             else:
                 self._frontier.push(entry)
 
-    def _send(self, entry: Entry) -> None:
-        states, now = self._engine.census().states, time.monotonic()
-        assignment = steer(entry, states, self._doubted(states), now)
+    def _send(self, entry: Entry, doubted: frozenset[int]) -> None:
+        now = time.monotonic()
+        assignment = steer(entry, self._engine.census().states, doubted, now)
         if assignment is None:
             entry.decline(now)
             self._frontier.delay(entry, now + LONGEST_BREAK)
             return
         self._frontier.depart(self._submit(assignment), entry)
 
-    def _doubted(self, states: Mapping[int, ProxyState]) -> frozenset[int]:
+    def _doubted(self) -> frozenset[int]:
         left, roster = self._tally.known - self._tally.ended, self._referee.roster
         if not self._closing and left > self._workers:
             return frozenset()
+        states = self._engine.census().states
         return doubtful(states, left, works=roster.works, suspect=roster.suspect, closing=self._closing)
 
     @property

@@ -75,6 +75,7 @@ class Outage:
         self._canaries = 0
         self._rounds = 0
         self._news: int | None = None
+        self._guilty = False
         self._pauses = 0
         self._until = 0.0
         self._since = 0.0
@@ -153,6 +154,10 @@ class Outage:
             self.silent.add(proxy)
             self._asked_for = max(self._asked_for, retry_after or 0.0)
 
+    def accused(self) -> None:
+        """A canary has met a proxy that failed by its own doing, and rests for it now."""
+        self._guilty = True
+
     def concluded(self, now: float, jitter: float, *, strangers: bool = False) -> bool:
         """
         A canary is back, in whatever way. True if it was the last of its round and the site counts as down from now on,
@@ -163,7 +168,9 @@ class Outage:
             return False
         # A round that has asked nobody new, or was told to wait, is the last; one that told nothing of the site is not.
         goes_on = self._news is None or (strangers and self._news > 0 and not self._asked_for)
-        self._rounds, self._news = self._rounds + 1, None
+        # Of proxies that rest one after another there is an end.
+        self._rounds += not (self._guilty and self._news is None)
+        self._news, self._guilty = None, False
         if goes_on and self._rounds < ROUNDS:
             return False
         pause = min(FIRST_PAUSE * 2.0 ** min(self._pauses, 16), LONGEST_PAUSE / 1.25) * (0.75 + jitter / 2)

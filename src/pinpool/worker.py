@@ -51,7 +51,7 @@ __all__ = ["Arming", "Craft", "Done", "Pin", "enlist", "pack", "pinned", "run", 
 #: A wait of one parked worker; it bounds how long the Manager keeps a getter whose process was killed.
 PARK_SECONDS = 1.0
 #: How long a worker that cannot have a task leaves the queue to others. It keeps the task as long.
-DECLINE_SECONDS = 0.01
+DECLINE_SECONDS = 0.02
 #: Sites whose robots.txt a pin remembers.
 MOST_ORIGINS = 100
 

@@ -262,7 +262,7 @@ class Lab:
             self._books.note()
 
     async def _open_door(self, proxy: LabProxy) -> None:
-        door = bound(proxy.host, proxy.port)
+        door = bound(proxy.host, proxy.port, shared=True)
         proxy.port = door.getsockname()[1]
         if proxy.fault == "refused":
             self._doors[proxy.index] = door
@@ -276,11 +276,12 @@ class Lab:
         before, proxy.fault = proxy.fault, fault
         if (before == "refused") == (fault == "refused") or proxy.index not in self._doors:
             return
-        self._doors.pop(proxy.index).close()
+        old = self._doors.pop(proxy.index)
+        await self._open_door(proxy)
+        old.close()
         for line in tuple(self._books.lines):
             if line.proxy is proxy:
                 reset(line.transport)
-        await self._open_door(proxy)
 
     def _close(self) -> None:
         for door in (*self._site_servers, *self._doors.values()):

@@ -150,12 +150,17 @@ def take_request(buffer: bytearray) -> Request | None:
     return request
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """A socket that has the port (0: any free one) but does not listen. OSError if it is taken."""
+def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """
+    A socket that has the port (0: any free one) but does not listen. OSError if it is taken. A `shared` port may be
+    bound once more by this user, so that it can pass from one socket to another and be nobody else's in between.
+    """
     # asyncio sets TCP_NODELAY only where the protocol is named; without it some answers take 45 ms.
     door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared and hasattr(socket, "SO_REUSEPORT"):
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         door.bind((host, port))
     except OSError:
         door.close()
