@@ -184,6 +184,22 @@ def test_rounds_that_tell_nothing_of_the_site_are_repeated_not_for_ever() -> Non
     assert told == [False] * (ROUNDS - 1) + [True, True]
 
 
+def test_proxies_that_fail_by_their_own_doing_are_no_silence_of_the_site() -> None:
+    """Each of them rests for it, so that the end of the list is near without any pause."""
+    outage = Outage()
+    all_fail(outage, 3)
+
+    told = []
+    for _ in range(50):
+        outage.sent()
+        outage.accused()
+        outage.returned()
+        told.append(outage.concluded(0.0, 0.5))
+
+    assert not any(told)
+    assert outage.due(0.0)
+
+
 def test_what_a_site_asked_for_is_forgotten_when_it_answers() -> None:
     outage = down()
     outage.sent()
