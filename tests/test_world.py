@@ -232,7 +232,7 @@ def test_a_lack_of_tasks_is_no_overhead() -> None:
 
 def test_what_workers_do_beside_the_pages_makes_no_page_of_a_paced_run_quick() -> None:
     """Most of 80 pins were dead in one, and declining tasks took 18 ms of CPU time for each page, and 80 in queues."""
-    rows = [attempt(float(at), 0.05) for at in range(100)]
+    rows = [attempt(0.78 * number, 0.05) for number in range(100)]
 
     known = machine(rows, workers=1, pace=1.0, seconds=0.02, cpu=0.018, own_cpu=0.006, queued=0.08)
 
