@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pinpool.account import Account, Totals
 from pinpool.model import Ending
-from pinpool.stats import AttemptRow, ProxyRow, RunInfo
-from pinpool.timeline import Clock, strip
+from pinpool.report.run_data import Account, Totals
+from pinpool.report.timeline import Clock, strip
+from pinpool.stats.figures import AttemptRow, ProxyRow, RunInfo
 
 __all__ = ["START", "account", "bad", "good", "label"]
 

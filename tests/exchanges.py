@@ -9,9 +9,9 @@ import pytest
 
 from peers import PATIENCE
 from pinpool.errors import FetchFailed
-from pinpool.fetch import Fetcher
+from pinpool.fetch.fetcher import Fetcher
 from pinpool.model import Evidence, Fetched, Settings, Task
-from pinpool.proxies import Proxy
+from pinpool.proxies.parse import Proxy
 
 __all__ = ["IMPATIENT", "PASSWORD", "PLAIN", "SECURE", "USER", "evidence", "fetch", "soon", "task"]
 

@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 from random import Random
 
-from pinpool.export import Outputs
-from pinpool.journal import Journal, Settlement
+from pinpool.journal.schema import About
+from pinpool.journal.writer import Journal, Settlement
 from pinpool.model import Ending, Evidence, Fault, Outcome, Sign, Step, Task, TaskState
-from pinpool.schema import About
-from pinpool.targets import parse_target
+from pinpool.output.outputs import Outputs
+from pinpool.output.target import parse_target
 
 START = 1_700_000_000.0
 ABOUT = About("movies", "movies.py", "0.1", 6, "processes", "forkserver", "{}", "proxies.txt", b"salt")

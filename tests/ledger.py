@@ -6,9 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from pinpool.engines.base import Answered, Lost, Noted, Signal
-from pinpool.engines.processes import ProcessEngine
 from pinpool.model import Ending
+from pinpool.pool.engine import Answered, Lost, Noted, Signal
+from pinpool.pool.processes import ProcessEngine
 
 
 class Ledger:

@@ -10,7 +10,7 @@ import time
 from typing import NoReturn
 
 from pinpool.model import Assignment, Ending, Evidence, Settings, Sign, Step
-from pinpool.worker import Done, Pin
+from pinpool.pool.worker import Done, Pin
 
 __all__ = ["Playing"]
 

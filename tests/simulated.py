@@ -22,11 +22,8 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from journals import ABOUT
-from pinpool.engines.base import Answered, Census, Noted, Signal
-from pinpool.engines.leases import Lease, LeaseQueue, Standing
-from pinpool.faults import CHARGES, judge
-from pinpool.journal import Journal
-from pinpool.loop import Loop, Stop
+from pinpool.crawler.loop import Loop, Stop
+from pinpool.journal.writer import Journal
 from pinpool.model import (
     Assignment,
     Charge,
@@ -39,8 +36,11 @@ from pinpool.model import (
     Step,
     Task,
 )
-from pinpool.proxies import Proxy
-from pinpool.roster import Roster, must_swap, until_judged
+from pinpool.policy.faults import CHARGES, judge
+from pinpool.policy.reputation import Roster, must_swap, until_judged
+from pinpool.pool.engine import Answered, Census, Noted, Signal
+from pinpool.pool.leases import Lease, LeaseQueue, Standing
+from pinpool.proxies.parse import Proxy
 
 __all__ = ["GOOD", "Crawl", "Manner", "Verdicts"]
 

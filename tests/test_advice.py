@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pinpool.advice import advise
-from pinpool.machine import WORKER_BYTES, Room
-from pinpool.timesheet import Timesheet
+from pinpool.stats.machine import WORKER_BYTES, Room
+from pinpool.stats.timesheet import Timesheet
+from pinpool.stats.utilization import advise
 
 
 def document(

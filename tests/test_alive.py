@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pinpool.alive import MARK, refuse, write
+from pinpool.check.alive_list import MARK, refuse, write
 from pinpool.errors import SettingsError, StorageError
-from pinpool.proxies import parse
+from pinpool.proxies.parse import parse
 
 ENTRIES = ("10.0.0.1:8080:anna:planted", "socks5h://anna:planted@10.0.0.2:1080")
 

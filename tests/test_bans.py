@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from pinpool.errors import SettingsError
-from pinpool.extract import Extracted, read
 from pinpool.model import Evidence, Fetched, Settings, Sign, Step
 from pinpool.settings import settings_from
-from pinpool.spider import Spider
+from pinpool.spider.extraction import Extracted, read
+from pinpool.spider.spider import Spider
 from pinpool.tasks import request
 
 URL = "https://site.example/film/1"

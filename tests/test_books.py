@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pinpool.books import Books
+from pinpool.calls.ledger import Books
 from pinpool.model import Ending, Evidence, Fault, Outcome, ProxyState, Sign, Step
 
 START = 1_700_000_000.0

@@ -12,12 +12,12 @@ import trustme
 
 from labs import HTTP, OPEN_HTTP, OPEN_SOCKS, SOCKS, authority, faulty, tls_lab
 from peers import PATIENCE, Line, Peer, answer, answering
-from pinpool import check as checking
-from pinpool.check import check, conclude, settings_for
-from pinpool.findings import Finding, shared_exits
+from pinpool.check import probe as checking
+from pinpool.check.probe import check, conclude, settings_for
+from pinpool.check.result import Finding, shared_exits
 from pinpool.lab import SECRET, Lab
 from pinpool.model import Evidence, Fault, Fetched, Settings, Sign, Step
-from pinpool.proxies import Proxy, parse
+from pinpool.proxies.parse import Proxy, parse
 from pinpool.tasks import request
 
 __all__ = ["authority", "tls_lab"]  # fixtures

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from commands import DEADLINE, Desk
+from pinpool.journal.reader import Reader
 from pinpool.lab import Lab
-from pinpool.reading import Reader
 
 COMMANDS = [
     "crawl",

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 
 from commands import DEADLINE, Desk
 from peers import PATIENCE, Line, Peer, answer, answering
-from pinpool.alive import MARK
+from pinpool.check.alive_list import MARK
+from pinpool.check.result import Finding
 from pinpool.cli.app import app
-from pinpool.findings import Finding
 from pinpool.lab import SECRET, Lab
 from pinpool.model import Settings, Task
-from pinpool.proxies import Proxy, parse
+from pinpool.proxies.parse import Proxy, parse
 
 DRIVING = "\x1b]0;owned\x07\x1b[2J<script>alert(1)</script>"
 
@@ -118,7 +118,7 @@ def test_ctrl_c_shows_what_is_known_and_leaves_no_list(
         yield Finding(proxies[1], None, "", 0.1, 200)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pinpool.check.check", pressed)
+    monkeypatch.setattr("pinpool.check.probe.check", pressed)
     alive = tmp_path / "good.txt"
 
     said = CliRunner().invoke(app, ["check", "-", "--alive", str(alive)], input="a.test:1\nb.test:2\n")
@@ -206,6 +206,6 @@ def test_without_a_url_it_is_said_whom_it_asks(desk: Desk) -> None:
 
 
 def test_help_names_the_service_that_is_asked() -> None:
-    from pinpool.check import ECHO
+    from pinpool.check.probe import ECHO
 
     assert ECHO in app.commands["check"].get_help(click.Context(app.commands["check"]))

@@ -12,7 +12,7 @@ import pytest
 
 from commands import DEADLINE, Desk
 from journals import failed, given_up, new_journal, task
-from pinpool.journal import Journal
+from pinpool.journal.writer import Journal
 from pinpool.lab import Lab
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from accounts import START, account, bad, good, label
-from pinpool.account import GivenUp
-from pinpool.conclusions import conclusions, percent
+from pinpool.report.recommendations import conclusions, percent
+from pinpool.report.run_data import GivenUp
 
 
 def titles(*arguments: Any, **named: Any) -> list[str]:

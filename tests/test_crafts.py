@@ -10,13 +10,13 @@ from typing import Any, cast
 import pytest
 import requests
 
-from pinpool.crafts import _doubted, _retry_after, warm
+from pinpool.crawler.page_job import _doubted, _retry_after, warm
 from pinpool.errors import DeadlinePassed, FetchFailed
+from pinpool.fetch.diagnosis import attach
 from pinpool.model import Evidence, Fetched, Sign, Step
-from pinpool.spider import Spider
-from pinpool.symptoms import attach
+from pinpool.pool.worker import Pin, describe
+from pinpool.spider.spider import Spider
 from pinpool.tasks import request
-from pinpool.worker import Pin, describe
 
 
 def answered(**headers: str) -> Fetched:

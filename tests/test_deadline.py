@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pinpool.deadline import armed, disarm, limit
 from pinpool.errors import DeadlinePassed
+from pinpool.pool.deadline import armed, disarm, limit
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarm on this platform")
 

@@ -21,11 +21,11 @@ import trustme
 from foreign import FROM_DEBIAN, KINDS, PATIENCE, Certificate, Foreign, is_here, running
 from pinpool import Run
 from pinpool.errors import FetchFailed
-from pinpool.faults import answer, judge
-from pinpool.fetch import Fetcher
+from pinpool.fetch.fetcher import Fetcher
 from pinpool.lab import Lab
 from pinpool.model import Fault, Fetched, Settings, Task
-from pinpool.proxies import Proxy
+from pinpool.policy.faults import answer, judge
+from pinpool.proxies.parse import Proxy
 
 pytestmark = pytest.mark.processes
 
@@ -103,7 +103,7 @@ def crawl(folder: Path, base: str, proxies: list[Proxy], workers: int, authority
 
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pinpool", "crawl", "pinpool.spiders.movies", "-p", "proxies.txt"),
+            *(sys.executable, "-m", "pinpool", "crawl", "pinpool.examples.movies", "-p", "proxies.txt"),
             *("--seeds", "seeds.txt", "-w", str(workers), "-j", "run.db", "-o", "films.jsonl", "-q"),
             *("-s", f"ca_bundle={authority}"),
         ],

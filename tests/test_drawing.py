@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from pinpool.drawing import Scale, group_of, histogram_path, nice, shade, strip_paths, timeline
 from pinpool.model import ProxyState
-from pinpool.stats import Histogram
-from pinpool.timeline import Clock, Segment, Slice, Strip
+from pinpool.report.charts import Scale, group_of, histogram_path, nice, shade, strip_paths, timeline
+from pinpool.report.timeline import Clock, Segment, Slice, Strip
+from pinpool.stats.figures import Histogram
 
 
 @pytest.mark.parametrize(

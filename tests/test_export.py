@@ -16,12 +16,12 @@ from pytest import CaptureFixture, MonkeyPatch
 
 from journals import START, answered, done, finish_work, item, killed_writer, new_journal, task
 from pinpool.errors import SettingsError, StorageError
-from pinpool.export import Outputs, check_targets, write_all
-from pinpool.formats import JsonLines
-from pinpool.journal import Journal
-from pinpool.reading import Reader
-from pinpool.schema import Mark
-from pinpool.targets import ItemRow, Target, parse_target
+from pinpool.journal.reader import Reader
+from pinpool.journal.schema import Mark
+from pinpool.journal.writer import Journal
+from pinpool.output.csv_table import JsonLines
+from pinpool.output.outputs import Outputs, check_targets, write_all
+from pinpool.output.target import ItemRow, Target, parse_target
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ import pytest
 from commands import Desk
 from journals import START, answered, done, new_journal, task
 from pinpool.errors import JournalError, SettingsError, StorageError
-from pinpool.export import Outputs, check_targets, write_all
-from pinpool.journal import Journal
+from pinpool.journal.writer import Journal
 from pinpool.lab import Lab
-from pinpool.parquet import Column, columns_of
-from pinpool.targets import ItemRow, parse_target
+from pinpool.output.outputs import Outputs, check_targets, write_all
+from pinpool.output.parquet import Column, columns_of
+from pinpool.output.target import ItemRow, parse_target
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pinpool.errors import DeadlinePassed
-from pinpool.extract import MAX_PAGE, Extracted, Page, extract
 from pinpool.model import Evidence, Fetched, Settings, Sign, Step, Task
-from pinpool.spider import Spider, load, parse_ref
+from pinpool.spider.extraction import MAX_PAGE, Extracted, Page, extract
+from pinpool.spider.spider import Spider, load, parse_ref
 from pinpool.tasks import request
 
 URL = "https://site.example/films/1?page=2"
@@ -298,7 +298,7 @@ DETAIL = """<h2 class="m-b-sm">霸王别姬 - Farewell My Concubine</h2>
 
 
 def film_site(stage: str, body: str) -> Any:
-    spider = load(parse_ref("pinpool.spiders.movies"), seeds=True)
+    spider = load(parse_ref("pinpool.examples.movies"), seeds=True)
     task: Task = request("https://ssr1.scrape.center/detail/1", stage=stage)
     return extract(spider, task, fetched(body, url=task.url), spider.settings)
 

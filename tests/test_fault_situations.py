@@ -33,16 +33,16 @@ from peers import (
     socks5,
     tls,
 )
-from pinpool.crafts import Crawling
-from pinpool.engines.leases import Lease
-from pinpool.faults import judge
+from pinpool.crawler.page_job import Crawling
 from pinpool.lab import Lab
 from pinpool.model import Assignment, Ending, Fault, Settings
-from pinpool.proxies import Proxy
+from pinpool.policy.faults import judge
+from pinpool.pool.leases import Lease
+from pinpool.pool.worker import Done, Pin
+from pinpool.proxies.parse import Proxy
 from pinpool.settings import settings_from
-from pinpool.spider import parse_ref
+from pinpool.spider.spider import parse_ref
 from pinpool.tasks import request
-from pinpool.worker import Done, Pin
 
 ROUTES = ("http", "connect", "socks5")
 TITLE = "<h1>A film</h1>"

@@ -6,8 +6,8 @@ from itertools import product
 
 import pytest
 
-from pinpool.faults import CHARGES, DESCRIPTIONS, answer, is_gone, judge
 from pinpool.model import Charge, Evidence, Fault, Sign, Step
+from pinpool.policy.faults import CHARGES, DESCRIPTIONS, answer, is_gone, judge
 
 
 def test_every_fault_has_a_charge_and_a_description_of_one_sentence() -> None:

@@ -17,9 +17,9 @@ from peers import (
     socks5,
 )
 from pinpool.errors import FetchFailed
-from pinpool.faults import CHARGES, judge
-from pinpool.fetch import Fetcher
+from pinpool.fetch.fetcher import Fetcher
 from pinpool.model import Charge, Evidence, Settings, Sign, Step
+from pinpool.policy.faults import CHARGES, judge
 
 # Requests and answers
 

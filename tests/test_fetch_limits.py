@@ -16,10 +16,10 @@ import pytest
 
 from exchanges import PLAIN, evidence, fetch, soon, task
 from peers import PATIENCE, Line, Peer, answer, answering, socks5
-from pinpool.deadline import limit
 from pinpool.errors import DeadlinePassed, FetchFailed
-from pinpool.fetch import Fetcher
+from pinpool.fetch.fetcher import Fetcher
 from pinpool.model import Settings, Sign, Step
+from pinpool.pool.deadline import limit
 
 # Bodies
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from pinpool.findings import Finding, document, exit_address, tally, text
+from pinpool.check.result import Finding, document, exit_address, tally, text
 from pinpool.model import Fault
-from pinpool.proxies import Proxy
+from pinpool.proxies.parse import Proxy
 
 GOOD, BAD, ODD = (Proxy("http", f"10.0.0.{n}", 8080, "anna", "planted") for n in (1, 2, 3))
 

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from pinpool.forecast import Recording, foretell, spares_to_hold
 from pinpool.model import Fault, Settings
-from pinpool.tuning import ENOUGH, Row
-from pinpool.world import Failing, Habit, Machine, World
+from pinpool.tune.forecast import Recording, foretell, spares_to_hold
+from pinpool.tune.result import ENOUGH, Row
+from pinpool.tune.workload import Failing, Habit, Machine, World
 
 RULES = Settings(cooling=0.1)
 PAGE = 0.05

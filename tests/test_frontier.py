@@ -1,6 +1,6 @@
 """The frontier: which task goes next."""
 
-from pinpool.frontier import Entry, Frontier
+from pinpool.crawler.scheduler import Entry, Frontier
 from pinpool.model import Task
 
 

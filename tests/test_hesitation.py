@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pinpool import worker as workers
 from pinpool.model import Assignment, Ending, Evidence, Outcome, Settings, Sign, Step, Task
-from pinpool.worker import Worker
+from pinpool.pool import worker as workers
+from pinpool.pool.worker import Worker
 
 TASK = Assignment(Task("detail", "http://films.test/1", b"1" * 16))
 TIMEOUT = Evidence(Step.HEAD, Sign.TIMEOUT)

@@ -19,7 +19,7 @@ import calls
 from crawling import Job, job, spider, strike, until
 from pinpool import PinnedPool
 from pinpool.lab import Lab
-from pinpool.lab.records import Seen
+from pinpool.lab.request_log import Seen
 
 pytestmark = [
     pytest.mark.processes,

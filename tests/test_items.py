@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinpool.items import MAX_DEPTH, MAX_ITEM, is_empty, item_text
+from pinpool.spider.items import MAX_DEPTH, MAX_ITEM, is_empty, item_text
 
 
 def test_an_item_keeps_its_fields_in_their_order() -> None:

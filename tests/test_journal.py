@@ -27,10 +27,10 @@ from journals import (
     whole_run,
 )
 from pinpool.errors import JournalError, StorageError
-from pinpool.journal import Journal, Settlement
+from pinpool.journal.reader import Reader
+from pinpool.journal.schema import Mark
+from pinpool.journal.writer import Journal, Settlement
 from pinpool.model import Ending, Event, Fault, ProxyState, Task, TaskState
-from pinpool.reading import Reader
-from pinpool.schema import Mark
 
 
 @pytest.fixture

@@ -22,11 +22,13 @@ import pytest
 from commands import DEADLINE, Desk
 from journals import START, answered, done, new_journal, task, whole_run
 from leaks import PASSWORD, traces
-from pinpool import keeping, schema
-from pinpool.crafts import Crawling
+from pinpool.crawler.page_job import Crawling
 from pinpool.errors import JournalError
-from pinpool.journal import Journal, Settlement
-from pinpool.keeping import KINDS_SENT, MAX_KEPT, Memory, body_of, keep, kind_of
+from pinpool.journal import page_samples as keeping
+from pinpool.journal import schema
+from pinpool.journal.page_samples import KINDS_SENT, MAX_KEPT, Memory, body_of, keep, kind_of
+from pinpool.journal.reader import Reader, failure_document
+from pinpool.journal.writer import Journal, Settlement
 from pinpool.lab import Lab
 from pinpool.model import (
     Assignment,
@@ -41,11 +43,10 @@ from pinpool.model import (
     Step,
     TaskState,
 )
-from pinpool.proxies import Proxy
-from pinpool.reading import Reader, failure_document
-from pinpool.redaction import spellings
-from pinpool.spider import parse_ref
-from pinpool.worker import Pin
+from pinpool.pool.worker import Pin
+from pinpool.proxies.parse import Proxy
+from pinpool.proxies.redaction import spellings
+from pinpool.spider.spider import parse_ref
 
 PAGE = Fetched("http://films.example/detail/1", 200, {"content-type": "text/html"}, b"<h1>Heat</h1>", 0.1, 13)
 BROKEN = """\
@@ -239,7 +240,7 @@ def test_the_first_page_of_a_kind_is_kept_and_every_failure_of_that_kind_names_i
 
 
 def test_a_run_keeps_only_so_many_pages(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinpool.journal.KEPT_PAGES", 3)
+    monkeypatch.setattr("pinpool.journal.writer.KEPT_PAGES", 3)
     with new_journal(path, *(task(str(n)) for n in range(1, 9))) as journal:
         for number in range(1, 9):
             message = f"ValueError: x (movies.py:{number})"

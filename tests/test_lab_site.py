@@ -11,7 +11,7 @@ from urllib3.exceptions import HTTPError
 import labs
 from labs import EVERY_KIND, HTTP, SOCKS, client, get, plug, read_until, select, status
 from pinpool.lab import Lab
-from pinpool.lab.languages import LANGUAGES
+from pinpool.lab.film_texts import LANGUAGES
 
 lab = labs.lab  # pytest finds a fixture by the module's own names
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinpool.engines.leases import LeaseQueue, Standing
 from pinpool.model import ProxyState
-from pinpool.proxies import Proxy
+from pinpool.pool.leases import LeaseQueue, Standing
+from pinpool.proxies.parse import Proxy
 
 SPARE, PINNED, COOLING, RETIRED = ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED
 

@@ -23,10 +23,10 @@ from pinpool import (
     Spider,
     SpiderError,
 )
+from pinpool.journal.schema import Mark
 from pinpool.lab import Lab
-from pinpool.schema import Mark
-from pinpool.spider import load, parse_ref
-from pinpool.targets import Target
+from pinpool.output.target import Target
+from pinpool.spider.spider import load, parse_ref
 
 METHODS = ["forkserver", "spawn"]
 

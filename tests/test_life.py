@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 from crawling import Job, job, until
-from pinpool.engines.base import Answered, Engine
-from pinpool.engines.leases import Standing
-from pinpool.engines.processes import ProcessEngine
+from pinpool.crawler.list_reload import admit
+from pinpool.journal.schema import WITHDRAWN, ProxyRecord
 from pinpool.lab import Lab
 from pinpool.model import Fault, Outcome, ProxyState, Settings
-from pinpool.proxies import Proxy
-from pinpool.reloading import admit
-from pinpool.roster import Retire, Roster
-from pinpool.schema import WITHDRAWN, ProxyRecord
+from pinpool.policy.reputation import Retire, Roster
+from pinpool.pool.engine import Answered, Engine
+from pinpool.pool.leases import Standing
+from pinpool.pool.processes import ProcessEngine
+from pinpool.proxies.parse import Proxy
 from playing import Playing
 from terminals import Terminal
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pinpool.errors import ProxyListError
-from pinpool.listing import LOOK_SECONDS, SETTLE_SECONDS, Listing, compare
-from pinpool.proxies import Proxy, ProxyList, parse
+from pinpool.proxies.parse import Proxy, ProxyList, parse
+from pinpool.proxies.watch import LOOK_SECONDS, SETTLE_SECONDS, Listing, compare
 
 A, B, C = (f"192.0.2.{n}:80" for n in (1, 2, 3))
 

@@ -20,13 +20,13 @@ import pyte
 import pytest
 
 from commands import DEADLINE, Desk
-from pinpool.engines.base import Census
 from pinpool.lab import Lab
-from pinpool.live import Foot
 from pinpool.model import Fault, ProxyState
-from pinpool.outlook import RecentFaults, Speed
-from pinpool.progress import Progress
-from pinpool.view import View
+from pinpool.pool.engine import Census
+from pinpool.stats.snapshot import RecentFaults, Speed
+from pinpool.stats.view import View
+from pinpool.terminal.live import Foot
+from pinpool.terminal.progress import Progress
 
 
 class Terminal(io.StringIO):
@@ -156,7 +156,7 @@ def test_no_size_of_terminal_is_too_small(monkeypatch: pytest.MonkeyPatch, colum
     terminal = Terminal(columns or 80, rows or 24)
     size = os.terminal_size((columns, rows))
     monkeypatch.setattr(terminal, "fileno", lambda: 99)
-    monkeypatch.setattr("pinpool.live._in_foreground", lambda stream: True)
+    monkeypatch.setattr("pinpool.terminal.live._in_foreground", lambda stream: True)
     monkeypatch.setattr("os.get_terminal_size", lambda descriptor: size)
     foot = Foot(terminal)
 
@@ -209,7 +209,7 @@ def test_a_terminal_that_cannot_write_over_gets_plain_lines(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setenv("TERM", kind)
-    monkeypatch.setattr("pinpool.progress.PLAIN_SECONDS", 0.0)
+    monkeypatch.setattr("pinpool.terminal.progress.PLAIN_SECONDS", 0.0)
 
     Progress(terminal)(view())
 
@@ -221,10 +221,10 @@ def test_while_another_job_has_the_terminal_nothing_is_drawn_and_afterwards_noth
     terminal: Terminal, foot: Foot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     foot.draw(view(), Speed(0.0), 1.0, 0.0)
-    monkeypatch.setattr("pinpool.live._in_foreground", lambda stream: False)
+    monkeypatch.setattr("pinpool.terminal.live._in_foreground", lambda stream: False)
     terminal.write("\n$ a shell\n")
     foot.draw(view(ended=12), Speed(0.0), 2.0, 0.0)
-    monkeypatch.setattr("pinpool.live._in_foreground", lambda stream: True)
+    monkeypatch.setattr("pinpool.terminal.live._in_foreground", lambda stream: True)
     foot.draw(view(ended=13), Speed(0.0), 3.0, 0.0)
 
     rows = terminal.shown()
@@ -245,10 +245,10 @@ def test_a_flood_of_messages_is_shown_whole(terminal: Terminal, foot: Foot) -> N
 def test_where_a_line_would_stop_the_run_it_waits_until_it_does_not(
     terminal: Terminal, foot: Foot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pinpool.live._would_be_stopped", lambda stream: True)
+    monkeypatch.setattr("pinpool.terminal.live._would_be_stopped", lambda stream: True)
     foot.say("held back")
     before = terminal.shown()
-    monkeypatch.setattr("pinpool.live._would_be_stopped", lambda stream: False)
+    monkeypatch.setattr("pinpool.terminal.live._would_be_stopped", lambda stream: False)
     foot.draw(view(), Speed(0.0), 1.0, 0.0)
 
     assert before == []

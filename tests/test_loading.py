@@ -11,11 +11,11 @@ from textwrap import dedent
 import pytest
 
 from pinpool.errors import SpiderError
-from pinpool.spider import Spider, SpiderRef, load, parse_ref
+from pinpool.spider.spider import Spider, SpiderRef, load, parse_ref
 
 SITE = "https://site.example/"
 WELL = f"""
-    from pinpool.spider import Spider
+    from pinpool.spider.spider import Spider
 
     spider = Spider(seeds=["{SITE}1", "{SITE}2"], pace=1.5)
 
@@ -112,7 +112,7 @@ def test_a_scripts_spider_is_found_by_path_and_loaded_without_running_the_script
         WELL
         + """
     if __name__ == "__main__":
-        from pinpool.spider import load, parse_ref
+        from pinpool.spider.spider import load, parse_ref
         text = str(spider.ref())
         again = load(parse_ref(text))
         print(text, again is not spider, list(again.stages))
@@ -129,7 +129,7 @@ def test_a_module_of_a_package_is_found_by_name(write: Write) -> None:
     write(WELL + "    from . import parts\n", "shop/movies.py")
     write("", "shop/parts.py")
     write(
-        "from pinpool.spider import Spider\nfrom shop.movies import spider\nprint(spider.ref())\n",
+        "from pinpool.spider.spider import Spider\nfrom shop.movies import spider\nprint(spider.ref())\n",
         "script.py",
     )
 
@@ -167,7 +167,7 @@ def test_a_file_may_import_its_neighbours(write: Write) -> None:
     write(
         """
         from neighbour_of_movies import SEEDS
-        from pinpool.spider import Spider
+        from pinpool.spider.spider import Spider
         spider = Spider(SEEDS)
         spider.index(lambda page: None)
         """,
@@ -244,22 +244,22 @@ def test_the_seeds_are_left_alone_unless_asked_for(write: Write) -> None:
         ("def f():\n    f()\nf()\n", ["movies.py:2: RecursionError: "]),
         ("x = 1\n", ["movies.py: there is no spider in it"]),
         (
-            "from pinpool.spider import Spider\na = Spider()\nb = Spider()\n",
+            "from pinpool.spider.spider import Spider\na = Spider()\nb = Spider()\n",
             ["movies.py: there are several spiders, a, b: name one, as in movies.py:a"],
         ),
         (
-            "from pinpool.spider import Spider\nspider = Spider(\n    pase=1, attempts=0)\n",
+            "from pinpool.spider.spider import Spider\nspider = Spider(\n    pase=1, attempts=0)\n",
             [
                 "movies.py:2: pase: no such setting; did you mean pace?",
                 "movies.py:2: attempts: 0 is not from 1",
             ],
         ),
         (
-            "from pinpool.spider import Spider\nspider = Spider(['page/1'])\n",
+            "from pinpool.spider.spider import Spider\nspider = Spider(['page/1'])\n",
             ["movies.py:2: the spider has no stage", "movies.py:2: seed 1: 'page/1' cannot be requested"],
         ),
         (
-            "from pinpool.spider import Spider\nspider = Spider()\n"
+            "from pinpool.spider.spider import Spider\nspider = Spider()\n"
             "@spider.index\ndef a(p): ...\n@spider.index\ndef b(p): ...\n",
             ["movies.py:5: the stage index is declared twice", "movies.py:2: the spider has no seeds"],
         ),
@@ -339,7 +339,7 @@ def test_a_failed_load_leaves_no_module_behind(write: Write) -> None:
 def test_loading_a_spider_stays_light() -> None:
     """The command line loads spiders before it knows whether a page will ever be parsed."""
     heavy = "{'lxml', 'requests', 'parsel', 'w3lib', 'rich', 'click'}"
-    code = f"import sys, pinpool.spider; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, pinpool.spider.spider; print(sorted({heavy} & set(sys.modules)))"
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 

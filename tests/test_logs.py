@@ -15,12 +15,12 @@ import pytest
 
 from commands import Desk
 from crawling import job, spider, strike, until
-from pinpool.engines.logpipe import LogPipe, Whereabouts
 from pinpool.errors import SettingsError
 from pinpool.lab import Lab
-from pinpool.logs import listening
-from pinpool.proxies import parse
-from pinpool.redaction import Redaction, redacting
+from pinpool.pool.log_pipe import LogPipe, Whereabouts
+from pinpool.proxies.parse import parse
+from pinpool.proxies.redaction import Redaction, redacting
+from pinpool.terminal.log_output import listening
 
 PROXIES = parse(
     "http://alice:p%40ss/word%21@192.0.2.1:80\n192.0.2.2:80:bob:xyz\nsocks5://apikey123:@192.0.2.3:80", "x"

@@ -23,12 +23,12 @@ from journals import (
     whole_run,
 )
 from pinpool import Run
-from pinpool.engines.base import Census
 from pinpool.errors import SettingsError
-from pinpool.journal import Journal
+from pinpool.journal.writer import Journal
 from pinpool.lab import Lab
-from pinpool.metrics import Family, Metrics, exposition
-from pinpool.view import View
+from pinpool.pool.engine import Census
+from pinpool.stats.prometheus import Family, Metrics, exposition
+from pinpool.stats.view import View
 
 VIEW = View(12, 7, 7, 6, 1, 3, Census(6, 3, 1, 1, states={}), "", False, gone=2)
 NAME = r"pinpool_[a-z0-9_]+"
@@ -106,8 +106,8 @@ def test_while_it_runs_the_view_says_what_workers_do(tmp_path: Path) -> None:
 def test_figures_that_are_folded_bit_by_bit_are_those_of_one_fold_also_after_forgiveness(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pinpool.metrics.PERIOD_SECONDS", 0.0)
-    monkeypatch.setattr("pinpool.metrics._SHARE", 0)
+    monkeypatch.setattr("pinpool.stats.prometheus.PERIOD_SECONDS", 0.0)
+    monkeypatch.setattr("pinpool.stats.prometheus._SHARE", 0)
     bit_by_bit = Metrics(tmp_path / "bits.prom", tmp_path / "run.db")
     with new_journal(tmp_path / "run.db", task("1", "index"), task("2", "index")) as journal:
         journal.settle(done(1, answered(item("a"))), START)
@@ -138,7 +138,7 @@ def test_figures_that_are_folded_bit_by_bit_are_those_of_one_fold_also_after_for
 
 def test_only_what_is_new_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    fold = "pinpool.metrics.ProxyFigures.add"
+    fold = "pinpool.stats.prometheus.ProxyFigures.add"
     monkeypatch.setattr(fold, lambda figures, row: read.append(row.task))
     metrics = Metrics(tmp_path / "run.prom", tmp_path / "run.db")
     whole_run(tmp_path / "run.db")

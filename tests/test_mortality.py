@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from pinpool.mortality import Course, infer
+from pinpool.tune.survival import Course, infer
 
 HEALTHY = Course(first=0.0, last_good=99.0, after_good=(0, 100))
 #: It was banned ten times, and came back each time at the third try after a rest.

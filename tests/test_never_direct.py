@@ -30,11 +30,12 @@ from peers import (
     tls,
 )
 from pinpool.errors import FetchFailed
-from pinpool.faults import judge
-from pinpool.fetch import Fetcher, PinnedSession, tls_context
+from pinpool.fetch.connections import tls_context
+from pinpool.fetch.fetcher import Fetcher, PinnedSession
 from pinpool.lab import Lab
 from pinpool.model import Fault, Settings
-from pinpool.proxies import Proxy
+from pinpool.policy.faults import judge
+from pinpool.proxies.parse import Proxy
 
 #: What every process of a run writes down of itself: which names it looks up, and where it connects to.
 WATCH = """

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinpool.faults import CHARGES
 from pinpool.model import Charge, Fault
-from pinpool.outage import FIRST_PAUSE, LONGEST_PAUSE, ROUNDS, Mood, Outage
-from pinpool.roster import CAP_SECONDS
+from pinpool.policy.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, ROUNDS, Mood, Outage
+from pinpool.policy.faults import CHARGES
+from pinpool.policy.reputation import CAP_SECONDS
 
 
 def all_fail(outage: Outage, proxies: int, fault: Fault = Fault.TIMEOUT, alive: int = 100) -> list[bool]:

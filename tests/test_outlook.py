@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pinpool.model import Fault
-from pinpool.outlook import RecentFaults, Speed, spoken
+from pinpool.stats.snapshot import RecentFaults, Speed, spoken
 
 
 def test_the_speed_is_that_of_the_last_half_minute() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from journals import START, answered, done, item, new_journal, task
 from pinpool.errors import SettingsError, StorageError
-from pinpool.export import Outputs
-from pinpool.journal import Journal
-from pinpool.targets import Target
+from pinpool.journal.writer import Journal
+from pinpool.output.outputs import Outputs
+from pinpool.output.target import Target
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pinpool.extract import Page
 from pinpool.model import Fetched, Settings
+from pinpool.spider.extraction import Page
 from pinpool.tasks import request
 
 URL = "https://site.example/films/1?page=2"

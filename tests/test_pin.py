@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from pinpool.engines.leases import Lease
+from pinpool.fetch.robots import LONGEST_LIFE, Rules
 from pinpool.model import Settings
-from pinpool.proxies import Proxy
-from pinpool.robots import LONGEST_LIFE, Rules
-from pinpool.worker import MOST_ORIGINS, Pin
+from pinpool.pool.leases import Lease
+from pinpool.pool.worker import MOST_ORIGINS, Pin
+from pinpool.proxies.parse import Proxy
 
 URL = "http://site.test/film/1"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pinpool.price import MONTH_SECONDS, Price, parse_price
+from pinpool.report.cost import MONTH_SECONDS, Price, parse_price
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,13 @@ from typing import Any
 import pytest
 
 from ledger import Ledger
-from pinpool.engines import leases
-from pinpool.engines.base import Noted
-from pinpool.engines.board import Activity, Line
-from pinpool.engines.leases import Standing
-from pinpool.engines.processes import ProcessEngine
 from pinpool.model import Ending, ProxyState, Settings, Sign
-from pinpool.proxies import Proxy
+from pinpool.pool import leases
+from pinpool.pool.engine import Noted
+from pinpool.pool.leases import Standing
+from pinpool.pool.processes import ProcessEngine
+from pinpool.pool.status_board import Activity, Line
+from pinpool.proxies.parse import Proxy
 from playing import Playing
 
 pytestmark = pytest.mark.processes

@@ -7,11 +7,11 @@ import os
 
 import pytest
 
-from pinpool.engines.base import Census
 from pinpool.model import ProxyState
-from pinpool.outlook import Speed
-from pinpool.progress import Progress, line
-from pinpool.view import View
+from pinpool.pool.engine import Census
+from pinpool.stats.snapshot import Speed
+from pinpool.stats.view import View
+from pinpool.terminal.progress import Progress, line
 
 
 def view(*, stopping: bool = False, resting: bool = False) -> View:
@@ -21,7 +21,7 @@ def view(*, stopping: bool = False, resting: bool = False) -> View:
 
 
 def test_off_a_terminal_progress_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinpool.progress.PLAIN_SECONDS", 0.0)
+    monkeypatch.setattr("pinpool.terminal.progress.PLAIN_SECONDS", 0.0)
     stream = io.StringIO()
     progress = Progress(stream)
 
@@ -48,7 +48,7 @@ def test_off_a_terminal_nothing_is_said_in_the_first_seconds() -> None:
 
 
 def test_quiet_means_no_progress_but_what_must_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinpool.progress.PLAIN_SECONDS", 0.0)
+    monkeypatch.setattr("pinpool.terminal.progress.PLAIN_SECONDS", 0.0)
     stream = io.StringIO()
     progress = Progress(stream, quiet=True)
 

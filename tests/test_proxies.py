@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pinpool.errors import ProxyListError
 from pinpool.model import ProxyState
-from pinpool.proxies import LIFE, IllegalMove, Move, Proxy, move, parse, read, table
+from pinpool.proxies.parse import LIFE, IllegalMove, Move, Proxy, move, parse, read, table
 
 NO_INPUT = io.BytesIO()
 EXAMPLE = Path(__file__).parent.parent / "proxies.example.txt"
@@ -440,7 +440,7 @@ def test_a_proxy_given_in_place_of_a_file_is_not_repeated() -> None:
 
 
 def test_an_endless_list_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinpool.proxies.LARGEST_FILE", 1_000)
+    monkeypatch.setattr("pinpool.proxies.parse.LARGEST_FILE", 1_000)
 
     assert "larger than 1,000 bytes" in failed("-", b"#" * 1_001)
     assert "the list is empty" in failed("-", b"#" * 1_000)

@@ -22,9 +22,9 @@ from journals import (
     whole_run,
 )
 from pinpool.errors import JournalError
-from pinpool.journal import Journal, Settlement
+from pinpool.journal.reader import Coverage, Reader, failure_document
+from pinpool.journal.writer import Journal, Settlement
 from pinpool.model import Ending, Event, Fault, TaskState
-from pinpool.reading import Coverage, Reader, failure_document
 
 
 @pytest.fixture

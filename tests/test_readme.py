@@ -11,11 +11,11 @@ import click
 import pytest
 
 from pinpool.cli.app import app
-from pinpool.faults import CHARGES
 from pinpool.model import Fault, Settings
-from pinpool.proxies import LIFE, parse
+from pinpool.policy.faults import CHARGES
+from pinpool.proxies.parse import LIFE, parse
 from pinpool.settings import settings_from
-from pinpool.spider import load, parse_ref
+from pinpool.spider.spider import load, parse_ref
 from test_layers import DOORS, LAYERS
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")

@@ -3,9 +3,9 @@
 from random import Random
 
 from pinpool.model import Ending, Evidence, Fault, Outcome, Settings, Sign, Step
-from pinpool.referee import Failure, Referee, Ruling
-from pinpool.retry import GiveUp, Resubmit
-from pinpool.roster import Cool, Retire, Roster
+from pinpool.policy.blame import Failure, Referee, Ruling
+from pinpool.policy.reputation import Cool, Retire, Roster
+from pinpool.policy.retry import GiveUp, Resubmit
 
 EVIDENCE = {
     Fault.RESET: Evidence(Step.HEAD, Sign.RESET),

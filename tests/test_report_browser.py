@@ -12,9 +12,9 @@ import pytest
 
 from browser import CHROMIUM, Browser
 from journals import START
-from pinpool.price import Price
-from pinpool.report import render
-from pinpool.survey import account
+from pinpool.report.cost import Price
+from pinpool.report.html import render
+from pinpool.report.queries import account
 from synthetic import synthetic_run
 from test_report import HOSTILE, poison_labels, poisoned
 

@@ -10,7 +10,7 @@ import pytest
 from commands import Desk
 from journals import new_journal, task, whole_run
 from pinpool.lab import Lab
-from pinpool.report import MARK
+from pinpool.report.html import MARK
 
 
 @pytest.fixture

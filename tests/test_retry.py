@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinpool.faults import CHARGES
 from pinpool.model import Charge, Fault
-from pinpool.retry import UNASKED, Believe, GiveUp, Past, Resubmit, decide
+from pinpool.policy.faults import CHARGES
+from pinpool.policy.retry import UNASKED, Believe, GiveUp, Past, Resubmit, decide
 
 Verdict = Resubmit | GiveUp | Believe
 

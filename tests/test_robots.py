@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinpool.crafts import ask_robots
+from pinpool.crawler.page_job import ask_robots
 from pinpool.errors import FetchFailed
+from pinpool.fetch.robots import LONGEST_DELAY, MOST_BYTES, Rules, judge_robots
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
-from pinpool.robots import LONGEST_DELAY, MOST_BYTES, Rules, judge_robots
 
 SITE = "https://site.example"
 AGENT = "Mozilla/5.0 (compatible; pinpool)"

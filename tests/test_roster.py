@@ -3,7 +3,15 @@
 import pytest
 
 from pinpool.model import Charge, Fault
-from pinpool.roster import CAP_SECONDS, FLOOR_SECONDS, MAX_COOLINGS, Cool, Retire, Roster, must_swap
+from pinpool.policy.reputation import (
+    CAP_SECONDS,
+    FLOOR_SECONDS,
+    MAX_COOLINGS,
+    Cool,
+    Retire,
+    Roster,
+    must_swap,
+)
 
 
 def roster(base_seconds: float = 30.0) -> Roster:

@@ -19,9 +19,10 @@ from requests.adapters import HTTPAdapter
 
 from peers import PATIENCE, Line, Peer, answer, answering, connect_then, socks5, tls
 from pinpool.errors import SettingsError
-from pinpool.fetch import Fetcher, PinnedSession, tls_context
+from pinpool.fetch.connections import tls_context
+from pinpool.fetch.fetcher import Fetcher, PinnedSession
 from pinpool.model import Settings, Task
-from pinpool.proxies import Proxy
+from pinpool.proxies.parse import Proxy
 
 URL = "http://site.test/"
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pinpool.model import Fault, Settings
-from pinpool.simulate import Figures, simulate
-from pinpool.world import Failing, Forest, Habit, Machine, World
+from pinpool.tune.simulator import Figures, simulate
+from pinpool.tune.workload import Failing, Forest, Habit, Machine, World
 
 REFUSED = Failing(Fault.REFUSED, 0.01)
 BANNED = Failing(Fault.BANNED, 0.1)

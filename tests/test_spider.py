@@ -8,7 +8,7 @@ import pytest
 
 from pinpool.errors import SettingsError, SpiderError
 from pinpool.model import Settings
-from pinpool.spider import Spider
+from pinpool.spider.spider import Spider
 from pinpool.tasks import request
 
 SITE = "https://site.example/"

@@ -16,9 +16,9 @@ import trustme
 from exchanges import PLAIN, SECURE, evidence, soon, task
 from peers import Line, Peer, Script, answer, connect_then, socks5, tls
 from pinpool.errors import FetchFailed
-from pinpool.faults import judge
-from pinpool.fetch import Fetcher
+from pinpool.fetch.fetcher import Fetcher
 from pinpool.model import Fault, Settings
+from pinpool.policy.faults import judge
 
 
 def answering_once(line: Line) -> None:

@@ -1,9 +1,9 @@
 """The parent's copy of the lease queue's books, of use when the Manager dies at a bad moment."""
 
-from pinpool.engines.leases import LeaseQueue, Standing
-from pinpool.engines.standings import Standings
 from pinpool.model import ProxyState
-from pinpool.proxies import Proxy
+from pinpool.pool.lease_client import Standings
+from pinpool.pool.leases import LeaseQueue, Standing
+from pinpool.proxies.parse import Proxy
 
 SPARE, PINNED, COOLING, RETIRED = ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED
 

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinpool.stats import AttemptRow, Histogram, ProxyRow, RunInfo, figures, stamp, stats_document, wilson
+from pinpool.stats.figures import (
+    AttemptRow,
+    Histogram,
+    ProxyRow,
+    RunInfo,
+    figures,
+    stamp,
+    stats_document,
+    wilson,
+)
 
 START = 1_700_000_000.0
 OK = AttemptRow(1, 1, 1, 7, START, 0.2, "ok", None, 200, 1000, None, False, False)

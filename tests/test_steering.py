@@ -2,9 +2,9 @@
 
 import pytest
 
-from pinpool.frontier import Entry
+from pinpool.crawler.scheduler import Entry
+from pinpool.crawler.steering import LAST_PATIENCE, LONGEST_BREAK, PATIENCE, doubtful, pause, steer
 from pinpool.model import Assignment, ProxyState, Task
-from pinpool.steering import LAST_PATIENCE, LONGEST_BREAK, PATIENCE, doubtful, pause, steer
 
 SPARE, PINNED, COOLING, RETIRED = (
     ProxyState.SPARE,

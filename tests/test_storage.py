@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from journals import ABOUT, START, new_journal, whole_run
-from pinpool import schema
 from pinpool.errors import JournalError
-from pinpool.journal import Journal
-from pinpool.reading import Reader
+from pinpool.journal import schema
+from pinpool.journal.reader import Reader
+from pinpool.journal.writer import Journal
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_two_pinpools_never_write_one_journal(path: Path) -> None:
 
 HOLDER = """
 import os, sys
-from pinpool.journal import Journal
+from pinpool.journal.writer import Journal
 journal = Journal.open(sys.argv[1])
 if os.fork() == 0:
     print("held", os.getpid(), flush=True)

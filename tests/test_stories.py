@@ -386,7 +386,7 @@ def test_a_full_disk_stops_the_run_with_one_line_and_loses_nothing(films: Job) -
 
 #: It would wait ten seconds for the lock.
 IMPATIENT = """
-from pinpool import storage
+from pinpool.journal import sqlite as storage
 storage.BUSY_SECONDS = 0.5
 """
 

@@ -18,12 +18,12 @@ from journals import (
     task,
     whole_run,
 )
-from pinpool.account import SLOWEST, GivenUp, SlowPage
 from pinpool.errors import JournalError
-from pinpool.journal import Journal
+from pinpool.journal.writer import Journal
 from pinpool.model import Event
-from pinpool.survey import account
-from pinpool.timesheet import Timesheet
+from pinpool.report.queries import account
+from pinpool.report.run_data import SLOWEST, GivenUp, SlowPage
+from pinpool.stats.timesheet import Timesheet
 
 HOUR = 3600.0
 

@@ -28,10 +28,10 @@ from peers import (
     taking,
 )
 from pinpool.errors import FetchFailed
-from pinpool.fetch import Fetcher, evidence_of
+from pinpool.fetch.diagnosis import diagnose, evidence_of
+from pinpool.fetch.fetcher import Fetcher
 from pinpool.model import Settings, Sign, Step, Task
-from pinpool.proxies import Proxy
-from pinpool.symptoms import diagnose
+from pinpool.proxies.parse import Proxy
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 

@@ -30,7 +30,7 @@ from peers import (
     tls,
 )
 from pinpool.errors import FetchFailed
-from pinpool.fetch import Fetcher
+from pinpool.fetch.fetcher import Fetcher
 from pinpool.model import Settings, Sign, Step, Task
 
 

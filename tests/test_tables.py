@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinpool.model import Fault
-from pinpool.stats import AttemptRow, ProxyFigures, ProxyRow, figures, proxy_document
-from pinpool.tables import SORTS, WIDTH, ordered, proxy_csv, proxy_table, short_labels
+from pinpool.stats.figures import AttemptRow, ProxyFigures, ProxyRow, figures, proxy_document
+from pinpool.terminal.proxy_table import SORTS, WIDTH, ordered, proxy_csv, proxy_table, short_labels
 
 START = 1_700_000_000.0
 OK = AttemptRow(1, 1, 1, 7, START, 0.5, "ok", None, 200, 1000, None, False, False)

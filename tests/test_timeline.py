@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pinpool.model import ProxyState
-from pinpool.timeline import Clock, Segment, pauses, strip
+from pinpool.report.timeline import Clock, Segment, pauses, strip
 
 START = 1_700_000_000.0
 HOUR = 3600.0

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pinpool.growth import Tally, Tried, advice, doublings, halfway, hold, share, tally
-from pinpool.stats import AttemptRow
-from pinpool.trial import Glance, Trial
-from pinpool.tuning import Row
+from pinpool.stats.figures import AttemptRow
+from pinpool.tune.result import Row
+from pinpool.tune.search import Tally, Tried, advice, doublings, halfway, hold, share, tally
+from pinpool.tune.steady_state import Glance, Trial
 
 
 def run_trial(

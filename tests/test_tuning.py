@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from pinpool.tunetable import plot, table
-from pinpool.tuning import Row, advise, interval, tune_document
+from pinpool.tune.result import Row, advise, interval, tune_document
+from pinpool.tune.table import plot, table
 
 
 def row(workers: int, speed: float, survival: float | None = 1.0, **known: float) -> Row:

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from pinpool.machine import cores
 from pinpool.model import Event
-from pinpool.usage import MEASURED, Meter, Reading, read_tree, used_in
+from pinpool.stats.machine import cores
+from pinpool.stats.resources import MEASURED, Meter, Reading, read_tree, used_in
 
 
 def readings(*values: tuple[float, float]) -> list[Reading]:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinpool.capacity import IDLE, cycles
 from pinpool.errors import UsageError
-from pinpool.stats import AttemptRow
-from pinpool.world import Machine, delays, forest, machine, observe, stretch
+from pinpool.stats.figures import AttemptRow
+from pinpool.tune.queueing import IDLE, cycles
+from pinpool.tune.workload import Machine, delays, forest, machine, observe, stretch
 
 START = 1_700_000_000.0
 

@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pinpool.calls.pinned_pool import PinnedPool, session
+    from pinpool.crawler.api import Run, crawl, resume
     from pinpool.errors import (
         CallFailed,
         JournalError,
@@ -22,10 +24,8 @@ if TYPE_CHECKING:
         StorageError,
         UsageError,
     )
-    from pinpool.extract import Page
-    from pinpool.pinned import PinnedPool, session
-    from pinpool.runs import Run, crawl, resume
-    from pinpool.spider import Spider
+    from pinpool.spider.extraction import Page
+    from pinpool.spider.spider import Spider
     from pinpool.tasks import request
 
 __all__ = [
@@ -53,14 +53,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Spider": "spider",
-    "Page": "extract",
+    "Spider": "spider.spider",
+    "Page": "spider.extraction",
     "request": "tasks",
-    "crawl": "runs",
-    "resume": "runs",
-    "Run": "runs",
-    "PinnedPool": "pinned",
-    "session": "pinned",
+    "crawl": "crawler.api",
+    "resume": "crawler.api",
+    "Run": "crawler.api",
+    "PinnedPool": "calls.pinned_pool",
+    "session": "calls.pinned_pool",
 }
 
 

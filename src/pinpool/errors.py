@@ -27,21 +27,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pinpool.model import Evidence
 
-__all__ = [
-    "AttemptFailed",
-    "CallFailed",
-    "DeadlinePassed",
-    "FetchFailed",
-    "JournalError",
-    "NoUsableProxy",
-    "PinpoolError",
-    "ProxyListError",
-    "SettingsError",
-    "SpiderError",
-    "StorageError",
-    "UsageError",
-]
-
 
 class PinpoolError(Exception):
     """The root: whatever pinpool raises on purpose, but for `DeadlinePassed`."""

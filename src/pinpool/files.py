@@ -11,21 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pinpool.errors import SettingsError, StorageError
-from pinpool.targets import STDOUT
-
-__all__ = [
-    "absolute",
-    "closing",
-    "cut_at",
-    "ends_line",
-    "is_stream_path",
-    "open_file",
-    "open_stream",
-    "real_path",
-    "replacing",
-    "size_of",
-    "storing",
-]
+from pinpool.output.target import STDOUT
 
 
 def absolute(path: str) -> str:

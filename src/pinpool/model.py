@@ -12,24 +12,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = [
-    "Assignment",
-    "Charge",
-    "Ending",
-    "Event",
-    "Evidence",
-    "Fault",
-    "Fetched",
-    "KeptPage",
-    "Outcome",
-    "ProxyState",
-    "Settings",
-    "Sign",
-    "Step",
-    "Task",
-    "TaskState",
-]
-
 
 class Fault(StrEnum):
     """How an attempt failed. The names are a contract: stats, failures, reports and metrics all use them."""

@@ -10,10 +10,8 @@ from difflib import get_close_matches
 
 from pinpool.errors import SettingsError
 from pinpool.model import Settings
-from pinpool.wire import header_problems, shown_path
-from pinpool.xpath import checked
-
-__all__ = ["RULES", "RULES_EVENT", "pairs", "settings_from"]
+from pinpool.spider.selectors import checked
+from pinpool.urls import header_problems, shown_path
 
 #: The settings by which a crawl judges and waits, and the kind of the journal's event that tells them: who models a run
 #: must not have to load the spider that a journal names.

@@ -8,9 +8,7 @@ from json import dumps
 from urllib.parse import urlencode
 
 from pinpool.model import Task
-from pinpool.wire import clean_url, header_problems, shown_url
-
-__all__ = ["MAX_DATA", "Form", "request"]
+from pinpool.urls import clean_url, header_problems, shown_url
 
 Form = Mapping[str, object] | Sequence[tuple[str, object]]
 

@@ -19,11 +19,11 @@ from typing import Any
 
 from model_check import DYING, FAMILY, crawl, look
 
-from pinpool.forecast import foretell, learn, spares_to_hold
 from pinpool.lab import Lab
 from pinpool.settings import settings_from
-from pinpool.tunetable import table
-from pinpool.tuning import advise
+from pinpool.tune.forecast import foretell, learn, spares_to_hold
+from pinpool.tune.result import advise
+from pinpool.tune.table import table
 
 PROXIES, FAMILIES, CAREFUL = 20, 50, 5
 SIZES = (2, CAREFUL, 10, 15, PROXIES)

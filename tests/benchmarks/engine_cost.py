@@ -15,12 +15,12 @@ import time
 from functools import partial
 from pathlib import Path
 
-from pinpool.crafts import Calling
-from pinpool.engines.base import Answered
-from pinpool.engines.leases import Standing
-from pinpool.engines.processes import ProcessEngine
+from pinpool.crawler.page_job import Calling
 from pinpool.model import ProxyState, Settings
-from pinpool.proxies import Proxy
+from pinpool.pool.engine import Answered
+from pinpool.pool.leases import Standing
+from pinpool.pool.processes import ProcessEngine
+from pinpool.proxies.parse import Proxy
 
 
 def nothing() -> None:

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 EXPORT = """
 import resource, sys, time
-from pinpool.export import write_all
-from pinpool.reading import Reader
-from pinpool.targets import Target
+from pinpool.output.outputs import write_all
+from pinpool.journal.reader import Reader
+from pinpool.output.target import Target
 
 journal, path, kind = sys.argv[1:]
 start = time.perf_counter()

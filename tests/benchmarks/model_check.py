@@ -26,10 +26,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from pinpool.forecast import Recording, foretell, learn
+from pinpool.journal.reader import Reader
 from pinpool.lab import Lab
-from pinpool.reading import Reader
 from pinpool.settings import settings_from
+from pinpool.tune.forecast import Recording, foretell, learn
 
 SPIDER = """
 from pinpool import Page, Spider

@@ -14,9 +14,9 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
-from pinpool.price import Price
-from pinpool.report import render
-from pinpool.survey import account
+from pinpool.report.cost import Price
+from pinpool.report.html import render
+from pinpool.report.queries import account
 from synthetic import synthetic_run
 
 

@@ -12,18 +12,16 @@ from typing import NoReturn
 
 import click
 
-from pinpool.cli.checking import check
-from pinpool.cli.crawling import crawl, resume
-from pinpool.cli.exporting import export
-from pinpool.cli.looking import failures, stats, verify
-from pinpool.cli.practice import demo, lab
-from pinpool.cli.reporting import report
-from pinpool.cli.retrying import retry
-from pinpool.cli.trying import try_
-from pinpool.cli.tuning import tune
+from pinpool.cli.check import check
+from pinpool.cli.crawl import crawl, resume
+from pinpool.cli.demo import demo, lab
+from pinpool.cli.export import export
+from pinpool.cli.report import report
+from pinpool.cli.retry import retry
+from pinpool.cli.stats import failures, stats, verify
+from pinpool.cli.try_page import try_
+from pinpool.cli.tune import tune
 from pinpool.errors import NoUsableProxy, PinpoolError, UsageError
-
-__all__ = ["COMPLETE", "FAILURES", "INTERNAL", "INTERRUPTED", "NO_PROXY", "USAGE", "app", "run"]
 
 COMPLETE, INTERNAL, USAGE, FAILURES, NO_PROXY, INTERRUPTED = 0, 1, 2, 3, 4, 130
 

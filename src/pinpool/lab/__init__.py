@@ -10,9 +10,9 @@ A local practice site and local proxies, good and faulty: for the demo, for user
 from __future__ import annotations
 
 from pinpool.lab.faults import FAULTS, SiteFault
-from pinpool.lab.laboratory import Lab
+from pinpool.lab.lab import Lab
 from pinpool.lab.pages import PER_PAGE, Film, Review
 from pinpool.lab.proxies import SECRET
-from pinpool.lab.records import LabProxy, Seen
+from pinpool.lab.request_log import LabProxy, Seen
 
 __all__ = ["FAULTS", "PER_PAGE", "SECRET", "Film", "Lab", "LabProxy", "Review", "Seen", "SiteFault"]

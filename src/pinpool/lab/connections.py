@@ -11,11 +11,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from pinpool.lab.ground import Ground
-from pinpool.lab.records import LabProxy, Line
-from pinpool.lab.wire import Answer, Manner, Request, reset, take_request
-
-__all__ = ["SiteConnection", "TlsDoor", "enter_tunnel"]
+from pinpool.lab.http import Answer, Manner, Request, reset, take_request
+from pinpool.lab.network import Ground
+from pinpool.lab.request_log import LabProxy, Line
 
 DRIP_RATE = 300  # bytes a second
 DRIP_EVERY = 0.1  # seconds

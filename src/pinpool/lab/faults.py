@@ -13,9 +13,7 @@ from dataclasses import replace
 from random import Random
 from typing import Literal
 
-from pinpool.lab.wire import Answer, Manner, as_page
-
-__all__ = ["FAULTS", "SiteFault", "assign", "by_site", "check_fault", "draw_flaw", "through"]
+from pinpool.lab.http import Answer, Manner, as_page
 
 FAULTS = ("refused", "blackhole", "auth", "ban", "drip", "reset", "softban", "flaky")
 

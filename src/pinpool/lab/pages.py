@@ -14,10 +14,8 @@ from html import escape
 from random import Random
 from typing import NamedTuple
 
-from pinpool.lab.languages import LANGUAGES, PLAIN, Dress, Language
-from pinpool.lab.wire import Answer
-
-__all__ = ["PER_PAGE", "Catalogue", "Film", "Review"]
+from pinpool.lab.film_texts import LANGUAGES, PLAIN, Dress, Language
+from pinpool.lab.http import Answer
 
 PER_PAGE = 10
 SMALLEST, LARGEST = 31_000, 58_000  # bytes of a film page before compression

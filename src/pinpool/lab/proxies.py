@@ -15,11 +15,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pinpool.lab.connections import SiteConnection, enter_tunnel
-from pinpool.lab.ground import Ground
-from pinpool.lab.records import LabProxy, Line
-from pinpool.lab.wire import Answer, Request, as_page
-
-__all__ = ["SECRET", "HttpProxy", "SocksProxy", "describe", "notation"]
+from pinpool.lab.http import Answer, Request, as_page
+from pinpool.lab.network import Ground
+from pinpool.lab.request_log import LabProxy, Line
 
 #: Stands in every password of the lab: whoever finds it in an output has found a leak.
 SECRET = "s3cret"

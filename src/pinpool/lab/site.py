@@ -21,10 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
+from pinpool.lab.http import Answer, Manner, Request, Stream, as_json, as_page
 from pinpool.lab.pages import Catalogue
-from pinpool.lab.wire import Answer, Manner, Request, Stream, as_json, as_page
-
-__all__ = ["Site"]
 
 HTML = ("Content-Type", "text/html; charset=utf-8")
 ROBOTS = b"User-agent: *\nDisallow: /bomb\nDisallow: /huge\nAllow: /\n"

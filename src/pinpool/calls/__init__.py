@@ -1,0 +1,1 @@
+"""`PinnedPool`: any function through pinned proxies."""

@@ -1,0 +1,1 @@
+"""Which proxies of a list work."""

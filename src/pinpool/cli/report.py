@@ -1,0 +1,63 @@
+"""`pinpool report`: a run as one page of HTML."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pinpool.report.cost import Price
+
+STDOUT = "-"
+
+
+def _price(context: click.Context, option: click.Parameter, text: str | None) -> Price | None:
+    from pinpool.report.cost import parse_price
+
+    try:
+        return parse_price(text) if text is not None else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command(short_help="The run as one page of HTML.")
+@click.argument("journal", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    default="report.html",
+    show_default=True,
+    metavar="FILE",
+    help="Where the page goes; - is stdout. An earlier report is overwritten, no other file is.",
+)
+@click.option(
+    "--price",
+    callback=_price,
+    metavar="PRICE",
+    help="Show costs: 2.50 is the price of one proxy for a month, 3/GB that of a gigabyte.",
+)
+def report(journal: Path, output: str, price: Price | None) -> None:
+    """Write the run of JOURNAL as one HTML page with charts, also while it runs.
+
+    The page needs no network and no other file. It holds no password, but the addresses of proxies and pages.
+
+    \b
+    Example:
+      pinpool report movies.db -o report.html --price 2.50
+    """
+    from pinpool.report.html import check_page, render, write_page
+    from pinpool.report.queries import account
+    from pinpool.urls import shown_path
+
+    now = time.time()
+    if output == STDOUT:
+        # As bytes: the page says that it is UTF-8, whatever this terminal takes.
+        click.echo(render(account(journal, now), now, price).encode())
+        return
+    target = Path(output)
+    check_page(target, journal)
+    size = write_page(render(account(journal, now), now, price), target)
+    click.echo(f"{shown_path(target)}: {size / 1000:,.0f} kB; open it in a browser")

@@ -1,0 +1,51 @@
+"""`pinpool retry`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Put back what was given up.")
+@click.argument("journal", type=click.Path(path_type=Path))
+@click.option(
+    "--reason", metavar="TEXT", help="Only tasks whose reason or last fault says so, for instance timeout."
+)
+@click.option("--task", "url", metavar="URL", help="Only the task of this URL.")
+def retry(journal: Path, reason: str | None, url: str | None) -> None:
+    """Put the tasks of JOURNAL that were given up back; `pinpool resume` then tries them again.
+
+    \b
+    Example:
+      pinpool retry movies.db --reason timeout && pinpool resume movies.db
+    """
+    from pinpool.journal.writer import Journal
+    from pinpool.urls import clean_url
+
+    try:
+        url = None if url is None else clean_url(url)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--task") from None
+    with Journal.open(journal) as opened:
+        put_back = opened.requeue(reason=reason, url=url)
+    if put_back:
+        click.echo(f"{put_back} tasks are put back; `pinpool resume {journal}` tries them")
+    else:
+        click.echo(f"0 tasks are put back: {_why_none(journal, reason, url)}")
+
+
+def _why_none(journal: Path, reason: str | None, url: str | None) -> str:
+    """Which of the filters no task came through."""
+    from pinpool.crawler.api import Run
+
+    given_up = {failure["url"] for failure in Run(journal).failures()}
+    if not given_up:
+        return "no task was given up"
+    if url is not None and url not in given_up:
+        return f"--task: no task of {url} was given up"
+    which = "the task" if url else "no task"
+    return (
+        f"--reason: {which} was {'not ' if url else ''}given up for {reason!r}; "
+        f"`pinpool failures {journal}` says for what"
+    )

@@ -1,0 +1,1 @@
+"""The crawl: which page goes next, and what follows from each outcome."""

@@ -1,0 +1,308 @@
+"""The library's face: `crawl` and `resume` run a spider and return a `Run`, which reads what the journal holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pinpool.crawler.launch import Ended, Launch, set_aside
+from pinpool.errors import JournalError, NoUsableProxy, SettingsError, SpiderError
+from pinpool.journal.reader import Coverage, Reader, failure_document
+from pinpool.journal.writer import Journal
+from pinpool.model import Task
+from pinpool.output.outputs import check_targets, lost_outputs
+from pinpool.output.target import Target, parse_target
+from pinpool.pool.child_process import end_if_starting
+from pinpool.proxies.parse import VARIABLE, ProxyList, is_file, parse, read
+from pinpool.proxies.watch import Listing
+from pinpool.spider.spider import Spider, load, parse_ref
+from pinpool.stats.figures import figures, stats_document
+from pinpool.stats.machine import room
+from pinpool.stats.prometheus import Metrics
+from pinpool.stats.resources import MEASURED, parse_used
+from pinpool.stats.timesheet import WORKED, Timesheet
+from pinpool.stats.utilization import advise
+from pinpool.stats.view import View
+from pinpool.tasks import request
+
+
+class Run:
+    """A run as its journal tells it, while it goes on or afterwards. Nothing is kept in memory."""
+
+    def __init__(self, journal: Path, ended: Ended | None = None) -> None:
+        self.journal = journal
+        self.ended = ended
+
+    def __repr__(self) -> str:
+        return f"<Run {self.journal} {self.stats['run']['state']}>"
+
+    @property
+    def complete(self) -> bool:
+        """True if the journal proves that every task ended exactly once and none failed."""
+        return self.coverage.complete
+
+    @property
+    def coverage(self) -> Coverage:
+        """What `pinpool verify` says."""
+        with Reader(self.journal) as reader:
+            return reader.coverage()
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """The document of `pinpool stats --json`."""
+        return document(self.journal)
+
+    @property
+    def advice(self) -> str:
+        """Whether another number of workers would do better, in one sentence; empty if too little was done to say."""
+        with Reader(self.journal) as reader:
+            sheet, used = Timesheet.parse(reader.last(WORKED)), parse_used(reader.last(MEASURED))
+        return advise(self.stats, sheet, used.load if used else None) if sheet else ""
+
+    @property
+    def proxies(self) -> list[dict[str, Any]]:
+        """The figures of each proxy, as in `stats`."""
+        proxies: list[dict[str, Any]] = self.stats["proxies"]
+        return proxies
+
+    def items(self) -> Iterator[dict[str, Any]]:
+        """Every item once, in the order in which they were stored."""
+        with Reader(self.journal) as reader:
+            for _, text in reader.items():
+                yield json.loads(text)
+
+    def failures(self) -> list[dict[str, Any]]:
+        """The tasks that were given up, each with its history; the document of `pinpool failures --json`."""
+        with Reader(self.journal) as reader:
+            return [failure_document(failure) for failure in reader.failures()]
+
+
+def crawl(
+    spider: Spider,
+    proxies: str | Path | Sequence[str] | ProxyList | None = None,
+    *,
+    workers: int | None = None,
+    journal: str | Path | None = None,
+    outputs: Iterable[str | Target] = (),
+    seeds: Iterable[str | Task] | None = None,
+    limit: int | None = None,
+    fresh: bool = False,
+    reload: bool = False,
+    start_method: str | None = None,
+    metrics: str | Path | None = None,
+    watch: Callable[[View], None] = lambda view: None,
+    tell: Callable[[str], None] = lambda line: None,
+    **settings: object,
+) -> Run:
+    """
+    Scrape a site and return when all is done, or when somebody pressed Ctrl-C.
+
+    `proxies` is the path of a list, or its lines; without it PINPOOL_PROXIES is read. `workers` is one for each
+    proxy by default, `journal` ``<spider>.db`` here. `outputs` are ``FILE[:FORMAT]``, appended to. `fresh` keeps
+    an earlier journal under another name and begins anew. With `reload` the list's file is watched: new lines join
+    within two seconds, removed ones retire when their page is done; without, only SIGHUP does that. `metrics` is a
+    file, ending in .prom, that is kept up to date for Prometheus. `watch` sees how the run stands, many times a
+    second; `tell` gets lines for people. `settings` overrule the spider's own.
+
+    Raises UsageError before anything is written; NoUsableProxy if the list was used up (the run can be resumed).
+    """
+    end_if_starting()
+    chosen = proxies_from(proxies)
+    path = Path(journal or f"{spider.name}.db")
+    launch = Launch(
+        spider=spider,
+        ref=spider.ref(),
+        overrides=settings,
+        proxies=chosen,
+        proxy_source=source_of(proxies),
+        journal=path,
+        workers=_fitting(workers, chosen, tell),
+        start_method=start_method,
+        outputs=_targets(outputs),
+        limit=limit,
+        listing=_listing(proxies, reload=reload),
+        watching=reload,
+        tell=tell,
+    )
+    spider.check(seeds=seeds is None)
+    tasks = seeds_of(spider, seeds)
+    check_targets(launch.outputs, _inputs(launch, proxies) | _named_metrics(metrics))
+    gauges = Metrics(Path(metrics), path, tell) if metrics else None
+    if path.exists():
+        tell(f"{path}: the earlier run is kept as {make_way(path, fresh=fresh)}")
+    return _go(launch, launch.begin(tasks), watch, gauges)
+
+
+def resume(
+    journal: str | Path,
+    proxies: str | Path | Sequence[str] | ProxyList | None = None,
+    *,
+    workers: int | None = None,
+    outputs: Iterable[str | Target] = (),
+    limit: int | None = None,
+    reload: bool = False,
+    metrics: str | Path | None = None,
+    watch: Callable[[View], None] = lambda view: None,
+    tell: Callable[[str], None] = lambda line: None,
+    **settings: object,
+) -> Run:
+    """
+    Go on with a run where it stopped, however it stopped. What is not given is as it was, the list of proxies too.
+    Proxies of a list that is given are tried once more, though they were retired. `reload` as in `crawl`.
+
+    Raises as `crawl` does.
+    """
+    end_if_starting()
+    path = Path(journal)
+    with Reader(path) as reader:
+        info = reader.run_info(time.time())
+        earlier = reader.outputs()
+    ref = parse_ref(info.spider_ref)
+    source = info.proxies or None if proxies is None else proxies
+    chosen = proxies_from(source)
+    launch = Launch(
+        spider=load(ref),
+        ref=ref,
+        overrides={**json.loads(info.settings), **settings},
+        proxies=chosen,
+        proxy_source=info.proxies if proxies is None else source_of(proxies),
+        journal=path,
+        workers=_fitting(workers or info.workers, chosen, tell),
+        start_method=info.start_method,
+        outputs=_targets(outputs),
+        limit=limit,
+        forgiving=proxies is not None,
+        listing=_listing(source, reload=reload),
+        watching=reload,
+        tell=tell,
+    )
+    check_targets(launch.outputs, _inputs(launch, source) | _named_metrics(metrics), earlier)
+    gauges = Metrics(Path(metrics), path, tell) if metrics else None
+    lost_outputs(launch.outputs, earlier)
+    return _go(launch, launch.go_on(), watch, gauges)
+
+
+def document(journal: Path) -> dict[str, Any]:
+    """The document of `pinpool stats --json`. Raises JournalError."""
+    with Reader(journal) as reader:
+        return stats_document(
+            reader.run_info(time.time()), reader.proxies(), figures(reader.attempts()), reader.pins()
+        )
+
+
+def proxies_from(given: str | Path | Sequence[str] | ProxyList | None) -> ProxyList:
+    """
+    A list of proxies from a path, from lines, or with None from PINPOOL_PROXIES. Raises ProxyListError.
+    """
+    if isinstance(given, ProxyList):
+        return given
+    if given is None or isinstance(given, str | Path):
+        return read(None if given is None else str(given), sys.stdin.buffer, os.environ)
+    return parse("\n".join(given), "proxies")
+
+
+def seeds_of(spider: Spider, given: Iterable[str | Task] | None = None) -> list[Task]:
+    """The spider's seeds as tasks, or the given ones in their place. Raises SpiderError with every one that is bad."""
+    tasks, problems = [], []
+    for seed in spider.start() if given is None else given:
+        try:
+            tasks.append(request(seed, stage=spider.first_stage) if isinstance(seed, str) else seed)
+        except ValueError as error:
+            problems.append(f"seed {error}")
+    if not tasks and not problems:
+        problems.append(
+            f"{spider.name}: no seeds: give it some by Spider(seeds=[...]), or name a file with --seeds"
+        )
+    if problems:
+        raise SpiderError(problems)
+    return tasks
+
+
+def make_way(journal: Path, *, fresh: bool) -> Path:
+    """
+    Set an earlier journal aside if it holds a finished run, or if `fresh` is wished; returns its new name.
+
+    Raises JournalError if it holds an unfinished run.
+    """
+    with Reader(journal) as reader:
+        info = reader.run_info(time.time())
+    if not fresh and info.state != "complete":
+        raise JournalError(
+            f"{journal}: holds a run of the spider {info.spider} that is {info.state}: "
+            f"`pinpool resume {journal}` goes on with it, --fresh keeps it under another name and begins anew"
+        )
+    return set_aside(journal, time.time())
+
+
+def _go(launch: Launch, journal: Journal, watch: Callable[[View], None], gauges: Metrics | None) -> Run:
+    if gauges is None:
+        return _finished(launch, launch.go(journal, watch))
+
+    def both(view: View) -> None:
+        watch(view)
+        gauges(view)
+
+    try:
+        return _finished(launch, launch.go(journal, both))
+    finally:
+        gauges.finish()
+
+
+def _finished(launch: Launch, ended: Ended) -> Run:
+    run = Run(launch.journal, ended)
+    if ended.end == "starved":
+        raise NoUsableProxy(
+            f"{ended.why}; `pinpool stats {launch.journal}` says more, "
+            f"`pinpool resume {launch.journal} -p LIST` goes on, with a better list or at a better time"
+        )
+    return run
+
+
+def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]) -> int:
+    for note in proxies.notes:
+        tell(note)
+    listed = len(proxies.proxies)
+    there = room()
+    if refusal := there.refusal(wanted or listed):
+        tell(refusal)
+    fitting = min(wanted or listed, there.workers)
+    if fitting > listed:
+        tell(f"{fitting} workers on {listed} proxies: {fitting - listed} of them wait for a spare")
+    return fitting
+
+
+def source_of(proxies: str | Path | Sequence[str] | ProxyList | None) -> str:
+    """Where a list can be read again by a resume; empty if it cannot."""
+    return str(Path(proxies).absolute()) if isinstance(proxies, str | Path) and str(proxies) != "-" else ""
+
+
+def _listing(proxies: str | Path | Sequence[str] | ProxyList | None, *, reload: bool) -> Listing | None:
+    """The file of the list, None if there is none. Raises SettingsError if it is to be watched then."""
+    source = os.environ.get(VARIABLE, "") if proxies is None else proxies
+    if isinstance(source, str | Path) and str(source) != "-" and is_file(str(source)):
+        return Listing(source)
+    if reload:
+        raise SettingsError("only a list of proxies in a file can be watched; name one with -p FILE")
+    return None
+
+
+def _inputs(launch: Launch, proxies: str | Path | Sequence[str] | ProxyList | None) -> dict[str, str | Path]:
+    """The files that a run lives on, by what they are: no output may be one of them."""
+    source = os.environ.get(VARIABLE, "") if proxies is None else source_of(proxies)
+    module = sys.modules.get(launch.ref.module or "")
+    spider = launch.ref.path or getattr(module, "__file__", None)
+    named = {"the journal": launch.journal, "the list of proxies": source, "the spider": spider}
+    return {name: path for name, path in named.items() if path}
+
+
+def _named_metrics(metrics: str | Path | None) -> dict[str, str | Path]:
+    return {"the file of metrics": metrics} if metrics else {}
+
+
+def _targets(outputs: Iterable[str | Target]) -> list[Target]:
+    return [parse_target(output) if isinstance(output, str) else output for output in outputs]

@@ -1,0 +1,255 @@
+"""
+From a spider, a list of proxies and a journal to a run: everything is checked before anything is written.
+
+Both faces, the command line and the library, build a `Launch` and let it go.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+
+from pinpool.crawler.list_reload import Reloading, admit
+from pinpool.crawler.loop import Loop, Stop
+from pinpool.crawler.page_job import Crawling
+from pinpool.crawler.run_log import log
+from pinpool.errors import JournalError, StorageError
+from pinpool.journal.schema import About
+from pinpool.journal.writer import Journal, RunEnd
+from pinpool.model import Event, Settings, Task, TaskState
+from pinpool.output.outputs import Outputs
+from pinpool.output.target import Target
+from pinpool.policy.reputation import Roster, until_judged
+from pinpool.pool.engine import Engine
+from pinpool.pool.processes import ProcessEngine, default_start_method
+from pinpool.proxies.parse import Proxy, ProxyList
+from pinpool.proxies.redaction import Redaction, redacting
+from pinpool.proxies.watch import Listing
+from pinpool.settings import RULES, RULES_EVENT, settings_from
+from pinpool.spider.spider import Spider, SpiderRef
+from pinpool.stats.resources import Meter
+from pinpool.stats.view import View
+
+_SIDE_FILES = ("", "-wal", "-shm")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a start of a run ended. `limited` is true if it stopped at the wanted number of pages; `why`
+    says what it lacks if it is starved."""
+
+    end: RunEnd
+    failed: int
+    limited: bool
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """
+    A run that is ready to go; every part of it has been checked. `overrides` are settings in place of the spider's.
+    With `forgiving`, retired proxies of the list are tried once more, because somebody named that list anew.
+    `listing` is the file of the list, if it came from one: it is read again at SIGHUP, and with `watching` whenever
+    it has changed. `tell` gets lines for people.
+
+    Raises SettingsError for an override that cannot be used.
+    """
+
+    spider: Spider
+    ref: SpiderRef
+    overrides: Mapping[str, object]
+    proxies: ProxyList
+    proxy_source: str
+    journal: Path
+    workers: int
+    start_method: str | None = None
+    outputs: Sequence[Target] = ()
+    limit: int | None = None
+    forgiving: bool = False
+    listing: Listing | None = None
+    watching: bool = False
+    tell: Callable[[str], None] = lambda line: None
+    stop: Stop = field(default_factory=Stop)
+    settings: Settings = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", settings_from(self.overrides, self.spider.settings))
+
+    def begin(self, seeds: Sequence[Task]) -> Journal:
+        """Make the journal of a new run, with its seeds. Raises JournalError and leaves nothing behind then."""
+        return Journal.create(self.journal, self._about(secrets.token_bytes(16)), time.time(), seeds)
+
+    def go_on(self) -> Journal:
+        """Open the journal of an earlier start. Raises JournalError, also if it belongs to another spider."""
+        journal = Journal.open(self.journal)
+        try:
+            journal.resume(self._about(b""), time.time())
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    def go(self, journal: Journal, watch: Callable[[View], None] = lambda view: None) -> Ended:
+        """Crawl to the end, or until somebody says stop. Closes the journal, whatever happens."""
+        redaction = Redaction(self.proxies.proxies)
+        with (
+            journal,
+            Outputs(journal, self.outputs) as outputs,
+            answering_signals(self.stop),
+            redacting(redaction),
+        ):
+            engine, roster, present = self._engage(journal)
+            reloading = Reloading(
+                engine,
+                journal,
+                roster,
+                present,
+                listing=self.listing,
+                watching=self.watching,
+                workers=self.workers,
+                stop=self.stop,
+                tell=self.tell,
+                learn=redaction.learn,
+            )
+            rules = {name: getattr(self.settings, name) for name in RULES}
+            journal.event(Event(time.time(), RULES_EVENT, detail=json.dumps(rules)))
+            meter = Meter(time.monotonic)
+
+            def look(view: View) -> None:
+                meter.look(view.pages, view.census.workers)
+                watch(view)
+
+            loop = Loop(
+                engine,
+                journal,
+                roster,
+                self.settings,
+                workers=self.workers,
+                stop=self.stop,
+                limit=self.limit,
+                committed=outputs.advance,
+                watch=look,
+                between=reloading,
+            )
+            told = (self.spider.name, len(self.proxies.proxies), self.workers)
+            log.info("run of %s starts with %d proxies and %d workers", *told)
+            try:
+                try:
+                    engine.start()
+                    end = loop.run()
+                    if (measured := meter.event(time.time())) is not None:
+                        journal.event(measured)
+                finally:
+                    engine.close()
+                outputs.finish()
+            except StorageError:
+                raise  # to say so in the journal would only wait once more for what could not be written
+            except BaseException:
+                with suppress(StorageError):
+                    journal.finish("interrupted", time.time())
+                raise
+            journal.finish(end, time.time())
+            log.info("run of %s ends: %s", self.spider.name, end)
+            return Ended(end, journal.task_counts()[TaskState.FAILED], loop.limited, loop.why)
+
+    def _engage(self, journal: Journal) -> tuple[Engine, Roster, dict[Proxy, int]]:
+        """The engine, not started yet, the roster with what the journal knows of each proxy, and their ids."""
+        salt, now = journal.about.salt, time.time()
+        records = journal.enroll([(proxy.label, proxy.fingerprint(salt)) for proxy in self.proxies.proxies])
+        roster = Roster(self.settings.cooling)
+        standings = [
+            admit(roster, known, proxy, now, forgiving=self.forgiving)
+            for proxy, known in zip(self.proxies.proxies, records, strict=True)
+        ]
+        engine = ProcessEngine(
+            partial(Crawling, self.ref, self.settings),
+            standings,
+            workers=self.workers,
+            hang_seconds=self.settings.deadline + self.settings.grace,
+            cooling=until_judged(self.settings.cooling),
+            start_method=self.start_method,
+        )
+        return engine, roster, {one.address: one.proxy for one in standings}
+
+    def _about(self, salt: bytes) -> About:
+        return About(
+            spider=self.spider.name,
+            spider_ref=str(self.ref),
+            version=version("pinpool"),
+            workers=self.workers,
+            engine=ProcessEngine.name,
+            start_method=self.start_method or default_start_method(),
+            settings=json.dumps(dict(self.overrides), default=dict),
+            proxies=self.proxy_source,
+            salt=salt,
+        )
+
+
+@contextmanager
+def answering_signals(stop: Stop) -> Iterator[None]:
+    """
+    Count Ctrl-C and SIGTERM in `stop` instead of dying of them. Only in the main thread; elsewhere nothing. SIGHUP is
+    counted as a wish to read the list of proxies again, but when the terminal that was there at the start is gone: then
+    it stops the run, too. What the caller ignores (nohup does so with SIGHUP) stays ignored.
+
+    The handlers set plain attributes: an Event would take a lock that the interrupted code may hold (hazard 7f).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def count(number: int, frame: FrameType | None) -> None:
+        stop.asked += 1
+        if stop.asked > 2:  # stuck in a write to a stopped pager, perhaps; the journal can bear it
+            raise KeyboardInterrupt
+
+    had_terminal = _has_terminal()
+
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        if had_terminal and not _has_terminal():
+            stop.asked = max(stop.asked, 1)  # told by the shell and by the kernel: that is no second Ctrl-C
+        else:
+            stop.reloads += 1
+
+    handlers = {signal.SIGINT: count, signal.SIGTERM: count, signal.SIGHUP: hang_up}
+    heard = [number for number in handlers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, handlers[number])) for number in heard]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _has_terminal() -> bool:
+    """True if this process has a controlling terminal, whatever its three streams are."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+def set_aside(journal: Path, now: float) -> Path:
+    """Rename a journal to ``<name>.<time>.db`` and return that. Raises JournalError if it is none, or in use."""
+    Journal.open(journal).close()  # also folds the write-ahead log of a killed run into the file
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    target = journal.with_name(f"{journal.stem}.{stamp}{journal.suffix}")
+    if target.exists():
+        raise JournalError(f"{target}: exists already: wait a second and try again")
+    for suffix in _SIDE_FILES:
+        side = Path(f"{journal}{suffix}")
+        if side.exists():
+            side.rename(f"{target}{suffix}")
+    return target

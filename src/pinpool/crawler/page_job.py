@@ -1,0 +1,185 @@
+"""What a worker can be good at: crawling with a spider, or calling any function through its pin."""
+
+from __future__ import annotations
+
+import pickle
+import time
+import traceback
+from typing import TYPE_CHECKING, Protocol
+
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
+
+from pinpool.errors import DeadlinePassed, FetchFailed
+from pinpool.fetch.diagnosis import evidence_of
+from pinpool.fetch.robots import FORBIDDEN, Rules, judge_robots, origin_of, robots_task, unavailable
+from pinpool.journal.page_samples import Memory, keep, kind_of, was_read
+from pinpool.model import Assignment, Charge, Ending, Evidence, Fetched, Settings, Sign, Step, Task
+from pinpool.policy.faults import CHARGES, judge
+from pinpool.pool.deadline import limit
+from pinpool.pool.worker import Done, Pin, describe
+from pinpool.proxies.redaction import spellings
+from pinpool.spider.extraction import read
+from pinpool.spider.spider import Spider, SpiderRef, load
+
+if TYPE_CHECKING:
+    import requests
+
+
+class Fetches(Protocol):
+    """A Fetcher, or what `pinpool try` has in its place."""
+
+    def fetch(self, task: Task, until: float) -> Fetched: ...
+
+
+class Crawling:
+    """
+    Fetches a task's page and runs the spider's stage on it. Before the first one of a pin on_pin warms it, and where
+    robots.txt is asked, it is asked before the first page of each site.
+    """
+
+    def __init__(self, ref: SpiderRef, settings: Settings) -> None:
+        self.spider = load(ref)
+        self.settings = settings
+        self._kinds = Memory()
+
+    def perform(self, pin: Pin, work: Assignment | bytes) -> Done | None:
+        assert isinstance(work, Assignment)
+        step, fetched = Step.HEAD, None
+        try:
+            with limit(self.settings.deadline):
+                until = time.monotonic() + self.settings.deadline
+                if self.spider.warm is not None and not pin.warm:
+                    warm(self.spider, pin.fetcher.session)
+                    pin.warm = True
+                    return None
+                if self.settings.robots:
+                    rules = pin.rules_for(work.task.url)
+                    if rules is None:
+                        pin.heed(work.task.url, ask_robots(pin.fetcher, work.task.url, until))
+                        return None
+                    if not rules.allow(work.task.url, pin.agent):
+                        return Done(Ending.GONE, unasked=FORBIDDEN)
+                fetched = pin.fetcher.fetch(work.task, until)
+                step = Step.EXTRACT
+                return self._judge(pin, work.task, fetched)
+        except FetchFailed as failed:
+            evidence = _doubted(failed.evidence, pin, work.task)
+            return Done(Ending.FAILED, evidence.status, evidence=evidence)
+        except DeadlinePassed:
+            warming = self.spider.warm is not None and not pin.warm
+            told = f"{'on_pin ' if warming else ''}took longer than {self.settings.deadline:g} s"
+            evidence = Evidence(step, Sign.DEADLINE, told)
+            if fetched is None:
+                return Done(Ending.FAILED, evidence=evidence)
+            return self._unread(pin, work.task, fetched, evidence)
+
+    def _judge(self, pin: Pin, task: Task, fetched: Fetched) -> Done:
+        found = read(
+            self.spider,
+            task,
+            fetched,
+            self.settings,
+            tunnelled=not pin.fetcher.session.pin.asks_proxy(fetched.url),
+        )
+        if found is None:
+            return Done(Ending.GONE, fetched.status, fetched.size)
+        if isinstance(found, Evidence):
+            found = found._replace(retry_after=_retry_after(fetched))
+            return self._unread(pin, task, fetched, found)
+        if found.empty and not self.settings.empty_ok:
+            nothing = Evidence(Step.PAGE, Sign.EMPTY, "nothing extracted")
+            # Its links are followed once it is believed. Its items are not: they hold nothing.
+            return self._unread(pin, task, fetched, nothing)._replace(tasks=found.tasks)
+        return Done(Ending.OK, fetched.status, fetched.size, items=found.items, tasks=found.tasks)
+
+    def _unread(self, pin: Pin, task: Task, fetched: Fetched, evidence: Evidence) -> Done:
+        """The page came, but is of no use; the first of each kind of failed extraction goes along."""
+        fault, kept = judge(evidence), None
+        kind = kind_of(task.stage, fault, evidence.message, fetched.size)
+        if was_read(fault, fetched.status) and self._kinds.is_new(kind):
+            kept = keep(kind, fetched, spellings(pin.lease.address))
+        return Done(Ending.FAILED, fetched.status, fetched.size, evidence, kept=kept)
+
+
+def warm(spider: Spider, session: requests.Session) -> None:
+    """
+    Run the spider's on_pin. Raises FetchFailed if that fails: the proxy has failed, for no page was asked for yet.
+
+    What the network did is told as it is, all else as a ban, of which one never knows whose doing it is.
+    """
+    if spider.warm is None:
+        return
+    try:
+        spider.warm(session)
+    except DeadlinePassed:
+        raise
+    except BaseException as error:  # noqa: BLE001  whatever it is, SystemExit too: this pin did not come to life
+        evidence = evidence_of(error) if isinstance(error, Exception) else None
+        if evidence is None or CHARGES[judge(evidence)] is Charge.PAGE:
+            evidence = Evidence(Step.PAGE, Sign.BAN, describe(error))
+        raise FetchFailed(evidence._replace(message=f"on_pin: {evidence.message}")) from None
+
+
+def ask_robots(fetcher: Fetches, url: str, until: float) -> Rules:
+    """What the site of `url` allows. Raises FetchFailed if it cannot say; `until` is time.monotonic()."""
+    try:
+        fetched = fetcher.fetch(robots_task(origin_of(url)), until)
+        found = judge_robots(fetched)
+        if isinstance(found, Evidence):
+            found = found._replace(retry_after=_retry_after(fetched))
+    except FetchFailed as failed:
+        found = unavailable(failed.evidence)
+    if isinstance(found, Evidence):
+        raise FetchFailed(found)
+    return found
+
+
+def _doubted(evidence: Evidence, pin: Pin, task: Task) -> Evidence:
+    """
+    A refused login, unless the site may have said it: on plain http a hostile site could answer 407 and have proxy
+    after proxy retired. One that has served pages with this login is taken for banned.
+    """
+    if evidence.sign is Sign.AUTH and evidence.status and pin.served and task.url.startswith("http:"):
+        return evidence._replace(step=Step.PAGE, sign=Sign.BAN)
+    return evidence
+
+
+def _retry_after(fetched: Fetched) -> float | None:
+    """The seconds that the answer asks to wait, by number or by date; None if it does not, or makes no sense."""
+    text = fetched.headers.get("retry-after")
+    if not text:
+        return None
+    try:
+        return Retry().parse_retry_after(text)
+    except (InvalidHeader, ValueError, OverflowError):  # 5,000 digits, or a year that no calendar has
+        return None
+
+
+class Calling:
+    """Calls a pickled function. What it raises through the network is the proxy's affair, all else the caller's."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def perform(self, pin: Pin, work: Assignment | bytes) -> Done:
+        assert isinstance(work, bytes)
+        progress = pin.fetcher.session.pin.progress
+        before = progress.received
+        return self._call(work)._replace(size=progress.received - before)
+
+    def _call(self, work: bytes) -> Done:
+        try:
+            with limit(self.settings.deadline):
+                function, arguments = pickle.loads(work)
+                return Done(Ending.OK, result=pickle.dumps((True, function(*arguments))))
+        except DeadlinePassed:
+            told = f"took longer than {self.settings.deadline:g} s"
+            return Done(Ending.FAILED, evidence=Evidence(Step.HEAD, Sign.DEADLINE, told))
+        except BaseException as error:  # noqa: BLE001  also SystemExit, and what cannot be pickled
+            evidence = evidence_of(error) if isinstance(error, Exception) else None
+            if evidence is not None:
+                return Done(Ending.FAILED, evidence.status, evidence=evidence)
+            kind, _, message = describe(error).partition(": ")
+            trace = "".join(traceback.format_exception(error))
+            return Done(Ending.OK, result=pickle.dumps((False, (kind, message, trace))))

@@ -1,0 +1,75 @@
+"""
+What a run says to stdlib logging, under the name ``pinpool``: who wants to read it attaches a handler there.
+
+Each record has the attributes `worker` (pid), `proxy` (label), `task` (URL) and `attempt` (serial), or None. What is
+said may come from a hostile page, and is one line without anything that drives a terminal.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pinpool.model import Event, Fault, Outcome, TaskState
+from pinpool.policy.reputation import Roster
+from pinpool.urls import one_line, shown_url
+
+log = logging.getLogger("pinpool")
+#: Nobody who uses the library without logging is to be bothered.
+log.addHandler(logging.NullHandler())
+
+
+class Chronicle:
+    """Words for what the loop decides. A level that nobody wants costs one look."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+
+    def page_done(self, url: str, outcome: Outcome, state: TaskState) -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            told = f"{len(outcome.items)} items, {len(outcome.tasks)} links in {outcome.seconds:.2f} s"
+            self._say(logging.DEBUG, f"page {state}: {told}", outcome, url)
+
+    def attempt_failed(self, url: str, outcome: Outcome, fault: Fault) -> None:
+        if log.isEnabledFor(logging.INFO):
+            message = one_line(outcome.evidence.message.partition("\n")[0]) if outcome.evidence else ""
+            self._say(logging.INFO, f"attempt failed: {fault}: {message}", outcome, url)
+
+    def given_up(self, url: str, outcome: Outcome, reason: str) -> None:
+        if log.isEnabledFor(logging.WARNING):
+            self._say(logging.WARNING, f"given up: {shown_url(url)}: {one_line(reason)}", outcome, url)
+
+    def cooled(self, proxy: int, why: str, seconds: float) -> None:
+        log.info("proxy rests for %.0f s: %s", seconds, why, extra=self._context(proxy=proxy))
+
+    def retired(self, proxy: int, reason: str) -> None:
+        context = self._context(proxy=proxy)
+        log.warning("proxy retired: %s: %s", context["proxy"], one_line(reason), extra=context)
+
+    def happened(self, event: Event) -> None:
+        """An event of the engine: a lost worker, a pool built anew, a silent site, or a proxy that moved."""
+        context = self._context(worker=event.worker, proxy=event.proxy)
+        if event.kind == "worker_lost":
+            log.warning("worker process %s was lost while in %s", event.worker, event.detail, extra=context)
+        elif event.kind == "rebuilt":
+            log.warning("the pool was built anew: %s", one_line(event.detail), extra=context)
+        elif event.kind == "paused":
+            log.warning("the run pauses: %s", one_line(event.detail), extra=context)
+        elif event.kind == "continued":
+            log.warning("the site answers again", extra=context)
+        elif log.isEnabledFor(logging.DEBUG):
+            log.debug("proxy %s", event.kind, extra=context)
+
+    def _say(self, level: int, message: str, outcome: Outcome, url: str) -> None:
+        context = self._context(outcome.worker or None, outcome.proxy, url, outcome.serial)
+        log.log(level, "%s", message, extra=context)
+
+    def _context(
+        self,
+        worker: int | None = None,
+        proxy: int | None = None,
+        task: str | None = None,
+        attempt: int | None = None,
+    ) -> dict[str, Any]:
+        label = self._roster[proxy].label if proxy is not None and proxy > 0 else None
+        return {"worker": worker, "proxy": label, "task": task, "attempt": attempt}

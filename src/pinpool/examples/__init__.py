@@ -1,0 +1,1 @@
+"""Example spiders. They import pinpool as users do."""

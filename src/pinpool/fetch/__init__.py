@@ -1,0 +1,1 @@
+"""One exchange through one proxy."""

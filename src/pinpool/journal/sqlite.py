@@ -1,0 +1,221 @@
+"""
+The SQLite file under a journal: how it is made, opened, claimed for one writer, and brought up to date.
+
+Knows headers, locks and errors of SQLite, and nothing of what the rows mean.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+from pinpool.errors import JournalError
+from pinpool.journal import schema
+from pinpool.urls import shown_path
+
+BUSY_SECONDS = 10.0
+_MODE = 0o600  # it may hold headers and login forms; SQLite's side files take it over
+CLAIM_SECONDS = 0.5  # a reader's look at the claim lasts microseconds, and must not turn a writer away
+
+NEXT_STEPS = {
+    "SQLITE_FULL": "the disk is full: free some space, then `pinpool resume {path}`",
+    "SQLITE_BUSY": "another program keeps it locked: close that one, then `pinpool resume {path}`",
+    "SQLITE_READONLY": "it is read-only: allow writing there, then `pinpool resume {path}`",
+    "SQLITE_CANTOPEN": "it cannot be opened: look at the permissions of the file and of its directory",
+    "SQLITE_NOTADB": "is not a SQLite file: name the .db file that `pinpool crawl` wrote",
+    "SQLITE_CORRUPT": "it is damaged: move it away to begin anew, or put a copy back and `pinpool resume {path}`",
+}
+
+
+def explain(path: Path, error: sqlite3.Error) -> str:
+    """One line that says what SQLite's error means for the file at `path`, and the next step."""
+    name, shown = getattr(error, "sqlite_errorname", None) or "", shown_path(path)
+    for known, step in NEXT_STEPS.items():
+        if name.startswith(known):
+            return f"{shown}: {step.format(path=shown)}"
+    return f"{shown}: SQLite says: {error}: look at the disk, then `pinpool resume {shown}`"
+
+
+class Claim:
+    """
+    The right to write the journal at a path: one process of this machine at most holds it, until `release` or its
+    end.
+
+    It is an exclusive SQLite lock on an empty side file. Not on the journal, where it would shut readers out; and a
+    lock of SQLite, because the kernel drops it with the process, however that one ends, and because, unlike flock,
+    no forked worker that outlives the parent inherits it. The side file stays: were it deleted, two processes could
+    come to hold locks on two files of one name.
+
+    Raises JournalError if another process holds the claim, naming it, or if the side file cannot be made.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        side = _side_file(journal)
+        with ExitStack() as undo:
+            try:
+                side.touch()
+                self._lock = sqlite3.connect(side, timeout=CLAIM_SECONDS, isolation_level=None)
+                undo.callback(self._lock.close)
+                self._lock.execute("PRAGMA journal_mode = MEMORY")  # or a second side file would appear
+                self._lock.execute("BEGIN EXCLUSIVE")
+            except OSError as error:
+                raise JournalError(_unwritable(journal, error.strerror)) from error
+            except sqlite3.Error as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                    raise JournalError(_in_use(journal)) from None
+                raise JournalError(_unwritable(journal, str(error))) from error
+            undo.pop_all()
+        self.held = True
+
+    def release(self) -> None:
+        """Give the claim back."""
+        self.held = False
+        self._lock.close()
+
+
+def is_claimed(journal: Path) -> bool:
+    """Whether a living process of this machine holds the claim to write this journal."""
+    try:
+        with closing(sqlite3.connect(f"{_side_file(journal).as_uri()}?mode=ro", uri=True, timeout=0)) as side:
+            side.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError as error:
+        return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+    return False
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """A connection for the one writer, who sets the borders of transactions. Never makes a file."""
+    db = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+    )
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA foreign_keys = ON")
+    return db
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """
+    A connection that can only read, also while another process writes. Raises JournalError as `inspect` does.
+    """
+    if path.is_dir():
+        raise JournalError(f"{path}: is a directory: name the .db file that `pinpool crawl` wrote")
+    if not path.exists():
+        name = shown_path(path)
+        raise JournalError(f"{name}: no such journal: `pinpool crawl SPIDER -p PROXIES -j {name}` makes one")
+    try:
+        return _inspected(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        # SQLite wants to put a -shm file beside a journal in WAL mode, even for reading. Where it may not,
+        # and no writer has left a -wal behind, nobody can be writing: then the file can be read as it stands.
+        if path.with_name(f"{path.name}-wal").exists():
+            raise JournalError(explain(path, error)) from error
+    except sqlite3.DatabaseError as error:
+        raise JournalError(explain(path, error)) from error
+    try:
+        return _inspected(path, "mode=ro&immutable=1")
+    except sqlite3.DatabaseError as error:
+        raise JournalError(explain(path, error)) from error
+
+
+def inspect(path: Path) -> None:
+    """
+    Raise JournalError if there is no journal at `path`, it is another kind of file, or a newer pinpool made
+    it.
+    """
+    open_for_reading(path).close()
+
+
+def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
+    """
+    Make a journal with the newest schema and what `fill` adds, whole or not at all.
+
+    It grows under another name and is renamed at the end, so that a kill in between leaves no half journal.
+    Raises JournalError if it cannot be made there.
+    """
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        draft.unlink(missing_ok=True)
+        draft.touch(_MODE, exist_ok=False)
+        with closing(open_for_writing(draft)) as db:
+            if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                raise JournalError(
+                    f"{path}: this file system cannot hold a journal: name a local disk with -j"
+                )
+            db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+            _apply(db, 0)
+            fill(db)
+        draft.rename(path)
+    except sqlite3.Error as error:
+        raise JournalError(explain(path, error)) from error
+    except OSError as error:
+        raise JournalError(_unwritable(path, error.strerror)) from error
+    finally:
+        for leftover in ("", "-wal", "-shm"):
+            draft.with_name(draft.name + leftover).unlink(missing_ok=True)
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """
+    Bring an older journal up to date in one transaction, after a copy of it was put beside it as ``NAME.vN``.
+    """
+    version = _pragma(db, "user_version")
+    if version == len(schema.MIGRATIONS):
+        return
+    copy = path.with_name(f"{path.name}.v{version}")
+    copy.unlink(missing_ok=True)
+    copy.touch(_MODE, exist_ok=False)
+    with closing(sqlite3.connect(copy)) as kept:
+        db.backup(kept)
+    _apply(db, version)
+
+
+def _apply(db: sqlite3.Connection, version: int) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for statements in schema.MIGRATIONS[version:]:
+            for statement in statements:
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS)}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def _inspected(path: Path, mode: str) -> sqlite3.Connection:
+    db = sqlite3.connect(
+        f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+    )
+    try:
+        problem = schema.refusal(str(path), _pragma(db, "application_id"), _pragma(db, "user_version"))
+        if problem:
+            raise JournalError(problem)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    return int(db.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _side_file(journal: Path) -> Path:
+    real = journal.resolve()  # two names of one journal share one claim
+    return real.with_name(f".{real.name}.claim")
+
+
+def _unwritable(path: Path, why: str | None) -> str:
+    name = shown_path(path)
+    return f"{name}: cannot be written ({why}): allow writing in its directory, or name another file with -j"
+
+
+def _in_use(journal: Path) -> str:
+    holder = ""
+    with suppress(sqlite3.Error, JournalError), closing(open_for_reading(journal)) as db:
+        holder = f" (process {db.execute('SELECT pid FROM run').fetchone()[0]})"
+    return (
+        f"{journal}: another pinpool{holder} is writing it: wait for that one, or name another file with -j"
+    )

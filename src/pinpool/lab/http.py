@@ -1,0 +1,164 @@
+"""HTTP/1.1 as the lab speaks it: reading requests, and sending answers, well or badly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import NamedTuple
+
+MAX_HEAD = 64 * 1024
+MAX_BODY = 10_000_000
+NO_BODY = (204, 304)
+
+
+class Manner(StrEnum):
+    """How an answer is sent."""
+
+    WHOLE = "whole"
+    DRIP = "drip"  # the head at once, then the body steadily at `DRIP_RATE`
+    DRIP_HEAD = "drip-head"  # a head that never ends
+    CUT = "cut"  # half of the body, then the connection is closed
+    RESET = "reset"  # RST instead of an answer
+    SILENT = "silent"  # nothing, until the client leaves
+
+
+class Request(NamedTuple):
+    """One request; `headers` has lower-case names."""
+
+    method: str
+    target: str
+    version: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the client wants to use the connection again."""
+        wish = self.headers.get("connection", self.headers.get("proxy-connection", "")).lower()
+        return wish != "close" and (self.version == "HTTP/1.1" or wish == "keep-alive")
+
+
+class Stream(NamedTuple):
+    """A body made while it is sent: `length` bytes in all."""
+
+    length: int
+    chunks: Callable[[], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back, and how; `pause` is seconds of silence before it."""
+
+    status: int
+    body: bytes | Stream = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    manner: Manner = Manner.WHOLE
+    pause: float = 0.0
+    chunked: bool = False
+
+    def head(self, keep_alive: bool) -> bytes:
+        """The status line and the headers, with the blank line that ends them."""
+        try:
+            phrase = HTTPStatus(self.status).phrase
+        except ValueError:
+            phrase = "Unknown"
+        lines = [f"HTTP/1.1 {self.status} {phrase}", *(f"{name}: {value}" for name, value in self.headers)]
+        if self.chunked:
+            lines.append("Transfer-Encoding: chunked")
+        elif self.status not in NO_BODY:
+            lines.append(
+                f"Content-Length: {self.body.length if isinstance(self.body, Stream) else len(self.body)}"
+            )
+        lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n")
+        return "\r\n".join(lines).encode("latin-1")
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it goes over the wire."""
+        if self.status in NO_BODY:
+            return
+        if isinstance(self.body, Stream):
+            yield from self.body.chunks()
+        elif self.chunked:
+            half = len(self.body) // 2
+            for part in (self.body[:half], self.body[half:]):
+                if part:
+                    yield b"%x\r\n%b\r\n" % (len(part), part)
+            yield b"0\r\n\r\n"
+        else:
+            yield self.body
+
+
+def as_page(status: int, title: str, text: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    """A small HTML page with `title` as its heading; both texts are ours and need no escaping."""
+    top = f"<!doctype html><html><head><title>{title}</title></head><body>"
+    html = f"{top}<h1>{title}</h1><p>{text}</p></body></html>"
+    return Answer(status, html.encode(), (("Content-Type", "text/html; charset=utf-8"), *headers))
+
+
+def as_json(value: object) -> Answer:
+    """`value` as a JSON document."""
+    body = json.dumps(value, ensure_ascii=False, indent=1).encode()
+    return Answer(200, body, (("Content-Type", "application/json"),))
+
+
+def take_request(buffer: bytearray) -> Request | None:
+    """
+    Take the first complete request out of `buffer`; None while it is not complete.
+
+    ValueError for what is no HTTP/1 request, is too large, or has a body of unknown length.
+    """
+    end = buffer.find(b"\r\n\r\n")
+    if end < 0:
+        if len(buffer) > MAX_HEAD:
+            raise ValueError(f"a head of more than {MAX_HEAD} bytes")
+        return None
+    first, *lines = buffer[:end].decode("latin-1").split("\r\n")
+    words = first.split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        raise ValueError("not an HTTP/1 request line")
+    headers = {
+        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
+    if "transfer-encoding" in headers:
+        raise ValueError("a body needs a Content-Length here")
+    announced = headers.get("content-length", "0")
+    if not (announced.isascii() and announced.isdigit()) or int(announced) > MAX_BODY:
+        raise ValueError(f"a Content-Length that is no number up to {MAX_BODY}")
+    stop = end + 4 + int(announced)
+    if len(buffer) < stop:
+        return None
+    request = Request(words[0], words[1], words[2], headers, bytes(buffer[end + 4 : stop]))
+    del buffer[:stop]
+    return request
+
+
+def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """
+    A socket that has the port (0: any free one) but does not listen. OSError if it is taken. A `shared` port may be
+    bound once more by this user, so that it can pass from one socket to another and be nobody else's in between.
+    """
+    # asyncio sets TCP_NODELAY only where the protocol is named; without it some answers take 45 ms.
+    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared and hasattr(socket, "SO_REUSEPORT"):
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        door.bind((host, port))
+    except OSError:
+        door.close()
+        raise
+    return door
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Close a connection by RST, so that the client sees a reset and not an end."""
+    connected: socket.socket | None = transport.get_extra_info("socket")
+    if connected is not None and connected.fileno() >= 0:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -1,0 +1,220 @@
+"""
+One attempt, judged by what the others say: what becomes of the task, and of the proxies that had a hand in it.
+
+A proxy is to blame for a page that others fetch. A page that three working proxies fail is to blame itself, and what
+they were charged for it is taken back. Who fails page after page and serves none has no say. Pure but for the roster,
+which it keeps up to date. Whoever asks acts on the ruling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from random import Random
+from typing import NamedTuple
+
+from pinpool.model import Charge, Fault, Outcome, Settings
+from pinpool.policy.faults import CHARGES, judge
+from pinpool.policy.reputation import AT_ONCE, Roster, Sentence
+from pinpool.policy.retry import UNASKED, WITNESSES, Believe, GiveUp, Past, Resubmit, decide
+
+_TO_PROXY = (Charge.PROXY, Charge.DOUBTFUL, Charge.OPEN)
+
+
+class Failure(NamedTuple):
+    """An earlier failed attempt of a task. `excused`: the whole site was silent then."""
+
+    proxy: int | None
+    fault: Fault
+    excused: bool = False
+
+
+class Ruling(NamedTuple):
+    """
+    `charged` says whether the proxy is charged; `sentence` is None if the worker has kept its pin.
+
+    `forgiven` are the proxies whose charges for this task are taken back, `woken` those that rest for no reason now.
+    """
+
+    fault: Fault
+    charged: bool
+    verdict: Resubmit | GiveUp | Believe
+    sentence: Sentence | None
+    forgiven: tuple[int, ...] = ()
+    woken: tuple[int, ...] = ()
+
+
+class Acquittal(NamedTuple):
+    """
+    A page was fetched. `proven` says that this ended the proxy's row of rests.
+
+    `liars` are the proxies that had shown something else in its place, and are charged now.
+    """
+
+    proven: bool
+    liars: tuple[int, ...]
+
+
+class _Told(NamedTuple):
+    proxy: int
+    fault: Fault
+
+
+class _Opinion(NamedTuple):
+    """A verdict on a task; the proxies that are not to blame for it, and those that rest for no reason now."""
+
+    verdict: Resubmit | GiveUp | Believe
+    cleared: tuple[int, ...] = ()
+    woken: frozenset[int] = frozenset()
+
+
+class Referee:
+    """Judges by the roster's records and the run's settings; `random` gives the jitter."""
+
+    def __init__(self, roster: Roster, settings: Settings, random: Random) -> None:
+        self.roster = roster
+        self._settings = settings
+        self._random = random
+
+    def credit(self, proxy: int, task: int, history: Iterable[Failure] = ()) -> Acquittal:
+        """`proxy` has fetched the page of `task`. `history` are the task's earlier failures."""
+        proven = self.roster.credit(proxy)
+        others = {one for one in self._settled(history) if one.proxy != proxy}
+        for other in {one.proxy for one in others}:
+            self.roster.blame(other, task)
+        liars = {one.proxy for one in others if CHARGES[one.fault] is Charge.PAGE}
+        return Acquittal(proven, tuple(sorted(liars)))
+
+    def rule(
+        self,
+        task: int,
+        outcome: Outcome,
+        history: Iterable[Failure],
+        *,
+        alive: Collection[int],
+        is_index: bool = False,
+        excused: bool = False,
+    ) -> Ruling:
+        """
+        Judge a failed attempt. `history` are the task's earlier failures, oldest first; `alive` the proxies that are
+        not retired. `excused`: nobody is to be blamed, for the whole site seems to be silent.
+        """
+        assert outcome.evidence is not None
+        return self.weigh(
+            task,
+            judge(outcome.evidence),
+            outcome.proxy if outcome.proxy > 0 else None,
+            history,
+            swapped=outcome.swapped,
+            retry_after=outcome.evidence.retry_after,
+            alive=alive,
+            is_index=is_index,
+            excused=excused,
+        )
+
+    def weigh(
+        self,
+        task: int,
+        fault: Fault,
+        known: int | None,
+        history: Iterable[Failure],
+        *,
+        swapped: bool,
+        alive: Collection[int],
+        retry_after: float | None = None,
+        is_index: bool = False,
+        excused: bool = False,
+    ) -> Ruling:
+        """The same of a fault that is known already, through the proxy `known`."""
+        charge = CHARGES[fault]
+        charged = charge in _TO_PROXY and not excused
+        if known is not None and not excused:
+            if charge is Charge.PROXY:
+                self.roster.blame(known)
+            elif charge is not Charge.WORKER:
+                self.roster.strike(known, task, suspect=charged)
+        # One that was never asked for the page has told nothing new of it.
+        opinion = _Opinion(Resubmit(0.0, charged=False))
+        if fault not in UNASKED:
+            opinion = self._opinion(
+                task, [*history, Failure(known, fault, excused)], alive, is_index=is_index
+            )
+        sentence = None
+        if swapped and known is not None:
+            sentence = self.sentence(known, fault, retry_after, excused=excused)
+        woken = tuple(sorted(opinion.woken - {known}))
+        return Ruling(fault, charged, opinion.verdict, sentence, opinion.cleared, woken)
+
+    def _opinion(
+        self, task: int, failures: Sequence[Failure], alive: Collection[int], *, is_index: bool
+    ) -> _Opinion:
+        """What all failures of the task together say of it, and of the proxies that failed it."""
+        doubted = {one.proxy for one in self._settled(failures)}
+        woken = self._relieved(task, doubted)
+        voices = self._voices(alive)
+        past, believers = self._past(task, failures, alive, voices)
+        verdict = decide(
+            past,
+            attempts=self._settings.attempts,
+            alive=voices,
+            is_index=is_index,
+            jitter=self._random.random(),
+            believers=believers,
+        )
+        cleared = self._cleared(task, doubted, voices, given_up=not isinstance(verdict, Resubmit))
+        woken |= {one for one in cleared if self.roster.pardon(one, task)}
+        return _Opinion(verdict, cleared, frozenset(woken))
+
+    def _relieved(self, task: int, told: Collection[int]) -> set[int]:
+        """Take the weight off a page that more than one has failed, one of them known to work. Returns who may wake."""
+        working = set(filter(self.roster.credible, told))
+        return {one for one in told if working - {one} and self.roster.relieve(one, task)}
+
+    def _voices(self, alive: Collection[int]) -> int:
+        """How many can be asked: the ones that rest again and again are not waited for."""
+        return sum(not self.roster.tired(proxy) for proxy in alive) or len(alive)
+
+    def _past(
+        self, task: int, failures: Iterable[Failure], alive: Collection[int], voices: int
+    ) -> tuple[list[Past], int]:
+        """The failures, each with whether the word of its proxy counts; and how many proxies are believed."""
+        believed = {proxy for proxy in alive if self.roster.works(proxy, task)}
+        if len(believed) < min(WITNESSES, voices):
+            believed = set(filter(self.roster.credible, alive))
+        # With nobody who works, none is to be believed more than others.
+        nobody = not believed
+        past = [
+            Past(one.proxy, one.fault, CHARGES[one.fault], nobody or one.proxy in believed, one.excused)
+            for one in failures
+        ]
+        return past, len(believed)
+
+    def _cleared(
+        self, task: int, doubted: Collection[int], voices: int, *, given_up: bool
+    ) -> tuple[int, ...]:
+        """The proxies that are not to blame for this task: enough that work elsewhere say so, or it is given up."""
+        if given_up:
+            return tuple(sorted(doubted))
+        working = [proxy for proxy in sorted(doubted) if self.roster.works(proxy, task)]
+        return tuple(working) if len(working) >= min(WITNESSES, voices) else ()
+
+    def _settled(self, failures: Iterable[Failure]) -> Iterator[_Told]:
+        """The failures for which a proxy of this list, the page or the site may be to blame."""
+        for one in failures:
+            known = one.proxy is not None and one.proxy in self.roster and not one.excused
+            if known and CHARGES[one.fault] not in (Charge.PROXY, Charge.WORKER):
+                yield _Told(one.proxy or 0, one.fault)
+
+    def sentence(
+        self, proxy: int, fault: Fault, retry_after: float | None = None, *, excused: bool = False
+    ) -> Sentence:
+        """What follows for a proxy that its worker has swapped."""
+        if excused:
+            return AT_ONCE
+        grounds = 0
+        if CHARGES[fault] is not Charge.PROXY:
+            # The worker counts what it saw; some of that is known by now to have been the pages, or not known yet not
+            # to have been.
+            grounds = self.roster.needed(proxy, self._settings.swap_after)
+            if self.roster.strikes(proxy) < grounds:
+                return AT_ONCE
+        return self.roster.sentence(proxy, fault, retry_after, self._random.random(), grounds)

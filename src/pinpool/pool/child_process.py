@@ -1,0 +1,140 @@
+"""
+What every child process of a run does first: keep out of the terminal's signals, and never outlive the parent.
+
+A busy worker and the Manager survive the parent's SIGKILL for ever if nobody looks (hazard 7 of the pool research).
+`PR_SET_PDEATHSIG` is no cure: the signal is bound to the thread that forked.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from pinpool.proxies.parse import VARIABLE
+
+#: The parent asks a hung worker for its stack by this signal; faulthandler answers in C, without the GIL.
+STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
+CAN_DUMP = STACK_SIGNAL is not None and hasattr(faulthandler, "register")
+_LOOK_SECONDS = 5.0
+#: What a terminal, its closing, or a service manager sends to every process of a run.
+_STOPPING = {getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)}
+
+
+def ignore_terminal(*, also_sigterm: bool = False) -> None:
+    """Let Ctrl-C go by: the parent alone answers it. The Manager ignores SIGTERM as well and is ended by its owner."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if also_sigterm else signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+
+def never_outlive_parent(hang_seconds: float | None = None) -> None:
+    """
+    Start a thread that ends this process at once when the parent is gone.
+
+    A C loop that keeps the GIL would keep the thread from running. So, on Linux, the kernel ends the process as well.
+    And with `hang_seconds`, the thread winds up a CPU timer again and again: who holds the GIL that long, computing,
+    is ended by SIGPROF, parent or no parent.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    winds_up = hang_seconds is not None and hasattr(signal, "ITIMER_PROF")
+
+    def watch() -> None:
+        while True:
+            if winds_up:
+                # Well after the parent's own kill, which leaves a stack and a reason.
+                signal.setitimer(signal.ITIMER_PROF, (hang_seconds or 0.0) + 3 * _LOOK_SECONDS)
+            if wait([parent.sentinel], _LOOK_SECONDS):
+                os._exit(1)
+
+    if sys.platform == "linux":
+        _end_at_hang_up(parent.sentinel)
+    if winds_up:
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    threading.Thread(target=watch, name="pinpool-guard", daemon=True).start()
+
+
+def _end_at_hang_up(pipe: int) -> None:
+    """Have the kernel send SIGIO, which ends this process, when the other end of `pipe` is closed."""
+    import fcntl
+
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def end_if_starting() -> None:
+    """
+    End this process if it is a child that is still starting: it imports the script of its parent, which starts a
+    crawl without asking for ``__name__``. The parent sees that nobody comes up, and says so, once.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)
+
+
+def dump_stack_to(path: Path) -> None:
+    """Write the stacks of all threads to `path` whenever the parent sends `STACK_SIGNAL`."""
+    if STACK_SIGNAL is not None and CAN_DUMP:
+        # faulthandler keeps the descriptor for the life of the process, so nothing may close it.
+        faulthandler.register(
+            STACK_SIGNAL, file=os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        )
+
+
+def warm_up() -> None:
+    """
+    Start the forkserver, where there is one, and let it import what workers need.
+
+    It does so in a process of its own, so whoever calls this before his own imports gets both in the time of one.
+    """
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_forkserver_preload(["pinpool.pool.preload"])
+        with _keep_list_from_children(), keep_signals_from_children():
+            forkserver.ensure_running()
+
+
+@contextmanager
+def _keep_list_from_children() -> Iterator[None]:
+    """
+    Hide PINPOOL_PROXIES while processes start: a spider, and whatever that starts, has no use for the passwords in it.
+    """
+    text = os.environ.pop(VARIABLE, None)
+    try:
+        yield
+    finally:
+        if text is not None:
+            os.environ[VARIABLE] = text
+
+
+@contextmanager
+def keep_signals_from_children() -> Iterator[None]:
+    """
+    Block the signals that end a run in this thread while children start, so that they inherit them blocked.
+
+    For the forkserver and the resource tracker it stays so: a SIGHUP to all would end them, and with them the pool.
+    Ignoring the signals here instead would lose those of these moments; a blocked one is only delivered later.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        # Starting the tracker unblocks SIGINT and SIGTERM by itself (before 3.13), so it has to run already.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

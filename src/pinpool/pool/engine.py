@@ -1,0 +1,143 @@
+"""
+The small surface of an engine that the crawl may touch. An engine runs assignments and never decides a retry.
+
+    start() · submit(serial, assignment) · poll(timeout) → signals · census() · cool() · retire() · join() · withdraw()
+    kill() · flush() · close()
+
+A serial is given by the caller, once for each attempt, and comes back in exactly one `Answered` or `Lost`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+from pinpool.model import Assignment, Ending, Event, Evidence, Outcome, ProxyState, Sign, Step
+from pinpool.pool.leases import Standing
+
+
+class Answered(NamedTuple):
+    """A worker has answered."""
+
+    outcome: Outcome
+
+
+class Lost(NamedTuple):
+    """
+    The attempt will never be answered.
+
+    `sign` is CRASH or HANG if it was the task's own doing as far as one can tell, None if it merely went down with
+    others. `proxy` is -1 if it is not known; `message` may hold the stack where the worker hung.
+    """
+
+    serial: int
+    sign: Sign | None
+    message: str = ""
+    worker: int = 0
+    proxy: int = -1
+
+    def outcome(self, now: float) -> Outcome:
+        """The loss as the outcome of an attempt, to be judged like any other; `now` is epoch seconds."""
+        evidence = Evidence(Step.WORKER, self.sign or Sign.CRASH, self.message)
+        return Outcome(self.serial, self.worker, self.proxy, Ending.FAILED, now, 0.0, evidence=evidence)
+
+
+class Noted(NamedTuple):
+    """Something happened that is worth a line in the journal."""
+
+    event: Event
+
+
+Signal = Answered | Lost | Noted
+
+
+@dataclass(frozen=True)
+class Census:
+    """
+    Workers by activity, and where each proxy stands.
+
+    `parked` workers wait for a proxy. `wakes_in` is seconds until the next resting proxy is spare, None if none rests.
+    """
+
+    workers: int = 0
+    running: int = 0
+    pacing: int = 0
+    parked: int = 0
+    losses: int = 0
+    rebuilds: int = 0
+    states: Mapping[int, ProxyState] = field(default_factory=dict)
+    wakes_in: float | None = None
+
+    # Asked at every turn of the crawl loop, and made anew only once a tick.
+    @cached_property
+    def _counts(self) -> Counter[ProxyState]:
+        return Counter(self.states.values())
+
+    def count(self, state: ProxyState) -> int:
+        """Proxies in this state."""
+        return self._counts[state]
+
+    @property
+    def usable(self) -> int:
+        """Proxies that are pinned or spare."""
+        return self.count(ProxyState.PINNED) + self.count(ProxyState.SPARE)
+
+    @cached_property
+    def living(self) -> tuple[int, ...]:
+        """The proxies that are not retired."""
+        return tuple(proxy for proxy, state in self.states.items() if state is not ProxyState.RETIRED)
+
+    @property
+    def alive(self) -> int:
+        """Proxies that are not retired."""
+        return len(self.states) - self.count(ProxyState.RETIRED)
+
+
+def window(able: int) -> int:
+    """How many tasks an engine should hold: one for each worker with a proxy, and a few to take next."""
+    return able + max(2, able // 4) if able else 0
+
+
+class Engine(Protocol):
+    """What every engine does."""
+
+    name: str
+
+    def start(self) -> None:
+        """Start the workers; they pin their proxies by themselves."""
+
+    def submit(self, serial: int, work: Assignment | bytes) -> None:
+        """Hand an assignment, or a pickled call, to whichever worker is free. Never waits."""
+
+    def poll(self, timeout: float) -> list[Signal]:
+        """Wait up to `timeout` seconds for news; may return none."""
+
+    def wake(self) -> None:
+        """End a `poll` that waits; may be called by any thread."""
+
+    def census(self) -> Census:
+        """How things stood at the last look."""
+
+    def cool(self, proxy: int, seconds: float) -> None:
+        """The sentence on a proxy that a worker has swapped: rest that long."""
+
+    def retire(self, proxy: int, reason: str) -> None:
+        """The sentence on a proxy that a worker has swapped: out for this run."""
+
+    def join(self, standings: Collection[Standing]) -> None:
+        """These proxies are on the list now, for the first time or again; workers that wait for one take them."""
+
+    def withdraw(self, proxies: Collection[int], reason: str) -> None:
+        """These proxies are off the list: they retire with that reason, a pinned one when its page is done."""
+
+    def kill(self, worker: int) -> None:
+        """End one worker process; its attempt comes back as `Lost`."""
+
+    def flush(self) -> list[Signal]:
+        """What has happened to proxies since the last `poll`: the last call but `close`."""
+
+    def close(self) -> None:
+        """End every process of this engine. Attempts in flight are not answered any more."""

@@ -1,0 +1,176 @@
+"""
+The log pipe: what workers log, on its way to the parent, where it goes through stdlib logging like anything else.
+
+A queue with a lock would jam for good when a worker is killed with the lock in its hands (pool research, section 2).
+So there is one pipe, and each record is one write of at most PIPE_BUF bytes: POSIX keeps such a write whole and apart
+from the others, without any lock. No worker ever waits for it: where the pipe is full, the record is dropped and
+counted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import select
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+from pinpool.proxies.redaction import message_of
+
+#: What a record says of where it comes from, as attributes of the LogRecord: worker's pid, the proxy's label, the
+#: task's URL, the attempt's serial.
+CONTEXT = ("worker", "proxy", "task", "attempt")
+#: Half a second of urllib3's debugging from a fast pool.
+_ROOM = 1 << 20
+_CHUNK = 1 << 16
+#: Bytes taken at a time, so that spiders that log without end cannot hold up the crawl.
+_MOST_BYTES = 1 << 20
+#: Characters of a message, of a traceback and so on, tried from the left until a record fits into one write.
+_LENGTHS = (1500, 700, 300, 100, 0)
+_NAME_LENGTH = 40
+_formatter = logging.Formatter()
+
+Levels = Mapping[str, int]
+
+
+class Whereabouts(NamedTuple):
+    """What a worker is at: its proxy's label, its task's URL, its attempt's serial."""
+
+    proxy: str | None = None
+    task: str | None = None
+    attempt: int | None = None
+
+
+class Reporting(NamedTuple):
+    """What a worker needs to log: the pipe, and the level of each logger as it was in the parent."""
+
+    pipe: Connection
+    levels: Levels
+
+    def begin(self, whereabouts: Callable[[], Whereabouts]) -> None:
+        """
+        Send all that this process logs through the pipe, and nowhere else.
+
+        A handler that came with a fork, or from the script that each worker imports, would write beside its parent's.
+        """
+        for name in ("", *logging.root.manager.loggerDict):
+            logging.getLogger(name).handlers.clear()
+        for name, level in self.levels.items():
+            logging.getLogger(name).setLevel(level)
+        logging.getLogger().addHandler(_Sender(self.pipe, whereabouts))
+
+
+class LogPipe:
+    """The parent's end. Records that come out are handed to the loggers whose names they bear."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        """`redact` takes the passwords out of a text."""
+        self._redact = redact
+        self._reader, self._writer = Pipe(duplex=False)
+        os.set_blocking(self._reader.fileno(), False)
+        os.set_blocking(self._writer.fileno(), False)
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with suppress(OSError):  # whoever has many pipes may not have large ones
+                fcntl.fcntl(self._writer.fileno(), fcntl.F_SETPIPE_SZ, _ROOM)
+        self._rest = b""
+
+    def reporting(self) -> Reporting:
+        """For a worker that starts now."""
+        loggers = [logging.getLogger(name) for name in ("", *logging.root.manager.loggerDict)]
+        return Reporting(self._writer, {one.name: one.level for one in loggers if one.level})
+
+    def drain(self) -> None:
+        """Hand on what workers have logged. Never waits, never raises."""
+        taken = 0
+        while taken < _MOST_BYTES:
+            try:
+                chunk = os.read(self._reader.fileno(), _CHUNK)
+            except OSError:  # nothing there, or closed
+                return
+            if not chunk:
+                return
+            taken += len(chunk)
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            for line in lines:
+                self._hand_on(line)
+            if len(self._rest) > _CHUNK:  # no record of ours
+                self._rest = b""
+
+    def close(self) -> None:
+        """Hand on what is left. The workers are gone by now."""
+        self.drain()
+        self._writer.close()
+        self._reader.close()
+
+    def _hand_on(self, line: bytes) -> None:
+        try:
+            (name, level, created, pid), (message, trace, where, dropped) = json.loads(line)
+            logger = logging.getLogger(str(name))
+            if dropped:
+                logging.getLogger("pinpool").warning(
+                    "%d log records of worker %d were dropped: the parent did not keep up", dropped, pid
+                )
+            if not logger.isEnabledFor(level):
+                return
+            told = {"worker": pid, **dict(zip(CONTEXT[1:], where, strict=True))}
+            record = logger.makeRecord(logger.name, level, "", 0, self._redact(message), (), None, extra=told)
+            record.exc_text = self._redact(trace) if trace else None
+            record.created, record.msecs = created, created % 1 * 1000
+            record.process = pid
+            logger.handle(record)
+        except Exception:  # noqa: BLE001  a worker is free to write nonsense into its descriptors
+            logging.getLogger("pinpool").debug("a log record could not be read")
+
+
+class _Sender(logging.Handler):
+    """The worker's end."""
+
+    def __init__(self, pipe: Connection, whereabouts: Callable[[], Whereabouts]) -> None:
+        super().__init__()
+        self._pipe = pipe
+        self._whereabouts = whereabouts
+        self._dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            trace = record.exc_text or (
+                _formatter.formatException(record.exc_info) if record.exc_info else ""
+            )
+            line = _fitted(record, message_of(record), trace, self._whereabouts(), self._dropped)
+            os.write(self._pipe.fileno(), line)
+            self._dropped = 0
+        except Exception:  # noqa: BLE001  a full pipe as a rule; whatever it is, the page matters more
+            self._dropped += 1
+
+
+def _fitted(record: logging.LogRecord, message: str, trace: str, where: Whereabouts, dropped: int) -> bytes:
+    """The record as one line that fits into one write."""
+    name, (proxy, task, attempt) = record.name[:_NAME_LENGTH], where
+    for most in _LENGTHS:
+        at = (_cut(proxy, most), _cut(task, most), attempt)
+        said = (
+            (name, record.levelno, record.created, os.getpid()),
+            (_cut(message, most), _cut_before(trace, most), at, dropped),
+        )
+        # Lone surrogates become escapes, which JSON reads as what they were.
+        line = json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        if len(line) <= select.PIPE_BUF:
+            break
+    return line
+
+
+def _cut(text: str | None, most: int) -> str | None:
+    """At most so many characters, cut between two words: half a password would be found by nobody."""
+    if text is None or len(text) <= most:
+        return text
+    return text[:most].rpartition(" ")[0] + " …"
+
+
+def _cut_before(trace: str, most: int) -> str:
+    """The last lines of a traceback, whole ones: the end tells most."""
+    return trace if len(trace) <= most else trace[len(trace) - most :].partition("\n")[2]

@@ -1,0 +1,135 @@
+"""
+The flight board: one line of shared memory a worker, which says what that worker is doing right now.
+
+It is written by the worker alone and read by the parent without any lock, so a worker that is killed at any moment
+can neither block the board nor leave it torn: state and serial share one aligned 8 byte word. One cell goes the other
+way: there the parent names a proxy that the worker is to leave before its next page, so that it need not ask.
+
+What a death means is read off the last state. RUN, PACE and PARK are only ever set inside the task function, INIT
+before the first task, so the dead held no lock of the pool. IDLE may mean "inside the pool's own get() or put()": the
+pool may be poisoned and is built anew (rules of the pool research, section 2).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import MutableSequence, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+_TOKEN, _PID, _BORN, _WORD, _SINCE, _PROXY, _LEAVE = range(7)
+#: 8 byte cells a seat.
+WIDTH = 7
+_STATES = 8
+
+
+class Activity(IntEnum):
+    """What a worker is doing."""
+
+    INIT = 0  # before its first task, with or without a proxy
+    IDLE = 1  # outside the task function: waiting for a task, or sending an answer
+    PACE = 2  # in a task, waiting for its proxy's next turn
+    RUN = 3  # in a task, under the deadline
+    PARK = 4  # in a failed task whose answer is given, waiting for a proxy
+
+
+class Line(NamedTuple):
+    """
+    One worker as read off the board. `since` is time.monotonic() seconds; `proxy` is -1 without a pin.
+
+    `leave` is the proxy that it was asked to leave, 0 for none.
+    """
+
+    seat: int
+    token: int
+    pid: int
+    born: int
+    activity: Activity
+    serial: int
+    since: float
+    proxy: int
+    leave: int = 0
+
+
+class Board:
+    """All seats. `cells` is a shared array of signed 8 byte numbers, `WIDTH` a seat, all zero at first."""
+
+    def __init__(self, cells: MutableSequence[int]) -> None:
+        self._cells = cells
+
+    def seat(self, number: int) -> Seat:
+        """The line of one worker, for that worker to write."""
+        return Seat(self._cells, number)
+
+    def read(self) -> list[Line]:
+        """Every taken seat, as of now."""
+        cells = self._cells[:]
+        lines = []
+        for base in range(0, len(cells), WIDTH):
+            if cells[base + _TOKEN]:
+                lines.append(_line(base // WIDTH, cells[base : base + WIDTH]))
+        return lines
+
+    def look(self, number: int) -> Line:
+        """One seat, as of now."""
+        return _line(number, self._cells[number * WIDTH : (number + 1) * WIDTH])
+
+    def ask_to_leave(self, number: int, proxy: int) -> None:
+        """Have the worker of a seat leave `proxy` before its next page, if it holds that one; 0 takes it back."""
+        self._cells[number * WIDTH + _LEAVE] = proxy
+
+    def clear(self, number: int) -> None:
+        """Wipe the line of a dead worker, before its seat is given to another."""
+        base = number * WIDTH
+        for cell in range(WIDTH):
+            self._cells[base + cell] = 0
+
+
+class Seat:
+    """The writing side of one line."""
+
+    def __init__(self, cells: MutableSequence[int], number: int) -> None:
+        self._cells = cells
+        self._base = number * WIDTH
+
+    def take(self, token: int) -> None:
+        """Sit down. The token is written last: a line without one does not count as taken."""
+        base, pid = self._base, os.getpid()
+        self._cells[base + _PID] = pid
+        self._cells[base + _BORN] = born(pid)
+        self._cells[base + _PROXY] = -1
+        self._cells[base + _TOKEN] = token
+
+    def show(self, activity: Activity, serial: int = 0) -> None:
+        """Say what this worker does from now on."""
+        self._cells[self._base + _SINCE] = time.monotonic_ns()
+        self._cells[self._base + _WORD] = serial * _STATES + activity
+
+    def pin(self, proxy: int) -> None:
+        """Say which proxy this worker holds, -1 for none."""
+        self._cells[self._base + _PROXY] = proxy
+
+    def is_to_leave(self, proxy: int) -> bool:
+        """True if the parent has asked for that."""
+        return self._cells[self._base + _LEAVE] == proxy
+
+
+def _line(number: int, cells: Sequence[int]) -> Line:
+    token, pid, birth, word, since, proxy, leave = cells
+    serial, activity = divmod(word, _STATES)
+    return Line(number, token, pid, birth, Activity(activity), serial, since / 1e9, proxy, leave)
+
+
+def born(pid: int) -> int:
+    """
+    When the process started, in kernel ticks; 0 where that cannot be read. Tells a reused pid from the old one.
+
+    -1 for a zombie: its forkserver is dead or stopped, and there may be nobody else who takes it away.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return -1 if fields[0] in (b"Z", b"X") else int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return 0

@@ -1,0 +1,397 @@
+"""
+The child's side: a process that pins one proxy and does every task through it.
+
+The worker swaps its pin on evidence, the parent judges. An attempt that fails is raised as `AttemptFailed`, so that
+the pool's error_callback brings it to the parent, which resubmits. A worker never goes back for another task without
+a proxy: it parks inside the failed call, or inside the initializer, and costs nothing there.
+
+Nothing else leaves this module: every exception, also SystemExit, becomes evidence, and every answer is bytes that
+were pickled inside the task function.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import NamedTuple, NoReturn, Protocol
+
+from pinpool.errors import AttemptFailed
+from pinpool.fetch.fetcher import NO_PROFILE, Fetcher
+from pinpool.fetch.robots import LONGEST_LIFE, Rules, origin_of
+from pinpool.model import (
+    Assignment,
+    Charge,
+    Ending,
+    Evidence,
+    KeptPage,
+    Outcome,
+    Settings,
+    Sign,
+    Step,
+    Task,
+)
+from pinpool.policy.faults import CHARGES, judge
+from pinpool.policy.reputation import must_swap
+from pinpool.pool.child_process import dump_stack_to, ignore_terminal, never_outlive_parent
+from pinpool.pool.deadline import disarm
+from pinpool.pool.leases import Lease, LeaseProxy
+from pinpool.pool.log_pipe import Reporting, Whereabouts
+from pinpool.pool.status_board import Activity, Board, Seat
+from pinpool.urls import one_line
+
+#: A wait of one parked worker; it bounds how long the Manager keeps a getter whose process was killed.
+PARK_SECONDS = 1.0
+#: How long a worker that cannot have a task leaves the queue to others. It keeps the task as long.
+DECLINE_SECONDS = 0.02
+#: Sites whose robots.txt a pin remembers.
+MOST_ORIGINS = 100
+
+
+class Done(NamedTuple):
+    """What a craft says of one assignment, before the worker adds who, when and through what."""
+
+    ending: Ending
+    status: int | None = None
+    size: int = 0
+    evidence: Evidence | None = None
+    items: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    result: bytes | None = None
+    unasked: str = ""
+    kept: KeptPage | None = None
+
+
+class Craft(Protocol):
+    """What a pool is for: crawling with a spider, or calling functions. One instance lives in each worker."""
+
+    settings: Settings
+
+    def perform(self, pin: Pin, work: Assignment | bytes) -> Done | None:
+        """
+        Do it through the pin. May raise anything; must come to an end within the deadline.
+
+        None if that was only a step towards it, such as a login: the next one waits for the pin's turn again.
+        """
+
+
+class Arming(NamedTuple):
+    """All that a worker process starts with. `craft` makes the craft, in the worker; it must survive a pickle."""
+
+    leases: LeaseProxy
+    generation: int
+    board: Board
+    craft: Callable[[], Craft]
+    hang_seconds: float
+    stacks: Path
+    reporting: Reporting
+
+
+class Pin:
+    """
+    The proxy that this process holds, and the identity that lives as long as it does: cookies, headers, and what
+    robots.txt has said to it, by origin.
+    """
+
+    def __init__(self, lease: Lease, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
+        self.lease = lease
+        self.fetcher = Fetcher(lease.address, settings, profile)
+        self.robots: dict[str, tuple[float, Rules]] = {}
+        self.crawl_delay = 0.0
+        self.warm = False
+        self.served = False
+        self.strikes = 0
+        self.hesitates = False
+        self.probing = lease.probing
+        self.paid = 0
+        self._pace = settings.pace
+        self._first_turn = time.monotonic() + max(0.0, settings.pace - lease.idle)
+
+    def next_turn(self, jitter: float) -> float:
+        """
+        When it may be used again (time.monotonic), by pace times `jitter` and Crawl-delay, from its last request on.
+
+        Not from the one before a redirect, or before the last that on_pin sent: these follow at once, as a browser's
+        do, and what comes after them waits.
+        """
+        asked = self.fetcher.session.pin.progress.asked_at
+        return max(self._first_turn, asked + max(self._pace * jitter, self.crawl_delay))
+
+    @property
+    def agent(self) -> str:
+        """The User-Agent that it sends."""
+        return str(self.fetcher.session.headers.get("User-Agent") or "")
+
+    def rules_for(self, url: str) -> Rules | None:
+        """What the robots.txt of this site has said to this pin; None if it has to be asked, perhaps once more."""
+        asked_at, rules = self.robots.get(origin_of(url), (-math.inf, None))
+        return rules if time.monotonic() < asked_at + LONGEST_LIFE else None
+
+    def heed(self, url: str, rules: Rules) -> None:
+        """Keep to these rules from now on, and to their Crawl-delay, if it is the longest yet, with every request."""
+        while len(self.robots) >= MOST_ORIGINS:
+            del self.robots[next(iter(self.robots))]
+        self.robots[origin_of(url)] = time.monotonic(), rules
+        self.crawl_delay = max(self.crawl_delay, rules.delay(self.agent))
+
+    def __repr__(self) -> str:
+        return f"<Pin {self.lease.address.label}{' probing' if self.probing else ''}>"
+
+
+class Worker:
+    """One worker process. `run` is called by the pool once for each attempt."""
+
+    def __init__(self, arming: Arming) -> None:
+        self._leases = arming.leases
+        self._token = secrets.randbits(62) | 1
+        self._random = Random(self._token)
+        self._doing: tuple[int, Assignment | bytes] | None = None
+        arming.reporting.begin(self._whereabouts)
+        with suppress(OSError):  # a hang without a stack is still told
+            dump_stack_to(stack_file(arming.stacks, os.getpid()))
+        self._seat, lease = self._check_in(arming)
+        self._craft = arming.craft()
+        self.pin = self._take(lease or self._wait_for_proxy())
+        self._seat.show(Activity.IDLE)
+
+    def run(self, serial: int, blob: bytes) -> bytes:
+        """Do one assignment. Returns the packed outcome; raises `AttemptFailed` with it if the attempt failed."""
+        try:
+            work = pickle.loads(blob)
+            self._doing = (serial, work)
+            outcome = self._attempt(serial, work)
+            if outcome.evidence is None:
+                if outcome.ending in (Ending.OK, Ending.GONE) and not outcome.unasked:
+                    self._credit()
+                return pack(outcome)
+            raise AttemptFailed(serial, self._answer_failure(outcome, outcome.evidence)) from None
+        except AttemptFailed:
+            raise
+        except BaseException:  # noqa: BLE001  between two pins nobody knows what this worker holds
+            _leave()
+        finally:
+            self._doing = None
+            self._seat.show(Activity.IDLE, serial)
+
+    def _whereabouts(self) -> Whereabouts:
+        """For the log records of this process."""
+        pin = vars(self).get("pin")  # there is none yet while the worker starts
+        serial, work = self._doing or (None, None)
+        task = work.task.url if isinstance(work, Assignment) else None
+        return Whereabouts(pin.lease.address.label if pin else None, task, serial)
+
+    def _attempt(self, serial: int, work: Assignment | bytes) -> Outcome:
+        done = None
+        while done is None:
+            if (kept := self._keep_or_change_pin(serial, work)) is not None:
+                return kept
+            pin = self.pin
+            if not self._await_turn(pin, serial):
+                continue
+            self._seat.show(Activity.RUN, serial)
+            at, start = time.time(), time.perf_counter()
+            try:
+                done = self._craft.perform(pin, work)
+            except BaseException as error:  # noqa: BLE001  SystemExit in user code must not lose the task
+                # CPython 3.13 has jumps that no `with` covers; a strike there leaves its block without a farewell.
+                disarm()
+                done = Done(Ending.FAILED, evidence=Evidence(Step.EXTRACT, Sign.RAISED, describe(error)))
+        seconds = time.perf_counter() - start
+        proxy = -1 if done.unasked else pin.lease.proxy
+        return Outcome(serial, os.getpid(), proxy, at=at, seconds=seconds, **done._asdict())
+
+    def _keep_or_change_pin(self, serial: int, work: Assignment | bytes) -> Outcome | None:
+        """Leave a pin that was withdrawn or has tried the task. What to answer if it cannot be tried now, else None."""
+        declined = Outcome(serial, os.getpid(), self.pin.lease.proxy, Ending.DECLINED, time.time(), 0.0)
+        if self._is_to_leave() and self._repin(self._leases.leave, serial, pack(declined)):
+            return declined._replace(ending=Ending.RESUMED)
+        if isinstance(work, Assignment) and (self.pin.lease.proxy in work.avoid or self.pin.hesitates):
+            self._seat.show(Activity.PACE, serial)
+            self.pin.hesitates = False
+            if not (work.exchange and self._exchange(work.avoid)):
+                # Back at once it would be the first in the queue, and get the same task again and again.
+                time.sleep(DECLINE_SECONDS)
+                return declined._replace(proxy=self.pin.lease.proxy)
+        return None
+
+    def _credit(self) -> None:
+        self.pin.strikes = 0
+        self.pin.served = True
+        if self.pin.probing:
+            self.pin.probing = False
+            try:
+                self._leases.proven(self._token)
+            except Exception:  # noqa: BLE001  the Manager is gone: the parent sees that by itself
+                return
+
+    def _answer_failure(self, outcome: Outcome, evidence: Evidence) -> bytes:
+        """Swap the pin if the evidence asks for it. Returns what to tell the parent, after parking if need be."""
+        pin, charge = self.pin, CHARGES[judge(evidence)]
+        pin.strikes += charge is not Charge.WORKER
+        # The next task lies ready; the parent may not want it to meet this proxy once it knows of the failure.
+        pin.hesitates = not pin.served
+        swap_after = self._craft.settings.swap_after
+        if must_swap(charge, pin.strikes, probing=pin.probing, swap_after=swap_after):
+            return self._swap(outcome._replace(swapped=True))
+        return pack(outcome)
+
+    def _swap(self, outcome: Outcome) -> bytes:
+        answer = pack(outcome)
+        if self._repin(self._leases.swap, outcome.serial, answer):
+            return pack(outcome._replace(ending=Ending.RESUMED, evidence=None, swapped=False, kept=None))
+        return answer
+
+    def _repin(self, ask: Callable[[int, bytes], Lease | None], serial: int, answer: bytes) -> bool:
+        """Let go of the pin and take another. True if the worker had to park, so that its answer was given for it."""
+        # Closed before the proxy is free for others: they must never meet us there.
+        self.pin.fetcher.close()
+        self._seat.pin(-1)
+        self._seat.show(Activity.PARK, serial)
+        try:
+            lease = ask(self._token, answer)
+        except Exception:  # noqa: BLE001  who holds what is unknown now: only a new worker can start clean
+            _leave()
+        self.pin = self._take(lease or self._wait_for_proxy())
+        return lease is None
+
+    def _is_to_leave(self) -> bool:
+        return self._seat.is_to_leave(self.pin.lease.proxy)
+
+    def _exchange(self, avoid: tuple[int, ...]) -> bool:
+        """Take a spare that has not tried this task, though nothing is wrong with the pin."""
+        # As in a swap: closed first. A new session on the same pin costs one connection.
+        self.pin.fetcher.close()
+        try:
+            lease = self._leases.exchange(self._token, avoid)
+        except Exception:  # noqa: BLE001
+            _leave()
+        if lease is not None:
+            self.pin = self._take(lease)
+        return lease is not None
+
+    def _check_in(self, arming: Arming) -> tuple[Seat, Lease | None]:
+        while True:
+            try:
+                number, lease = self._leases.check_in(self._token, os.getpid(), arming.generation)
+            except LookupError:  # born too late: this pool is over
+                _leave()
+            if number >= 0:
+                break
+            time.sleep(PARK_SECONDS / 10)  # the seat of a dead worker is being cleared
+        seat = arming.board.seat(number)
+        seat.take(self._token)
+        return seat, lease
+
+    def _wait_for_proxy(self) -> Lease:
+        while True:
+            try:
+                lease = self._leases.get(self._token, PARK_SECONDS)
+            except Exception:  # noqa: BLE001  the Manager is gone
+                _leave()
+            if lease is not None:
+                return lease
+
+    def _take(self, lease: Lease) -> Pin:
+        self._seat.pin(lease.proxy)
+        profiles = self._craft.settings.profiles
+        return Pin(lease, self._craft.settings, self._random.choice(profiles) if profiles else NO_PROFILE)
+
+    def _await_turn(self, pin: Pin, serial: int) -> bool:
+        """Wait until the proxy may be used again. False if it is to be left instead."""
+        if not self._sleep_until(pin.next_turn(self._random.uniform(0.75, 1.25)), serial):
+            return False
+        if rate := self._craft.settings.site_rate:
+            # What was sent beyond the turns that were given, redirects for instance, is made up for now.
+            asked = pin.fetcher.session.pin.progress.asked
+            turns = 1 + max(0, asked - pin.paid)
+            pin.paid = asked + 1
+            self._seat.show(Activity.PACE, serial)
+            try:
+                wait = self._leases.turn(turns / rate)
+            except Exception:  # noqa: BLE001  the Manager is gone
+                _leave()
+            return self._sleep_until(time.monotonic() + wait, serial)
+        return True
+
+    def _sleep_until(self, moment: float, serial: int) -> bool:
+        while (wait := moment - time.monotonic()) > 0:
+            # Shown again and again, as a sign of life: a worker that somebody stopped gives none.
+            self._seat.show(Activity.PACE, serial)
+            if self._is_to_leave():
+                return False
+            time.sleep(min(wait, PARK_SECONDS))
+        return True
+
+
+#: The one process global: this process as a worker, with its pin.
+_worker: Worker | None = None
+
+
+def enlist(arming: Arming) -> None:
+    """
+    The pool's initializer: pins a proxy, waiting for one if there is none. Never raises.
+
+    An initializer that raises is started again at once, for ever: 147 processes a second with four workers.
+    """
+    global _worker  # noqa: PLW0603  the process global that the design is about
+    ignore_terminal()
+    never_outlive_parent(arming.hang_seconds)
+    try:
+        _worker = Worker(arming)
+    except BaseException as error:  # noqa: BLE001
+        try:
+            arming.leases.complain(describe(error))
+        except Exception:  # noqa: BLE001
+            _leave()
+        while True:
+            time.sleep(60)
+
+
+def run(serial: int, blob: bytes) -> bytes:
+    """The pool's task function; see `Worker.run`."""
+    if _worker is None:
+        raise AttemptFailed(serial, b"")
+    return _worker.run(serial, blob)
+
+
+def pinned() -> Pin:
+    """The pin of this process. Raises RuntimeError outside of a worker."""
+    if _worker is None:
+        raise RuntimeError("session() works inside a function that a PinnedPool runs, and nowhere else")
+    return _worker.pin
+
+
+def pack(outcome: Outcome) -> bytes:
+    """An outcome as bytes."""
+    return pickle.dumps(tuple(outcome), protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def unpack(payload: bytes) -> Outcome:
+    """The outcome that `pack` was given."""
+    return Outcome(*pickle.loads(payload))
+
+
+def stack_file(folder: Path, pid: int) -> Path:
+    """Where a worker writes its stack when the parent asks for it."""
+    return folder / f"{pid}.stack"
+
+
+def describe(error: BaseException) -> str:
+    """Class and message of any exception, also of one that cannot be printed, in one line."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001
+        text = "(its message cannot be printed)"
+    return one_line(f"{type(error).__name__}: {text}")
+
+
+def _leave() -> NoReturn:
+    # Slowly, so that a pool which cannot reach its Manager does not turn into a storm of processes.
+    time.sleep(1)
+    os._exit(1)

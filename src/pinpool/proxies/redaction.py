@@ -1,0 +1,139 @@
+"""
+No password in any log: text in which the secrets of a list of proxies are replaced by ``***``.
+
+A list may hold a hundred thousand of them and a run may log for hours, so the work for a text depends on its own
+length alone: wherever its next four characters are the beginning of a secret, the whole of that secret is looked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from urllib.parse import quote, quote_plus
+
+from pinpool.proxies.parse import Proxy
+
+_HEAD = 4
+_MASK = "***"
+#: What every spelling leaves as it is.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
+_formatter = logging.Formatter()
+
+
+class Redaction:
+    """
+    Knows every password of a list as it stands, as URLs, JSON, HTML and Python spell it, and in a Basic login. A user
+    name without a password is an API key, and counts as one.
+
+    Shorter than four characters, a password is looked for only between a colon and an ``@``.
+    """
+
+    def __init__(self, proxies: Iterable[Proxy]) -> None:
+        self._proxies = tuple(proxies)
+
+    def learn(self, proxies: Iterable[Proxy]) -> None:
+        """These have joined the list."""
+        self._proxies += tuple(proxies)
+        self.__dict__.pop("_by_head", None)
+
+    def __repr__(self) -> str:
+        return f"<Redaction for {len(self._proxies)} proxies>"
+
+    @cached_property
+    def _by_head(self) -> dict[str, list[str]]:
+        """Made when the first text comes: most runs log nothing."""
+        secrets = {secret for proxy in self._proxies for secret in spellings(proxy)}
+        by_head: dict[str, list[str]] = {}
+        for secret in sorted(secrets, key=len, reverse=True):  # of two that fit, the longer one
+            by_head.setdefault(secret[:_HEAD], []).append(secret)
+        return by_head
+
+    def __call__(self, text: str) -> str:
+        """The text without the secrets."""
+        by_head, place, kept = self._by_head, 0, 0
+        parts: list[str] = []
+        while place < len(text):
+            for secret in by_head.get(text[place : place + _HEAD], ()):
+                if text.startswith(secret, place):
+                    parts += (text[kept:place], _MASK)
+                    kept = place = place + len(secret)
+                    break
+            else:
+                place += 1
+        return "".join([*parts, text[kept:]]) if parts else text
+
+
+class _Filter(logging.Filter):
+    """Rewrites what would be written: message, arguments and traceback."""
+
+    def __init__(self, redaction: Redaction) -> None:
+        super().__init__()
+        self._redact = redaction
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._redact(message_of(record)), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = _formatter.formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = self._redact(record.exc_text)
+        return True
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """The message of a record, also of one whose arguments do not fit: that must not become a traceback on a screen."""
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001  whatever the arguments do
+        return f"{record.msg!r} (its arguments do not fit)"
+
+
+@contextmanager
+def redacting(redaction: Redaction) -> Iterator[None]:
+    """Keep the secrets from every handler that is there now, whoever's records it writes."""
+    handlers = {
+        handler
+        for logger in (logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict)))
+        for handler in logger.handlers
+    }
+    strict = _Filter(redaction)
+    for handler in handlers:
+        handler.addFilter(strict)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(strict)
+
+
+def spellings(proxy: Proxy) -> Iterator[str]:
+    """What tells this proxy's password, as others may write it; nothing if it has none."""
+    user, password = proxy.username, proxy.password
+    secret = password or (user if proxy.scheme != "socks4" else "")
+    if not secret:
+        return
+    for spelling in {secret} if _PLAIN.fullmatch(secret) else _escaped(secret):
+        yield spelling if len(spelling) >= _HEAD else f":{spelling}@"
+    for encoding in ("utf-8", "latin-1"):
+        login = f"{user}:{password}".encode(encoding, "replace")
+        yield from {base64.b64encode(login).decode(), base64.urlsafe_b64encode(login).decode()}
+
+
+def _escaped(secret: str) -> set[str]:
+    quoted = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
+    return {
+        secret,
+        *quoted,
+        *(_PERCENT.sub(lambda code: code[0].lower(), one) for one in quoted),
+        *(shown(secret)[1:-1] for shown in (repr, ascii, json.dumps)),
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret.encode())[2:-1],
+        html.escape(secret),
+        html.escape(secret, quote=False),
+    }

@@ -1,0 +1,280 @@
+"""
+An account as one HTML page that needs nothing else: no network, no file beside it.
+
+Whatever a site, a list or a journal says is hostile: Jinja2 escapes every word of it, characters that reorder or hide
+text are replaced, and the page's own policy lets no script and no style run but the two whose digests it names.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import partial
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pinpool.errors import SettingsError, StorageError
+from pinpool.model import ProxyState
+from pinpool.report.charts import GROUPS, Scale, group_of, histogram_path, shade, strip_paths, timeline
+from pinpool.report.cost import Price
+from pinpool.report.recommendations import conclusions, percent, volume
+from pinpool.report.run_data import Account
+from pinpool.report.timeline import Clock
+from pinpool.stats.figures import ProxyRow, stamp
+from pinpool.urls import bare_url, one_line, shown_path
+
+#: A file that begins so is a report of ours, and may be overwritten.
+GENERATOR = "pinpool report"
+MARK = f'<meta name="generator" content="{GENERATOR}'
+MARK_WITHIN = 2000  # bytes from the beginning
+PROXIES = 500  # rows that a browser still sorts at once, and that stay below a megabyte
+TICKS = 5
+SHORT = 120.0  # seconds; in a shorter run, times of day would not tell ticks apart
+
+_TROUBLE = {ProxyState.RETIRED: 0, ProxyState.COOLING: 1, ProxyState.PINNED: 2, ProxyState.SPARE: 3}
+
+
+def render(account: Account, now: float, price: Price | None = None) -> str:
+    """The report as HTML text; `now`, epoch seconds, is the moment at which the account was taken."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    jinja = Environment(
+        loader=PackageLoader("pinpool.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
+    )
+    jinja.filters |= {
+        "clip": one_line,
+        "url": lambda url: one_line(bare_url(url)),
+        "moment": partial(_moment, day=True),
+        "size": volume,
+        "percent": percent,
+        "duration": duration,
+        "count": "{:,}".format,
+        "money": money,
+    }
+    style, script = (_part(name) for name in ("report.css", "report.js"))
+    return jinja.get_template("report.html").render(
+        _view(account, price),
+        now=now,
+        generator=f"{GENERATOR} {version('pinpool')}",
+        style=Markup(style),
+        script=Markup(script),
+        style_digest=_digest(style),
+        script_digest=_digest(script),
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time span for people: ``80 ms``, ``4.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s".replace(".0 ", " ")
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def money(amount: float) -> str:
+    """An amount with as many places as it takes to see it: ``12.50``, ``0.0030``."""
+    if 0 < amount < 1e-4:
+        return "under 0.0001"
+    return f"{amount:#.2g}" if 0 < amount < 1 else f"{amount:,.2f}"
+
+
+def check_page(target: Path, journal: Path) -> None:
+    """
+    Raise SettingsError if a report must not be written to `target`: it is the journal, no file, or a file that is not
+    an earlier report.
+    """
+    shown = shown_path(target)
+    try:
+        real, book = target.resolve(), journal.resolve()
+        parts = (f"{book.name}-", f".{book.name}.")  # SQLite's side files and the claim
+        if real == book or (real.parent == book.parent and real.name.startswith(parts)):
+            raise SettingsError(f"output {shown}: is the journal or one of its side files: name another")
+        if real.exists() and not real.is_file():
+            raise SettingsError(f"output {shown}: is no file: name another; `-o -` writes to stdout")
+        if not real.parent.is_dir():
+            raise SettingsError(f"output {shown}: its folder does not exist: make it, or name another")
+        if real.exists() and not _is_ours(real):
+            raise SettingsError(
+                f"output {shown}: is no earlier report: name another file, or move this one away"
+            )
+    except OSError as error:
+        raise SettingsError(f"output {shown}: cannot be looked at: {error.strerror}: name another") from None
+
+
+def write_page(html: str, target: Path) -> int:
+    """
+    Write the report in place of what `target` holds, and return its bytes. Readers find the old or the new one whole.
+
+    Raises StorageError if it cannot be written.
+    """
+    data = html.encode()
+    real = target.resolve()
+    draft = real.with_name(f".{real.name[:100]}.{secrets.token_hex(4)}")
+    try:
+        try:
+            draft.write_bytes(data)
+            os.replace(draft, real)  # noqa: PTH105 - says better than rename that it overwrites
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"output {shown_path(target)}: cannot be written: {error.strerror}: name another"
+        ) from None
+    return len(data)
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(MARK_WITHIN)
+    return not head or MARK.encode() in head
+
+
+def _part(name: str) -> str:
+    return files("pinpool.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()
+
+
+def _visible(value: object) -> object:
+    """Jinja calls this for every value before it escapes it: nothing invisible, and nothing that turns text around."""
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in value)
+
+
+def _moment(at: float | None, *, day: bool = False) -> str:
+    date, _, time = (stamp(at) or "").rstrip("Z").partition("T")
+    return f"{date} {time}" if day else time
+
+
+# ------------------------------------------------------------------------------------- what the template shows
+
+
+def _view(account: Account, price: Price | None) -> dict[str, Any]:
+    totals, clock = account.totals, account.totals.clock
+    when = [_tick(clock, number / clock.slices) for number in range(clock.slices)]
+    labels = {proxy.id: proxy.label for proxy in account.proxies}
+    rows = sorted(account.listed, key=lambda proxy: _by_trouble(account, proxy))
+    scale = Scale.over(account.figures(proxy.id).latencies for proxy in rows)
+    ticks = [_tick(clock, n / (TICKS - 1)) for n in range(TICKS)]
+    failed = Counter({fault: waste.attempts for fault, waste in totals.waste.items()})
+    return {
+        "account": account,
+        "run": account.run,
+        "journal": Path(account.journal).name,
+        "states": Counter(proxy.state for proxy in rows),
+        "rate": account.run.pages / account.run.seconds if account.run.seconds else None,
+        "good": (totals.attempts - account.waste().attempts) / totals.attempts if totals.attempts else None,
+        "conclusions": conclusions(account),
+        "timeline": timeline(clock, totals.slices, when),
+        "ticks": ticks,
+        "pauses": [(_across(clock, start), start, stop) for start, stop in clock.pauses],
+        "silences": [
+            (_across(clock, start), max(0.2, _across(clock, stop) - _across(clock, start)))
+            for start, stop in account.silences
+        ],
+        "slices": clock.slices,
+        "scale": scale,
+        "rows": [_row(account, proxy, scale) for proxy in rows[:PROXIES]],
+        "hidden": max(0, len(rows) - PROXIES),
+        "heat": _heat(account, rows, failed),
+        "slow": [
+            (page, *account.urls.get(page.task, ("", "")), labels.get(page.proxy, ""))
+            for page in totals.slowest
+        ],
+        "cost": _cost(account, rows, price) if price else None,
+    }
+
+
+def _tick(clock: Clock, share: float) -> str:
+    """Time of day; in a short run how long it had taken, in a long one the day too."""
+    if clock.seconds < SHORT:
+        return duration(share * clock.seconds)
+    return _moment(clock.moment(share), day=clock.end - clock.begin > 86_400)
+
+
+def _across(clock: Clock, at: float) -> float:
+    return clock.slices * clock.elapsed(at) / clock.seconds
+
+
+def _by_trouble(account: Account, proxy: ProxyRow) -> tuple[int, int, str]:
+    return _TROUBLE[ProxyState(proxy.state)], -account.figures(proxy.id).failed, proxy.label
+
+
+def _row(account: Account, proxy: ProxyRow, scale: Scale) -> dict[str, Any]:
+    figures, strip = account.figures(proxy.id), account.strips.get(proxy.id)
+    held = strip.seconds if strip else {}
+    told = [f"{state} {duration(held[state])}" for state in reversed(_TROUBLE) if held.get(state)]
+    return {
+        "label": proxy.label,
+        "state": proxy.state,
+        "rank": _TROUBLE[ProxyState(proxy.state)],
+        "reason": proxy.reason,
+        "figures": figures,
+        "waste": figures.wasted_bytes,
+        "p50": figures.latencies.percentile(0.5),
+        "p95": figures.latencies.percentile(0.95),
+        "pins": account.pins.get(proxy.id, 0),
+        "strip": strip_paths(strip) if strip else {},
+        "held": ", ".join(told) or "never pinned",
+        "histogram": histogram_path(figures.latencies, scale) if figures.latencies.total else "",
+    }
+
+
+def _heat(account: Account, rows: Iterable[ProxyRow], failed: Mapping[str, int]) -> dict[str, Any]:
+    groups = list(GROUPS)
+    faults = sorted(failed, key=lambda fault: (groups.index(group_of(fault)), -failed[fault]))
+    troubled = [proxy for proxy in rows if account.figures(proxy.id).failed]
+    troubled.sort(key=lambda proxy: -account.figures(proxy.id).failed)
+    highest = max((max(account.figures(proxy.id).faults.values()) for proxy in troubled), default=1)
+    lines = []
+    for proxy in troubled[:PROXIES]:
+        counts = account.figures(proxy.id).faults
+        lines.append((proxy.label, [(counts[fault], shade(counts[fault], highest)) for fault in faults]))
+    return {
+        "faults": faults,
+        "lines": lines,
+        "untroubled": len(account.listed) - len(troubled),
+        "hidden": len(troubled) - len(lines),
+    }
+
+
+def _cost(account: Account, rows: Iterable[ProxyRow], price: Price) -> dict[str, Any]:
+    seconds, lines, total, pages = account.run.seconds, [], 0.0, 0
+    for proxy in rows:
+        figures = account.figures(proxy.id)
+        cost = price.cost(seconds, figures.bytes)
+        each = 1000 * cost / figures.ok if figures.ok else None
+        lines.append((proxy.label, figures.ok, cost, each, figures.wasted_bytes))
+        total, pages = total + cost, pages + figures.ok
+    lines.sort(key=lambda line: (line[3] is not None, -(line[3] or 0.0), -line[2]))
+    fruitless = sum(cost for _, ok, cost, _, _ in lines if not ok)
+    wasted = account.waste().bytes
+    return {
+        "price": price,
+        "lines": lines[:PROXIES],
+        "hidden": max(0, len(lines) - PROXIES),
+        "total": total,
+        "each": 1000 * total / pages if pages else None,
+        "fruitless": fruitless,
+        "wasted": price.cost(0.0, wasted) if price.per_gigabyte else None,
+        "wasted_bytes": wasted,
+    }

@@ -1,0 +1,333 @@
+"""
+What a run's figures say, in sentences, each with its evidence and the next step: from an account to conclusions. Pure.
+
+A conclusion is made only where somebody could act on it; a run without trouble has none.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
+from typing import NamedTuple
+
+from pinpool.model import Charge, Fault, ProxyState
+from pinpool.policy.faults import CHARGES
+from pinpool.report.run_data import Account, GivenUp
+from pinpool.stats.figures import stamp
+from pinpool.urls import bare_url, one_line
+
+#: Below these a thing is chance, or not worth anybody's time. Attempts, and shares of 1.
+FEW = 3
+NOTABLE_SHARE = 0.05
+LARGE_SHARE = 0.2
+CONCENTRATED_ON = 0.25  # of the proxies that were tried
+CONCENTRATED = 0.8  # of all bans
+SLOW = 3.0  # times the median of all proxies
+ENOUGH_TO_TIME = 20
+NAMED = 5  # proxies in one sentence
+
+_SILENT = frozenset({Fault.TIMEOUT.value, Fault.DEADLINE.value, Fault.CONNECT_TIMEOUT.value})
+_PAGE_FAULTS = frozenset(
+    {fault.value for fault, charge in CHARGES.items() if charge is Charge.PAGE} | {Fault.EMPTY.value}
+)
+_BANS = (Fault.BANNED.value, Fault.EMPTY.value)
+
+
+class Conclusion(NamedTuple):
+    """`weight`, up to 100, orders them; `commands` can be typed as they stand, once words in capitals are filled in."""
+
+    weight: float
+    title: str
+    evidence: str
+    commands: tuple[str, ...] = ()
+
+
+def conclusions(account: Account) -> list[Conclusion]:
+    """What to do next, the weightiest first."""
+    found = [conclusion for look in _LOOKS for conclusion in look(account)]
+    return sorted(found, key=lambda conclusion: -conclusion.weight)
+
+
+def percent(share: float) -> str:
+    """A share for people: ``0.034`` is ``3%``, and what is not nought is never shown as nought."""
+    if 0 < share < 0.01:
+        return "under 1%"
+    return "over 99%" if 0.99 < share < 1 else f"{share:.0%}"
+
+
+def volume(size: float) -> str:
+    """Bytes for people, in decimal units."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size:.0f} B"
+
+
+def _unfinished(account: Account) -> Iterator[Conclusion]:
+    waiting, state = account.run.tasks["waiting"], account.run.state
+    journal = _quoted(account.journal)
+    if state == "starved":
+        yield Conclusion(
+            100,
+            f"No usable proxy was left; {_waiting(waiting)}",
+            "Every proxy of the list is retired. A resume with a list, the same or a better one, tries them once more.",
+            (f"pinpool resume {journal} -p PROXIES",),
+        )
+    elif state == "interrupted" and waiting:
+        yield Conclusion(
+            95,
+            f"The run was interrupted; {_waiting(waiting)}",
+            "Nothing is lost: a resume goes on where it stopped.",
+            (f"pinpool resume {journal}",),
+        )
+
+
+def _doubtful_journal(account: Account) -> Iterator[Conclusion]:
+    if account.damage:
+        told = "; ".join(account.damage)
+        yield Conclusion(
+            98, "The journal does not prove the run", told, (f"pinpool verify {_quoted(account.journal)}",)
+        )
+
+
+def _refused_logins(account: Account) -> Iterator[Conclusion]:
+    refused = [
+        proxy.label
+        for proxy in account.present
+        if account.figures(proxy.id).faults[Fault.PROXY_AUTH] and not account.figures(proxy.id).ok
+    ]
+    if refused:
+        yield Conclusion(
+            80,
+            f"{_proxies(len(refused))} refused the login",
+            f"Check user and password of {_these(len(refused), 'this line', 'these lines')} in the list:"
+            f" {_named(refused)}.",
+            ("pinpool check PROXIES",),
+        )
+
+
+def _never_worked(account: Account) -> Iterator[Conclusion]:
+    faults: Counter[str] = Counter()
+    labels = []
+    for proxy in account.present:
+        figures = account.figures(proxy.id)
+        # What is held against it: a proxy through which nothing but a broken spider ran has done nothing wrong.
+        if figures.charged and not figures.ok + figures.gone and not figures.faults[Fault.PROXY_AUTH]:
+            labels.append(proxy.label)
+            faults += figures.faults
+    if labels:
+        share = len(labels) / len(account.present)
+        yield Conclusion(
+            50 + 30 * share,
+            f"{_proxies(len(labels))} never served a page",
+            f"{_counts(faults)}: {_named(labels)}. Ask their provider, or take them off the list.",
+            ("pinpool check PROXIES",),
+        )
+
+
+def _failed_from_then_on(account: Account) -> Iterator[Conclusion]:
+    gone: list[tuple[float, str, Counter[str]]] = []
+    for proxy in account.present:
+        ledger = account.totals.ledgers.get(proxy.id)
+        if not ledger or ledger.since is None or not ledger.figures.ok:
+            continue
+        if ledger.tail.total() >= FEW or proxy.state == ProxyState.RETIRED:
+            gone.append((ledger.since, proxy.label, ledger.tail))
+    weight = 60 + 10 * len(gone) / max(len(account.present), 1)
+    if len(gone) <= 2:
+        for since, label, tail in sorted(gone):
+            yield Conclusion(
+                weight,
+                f"{one_line(label)} worked until {_time(since)} and never after",
+                f"Since then: {_counts(tail)}.",
+            )
+        return
+    told = [f"{label} from {_time(since)} on ({_counts(tail)})" for since, label, tail in sorted(gone)]
+    yield Conclusion(weight, f"{_proxies(len(gone))} worked at first and then no more", f"{_named(told)}.")
+
+
+def _bans(account: Account) -> Iterator[Conclusion]:
+    counts = sorted(
+        (
+            (sum(account.figures(proxy.id).faults[fault] for fault in _BANS), proxy.label)
+            for proxy in account.listed
+        ),
+        reverse=True,
+    )
+    bans, tried = sum(count for count, _ in counts), len(account.totals.ledgers)
+    share = bans / max(account.totals.attempts, 1)
+    hit = [label for count, label in counts if count]
+    if bans < FEW or share < 0.005:
+        return
+    few = max(1, int(tried * CONCENTRATED_ON))
+    evidence = f"{bans:,} attempts ({percent(share)}) met a block page, or a page with nothing in it"
+    if tried >= 4 and sum(count for count, _ in counts[:few]) >= CONCENTRATED * bans:
+        chief = [label for count, label in counts[:few] if count]
+        yield Conclusion(
+            55 + 30 * share,
+            f"The site blocks {len(chief)} of {tried} proxies",
+            f"{evidence}, nearly all through {_named(chief)}. The cause lies there, not in the pace.",
+        )
+    elif len(hit) >= 2 and account.waste(Fault.EMPTY).attempts > bans / 2:
+        yield Conclusion(
+            60 + 30 * share,
+            f"Pages came out empty through {len(hit)} of {tried} proxies",
+            f"{evidence}. Either the spider's selectors do not fit these pages, or the site sends block pages that look"
+            " whole: look at one.",
+            (
+                f"pinpool failures {_quoted(account.journal)} --pages",
+                f"pinpool try {_quoted(account.run.spider_ref)} -p PROXIES",
+            ),
+        )
+    elif len(hit) >= 2:
+        yield Conclusion(
+            60 + 30 * share,
+            f"The site blocks {len(hit)} of {tried} proxies, on and off",
+            f"{evidence}. So many at once speak for a pace that is too fast: give each proxy more time by --pace.",
+            (f"pinpool resume {_quoted(account.journal)} --pace 2",)
+            if account.run.state != "complete"
+            else (),
+        )
+
+
+def _waste(account: Account) -> Iterator[Conclusion]:
+    total, banned = account.waste(), account.waste(*_BANS)
+    size, seconds = account.totals.bytes, account.totals.seconds
+    if size and total.bytes / size >= NOTABLE_SHARE:
+        told = f", {volume(banned.bytes)} of them to block pages and empty ones" if banned.bytes else ""
+        yield Conclusion(
+            30 + 40 * total.bytes / size,
+            f"{percent(total.bytes / size)} of the bytes were for nothing",
+            f"{volume(total.bytes)} of {volume(size)} went to attempts that failed{told}.",
+        )
+    if seconds and total.seconds / seconds >= LARGE_SHARE:
+        fault, worst = max(account.totals.waste.items(), key=lambda entry: entry[1].seconds)
+        each, advice = worst.seconds / worst.attempts, ""
+        if fault in _SILENT:
+            option = "--connect-timeout" if fault == Fault.CONNECT_TIMEOUT else "--timeout"
+            advice = f" A shorter {option} gives up sooner on a proxy that says nothing."
+        yield Conclusion(
+            30 + 40 * total.seconds / seconds,
+            f"{percent(total.seconds / seconds)} of the workers' fetching time was for nothing",
+            f"Chiefly {one_line(fault)}: {worst.attempts:,} attempts of {each:.1f} s each.{advice}",
+        )
+
+
+def _given_up(account: Account) -> Iterator[Conclusion]:
+    failed = account.run.tasks["failed"]
+    if not failed:
+        return
+    journal = _quoted(account.journal)
+    faults = Counter(account.faults_of_failed)
+    first = account.given_up[0] if account.given_up else None
+    yield Conclusion(
+        90 if failed / max(account.run.pages + failed, 1) >= NOTABLE_SHARE else 70,
+        f"{failed:,} {_these(failed, 'page was', 'pages were')} given up",
+        f"By the last fault: {_counts(faults)}. Look at their history; once the cause is mended, put them back.",
+        (f"pinpool failures {journal}", f"pinpool retry {journal} && pinpool resume {journal}"),
+    )
+    if first and first.fault in _PAGE_FAULTS and (page := _way_to(first, account)):
+        yield Conclusion(
+            69,
+            "See what the spider makes of a page that was given up",
+            f"{first.fault} speaks for the page or the spider, not for the proxies.",
+            (f"pinpool try {_quoted(account.run.spider_ref)} {page}",),
+        )
+
+
+def _way_to(task: GivenUp, account: Account) -> str:
+    """How `pinpool try` gets at its page, from the journal or anew; empty if no words would do."""
+    if account.page is not None:
+        return f"--page {_quoted(f'{account.journal}:{account.page}')}"
+    # One that is cut, or stripped of a login, would ask for another page.
+    return f"{_quoted(task.url)} -p PROXIES" if bare_url(task.url) == task.url else ""
+
+
+def _silent_site(account: Account) -> Iterator[Conclusion]:
+    if account.silences:
+        total = sum(stop - start for start, stop in account.silences)
+        times = [f"{_time(start)} to {_time(stop)}" for start, stop in account.silences]
+        yield Conclusion(
+            58,
+            f"The whole site was silent for {total:,.0f} s",
+            f"Every proxy failed at once, and none was charged for it: {_named(times)}.",
+        )
+
+
+def _lost_workers(account: Account) -> Iterator[Conclusion]:
+    losses = account.run.worker_losses
+    if losses >= FEW:
+        waste = account.waste(Fault.CRASH, Fault.HANG)
+        told = _counts(Counter({fault: account.waste(fault).attempts for fault in (Fault.CRASH, Fault.HANG)}))
+        evidence = f"Pages were fetched again: {told}." if waste.attempts else "No page was lost by that."
+        yield Conclusion(45, f"{losses} workers died or hung, and were replaced", evidence)
+
+
+def _slow(account: Account) -> Iterator[Conclusion]:
+    times = {}
+    for proxy in account.listed:
+        figures = account.figures(proxy.id)
+        middle = figures.latencies.percentile(0.5)
+        if middle is not None and figures.ok >= ENOUGH_TO_TIME:
+            times[proxy.label] = middle
+    if len(times) < 4:
+        return
+    usual = median(times.values())
+    slow = sorted(
+        (label for label, time in times.items() if time >= SLOW * usual), key=lambda label: -times[label]
+    )
+    if slow and len(slow) <= len(times) * CONCENTRATED_ON:
+        yield Conclusion(
+            25 + 20 * len(slow) / len(times),
+            f"{_proxies(len(slow))} {_these(len(slow), 'is', 'are')} far slower than the others",
+            f"Half of all proxies answer within {usual:.2f} s, {slow[0]} takes {times[slow[0]]:.2f} s"
+            + (f"; also {_named(slow[1:])}." if slow[1:] else "."),
+        )
+
+
+_LOOKS: tuple[Callable[[Account], Iterator[Conclusion]], ...] = (
+    _unfinished,
+    _doubtful_journal,
+    _refused_logins,
+    _never_worked,
+    _failed_from_then_on,
+    _bans,
+    _waste,
+    _given_up,
+    _silent_site,
+    _lost_workers,
+    _slow,
+)
+
+
+def _proxies(count: int) -> str:
+    return f"{count} {_these(count, 'proxy', 'proxies')}"
+
+
+def _waiting(count: int) -> str:
+    return f"{count:,} {_these(count, 'page still waits', 'pages still wait')}"
+
+
+def _these(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
+
+
+def _named(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return ", ".join(one_line(label) for label in labels[:NAMED]) + more
+
+
+def _counts(faults: Counter[str]) -> str:
+    return ", ".join(f"{one_line(fault)} {count:,}" for fault, count in faults.most_common() if count)
+
+
+def _time(at: float) -> str:
+    day, _, time = (stamp(at) or "").rstrip("Z").partition("T")
+    return f"{day} {time} UTC"
+
+
+def _quoted(text: str) -> str:
+    # What a journal says is pasted into a shell only after this.
+    return shlex.quote(one_line(text))

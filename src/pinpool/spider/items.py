@@ -1,0 +1,107 @@
+"""Items as JSON text: made in the worker, so that whatever crosses to the parent can be stored."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import date, time
+from decimal import Decimal
+from json import dumps
+
+MAX_ITEM = 1_000_000  # bytes of JSON
+MAX_DEPTH = 50  # lists in lists
+
+#: The way to a field, innermost step first: a pair costs the same at any depth.
+_Path = tuple["_Path", str | int] | None
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def item_text(item: Mapping[str, object]) -> str:
+    """
+    The item as JSON text that is valid UTF-8, at most `MAX_ITEM` bytes long.
+
+    Dates become ISO text, Decimals text, tuples and sets lists (a set's in a stable order). Raises ValueError naming
+    the field if a value is anything else that JSON does not have: bytes, NaN, an object.
+    """
+    return _written(_Walk().mapping(item, None, 0))
+
+
+def is_empty(value: object) -> bool:
+    """Whether nothing is in there: None, blank text, a container of only such things. Zero and False are something."""
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return not value.strip()
+    if isinstance(value, Mapping):
+        return all(is_empty(part) for part in value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(is_empty(part) for part in value)
+    return False
+
+
+def _written(plain: object) -> str:
+    text = dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if not text.isascii():
+        text = _SURROGATE.sub("\ufffd", text)
+    if len(text) > MAX_ITEM or (not text.isascii() and len(text.encode()) > MAX_ITEM):
+        raise ValueError(f"an item is larger than {MAX_ITEM:,} bytes of JSON")
+    return text
+
+
+class _Walk:
+    """One pass over an item. It counts as it goes, so that lists shared a thousandfold end here, not in the memory."""
+
+    def __init__(self) -> None:
+        self.left = MAX_ITEM
+
+    def value(self, value: object, path: _Path, depth: int) -> object:
+        self._spend(len(value) if isinstance(value, str) else 1)
+        if value is None or isinstance(value, str | int):
+            return value
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                raise ValueError(f"{_field(path)} is {value}, which JSON does not have; use None")
+            return value
+        if isinstance(value, date | time):
+            return value.isoformat()
+        if isinstance(value, Decimal):
+            if not value.is_finite():
+                raise ValueError(f"{_field(path)} is the Decimal {value}, which is no number; use None")
+            return str(value)
+        if depth >= MAX_DEPTH:
+            raise ValueError(f"{_field(path)} is nested deeper than {MAX_DEPTH} levels")
+        if isinstance(value, list | tuple):
+            return [self.value(part, (path, number), depth + 1) for number, part in enumerate(value)]
+        if isinstance(value, Mapping):
+            return self.mapping(value, path, depth + 1)
+        if isinstance(value, set | frozenset):
+            return [self.value(part, (path, "{}"), depth + 1) for part in sorted(value, key=repr)]
+        hint = "decode it first" if isinstance(value, bytes | bytearray) else "make it text or a number"
+        raise ValueError(f"{_field(path)} is {type(value).__name__}, which JSON does not have; {hint}")
+
+    def mapping(self, value: Mapping[str, object], path: _Path, depth: int) -> dict[str, object]:
+        plain = {}
+        for key, part in value.items():
+            if not isinstance(key, str):
+                raise ValueError(f"a key of {_field(path)} is {type(key).__name__}, not text")
+            self._spend(len(key))
+            plain[key] = self.value(part, (path, f".{key}"), depth)
+        return plain
+
+    def _spend(self, characters: int) -> None:
+        # Whatever it is, a bracket, comma or quotes come with it.
+        self.left -= characters + 1
+        if self.left < 0:
+            raise ValueError(f"an item is larger than {MAX_ITEM:,} bytes of JSON")
+
+
+def _field(path: _Path) -> str:
+    """The way to a field, such as images[2].data; only written out when there is something to say of it."""
+    steps: list[str] = []
+    while path is not None:
+        path, step = path
+        steps.append(f"[{step}]" if isinstance(step, int) else step)
+    text = "".join(reversed(steps)).removeprefix(".")
+    return f"field {text if len(text) <= 60 else text[:59] + '…'}" if text else "the item"

@@ -1,1 +1,0 @@
-"""Spiders that come with pinpool."""

@@ -1,0 +1,158 @@
+"""
+Where the command line sends what is logged: lines for people above the live view, and JSON lines into a file.
+
+Both hang at the root logger for the time of one run, so whatever a spider or a library logs is there too.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pinpool.errors import SettingsError
+from pinpool.pool.log_pipe import CONTEXT
+from pinpool.proxies.redaction import message_of
+from pinpool.urls import one_line, shown_path
+
+#: Levels of `-v` none, once, twice; and what a file gets at least.
+_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+_FILE_LEVEL = logging.INFO
+#: It may hold URLs that are nobody else's business.
+_MODE = 0o600
+_BEGINNING = b'{"at": "'
+
+
+class Screen(logging.Handler):
+    """Hands each record as one line to `tell`, whoever that is at the time."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self.tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.tell(_line(record))
+
+
+class _Lines(logging.Handler):
+    """Appends JSON lines to a file, each at once. A full disk is told once, and stops nothing."""
+
+    def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self._path = path
+        self._tell = tell
+        self._file = -1
+        self._torn = self._said = False
+        if not _is_free(path):
+            raise SettingsError(f"--log {shown_path(path)}: is a file of another kind: name another")
+        there = path.exists()
+        try:
+            os.close(self._open())
+            if not there:  # what turns out to be wrong later must find nothing left behind
+                path.unlink()
+        except OSError as error:
+            raise SettingsError(f"--log {shown_path(path)}: {error.strerror}: name another file") from None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = (b"\n" if self._torn else b"") + json.dumps(_document(record)).encode() + b"\n"
+        try:
+            if self._file < 0:
+                self._file = self._open()
+            while line:
+                line = line[os.write(self._file, line) :]
+            self._torn = False
+        except OSError as error:
+            self._torn = True
+            if not self._said:
+                self._said = True
+                path = shown_path(self._path)
+                self._tell(f"--log {path}: {error.strerror}: the run goes on, but lines are missing there")
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        super().close()
+
+    def _open(self) -> int:
+        # Without waiting, or a FIFO that nobody reads would be waited for.
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, _MODE)
+
+
+@contextmanager
+def listening(
+    tell: Callable[[str], None], *, verbose: int = 0, quiet: bool = False, file: Path | None = None
+) -> Iterator[Screen]:
+    """
+    Send log records of at least WARNING to `tell`; INFO with `verbose` 1, DEBUG with 2, only ERROR if `quiet`. And of
+    at least INFO into `file`, DEBUG with `verbose` 2.
+
+    Raises SettingsError if the file cannot be written. Afterwards everything is as it was.
+    """
+    level = logging.ERROR if quiet else _LEVELS[min(verbose, len(_LEVELS) - 1)]
+    screen = Screen(tell)
+    screen.setLevel(level)
+    handlers: list[logging.Handler] = [screen]
+    if file is not None:
+        lines = _Lines(file, lambda text: screen.tell(text))  # noqa: PLW0108  whom it tells may change
+        lines.setLevel(min(_FILE_LEVEL, level))
+        handlers.append(lines)
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(min(handler.level for handler in handlers))
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield screen
+    finally:
+        root.setLevel(before)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
+
+
+def _is_free(path: Path) -> bool:
+    """False for a file with something else in it: a list of proxies to which lines were added would be spoilt."""
+    try:
+        with path.open("rb") as file:
+            return not path.is_file() or file.read(len(_BEGINNING)) in (b"", _BEGINNING)
+    except OSError:
+        return True  # not there; or not to be read, which says that it is not a log of ours, nor an input
+
+
+def _line(record: logging.LogRecord) -> str:
+    """``12:03:44 warning films: no title (http://192.0.2.7:8080, http://films.example/7)``"""
+    at = time.strftime("%H:%M:%S", time.localtime(record.created))
+    message = message_of(record)
+    if trace := _trace(record):
+        message = f"{message}: {trace.strip().rpartition(chr(10))[2]}"
+    where = [
+        told for name in ("proxy", "task") if (told := getattr(record, name, None)) and told not in message
+    ]
+    suffix = f" ({', '.join(map(str, where))})" if where else ""
+    return one_line(f"{at} {record.levelname.lower()} {record.name}: {one_line(message)}{suffix}")
+
+
+def _document(record: logging.LogRecord) -> dict[str, Any]:
+    at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    document: dict[str, Any] = {
+        "at": at.replace("+00:00", "Z"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": message_of(record),
+        **{name: getattr(record, name, None) for name in CONTEXT},
+    }
+    if trace := _trace(record):
+        document["trace"] = trace
+    return document
+
+
+def _trace(record: logging.LogRecord) -> str:
+    if record.exc_info and not record.exc_text:
+        return logging.Formatter().formatException(record.exc_info)
+    return record.exc_text or ""

@@ -1,0 +1,1 @@
+"""How many workers a list of proxies can feed."""
