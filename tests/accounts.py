@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
 from pinpool.model import Ending
 from pinpool.report.run_data import Account, Totals
 from pinpool.report.timeline import Clock, strip
-from pinpool.stats.figures import AttemptRow, ProxyRow, RunInfo
 
 __all__ = ["START", "account", "bad", "good", "label"]
 

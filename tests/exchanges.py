@@ -10,8 +10,9 @@ import pytest
 from peers import PATIENCE
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
-from pinpool.model import Evidence, Fetched, Settings, Task
-from pinpool.proxies.parse import Proxy
+from pinpool.model import Evidence, Fetched, Task
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 
 __all__ = ["IMPATIENT", "PASSWORD", "PLAIN", "SECURE", "USER", "evidence", "fetch", "soon", "task"]
 

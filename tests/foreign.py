@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pinpool.proxies.parse import Proxy
+from pinpool.proxies.proxy import Proxy
 
 __all__ = ["FROM_DEBIAN", "KINDS", "REQUIRED", "Certificate", "Foreign", "is_here", "running"]
 

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from random import Random
 
-from pinpool.journal.schema import About
-from pinpool.journal.writer import Journal, Settlement
+from pinpool.journal.records import About, Settlement
+from pinpool.journal.writer import Journal
 from pinpool.model import Ending, Evidence, Fault, Outcome, Sign, Step, Task, TaskState
 from pinpool.output.outputs import Outputs
 from pinpool.output.target import parse_target

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
-from pinpool.proxies.parse import Proxy
+from pinpool.proxies.proxy import Proxy
 
 __all__ = [
     "PATIENCE",

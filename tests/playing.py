@@ -9,8 +9,10 @@ import sys
 import time
 from typing import NoReturn
 
-from pinpool.model import Assignment, Ending, Evidence, Settings, Sign, Step
-from pinpool.pool.worker import Done, Pin
+from pinpool.model import Assignment, Ending, Evidence, Sign, Step
+from pinpool.pool.job import Done
+from pinpool.pool.pin import Pin
+from pinpool.settings import Settings
 
 __all__ = ["Playing"]
 

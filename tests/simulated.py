@@ -22,25 +22,17 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from journals import ABOUT
-from pinpool.crawler.loop import Loop, Stop
+from pinpool.crawler.loop import Loop
+from pinpool.crawler.signals import Stop
 from pinpool.journal.writer import Journal
-from pinpool.model import (
-    Assignment,
-    Charge,
-    Ending,
-    Evidence,
-    Outcome,
-    ProxyState,
-    Settings,
-    Sign,
-    Step,
-    Task,
-)
+from pinpool.model import Assignment, Charge, Ending, Evidence, Outcome, ProxyState, Sign, Step, Task
 from pinpool.policy.faults import CHARGES, judge
 from pinpool.policy.reputation import Roster, must_swap, until_judged
 from pinpool.pool.engine import Answered, Census, Noted, Signal
-from pinpool.pool.leases import Lease, LeaseQueue, Standing
-from pinpool.proxies.parse import Proxy
+from pinpool.pool.lease_types import Lease, Standing
+from pinpool.pool.leases import LeaseQueue
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 
 __all__ = ["GOOD", "Crawl", "Manner", "Verdicts"]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from random import Random
 
 from journals import ABOUT, START, answered, item, task
-from pinpool.journal.writer import Journal, Settlement
+from pinpool.journal.records import Settlement
+from pinpool.journal.writer import Journal
 from pinpool.model import Ending, Event, Evidence, Fault, Outcome, ProxyState, Sign, Step, TaskState
 
 __all__ = ["synthetic_run"]

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from pinpool.stats.machine import WORKER_BYTES, Room
-from pinpool.stats.timesheet import Timesheet
-from pinpool.stats.utilization import advise
+from pinpool.stats.resources import WORKER_BYTES, Room
+from pinpool.stats.utilization import Timesheet, advise
 
 
 def document(

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pinpool.errors import SettingsError
-from pinpool.model import Evidence, Fetched, Settings, Sign, Step
-from pinpool.settings import settings_from
+from pinpool.model import Evidence, Fetched, Sign, Step
+from pinpool.settings import Settings, settings_from
 from pinpool.spider.extraction import Extracted, read
 from pinpool.spider.spider import Spider
 from pinpool.tasks import request

@@ -16,8 +16,10 @@ from pinpool.check import probe as checking
 from pinpool.check.probe import check, conclude, settings_for
 from pinpool.check.result import Finding, shared_exits
 from pinpool.lab import SECRET, Lab
-from pinpool.model import Evidence, Fault, Fetched, Settings, Sign, Step
-from pinpool.proxies.parse import Proxy, parse
+from pinpool.model import Evidence, Fault, Fetched, Sign, Step
+from pinpool.proxies.parse import parse
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 from pinpool.tasks import request
 
 __all__ = ["authority", "tls_lab"]  # fixtures

@@ -16,8 +16,10 @@ from pinpool.check.alive_list import MARK
 from pinpool.check.result import Finding
 from pinpool.cli.app import app
 from pinpool.lab import SECRET, Lab
-from pinpool.model import Settings, Task
-from pinpool.proxies.parse import Proxy, parse
+from pinpool.model import Task
+from pinpool.proxies.parse import parse
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 
 DRIVING = "\x1b]0;owned\x07\x1b[2J<script>alert(1)</script>"
 

@@ -49,7 +49,7 @@ def call(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     monkeypatch.delenv("PINPOOL_PROXIES", raising=False)
     monkeypatch.setattr(sys, "path", [*sys.path])
     # The forkserver would keep this folder and environment for all tests after this one.
-    monkeypatch.setattr("pinpool.pool.child_process.warm_up", lambda: None)
+    monkeypatch.setattr("pinpool.pool.child_process.warm_up", lambda preload: None)
 
     def call_with(*arguments: object, stdin: str = "") -> Said:
         monkeypatch.setattr(sys, "argv", ["pinpool", *map(str, arguments)])

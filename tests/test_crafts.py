@@ -14,7 +14,8 @@ from pinpool.crawler.page_job import _doubted, _retry_after, warm
 from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.diagnosis import attach
 from pinpool.model import Evidence, Fetched, Sign, Step
-from pinpool.pool.worker import Pin, describe
+from pinpool.pool.pin import Pin
+from pinpool.pool.worker import describe
 from pinpool.spider.spider import Spider
 from pinpool.tasks import request
 

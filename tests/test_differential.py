@@ -23,9 +23,10 @@ from pinpool import Run
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.lab import Lab
-from pinpool.model import Fault, Fetched, Settings, Task
+from pinpool.model import Fault, Fetched, Task
 from pinpool.policy.faults import answer, judge
-from pinpool.proxies.parse import Proxy
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 
 pytestmark = pytest.mark.processes
 

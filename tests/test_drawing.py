@@ -5,7 +5,7 @@ import pytest
 from pinpool.model import ProxyState
 from pinpool.report.charts import Scale, group_of, histogram_path, nice, shade, strip_paths, timeline
 from pinpool.report.timeline import Clock, Segment, Slice, Strip
-from pinpool.stats.figures import Histogram
+from pinpool.stats.histogram import Histogram
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from pytest import CaptureFixture, MonkeyPatch
 from journals import START, answered, done, finish_work, item, killed_writer, new_journal, task
 from pinpool.errors import SettingsError, StorageError
 from pinpool.journal.reader import Reader
-from pinpool.journal.schema import Mark
+from pinpool.journal.records import Mark
 from pinpool.journal.writer import Journal
-from pinpool.output.csv_table import JsonLines
+from pinpool.output.jsonl import JsonLines
 from pinpool.output.outputs import Outputs, check_targets, write_all
 from pinpool.output.target import ItemRow, Target, parse_target
 

@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 
 from pinpool.errors import DeadlinePassed
-from pinpool.model import Evidence, Fetched, Settings, Sign, Step, Task
-from pinpool.spider.extraction import MAX_PAGE, Extracted, Page, extract
-from pinpool.spider.spider import Spider, load, parse_ref
+from pinpool.model import Evidence, Fetched, Sign, Step, Task
+from pinpool.settings import Settings
+from pinpool.spider.extraction import MAX_PAGE, Extracted, extract
+from pinpool.spider.loader import load
+from pinpool.spider.page import Page
+from pinpool.spider.ref import parse_ref
+from pinpool.spider.spider import Spider
 from pinpool.tasks import request
 
 URL = "https://site.example/films/1?page=2"

@@ -35,13 +35,14 @@ from peers import (
 )
 from pinpool.crawler.page_job import Crawling
 from pinpool.lab import Lab
-from pinpool.model import Assignment, Ending, Fault, Settings
+from pinpool.model import Assignment, Ending, Fault
 from pinpool.policy.faults import judge
-from pinpool.pool.leases import Lease
-from pinpool.pool.worker import Done, Pin
-from pinpool.proxies.parse import Proxy
-from pinpool.settings import settings_from
-from pinpool.spider.spider import parse_ref
+from pinpool.pool.job import Done
+from pinpool.pool.lease_types import Lease
+from pinpool.pool.pin import Pin
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings, settings_from
+from pinpool.spider.ref import parse_ref
 from pinpool.tasks import request
 
 ROUTES = ("http", "connect", "socks5")

@@ -18,8 +18,9 @@ from peers import (
 )
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
-from pinpool.model import Charge, Evidence, Settings, Sign, Step
+from pinpool.model import Charge, Evidence, Sign, Step
 from pinpool.policy.faults import CHARGES, judge
+from pinpool.settings import Settings
 
 # Requests and answers
 

@@ -18,8 +18,9 @@ from exchanges import PLAIN, evidence, fetch, soon, task
 from peers import PATIENCE, Line, Peer, answer, answering, socks5
 from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.fetcher import Fetcher
-from pinpool.model import Settings, Sign, Step
+from pinpool.model import Sign, Step
 from pinpool.pool.deadline import limit
+from pinpool.settings import Settings
 
 # Bodies
 

@@ -8,7 +8,7 @@ import pytest
 
 from pinpool.check.result import Finding, document, exit_address, tally, text
 from pinpool.model import Fault
-from pinpool.proxies.parse import Proxy
+from pinpool.proxies.proxy import Proxy
 
 GOOD, BAD, ODD = (Proxy("http", f"10.0.0.{n}", 8080, "anna", "planted") for n in (1, 2, 3))
 

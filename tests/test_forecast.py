@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from pinpool.model import Fault, Settings
+from pinpool.model import Fault
+from pinpool.settings import Settings
 from pinpool.tune.forecast import Recording, foretell, spares_to_hold
 from pinpool.tune.result import ENOUGH, Row
 from pinpool.tune.workload import Failing, Habit, Machine, World

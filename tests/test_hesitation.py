@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from pinpool.model import Assignment, Ending, Evidence, Outcome, Settings, Sign, Step, Task
+from pinpool.model import Assignment, Ending, Evidence, Outcome, Sign, Step, Task
 from pinpool.pool import worker as workers
 from pinpool.pool.worker import Worker
+from pinpool.settings import Settings
 
 TASK = Assignment(Task("detail", "http://films.test/1", b"1" * 16))
 TIMEOUT = Evidence(Step.HEAD, Sign.TIMEOUT)

@@ -28,8 +28,8 @@ from journals import (
 )
 from pinpool.errors import JournalError, StorageError
 from pinpool.journal.reader import Reader
-from pinpool.journal.schema import Mark
-from pinpool.journal.writer import Journal, Settlement
+from pinpool.journal.records import Mark, Settlement
+from pinpool.journal.writer import Journal
 from pinpool.model import Ending, Event, Fault, ProxyState, Task, TaskState
 
 

@@ -28,7 +28,8 @@ from pinpool.journal import page_samples as keeping
 from pinpool.journal import schema
 from pinpool.journal.page_samples import KINDS_SENT, MAX_KEPT, Memory, body_of, keep, kind_of
 from pinpool.journal.reader import Reader, failure_document
-from pinpool.journal.writer import Journal, Settlement
+from pinpool.journal.records import Settlement
+from pinpool.journal.writer import Journal
 from pinpool.lab import Lab
 from pinpool.model import (
     Assignment,
@@ -38,15 +39,15 @@ from pinpool.model import (
     Fetched,
     KeptPage,
     Outcome,
-    Settings,
     Sign,
     Step,
     TaskState,
 )
-from pinpool.pool.worker import Pin
-from pinpool.proxies.parse import Proxy
+from pinpool.pool.pin import Pin
+from pinpool.proxies.proxy import Proxy
 from pinpool.proxies.redaction import spellings
-from pinpool.spider.spider import parse_ref
+from pinpool.settings import Settings
+from pinpool.spider.ref import parse_ref
 
 PAGE = Fetched("http://films.example/detail/1", 200, {"content-type": "text/html"}, b"<h1>Heat</h1>", 0.1, 13)
 BROKEN = """\

@@ -1,200 +1,178 @@
 """
-The layers: a module imports only from layers above its own in this table, and never from its own.
+The rows of the house: a file imports only from rows above its own, or from its own package, and never in a circle.
 
-So no circle can be written, and a reader can stop at any layer and know all that is below what he reads. The README
-shows the same table.
+So a reader can stop at any row and know all that is below what he reads. The README shows the same eight rows.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pinpool
 
 SOURCE = Path(pinpool.__file__).parent
 
-LAYERS: list[tuple[str, set[str]]] = [
-    ("words", {"model"}),
-    ("errors", {"errors"}),
-    (
-        "judgement",
-        {
-            "wire",
-            "proxies",
-            "faults",
-            "retry",
-            "roster",
-            "frontier",
-            "outlook",
-            "stats",
-            "schema",
-            "symptoms",
-            "xpath",
-            "keeping",
-        },
-    ),
-    ("arithmetic", {"capacity", "mortality", "trial", "tuning"}),
-    (
-        "declaration",
-        {
-            "settings",
-            "tasks",
-            "targets",
-            "referee",
-            "books",
-            "steering",
-            "outage",
-            "timesheet",
-            "findings",
-            "growth",
-            "redaction",
-            "world",
-        },
-    ),
-    ("folds", {"timeline", "price"}),
-    ("account", {"account"}),
-    ("conclusions", {"conclusions", "drawing"}),
-    ("spider", {"spider", "simulate"}),
-    (
-        "ground",
-        {
-            "deadline",
-            "listing",
-            "route",
-            "storage",
-            "items",
-            "files",
-            "seeding",
-            "robots",
-            "machine",
-            "advice",
-            "alive",
-        },
-    ),
-    ("shared", {"engines.board", "engines.guard", "engines.leases", "engines.logpipe", "usage"}),
-    ("generation", {"engines.generation", "engines.standings"}),
-    ("formats", {"formats", "parquet"}),
-    ("edges", {"fetch", "extract", "journal", "reading", "export"}),
-    ("pages", {"survey", "report"}),
-    ("child", {"worker"}),
-    ("crafts", {"crafts"}),
-    ("surface", {"engines.base", "engines.preload"}),
-    ("engines", {"engines.processes"}),
-    ("words of the run", {"chronicle", "view"}),
-    ("custody", {"custody"}),
-    ("canaries", {"canaries"}),
-    ("crawl", {"loop"}),
-    ("reloading", {"reloading"}),
-    ("launch", {"launch"}),
-    ("gauges", {"metrics"}),
-    ("library", {"runs", "forecast"}),
-    ("trials", {"trials"}),
-    ("preflight", {"check"}),
-    ("drawing", {"live"}),
-    ("faces", {"pinned", "progress", "show", "tables", "logs", "tunetable"}),
-    (
-        "commands",
-        {
-            "cli.checking",
-            "cli.crawling",
-            "cli.exporting",
-            "cli.looking",
-            "cli.practice",
-            "cli.reporting",
-            "cli.retrying",
-            "cli.trying",
-            "cli.tuning",
-        },
-    ),
-    ("program", {"cli.app"}),
-]
-#: These stand beside the table: the package's own doors, examples as a user would write them, and the lab.
-DOORS = {"", "__main__", "cli", "engines", "spiders", "spiders.movies"}
+#: Packages and root files, a line each row. Packages of one row never import each other.
+ROWS = {
+    "words": "model errors text urls tasks files selectors settings",
+    "parts": "proxies policy journal",
+    "pages": "spider fetch",
+    "pool": "pool",
+    "data": "stats output",
+    "drivers": "crawler calls report terminal",
+    "studies": "tune check",
+    "faces": "cli __init__ __main__",
+}
+#: Rows of single files and of faces, which may import each other; circles are refused all the same.
+OPEN = (0, len(ROWS) - 1)
+#: These stand beside the rows: the lab judges the product, and the examples are written as users write theirs.
+BESIDE = {"lab", "examples"}
 
 
 def modules() -> dict[str, Path]:
+    """Dotted names below pinpool, without it; the package's own front is `__init__`."""
     found = {}
     for path in SOURCE.rglob("*.py"):
         name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
-        found[name.removesuffix("__init__").removesuffix(".")] = path
+        found[name.removesuffix(".__init__")] = path
     return found
 
 
-def imports_of(path: Path) -> set[str]:
-    """Modules of pinpool that a file imports, wherever in the file it does so."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pinpool":
-            base = (node.module or "").removeprefix("pinpool").removeprefix(".")
-            for alias in node.names:
-                inner = f"{base}.{alias.name}".strip(".")
-                found.add(inner if inner in modules() else base)
+MODULES = modules()
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, int, bool]]:
+    """(module, line, whether it runs when the file is imported) for each import from pinpool, wherever it stands."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    late = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            named = [f"{node.module}.{alias.name}" for alias in node.names]
+            named = [name if name.removeprefix("pinpool.") in MODULES else str(node.module) for name in named]
         elif isinstance(node, ast.Import):
-            found |= {
-                alias.name.removeprefix("pinpool.")
-                for alias in node.names
-                if alias.name.startswith("pinpool.")
-            }
-    return found
-
-
-def rank(module: str) -> int:
-    return next(number for number, (_, members) in enumerate(LAYERS) if module in members)
-
-
-def test_every_module_stands_in_the_table() -> None:
-    listed = set().union(*(members for _, members in LAYERS)) | DOORS
-    there = {name for name in modules() if not name.startswith("lab")}
-
-    assert there == listed
-
-
-def test_imports_only_point_up_the_table() -> None:
-    wrong = []
-    for name, path in modules().items():
-        if name in DOORS or name.startswith("lab"):
+            named = [alias.name for alias in node.names]
+        else:
             continue
-        wrong += [
-            f"{name} imports {other}"
-            for other in imports_of(path)
-            if other not in DOORS and not other.startswith("lab") and rank(other) >= rank(name)
-        ]
+        for name in named:
+            if name.split(".")[0] == "pinpool":
+                yield (
+                    name.removeprefix("pinpool").removeprefix(".") or "__init__",
+                    node.lineno,
+                    node not in late,
+                )
 
-    assert wrong == []
+
+def room(module: str) -> str:
+    return module.partition(".")[0]
 
 
-def test_the_lab_knows_nothing_of_the_product() -> None:
-    """It judges pinpool, so it must not share its mistakes."""
+def row(module: str) -> int:
+    """Which row a module stands in, counted from the top."""
+    return next(number for number, members in enumerate(ROWS.values()) if room(module) in members.split())
+
+
+def test_every_package_and_root_file_stands_in_one_row() -> None:
+    listed = [name for members in ROWS.values() for name in members.split()]
+
+    assert sorted(listed) == sorted({room(name) for name in MODULES} - BESIDE)
+
+
+def test_files_import_only_from_rows_above_and_from_their_own_package() -> None:
     wrong = [
-        f"{name} imports {other}"
-        for name, path in modules().items()
-        if name.startswith("lab")
-        for other in imports_of(path)
-        if not other.startswith("lab") and other not in {"errors", "model"}
+        f"src/pinpool/{path.relative_to(SOURCE)}:{line}: {name} imports {other}"
+        for name, path in MODULES.items()
+        if room(name) not in BESIDE and name != "__init__"
+        for other, line, _ in imports_of(path)
+        if room(other) not in BESIDE
+        and room(other) != room(name)
+        and not (row(other) < row(name) or row(other) == row(name) in OPEN)
     ]
 
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_file_imports_itself_in_a_circle() -> None:
+    runs = {
+        name: {other for other, _, at_once in imports_of(path) if at_once} for name, path in MODULES.items()
+    }
+    circles = []
+
+    def walk(name: str, way: tuple[str, ...]) -> None:
+        if name in way:
+            circles.append(" -> ".join((*way[way.index(name) :], name)))
+        elif name not in done:
+            for other in sorted(runs.get(name, ())):
+                walk(other, (*way, name))
+            done.add(name)
+
+    done: set[str] = set()
+    for name in sorted(runs):
+        walk(name, ())
+
+    assert not circles, "\n".join(circles)
+
+
+def test_the_lab_shares_no_code_with_the_product() -> None:
+    """It judges pinpool, so it must not share its mistakes."""
+    wrong = [
+        f"{name}:{line} imports {other}"
+        for name, path in MODULES.items()
+        if room(name) == "lab"
+        for other, line, _ in imports_of(path)
+        if room(other) not in {"lab", "errors", "model"}
+    ]
+
+    assert not wrong, "\n".join(wrong)
 
 
 def test_only_the_demo_and_the_lab_command_use_the_lab() -> None:
     users = {
         name
-        for name, path in modules().items()
-        if not name.startswith("lab") and any(other.split(".")[0] == "lab" for other in imports_of(path))
+        for name, path in MODULES.items()
+        if room(name) != "lab" and any(room(other) == "lab" for other, _, _ in imports_of(path))
     }
 
-    assert users == {"cli.practice"}
+    assert users <= {"cli.demo", "cli.lab"}
 
 
-def test_only_engines_know_multiprocessing() -> None:
+def test_the_examples_import_pinpool_as_users_do() -> None:
+    wrong = [
+        f"{name}:{line} imports {other}"
+        for name, path in MODULES.items()
+        if room(name) == "examples"
+        for other, line, _ in imports_of(path)
+        if other != "__init__"
+    ]
+
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_the_pool_imports_multiprocessing() -> None:
     users = set()
-    for name, path in modules().items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if any(one.split(".")[0] == "multiprocessing" for one in named):
-                users.add(name)
+                users.add(room(name))
 
-    assert {name for name in users if not name.startswith("engines.")} == set()
+    assert users == {"pool"}
+
+
+def test_no_module_hides_a_public_function() -> None:
+    """A submodule of that name, once imported, would stand in the function's place."""
+    assert not {"crawl", "request", "resume", "session"} & {room(name) for name in MODULES}
+
+
+def test_no_file_is_longer_than_500_lines() -> None:
+    long = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
+
+    assert {name: lines for name, lines in long.items() if lines > 500} == {}

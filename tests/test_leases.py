@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinpool.model import ProxyState
-from pinpool.pool.leases import LeaseQueue, Standing
-from pinpool.proxies.parse import Proxy
+from pinpool.pool.lease_types import Standing
+from pinpool.pool.leases import LeaseQueue
+from pinpool.proxies.proxy import Proxy
 
 SPARE, PINNED, COOLING, RETIRED = ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED
 

@@ -23,10 +23,11 @@ from pinpool import (
     Spider,
     SpiderError,
 )
-from pinpool.journal.schema import Mark
+from pinpool.journal.records import Mark
 from pinpool.lab import Lab
 from pinpool.output.target import Target
-from pinpool.spider.spider import load, parse_ref
+from pinpool.spider.loader import load
+from pinpool.spider.ref import parse_ref
 
 METHODS = ["forkserver", "spawn"]
 

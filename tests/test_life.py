@@ -14,14 +14,16 @@ import pytest
 
 from crawling import Job, job, until
 from pinpool.crawler.list_reload import admit
-from pinpool.journal.schema import WITHDRAWN, ProxyRecord
+from pinpool.journal.records import ProxyRecord
+from pinpool.journal.schema import WITHDRAWN
 from pinpool.lab import Lab
-from pinpool.model import Fault, Outcome, ProxyState, Settings
+from pinpool.model import Fault, Outcome, ProxyState
 from pinpool.policy.reputation import Retire, Roster
 from pinpool.pool.engine import Answered, Engine
-from pinpool.pool.leases import Standing
+from pinpool.pool.lease_types import Standing
 from pinpool.pool.processes import ProcessEngine
-from pinpool.proxies.parse import Proxy
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 from playing import Playing
 from terminals import Terminal
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pinpool.errors import ProxyListError
-from pinpool.proxies.parse import Proxy, ProxyList, parse
+from pinpool.proxies.parse import parse
+from pinpool.proxies.proxy import Proxy, ProxyList
 from pinpool.proxies.watch import LOOK_SECONDS, SETTLE_SECONDS, Listing, compare
 
 A, B, C = (f"192.0.2.{n}:80" for n in (1, 2, 3))

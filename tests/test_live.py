@@ -23,8 +23,7 @@ from commands import DEADLINE, Desk
 from pinpool.lab import Lab
 from pinpool.model import Fault, ProxyState
 from pinpool.pool.engine import Census
-from pinpool.stats.snapshot import RecentFaults, Speed
-from pinpool.stats.view import View
+from pinpool.stats.snapshot import RecentFaults, Speed, View
 from pinpool.terminal.live import Foot
 from pinpool.terminal.progress import Progress
 

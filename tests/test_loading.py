@@ -11,7 +11,9 @@ from textwrap import dedent
 import pytest
 
 from pinpool.errors import SpiderError
-from pinpool.spider.spider import Spider, SpiderRef, load, parse_ref
+from pinpool.spider.loader import load
+from pinpool.spider.ref import SpiderRef, parse_ref
+from pinpool.spider.spider import Spider
 
 SITE = "https://site.example/"
 WELL = f"""

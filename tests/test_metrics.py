@@ -28,7 +28,7 @@ from pinpool.journal.writer import Journal
 from pinpool.lab import Lab
 from pinpool.pool.engine import Census
 from pinpool.stats.prometheus import Family, Metrics, exposition
-from pinpool.stats.view import View
+from pinpool.stats.snapshot import View
 
 VIEW = View(12, 7, 7, 6, 1, 3, Census(6, 3, 1, 1, states={}), "", False, gone=2)
 NAME = r"pinpool_[a-z0-9_]+"

@@ -31,11 +31,13 @@ from peers import (
 )
 from pinpool.errors import FetchFailed
 from pinpool.fetch.connections import tls_context
-from pinpool.fetch.fetcher import Fetcher, PinnedSession
+from pinpool.fetch.fetcher import Fetcher
+from pinpool.fetch.session import PinnedSession
 from pinpool.lab import Lab
-from pinpool.model import Fault, Settings
+from pinpool.model import Fault
 from pinpool.policy.faults import judge
-from pinpool.proxies.parse import Proxy
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 
 #: What every process of a run writes down of itself: which names it looks up, and where it connects to.
 WATCH = """

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pinpool.model import Fetched, Settings
-from pinpool.spider.extraction import Page
+from pinpool.model import Fetched
+from pinpool.settings import Settings
+from pinpool.spider.page import Page
 from pinpool.tasks import request
 
 URL = "https://site.example/films/1?page=2"

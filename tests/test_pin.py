@@ -8,10 +8,10 @@ import time
 import pytest
 
 from pinpool.fetch.robots import LONGEST_LIFE, Rules
-from pinpool.model import Settings
-from pinpool.pool.leases import Lease
-from pinpool.pool.worker import MOST_ORIGINS, Pin
-from pinpool.proxies.parse import Proxy
+from pinpool.pool.lease_types import Lease
+from pinpool.pool.pin import MOST_ORIGINS, Pin
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 
 URL = "http://site.test/film/1"
 

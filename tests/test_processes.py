@@ -19,13 +19,14 @@ from typing import Any
 import pytest
 
 from ledger import Ledger
-from pinpool.model import Ending, ProxyState, Settings, Sign
+from pinpool.model import Ending, ProxyState, Sign
 from pinpool.pool import leases
 from pinpool.pool.engine import Noted
-from pinpool.pool.leases import Standing
+from pinpool.pool.lease_types import Standing
 from pinpool.pool.processes import ProcessEngine
 from pinpool.pool.status_board import Activity, Line
-from pinpool.proxies.parse import Proxy
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 from playing import Playing
 
 pytestmark = pytest.mark.processes

@@ -9,8 +9,7 @@ import pytest
 
 from pinpool.model import ProxyState
 from pinpool.pool.engine import Census
-from pinpool.stats.snapshot import Speed
-from pinpool.stats.view import View
+from pinpool.stats.snapshot import Speed, View
 from pinpool.terminal.progress import Progress, line
 
 

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from pinpool.errors import ProxyListError
 from pinpool.model import ProxyState
-from pinpool.proxies.parse import LIFE, IllegalMove, Move, Proxy, move, parse, read, table
+from pinpool.proxies.lifecycle import LIFE, IllegalMove, Move, move, table
+from pinpool.proxies.parse import parse
+from pinpool.proxies.proxy import Proxy
+from pinpool.proxies.source import read
 
 NO_INPUT = io.BytesIO()
 EXAMPLE = Path(__file__).parent.parent / "proxies.example.txt"

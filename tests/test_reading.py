@@ -22,8 +22,10 @@ from journals import (
     whole_run,
 )
 from pinpool.errors import JournalError
-from pinpool.journal.reader import Coverage, Reader, failure_document
-from pinpool.journal.writer import Journal, Settlement
+from pinpool.journal.reader import Reader, failure_document
+from pinpool.journal.records import Settlement
+from pinpool.journal.verify import Coverage
+from pinpool.journal.writer import Journal
 from pinpool.model import Ending, Event, Fault, TaskState
 
 

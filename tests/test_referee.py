@@ -2,10 +2,11 @@
 
 from random import Random
 
-from pinpool.model import Ending, Evidence, Fault, Outcome, Settings, Sign, Step
+from pinpool.model import Ending, Evidence, Fault, Outcome, Sign, Step
 from pinpool.policy.blame import Failure, Referee, Ruling
 from pinpool.policy.reputation import Cool, Retire, Roster
 from pinpool.policy.retry import GiveUp, Resubmit
+from pinpool.settings import Settings
 
 EVIDENCE = {
     Fault.RESET: Evidence(Step.HEAD, Sign.RESET),

@@ -16,11 +16,11 @@ import pytest
 from accounts import START, account, bad, good
 from journals import whole_run
 from pinpool.errors import SettingsError, StorageError
+from pinpool.journal.records import ProxyRow
 from pinpool.report import html as report
 from pinpool.report.cost import Price
 from pinpool.report.html import check_page, duration, money, render, write_page
 from pinpool.report.run_data import GivenUp
-from pinpool.stats.figures import ProxyRow
 
 #: What sites, lists and hands could put into a journal.
 HOSTILE = [

@@ -20,9 +20,11 @@ from requests.adapters import HTTPAdapter
 from peers import PATIENCE, Line, Peer, answer, answering, connect_then, socks5, tls
 from pinpool.errors import SettingsError
 from pinpool.fetch.connections import tls_context
-from pinpool.fetch.fetcher import Fetcher, PinnedSession
-from pinpool.model import Settings, Task
-from pinpool.proxies.parse import Proxy
+from pinpool.fetch.fetcher import Fetcher
+from pinpool.fetch.session import PinnedSession
+from pinpool.model import Task
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 
 URL = "http://site.test/"
 

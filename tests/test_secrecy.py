@@ -21,12 +21,13 @@ from crawling import Start, job, strike, until
 from leaks import HEAD, KEY, PASSWORD, TAIL, Haul, traces
 from peers import Peer, answering, socks5
 from pinpool.cli.app import app
-from pinpool.fetch.fetcher import PinnedSession
+from pinpool.fetch.session import PinnedSession
 from pinpool.lab import Lab
 from pinpool.lab.proxies import SECRET as SECRET_OF_THE_LAB
-from pinpool.model import Settings
-from pinpool.proxies.parse import Proxy, parse
+from pinpool.proxies.parse import parse
+from pinpool.proxies.proxy import Proxy
 from pinpool.proxies.redaction import Redaction
+from pinpool.settings import Settings
 
 #: Everything that a spider can do to show what it should not: it logs at the lowest level, shows every object that it
 #: can reach, dies, hangs, and links pages with a password in the URL.
@@ -301,7 +302,7 @@ def test_a_list_that_cannot_be_read_is_told_without_repeating_any_of_it(
     import io
 
     from pinpool.errors import ProxyListError
-    from pinpool.proxies.parse import read
+    from pinpool.proxies.source import read
 
     text = line.format(spelled(PASSWORD))
     ways: dict[str, Callable[[], object]] = {

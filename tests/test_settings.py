@@ -7,8 +7,7 @@ from dataclasses import fields
 import pytest
 
 from pinpool.errors import SettingsError
-from pinpool.model import Settings
-from pinpool.settings import _PARSERS, settings_from
+from pinpool.settings import _PARSERS, Settings, settings_from
 
 
 def test_every_setting_can_be_set() -> None:

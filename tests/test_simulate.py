@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pinpool.model import Fault, Settings
+from pinpool.model import Fault
+from pinpool.settings import Settings
 from pinpool.tune.simulator import Figures, simulate
 from pinpool.tune.workload import Failing, Forest, Habit, Machine, World
 

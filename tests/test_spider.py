@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from pinpool.errors import SettingsError, SpiderError
-from pinpool.model import Settings
+from pinpool.settings import Settings
 from pinpool.spider.spider import Spider
 from pinpool.tasks import request
 

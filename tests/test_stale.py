@@ -17,8 +17,9 @@ from exchanges import PLAIN, SECURE, evidence, soon, task
 from peers import Line, Peer, Script, answer, connect_then, socks5, tls
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
-from pinpool.model import Fault, Settings
+from pinpool.model import Fault
 from pinpool.policy.faults import judge
+from pinpool.settings import Settings
 
 
 def answering_once(line: Line) -> None:

@@ -2,8 +2,9 @@
 
 from pinpool.model import ProxyState
 from pinpool.pool.lease_client import Standings
-from pinpool.pool.leases import LeaseQueue, Standing
-from pinpool.proxies.parse import Proxy
+from pinpool.pool.lease_types import Standing
+from pinpool.pool.leases import LeaseQueue
+from pinpool.proxies.proxy import Proxy
 
 SPARE, PINNED, COOLING, RETIRED = ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED
 

@@ -7,16 +7,10 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinpool.stats.figures import (
-    AttemptRow,
-    Histogram,
-    ProxyRow,
-    RunInfo,
-    figures,
-    stamp,
-    stats_document,
-    wilson,
-)
+from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
+from pinpool.stats.figures import figures, stats_document
+from pinpool.stats.histogram import Histogram, wilson
+from pinpool.text import stamp
 
 START = 1_700_000_000.0
 OK = AttemptRow(1, 1, 1, 7, START, 0.2, "ok", None, 200, 1000, None, False, False)

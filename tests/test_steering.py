@@ -2,8 +2,7 @@
 
 import pytest
 
-from pinpool.crawler.scheduler import Entry
-from pinpool.crawler.steering import LAST_PATIENCE, LONGEST_BREAK, PATIENCE, doubtful, pause, steer
+from pinpool.crawler.scheduler import LAST_PATIENCE, LONGEST_BREAK, PATIENCE, Entry, doubtful, pause, steer
 from pinpool.model import Assignment, ProxyState, Task
 
 SPARE, PINNED, COOLING, RETIRED = (

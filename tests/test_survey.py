@@ -23,7 +23,7 @@ from pinpool.journal.writer import Journal
 from pinpool.model import Event
 from pinpool.report.queries import account
 from pinpool.report.run_data import SLOWEST, GivenUp, SlowPage
-from pinpool.stats.timesheet import Timesheet
+from pinpool.stats.utilization import Timesheet
 
 HOUR = 3600.0
 

@@ -30,8 +30,9 @@ from peers import (
 from pinpool.errors import FetchFailed
 from pinpool.fetch.diagnosis import diagnose, evidence_of
 from pinpool.fetch.fetcher import Fetcher
-from pinpool.model import Settings, Sign, Step, Task
-from pinpool.proxies.parse import Proxy
+from pinpool.model import Sign, Step, Task
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 

@@ -31,7 +31,8 @@ from peers import (
 )
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
-from pinpool.model import Settings, Sign, Step, Task
+from pinpool.model import Sign, Step, Task
+from pinpool.settings import Settings
 
 
 class Certificates(NamedTuple):

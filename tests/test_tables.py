@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pinpool.journal.records import AttemptRow, ProxyRow
 from pinpool.model import Fault
-from pinpool.stats.figures import AttemptRow, ProxyFigures, ProxyRow, figures, proxy_document
+from pinpool.stats.figures import ProxyFigures, figures, proxy_document
 from pinpool.terminal.proxy_table import SORTS, WIDTH, ordered, proxy_csv, proxy_table, short_labels
 
 START = 1_700_000_000.0

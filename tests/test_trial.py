@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pinpool.stats.figures import AttemptRow
+from pinpool.journal.records import AttemptRow
 from pinpool.tune.result import Row
 from pinpool.tune.search import Tally, Tried, advice, doublings, halfway, hold, share, tally
 from pinpool.tune.steady_state import Glance, Trial

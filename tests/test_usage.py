@@ -10,8 +10,7 @@ import sys
 import pytest
 
 from pinpool.model import Event
-from pinpool.stats.machine import cores
-from pinpool.stats.resources import MEASURED, Meter, Reading, read_tree, used_in
+from pinpool.stats.resources import MEASURED, Meter, Reading, cores, read_tree, used_in
 
 
 def readings(*values: tuple[float, float]) -> list[Reading]:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinpool.urls import MAX_URL, clean_url, header_problems, join_url, shown_url
+from pinpool.text import shown_url
+from pinpool.urls import MAX_URL, clean_url, header_problems, join_url
 
 
 @pytest.mark.parametrize(

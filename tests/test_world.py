@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinpool.errors import UsageError
-from pinpool.stats.figures import AttemptRow
+from pinpool.journal.records import AttemptRow
 from pinpool.tune.queueing import IDLE, cycles
 from pinpool.tune.workload import Machine, delays, forest, machine, observe, stretch
 

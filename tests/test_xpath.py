@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lxml import etree
 
-from pinpool.spider.selectors import compiled, evaluate, is_xpath, text_of
+from pinpool.selectors import compiled, evaluate, is_xpath, text_of
 
 ROOT = etree.HTML('<p class="a b" lang="de"> x <b>\n y</b>&nbsp;</p><!-- a remark --><a href="/z">z</a>')
 

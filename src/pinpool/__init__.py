@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         StorageError,
         UsageError,
     )
-    from pinpool.spider.extraction import Page
+    from pinpool.spider.page import Page
     from pinpool.spider.spider import Spider
     from pinpool.tasks import request
 
@@ -54,7 +54,7 @@ __all__ = [
 
 _HOMES = {
     "Spider": "spider.spider",
-    "Page": "spider.extraction",
+    "Page": "spider.page",
     "request": "tasks",
     "crawl": "crawler.api",
     "resume": "crawler.api",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pinpool.errors import SettingsError, StorageError
-from pinpool.output.target import STDOUT
+
+STDOUT = "-"
 
 
 def absolute(path: str) -> str:

@@ -8,7 +8,6 @@ always be pickled and always be unpickled, which a live exception or an lxml ele
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -220,34 +219,3 @@ class Event(NamedTuple):
     proxy: int | None = None
     worker: int | None = None
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """
-    Everything a spider or the command line may set. Durations are seconds, sizes bytes.
-
-    The defaults are the design's: connect 5 s, read 15 s, page 45 s, and 15 s more before a hung worker is killed.
-    """
-
-    pace: float = 0.0  # between two requests of one proxy, from hand to hand; jittered by a quarter
-    site_rate: float | None = None  # requests a second, over all workers
-    attempts: int = 4  # charged attempts before a task is given up
-    swap_after: int = 3  # doubtful faults in a row before a worker swaps
-    connect_timeout: float = 5.0
-    timeout: float = 15.0  # longest silence while reading
-    deadline: float = 45.0  # the whole page, extraction included
-    grace: float = 15.0  # beyond the deadline, before the worker is killed
-    site_patience: float = 3600.0  # how long the whole site may be silent before the run stops, to be resumed
-    cooling: float = 30.0  # first rest of a faulted proxy; doubles each time
-    max_body: int = 5_000_000  # after decompression
-    max_redirects: int = 10
-    headers: Mapping[str, str] = field(default_factory=dict)
-    profiles: tuple[Mapping[str, str], ...] = ()  # each new pin draws one; its headers go over `headers`
-    robots: bool = False  # ask robots.txt, and leave alone what it forbids
-    ban_status: tuple[int, ...] = (403, 429)
-    ban_text: tuple[str, ...] = ()  # any of them in the page's text, in whatever case, makes it a block page
-    ban_selector: tuple[str, ...] = ()  # XPath or CSS; what any of them finds makes it a block page
-    empty_ok: bool = False  # a page that yields nothing is believed at once
-    encoding: str | None = None  # overrules what the site declares
-    ca_bundle: str | None = None  # PEM file of certificate authorities instead of the shipped ones

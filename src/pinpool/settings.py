@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from pinpool.errors import SettingsError
-from pinpool.model import Settings
-from pinpool.spider.selectors import checked
-from pinpool.urls import header_problems, shown_path
+from pinpool.selectors import checked
+from pinpool.text import shown_path
+from pinpool.urls import header_problems
 
 #: The settings by which a crawl judges and waits, and the kind of the journal's event that tells them: who models a run
 #: must not have to load the spider that a journal names.
@@ -33,6 +33,37 @@ _NEXT_HEADER = re.compile(r"\n|,\s*(?=[\w-]+:\s)")
 _READABLE = frozenset({"gzip", "x-gzip", "deflate", "identity"})
 
 Parser = Callable[[object], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    Everything a spider or the command line may set. Durations are seconds, sizes bytes.
+
+    The defaults are the design's: connect 5 s, read 15 s, page 45 s, and 15 s more before a hung worker is killed.
+    """
+
+    pace: float = 0.0  # between two requests of one proxy, from hand to hand; jittered by a quarter
+    site_rate: float | None = None  # requests a second, over all workers
+    attempts: int = 4  # charged attempts before a task is given up
+    swap_after: int = 3  # doubtful faults in a row before a worker swaps
+    connect_timeout: float = 5.0
+    timeout: float = 15.0  # longest silence while reading
+    deadline: float = 45.0  # the whole page, extraction included
+    grace: float = 15.0  # beyond the deadline, before the worker is killed
+    site_patience: float = 3600.0  # how long the whole site may be silent before the run stops, to be resumed
+    cooling: float = 30.0  # first rest of a faulted proxy; doubles each time
+    max_body: int = 5_000_000  # after decompression
+    max_redirects: int = 10
+    headers: Mapping[str, str] = field(default_factory=dict)
+    profiles: tuple[Mapping[str, str], ...] = ()  # each new pin draws one; its headers go over `headers`
+    robots: bool = False  # ask robots.txt, and leave alone what it forbids
+    ban_status: tuple[int, ...] = (403, 429)
+    ban_text: tuple[str, ...] = ()  # any of them in the page's text, in whatever case, makes it a block page
+    ban_selector: tuple[str, ...] = ()  # XPath or CSS; what any of them finds makes it a block page
+    empty_ok: bool = False  # a page that yields nothing is believed at once
+    encoding: str | None = None  # overrules what the site declares
+    ca_bundle: str | None = None  # PEM file of certificate authorities instead of the shipped ones
 
 
 def settings_from(mapping: Mapping[str, object], base: Settings | None = None) -> Settings:

@@ -8,7 +8,8 @@ from json import dumps
 from urllib.parse import urlencode
 
 from pinpool.model import Task
-from pinpool.urls import clean_url, header_problems, shown_url
+from pinpool.text import shown_url
+from pinpool.urls import clean_url, header_problems
 
 Form = Mapping[str, object] | Sequence[tuple[str, object]]
 

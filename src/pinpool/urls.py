@@ -8,8 +8,9 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from pinpool.text import shown_url
+
 MAX_URL = 65_536  # characters; servers refuse far shorter ones
-MAX_MESSAGE = 300  # characters of what somebody else has said
 
 _EDGES = "".join(map(chr, range(0x21)))  # C0 controls and the space: a browser strips them from both ends
 _BREAKS = str.maketrans("", "", "\t\r\n")  # and these wherever they stand
@@ -17,9 +18,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _FOREIGN = re.compile(r"[^\x00-\x7f]+")
 _HOST = re.compile(r"(?=.{1,253}\.?\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII)
-_SECRET = re.compile(r"//(?:[^/?#]*@|.*:.*@)")
-# user:password@host:port in all its spellings, or host:port:user:password.
-_LOGIN = re.compile(r"@.*:|:.*@|\A[^:]*:[0-9]+:[^:]+:.", re.DOTALL)
 
 # What the URL standard leaves alone in a path and in a query. The percent sign is one of them: quoting it again
 # would ask for another page.
@@ -71,23 +69,6 @@ def clean_url(url: str, query_encoding: str = "utf-8") -> str:
 def join_url(base: str, href: str) -> str:
     """`href` as a browser resolves it against `base`; it may still be no URL that can be requested. ValueError."""
     return urljoin(base, _tidy(href))
-
-
-def shown_url(url: str) -> str:
-    """The URL for people: short, on one line, without user name and password."""
-    return repr(bare_url(url))
-
-
-def bare_url(url: str) -> str:
-    """The URL in at most 200 characters, without user name and password; not yet fit for a terminal."""
-    text = _SECRET.sub("//…@", url)
-    return text if len(text) <= 200 else text[:199] + "…"
-
-
-def shown_path(path: object) -> str:
-    """The name of a file for people; but not of a proxy that was typed in its place, for that holds a password."""
-    text = str(path)
-    return "…" if _LOGIN.search(text) else text
 
 
 def header_problems(headers: Mapping[Any, Any]) -> list[str]:
@@ -143,10 +124,3 @@ def _is_latin(text: str) -> bool:
 
 def _fault(url: str, reason: str) -> ValueError:
     return ValueError(f"{shown_url(url)} cannot be requested: {reason}")
-
-
-def one_line(text: str) -> str:
-    """`text` in at most 300 characters, free of what a hostile page could do to a terminal."""
-    text = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * MAX_MESSAGE])
-    text = " ".join(text.split())
-    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"

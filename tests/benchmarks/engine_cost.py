@@ -15,12 +15,13 @@ import time
 from functools import partial
 from pathlib import Path
 
-from pinpool.crawler.page_job import Calling
-from pinpool.model import ProxyState, Settings
+from pinpool.calls.call_job import Calling
+from pinpool.model import ProxyState
 from pinpool.pool.engine import Answered
-from pinpool.pool.leases import Standing
+from pinpool.pool.lease_types import Standing
 from pinpool.pool.processes import ProcessEngine
-from pinpool.proxies.parse import Proxy
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 
 
 def nothing() -> None:

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from pinpool.journal.records import AttemptRow, ProxyRow
 from pinpool.model import Fault, Outcome, ProxyState
-from pinpool.stats.figures import AttemptRow, ProxyFigures, ProxyRow, proxy_document
+from pinpool.stats.figures import ProxyFigures, proxy_document
 
 
 class Books:

@@ -25,9 +25,9 @@ from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from pinpool.calls import PRELOAD
+from pinpool.calls.call_job import Calling
 from pinpool.calls.ledger import Books
-from pinpool.crawler.api import proxies_from
-from pinpool.crawler.page_job import Calling
 from pinpool.errors import CallFailed, NoUsableProxy
 from pinpool.model import Outcome, ProxyState
 from pinpool.policy.blame import Failure, Referee
@@ -35,12 +35,13 @@ from pinpool.policy.reputation import Retire, Roster, until_judged
 from pinpool.policy.retry import Resubmit
 from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.engine import Answered, Lost, Noted, Signal, window
-from pinpool.pool.leases import Standing
+from pinpool.pool.lease_types import Standing
 from pinpool.pool.processes import ProcessEngine
 from pinpool.pool.worker import pinned
-from pinpool.proxies.parse import ProxyList
+from pinpool.proxies.proxy import ProxyList
+from pinpool.proxies.source import proxies_from
 from pinpool.settings import settings_from
-from pinpool.stats.machine import room
+from pinpool.stats.resources import room
 
 if TYPE_CHECKING:
     import requests
@@ -108,6 +109,7 @@ class PinnedPool:
             hang_seconds=chosen.deadline + chosen.grace,
             cooling=until_judged(chosen.cooling),
             start_method=start_method,
+            preload=PRELOAD,
         )
         self._inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()
         self._waiting: deque[_Call] = deque()

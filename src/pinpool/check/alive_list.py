@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pinpool.errors import SettingsError, StorageError
-from pinpool.urls import shown_path
+from pinpool.text import shown_path
 
 #: The first line of such a list. Only a file that begins with it is replaced.
 MARK = "# Working proxies, written by `pinpool check --alive`, which will replace this file.\n"

@@ -19,9 +19,10 @@ from pinpool.check.result import Finding, exit_address
 from pinpool.errors import FetchFailed
 from pinpool.fetch.connections import tls_context
 from pinpool.fetch.fetcher import Fetcher
-from pinpool.model import Evidence, Fetched, Settings, Sign, Step, Task
+from pinpool.model import Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import answer, is_gone, judge
-from pinpool.proxies.parse import Proxy
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 
 #: Tells the address that it is asked from, as plain text, over https; open source, and free to ask without limit.
 ECHO = "https://api.ipify.org/"

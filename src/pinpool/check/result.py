@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any, NamedTuple
 
 from pinpool.model import Fault
-from pinpool.proxies.parse import Proxy
+from pinpool.proxies.proxy import Proxy
 
 #: Bytes. No service needs more to tell an address; a larger answer is a page, which may mention any.
 LONGEST_ECHO = 65_536

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pinpool.check.result import Finding
     from pinpool.model import Task
-    from pinpool.proxies.parse import ProxyList
+    from pinpool.proxies.proxy import ProxyList
     from pinpool.terminal.progress import Progress
 
 LONGEST = 3600.0  # seconds
@@ -69,7 +69,7 @@ def check(
     from pinpool.check.alive_list import refuse
     from pinpool.check.probe import ECHO
     from pinpool.check.result import document, text
-    from pinpool.proxies.parse import VARIABLE, read
+    from pinpool.proxies.source import VARIABLE, read
     from pinpool.terminal.progress import Progress
 
     if proxies and listed:
@@ -125,7 +125,7 @@ def _gather(
 def _keep(alive: Path, chosen: ProxyList, findings: Sequence[Finding], *, interrupted: bool) -> None:
     """Write the list of those that work, unless that would take away a better one."""
     from pinpool.check.alive_list import write
-    from pinpool.urls import shown_path
+    from pinpool.text import shown_path
 
     working = {finding.proxy for finding in findings if finding.fault is None}
     if working and not interrupted:

@@ -116,13 +116,15 @@ def crawl(
     Example:
       pinpool crawl movies.py -p proxies.txt -o films.jsonl
     """
+    from pinpool.crawler import PRELOAD
     from pinpool.pool.child_process import warm_up
 
     if start_method in (None, "forkserver"):
-        warm_up()
+        warm_up(PRELOAD)
     from pinpool.crawler import api as runs
+    from pinpool.spider.loader import load
+    from pinpool.spider.ref import parse_ref
     from pinpool.spider.seeds import read_seeds
-    from pinpool.spider.spider import load, parse_ref
 
     if seeds == "-" and options["proxies"] == "-":
         raise click.UsageError("stdin can be the list of proxies or the seeds, not both")

@@ -53,7 +53,8 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
     from pinpool.crawler.api import crawl
     from pinpool.lab import Lab
     from pinpool.report.html import check_page
-    from pinpool.spider.spider import load, parse_ref
+    from pinpool.spider.loader import load
+    from pinpool.spider.ref import parse_ref
     from pinpool.terminal.log_output import listening
     from pinpool.terminal.progress import Progress
 

@@ -50,7 +50,7 @@ def report(journal: Path, output: str, price: Price | None) -> None:
     """
     from pinpool.report.html import check_page, render, write_page
     from pinpool.report.queries import account
-    from pinpool.urls import shown_path
+    from pinpool.text import shown_path
 
     now = time.time()
     if output == STDOUT:

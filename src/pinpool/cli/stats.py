@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pinpool.terminal.proxy_table import SORTS
-from pinpool.urls import one_line
+from pinpool.text import one_line
 
 journal_argument = click.argument("journal", type=click.Path(path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

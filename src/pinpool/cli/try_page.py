@@ -12,8 +12,9 @@ import click
 
 if TYPE_CHECKING:
     from pinpool.fetch.fetcher import Fetcher
-    from pinpool.model import Evidence, Fetched, Settings, Task
-    from pinpool.proxies.parse import ProxyList
+    from pinpool.model import Evidence, Fetched, Task
+    from pinpool.proxies.proxy import ProxyList
+    from pinpool.settings import Settings
     from pinpool.spider.extraction import Extracted
     from pinpool.spider.spider import Spider
 
@@ -48,7 +49,8 @@ def try_(
       pinpool try movies.py --page movies.db:3
     """
     from pinpool.crawler.api import seeds_of
-    from pinpool.spider.spider import load, parse_ref
+    from pinpool.spider.loader import load
+    from pinpool.spider.ref import parse_ref
 
     if proxies and direct:
         raise click.UsageError("-p and --direct exclude each other")
@@ -74,9 +76,8 @@ def try_(
 
 
 def _listed(source: str | None) -> ProxyList:
-    from pinpool.crawler.api import proxies_from
     from pinpool.errors import ProxyListError
-    from pinpool.proxies.parse import VARIABLE
+    from pinpool.proxies.source import VARIABLE, proxies_from
 
     try:
         return proxies_from(source)
@@ -88,7 +89,8 @@ def _listed(source: str | None) -> ProxyList:
 
 def _through(spider: Spider, task: Task, listed: ProxyList) -> Extracted | None:
     """What comes through the first proxy of the list that works, or nothing if the page or the site is at fault."""
-    from pinpool.fetch.fetcher import Fetcher, first_profile
+    from pinpool.fetch.fetcher import Fetcher
+    from pinpool.fetch.session import first_profile
     from pinpool.model import Charge, Evidence
     from pinpool.policy.faults import CHARGES, judge
 
@@ -137,7 +139,7 @@ def _on_kept(spider: Spider, place: str, stage: str | None) -> Extracted | None:
     from pinpool.policy.faults import judge
     from pinpool.pool.deadline import limit
     from pinpool.spider.extraction import read
-    from pinpool.urls import one_line, shown_path
+    from pinpool.text import one_line, shown_path
 
     journal, _, number = place.rpartition(":")
     if not journal or not number.isdecimal() or not number.isascii():
@@ -202,7 +204,7 @@ class _Direct:
     def __init__(self, settings: Settings) -> None:
         import requests
 
-        from pinpool.fetch.fetcher import DEFAULT_HEADERS, first_profile
+        from pinpool.fetch.session import DEFAULT_HEADERS, first_profile
 
         self._settings = settings
         self.session = requests.Session()

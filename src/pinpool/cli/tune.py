@@ -165,16 +165,18 @@ def _measure(
     quiet: bool,
     **policy: Any,
 ) -> None:
+    from pinpool.crawler import PRELOAD
     from pinpool.pool.child_process import warm_up
 
     if seeds == "-" and proxies == "-":
         raise click.UsageError("stdin can be the list of proxies or the seeds, not both")
     if svg is not None and not svg.absolute().parent.is_dir():  # rather now than after ten minutes
         raise click.BadParameter(f"{svg} cannot be written: there is no such folder", param_hint="--svg")
-    warm_up()
+    warm_up(PRELOAD)
     from pinpool.settings import pairs
+    from pinpool.spider.loader import load
+    from pinpool.spider.ref import parse_ref
     from pinpool.spider.seeds import read_seeds
-    from pinpool.spider.spider import load, parse_ref
     from pinpool.terminal.log_output import listening
     from pinpool.terminal.progress import Progress
     from pinpool.tune.experiment import plan, run

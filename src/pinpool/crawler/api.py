@@ -12,22 +12,24 @@ from typing import Any
 
 from pinpool.crawler.launch import Ended, Launch, set_aside
 from pinpool.errors import JournalError, NoUsableProxy, SettingsError, SpiderError
-from pinpool.journal.reader import Coverage, Reader, failure_document
+from pinpool.journal.reader import Reader, failure_document
+from pinpool.journal.verify import Coverage
 from pinpool.journal.writer import Journal
 from pinpool.model import Task
 from pinpool.output.outputs import check_targets, lost_outputs
 from pinpool.output.target import Target, parse_target
 from pinpool.pool.child_process import end_if_starting
-from pinpool.proxies.parse import VARIABLE, ProxyList, is_file, parse, read
+from pinpool.proxies.proxy import ProxyList
+from pinpool.proxies.source import VARIABLE, is_file, proxies_from, source_of
 from pinpool.proxies.watch import Listing
-from pinpool.spider.spider import Spider, load, parse_ref
+from pinpool.spider.loader import load
+from pinpool.spider.ref import parse_ref
+from pinpool.spider.spider import Spider
 from pinpool.stats.figures import figures, stats_document
-from pinpool.stats.machine import room
 from pinpool.stats.prometheus import Metrics
-from pinpool.stats.resources import MEASURED, parse_used
-from pinpool.stats.timesheet import WORKED, Timesheet
-from pinpool.stats.utilization import advise
-from pinpool.stats.view import View
+from pinpool.stats.resources import MEASURED, parse_used, room
+from pinpool.stats.snapshot import View
+from pinpool.stats.utilization import WORKED, Timesheet, advise
 from pinpool.tasks import request
 
 
@@ -195,17 +197,6 @@ def document(journal: Path) -> dict[str, Any]:
         )
 
 
-def proxies_from(given: str | Path | Sequence[str] | ProxyList | None) -> ProxyList:
-    """
-    A list of proxies from a path, from lines, or with None from PINPOOL_PROXIES. Raises ProxyListError.
-    """
-    if isinstance(given, ProxyList):
-        return given
-    if given is None or isinstance(given, str | Path):
-        return read(None if given is None else str(given), sys.stdin.buffer, os.environ)
-    return parse("\n".join(given), "proxies")
-
-
 def seeds_of(spider: Spider, given: Iterable[str | Task] | None = None) -> list[Task]:
     """The spider's seeds as tasks, or the given ones in their place. Raises SpiderError with every one that is bad."""
     tasks, problems = [], []
@@ -274,11 +265,6 @@ def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]
     if fitting > listed:
         tell(f"{fitting} workers on {listed} proxies: {fitting - listed} of them wait for a spare")
     return fitting
-
-
-def source_of(proxies: str | Path | Sequence[str] | ProxyList | None) -> str:
-    """Where a list can be read again by a resume; empty if it cannot."""
-    return str(Path(proxies).absolute()) if isinstance(proxies, str | Path) and str(proxies) != "-" else ""
 
 
 def _listing(proxies: str | Path | Sequence[str] | ProxyList | None, *, reload: bool) -> Listing | None:

@@ -7,39 +7,38 @@ Both faces, the command line and the library, build a `Launch` and let it go.
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 
+from pinpool.crawler import PRELOAD
 from pinpool.crawler.list_reload import Reloading, admit
-from pinpool.crawler.loop import Loop, Stop
+from pinpool.crawler.loop import Loop
 from pinpool.crawler.page_job import Crawling
 from pinpool.crawler.run_log import log
+from pinpool.crawler.signals import Stop, answering_signals
 from pinpool.errors import JournalError, StorageError
-from pinpool.journal.schema import About
-from pinpool.journal.writer import Journal, RunEnd
-from pinpool.model import Event, Settings, Task, TaskState
+from pinpool.journal.records import About, RunEnd
+from pinpool.journal.writer import Journal
+from pinpool.model import Event, Task, TaskState
 from pinpool.output.outputs import Outputs
 from pinpool.output.target import Target
 from pinpool.policy.reputation import Roster, until_judged
 from pinpool.pool.engine import Engine
 from pinpool.pool.processes import ProcessEngine, default_start_method
-from pinpool.proxies.parse import Proxy, ProxyList
+from pinpool.proxies.proxy import Proxy, ProxyList
 from pinpool.proxies.redaction import Redaction, redacting
 from pinpool.proxies.watch import Listing
-from pinpool.settings import RULES, RULES_EVENT, settings_from
-from pinpool.spider.spider import Spider, SpiderRef
+from pinpool.settings import RULES, RULES_EVENT, Settings, settings_from
+from pinpool.spider.ref import SpiderRef
+from pinpool.spider.spider import Spider
 from pinpool.stats.resources import Meter
-from pinpool.stats.view import View
+from pinpool.stats.snapshot import View
 
 _SIDE_FILES = ("", "-wal", "-shm")
 
@@ -179,6 +178,7 @@ class Launch:
             hang_seconds=self.settings.deadline + self.settings.grace,
             cooling=until_judged(self.settings.cooling),
             start_method=self.start_method,
+            preload=PRELOAD,
         )
         return engine, roster, {one.address: one.proxy for one in standings}
 
@@ -194,51 +194,6 @@ class Launch:
             proxies=self.proxy_source,
             salt=salt,
         )
-
-
-@contextmanager
-def answering_signals(stop: Stop) -> Iterator[None]:
-    """
-    Count Ctrl-C and SIGTERM in `stop` instead of dying of them. Only in the main thread; elsewhere nothing. SIGHUP is
-    counted as a wish to read the list of proxies again, but when the terminal that was there at the start is gone: then
-    it stops the run, too. What the caller ignores (nohup does so with SIGHUP) stays ignored.
-
-    The handlers set plain attributes: an Event would take a lock that the interrupted code may hold (hazard 7f).
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def count(number: int, frame: FrameType | None) -> None:
-        stop.asked += 1
-        if stop.asked > 2:  # stuck in a write to a stopped pager, perhaps; the journal can bear it
-            raise KeyboardInterrupt
-
-    had_terminal = _has_terminal()
-
-    def hang_up(number: int, frame: FrameType | None) -> None:
-        if had_terminal and not _has_terminal():
-            stop.asked = max(stop.asked, 1)  # told by the shell and by the kernel: that is no second Ctrl-C
-        else:
-            stop.reloads += 1
-
-    handlers = {signal.SIGINT: count, signal.SIGTERM: count, signal.SIGHUP: hang_up}
-    heard = [number for number in handlers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = [(number, signal.signal(number, handlers[number])) for number in heard]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-
-def _has_terminal() -> bool:
-    """True if this process has a controlling terminal, whatever its three streams are."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK))
-    except OSError:
-        return False
-    return True
 
 
 def set_aside(journal: Path, now: float) -> Path:

@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from pinpool.crawler.loop import Stop
+from pinpool.crawler.signals import Stop
 from pinpool.errors import ProxyListError
-from pinpool.journal.schema import WITHDRAWN, ProxyRecord
+from pinpool.journal.records import ProxyRecord
+from pinpool.journal.schema import WITHDRAWN
 from pinpool.journal.writer import Journal
 from pinpool.model import ProxyState
 from pinpool.policy.reputation import Roster
 from pinpool.pool.engine import Engine
-from pinpool.pool.leases import Standing
-from pinpool.proxies.parse import Proxy, ProxyList
+from pinpool.pool.lease_types import Standing
+from pinpool.proxies.proxy import Proxy, ProxyList
 from pinpool.proxies.watch import Change, Listing, compare
 
 

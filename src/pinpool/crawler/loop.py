@@ -15,28 +15,20 @@ from random import Random
 
 from pinpool.crawler.proxy_control import Custody
 from pinpool.crawler.run_log import Chronicle
-from pinpool.crawler.scheduler import Entry, Frontier
+from pinpool.crawler.scheduler import LONGEST_BREAK, Entry, Frontier, doubtful, pause, steer
+from pinpool.crawler.signals import Stop
 from pinpool.crawler.site_probe import Canaries
-from pinpool.crawler.steering import LONGEST_BREAK, doubtful, pause, steer
+from pinpool.journal.records import RunEnd, Settlement
 from pinpool.journal.schema import INDEX_STAGE
-from pinpool.journal.writer import Journal, RunEnd, Settlement
-from pinpool.model import (
-    Assignment,
-    Ending,
-    Event,
-    Outcome,
-    ProxyState,
-    Settings,
-    Sign,
-    TaskState,
-)
+from pinpool.journal.writer import Journal
+from pinpool.model import Assignment, Ending, Event, Outcome, ProxyState, Sign, TaskState
 from pinpool.policy.blame import Failure, Referee, Ruling
 from pinpool.policy.reputation import Roster
 from pinpool.policy.retry import Believe, GiveUp, Resubmit
 from pinpool.pool.engine import Answered, Census, Engine, Lost, Noted, Signal, window
-from pinpool.stats.snapshot import RecentFaults
-from pinpool.stats.timesheet import WORKED, Timesheet
-from pinpool.stats.view import View
+from pinpool.settings import Settings
+from pinpool.stats.snapshot import RecentFaults, View
+from pinpool.stats.utilization import WORKED, Timesheet
 
 #: Tasks read from the journal at a time.
 BATCH = 500
@@ -47,14 +39,6 @@ POLL_SECONDS = 0.1
 EXCUSES = 4
 #: Also when nothing happens, or readers would take the run for dead.
 HEARTBEAT_SECONDS = 5.0
-
-
-@dataclass(slots=True)
-class Stop:
-    """How often somebody asked to stop, or to read the list again. Plain: handlers take no lock (hazard 7f)."""
-
-    asked: int = 0
-    reloads: int = 0
 
 
 @dataclass(slots=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
 import time
-import traceback
 from typing import TYPE_CHECKING, Protocol
 
 from urllib3.exceptions import InvalidHeader
@@ -14,13 +12,18 @@ from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.diagnosis import evidence_of
 from pinpool.fetch.robots import FORBIDDEN, Rules, judge_robots, origin_of, robots_task, unavailable
 from pinpool.journal.page_samples import Memory, keep, kind_of, was_read
-from pinpool.model import Assignment, Charge, Ending, Evidence, Fetched, Settings, Sign, Step, Task
+from pinpool.model import Assignment, Charge, Ending, Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import CHARGES, judge
 from pinpool.pool.deadline import limit
-from pinpool.pool.worker import Done, Pin, describe
+from pinpool.pool.job import Done
+from pinpool.pool.pin import Pin
+from pinpool.pool.worker import describe
 from pinpool.proxies.redaction import spellings
+from pinpool.settings import Settings
 from pinpool.spider.extraction import read
-from pinpool.spider.spider import Spider, SpiderRef, load
+from pinpool.spider.loader import load
+from pinpool.spider.ref import SpiderRef
+from pinpool.spider.spider import Spider
 
 if TYPE_CHECKING:
     import requests
@@ -154,32 +157,3 @@ def _retry_after(fetched: Fetched) -> float | None:
         return Retry().parse_retry_after(text)
     except (InvalidHeader, ValueError, OverflowError):  # 5,000 digits, or a year that no calendar has
         return None
-
-
-class Calling:
-    """Calls a pickled function. What it raises through the network is the proxy's affair, all else the caller's."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    def perform(self, pin: Pin, work: Assignment | bytes) -> Done:
-        assert isinstance(work, bytes)
-        progress = pin.fetcher.session.pin.progress
-        before = progress.received
-        return self._call(work)._replace(size=progress.received - before)
-
-    def _call(self, work: bytes) -> Done:
-        try:
-            with limit(self.settings.deadline):
-                function, arguments = pickle.loads(work)
-                return Done(Ending.OK, result=pickle.dumps((True, function(*arguments))))
-        except DeadlinePassed:
-            told = f"took longer than {self.settings.deadline:g} s"
-            return Done(Ending.FAILED, evidence=Evidence(Step.HEAD, Sign.DEADLINE, told))
-        except BaseException as error:  # noqa: BLE001  also SystemExit, and what cannot be pickled
-            evidence = evidence_of(error) if isinstance(error, Exception) else None
-            if evidence is not None:
-                return Done(Ending.FAILED, evidence.status, evidence=evidence)
-            kind, _, message = describe(error).partition(": ")
-            trace = "".join(traceback.format_exception(error))
-            return Done(Ending.OK, result=pickle.dumps((False, (kind, message, trace))))

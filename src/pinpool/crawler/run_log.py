@@ -12,7 +12,7 @@ from typing import Any
 
 from pinpool.model import Event, Fault, Outcome, TaskState
 from pinpool.policy.reputation import Roster
-from pinpool.urls import one_line, shown_url
+from pinpool.text import one_line, shown_url
 
 log = logging.getLogger("pinpool")
 #: Nobody who uses the library without logging is to be bothered.

@@ -34,12 +34,13 @@ from urllib3.exceptions import HTTPError
 
 from pinpool.errors import SettingsError
 from pinpool.fetch.diagnosis import attach, diagnose, login_refused, site_unknown
-from pinpool.model import Settings, Sign, Step
+from pinpool.model import Sign, Step
+from pinpool.settings import Settings
 
 if TYPE_CHECKING:
     from urllib3.poolmanager import PoolManager
 
-    from pinpool.proxies.parse import Proxy
+    from pinpool.proxies.proxy import Proxy
 
 #: Where PySocks would look up the site's name on this machine. That query would go out without a proxy.
 _RESOLVING_THERE = {"socks4": "socks4a", "socks5": "socks5h"}

@@ -13,37 +13,28 @@ import math
 import time
 import zlib
 from collections.abc import Mapping
-from types import MappingProxyType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import BaseAdapter
 from requests.cookies import extract_cookies_to_jar, get_cookie_header
 from requests.structures import CaseInsensitiveDict
 from urllib3 import Retry, Timeout
 
 from pinpool.errors import FetchFailed
-from pinpool.fetch.connections import TARGET, PinnedAdapter
+from pinpool.fetch.connections import TARGET
 from pinpool.fetch.diagnosis import diagnose, login_refused, site_unknown
-from pinpool.model import Evidence, Fetched, Settings, Sign, Step, Task
+from pinpool.fetch.session import NO_PROFILE, PinnedSession
+from pinpool.model import Evidence, Fetched, Sign, Step, Task
+from pinpool.settings import Settings
 from pinpool.urls import clean_url, join_url
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-    from pinpool.proxies.parse import Proxy
+    from pinpool.proxies.proxy import Proxy
 
-#: Sent unless the spider says otherwise. Only what is decoded here with a limit is asked for.
-DEFAULT_HEADERS = MappingProxyType(
-    {
-        "User-Agent": "Mozilla/5.0 (compatible; pinpool)",
-        "Accept": "*/*",
-        "Accept-Encoding": "gzip, deflate",
-        "Connection": "keep-alive",
-    }
-)
-NO_PROFILE: Mapping[str, str] = MappingProxyType({})
 #: Names and values that a pin keeps in all: more than any site sends to a browser.
 COOKIE_BYTES = 65_536
 #: Bytes asked of a body at a time, and given to a decompressor at a time.
@@ -55,66 +46,6 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OF_ONE_HOST = ("authorization", "cookie")
 _OF_A_BODY = ("content-type", "content-length", "content-encoding", "content-language", "content-location")
 _NEVER_AGAIN = Retry(total=False, redirect=False)
-
-
-def first_profile(settings: Settings) -> Mapping[str, str]:
-    """The profile of one who is not in a crowd, so that two tries are alike."""
-    return settings.profiles[0] if settings.profiles else NO_PROFILE
-
-
-class PinnedSession(requests.Session):
-    """
-    A requests.Session whose requests all go through one proxy, whatever the environment or a caller says.
-
-    It raises what requests raises; requests.exceptions.ProxyError if it is pointed at another proxy or
-    adapter, and also where the proxy refuses its login. Time-outs and the limit of redirects come from
-    `settings`, headers from there and, before these, from `profile`. Its answers are not limited in size.
-    """
-
-    _sealed = False
-
-    def __init__(self, proxy: Proxy, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
-        self._pin = PinnedAdapter(proxy, settings)
-        super().__init__()
-        self.adapters = cast(Any, MappingProxyType({"https://": self._pin, "http://": self._pin}))
-        self.trust_env = False
-        self.max_redirects = settings.max_redirects
-        self.headers = CaseInsensitiveDict(DEFAULT_HEADERS)
-        self.headers.update(settings.headers)
-        self.headers.update(profile)
-        self._sealed = True
-
-    def __repr__(self) -> str:
-        return f"<PinnedSession {self._pin.label}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{self!r} belongs to its worker; it cannot be pickled or copied")
-
-    @property
-    def pin(self) -> PinnedAdapter:
-        """The one way out."""
-        return self._pin
-
-    @property
-    def until(self) -> float:
-        """A `time.monotonic()` value after which every read raises a time-out. At first never."""
-        return self._pin.progress.until
-
-    @until.setter
-    def until(self, moment: float) -> None:
-        self._pin.progress.until = moment
-
-    def get_adapter(self, url: str | bytes) -> BaseAdapter:
-        if str(url).lower().startswith(("http://", "https://")):
-            return self._pin
-        raise requests.exceptions.InvalidSchema("a pinned session knows http:// and https:// only")
-
-    def mount(self, prefix: str | bytes, adapter: BaseAdapter) -> None:
-        """Refuse. But for the direct adapters that requests mounts while it sets up: those are let go."""
-        if self._sealed:
-            raise requests.exceptions.ProxyError(
-                f"{self!r} sends through its proxy only; mount nothing on it"
-            )
 
 
 class Fetcher:

@@ -15,197 +15,22 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from pinpool.errors import JournalError
 from pinpool.journal import schema
 from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import body_of, kind_of, was_read
-from pinpool.journal.schema import Mark
+from pinpool.journal.records import AttemptRow, Failure, Kept, Mark, Place, ProxyRow, Pulse, RunInfo, Try
+from pinpool.journal.verify import CHECKS, NAMED_ROWS, Coverage
 from pinpool.model import Event, Fetched, Task
-from pinpool.stats.figures import AttemptRow, ProxyRow, RunInfo, stamp
+from pinpool.text import stamp
 
 SILENT_SECONDS = 30.0  # without a heartbeat, and with nobody holding the claim: the run has been killed
-NAMED_ROWS = 3  # of each kind of fault that `verify` finds
 
 RUN_COLUMNS = (
     "spider, spider_ref, version, workers, engine, start_method, settings, proxies, state, started, ended,"
     " heartbeat, seconds, starts, seeds, worker_losses, pool_rebuilds"
-)
-
-
-class Place(NamedTuple):
-    """How far somebody has read: the id of the last attempt, event and item."""
-
-    attempt: int = 0
-    event: int = 0
-    item: int = 0
-
-
-class Pulse(NamedTuple):
-    """What of a run can be told without counting its tasks; the names are those of `RunInfo`."""
-
-    state: str
-    heartbeat: float
-    seconds: float
-    worker_losses: int
-    pool_rebuilds: int
-
-
-class Try(NamedTuple):
-    """
-    One attempt of a task that was given up; `proxy` is a label, None where it never got known.
-
-    `page` is the id of the kept page that shows this kind of failure, perhaps that of another task.
-    """
-
-    proxy: str | None
-    fault: str | None
-    seconds: float
-    status: int | None
-    at: float
-    message: str | None
-    page: int | None = None
-
-
-class Failure(NamedTuple):
-    """A task that was given up, with all its attempts, oldest first."""
-
-    task: int
-    stage: str
-    url: str
-    reason: str | None
-    attempts: list[Try]
-
-
-class Kept(NamedTuple):
-    """
-    A kept page without its body: `url` is where it came from, `task` the id of the task that asked for it, `size` the
-    bytes of its body.
-    """
-
-    id: int
-    kind: str
-    task: int
-    stage: str
-    url: str
-    status: int
-    size: int
-
-
-class Coverage(NamedTuple):
-    """
-    What `verify` found; `_asdict()` is its JSON document. `complete` means that nothing at all was found
-    wanting.
-
-    `orphans` counts rows whose owner is missing or never ended well, `duplicates` rows that are there once
-    too often.
-    """
-
-    complete: bool
-    seeds: int
-    tasks: int
-    ended: int
-    open: int
-    failed: int
-    orphans: int
-    items: int
-    duplicates: int
-    problems: list[str]
-
-
-class Check(NamedTuple):
-    """A query for the ids of rows that must not exist, and how to say what they are."""
-
-    kind: str
-    say: str
-    query: str
-
-
-CHECKS = (
-    Check(
-        "orphans",
-        "items of a task that is unknown or not done (item {ids})",
-        "SELECT items.id FROM items LEFT JOIN tasks ON tasks.id = items.task"
-        " WHERE tasks.state IS NULL OR tasks.state <> 'done'",
-    ),
-    Check(
-        "orphans",
-        "attempts of an unknown task (attempt {ids})",
-        "SELECT attempts.id FROM attempts LEFT JOIN tasks ON tasks.id = attempts.task WHERE tasks.id IS NULL",
-    ),
-    Check(
-        "orphans",
-        "attempts through an unknown proxy (attempt {ids})",
-        "SELECT attempts.id FROM attempts LEFT JOIN proxies ON proxies.id = attempts.proxy"
-        " WHERE attempts.proxy IS NOT NULL AND proxies.id IS NULL",
-    ),
-    Check(
-        "orphans",
-        "tasks whose parent is unknown or not done (task {ids})",
-        "SELECT child.id FROM tasks AS child LEFT JOIN tasks AS parent ON parent.id = child.parent"
-        " WHERE child.parent IS NOT NULL AND (parent.state IS NULL OR parent.state <> 'done')",
-    ),
-    Check(
-        "duplicates",
-        "items stored twice (item {ids})",
-        "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY task, n ORDER BY id) AS place FROM items)"
-        " WHERE place > 1",
-    ),
-    Check(
-        "duplicates",
-        "tasks stored twice (task {ids})",
-        "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY key ORDER BY id) AS place FROM tasks)"
-        " WHERE place > 1",
-    ),
-    Check(
-        "duplicates",
-        "tasks that were answered twice (task {ids})",
-        "SELECT task FROM attempts WHERE ending <> 'failed' GROUP BY task HAVING count(*) > 1",
-    ),
-    Check(
-        "counts",
-        "tasks whose items are not those that their page gave (task {ids})",
-        "SELECT tasks.id FROM tasks LEFT JOIN"
-        " (SELECT task, count(*) AS there, max(n) + 1 AS numbered FROM items GROUP BY task) AS own"
-        " ON own.task = tasks.id"
-        " WHERE items_n <> coalesce(there, 0) OR items_n <> coalesce(numbered, 0)",
-    ),
-    Check(
-        "counts",
-        "tasks whose child tasks are not those that they added (task {ids})",
-        "SELECT tasks.id FROM tasks LEFT JOIN"
-        " (SELECT parent, count(*) AS there FROM tasks WHERE parent IS NOT NULL GROUP BY parent) AS own"
-        " ON own.parent = tasks.id WHERE children_n <> coalesce(there, 0) OR children_n > links_n",
-    ),
-    Check(
-        "counts",
-        "tasks whose attempts are not as many as were made (task {ids})",
-        "SELECT tasks.id FROM tasks LEFT JOIN"
-        " (SELECT task, count(*) AS there, max(n) AS numbered FROM attempts GROUP BY task) AS own"
-        " ON own.task = tasks.id"
-        " WHERE attempts <> coalesce(there, 0) OR attempts <> coalesce(numbered, 0)",
-    ),
-    Check(
-        "endings",
-        "tasks whose end is not borne out by their last attempt (task {ids})",
-        # A done task whose last attempt failed was believed, and says why: an empty list page, for instance.
-        "SELECT tasks.id FROM tasks LEFT JOIN attempts ON task = tasks.id AND n = tasks.attempts"
-        " WHERE state <> 'waiting' AND NOT coalesce(CASE state WHEN 'gone' THEN ending = 'gone'"
-        " WHEN 'failed' THEN ending = 'failed'"
-        " ELSE ending = 'ok' OR (ending = 'failed' AND reason IS NOT NULL) END, 0)",
-    ),
-    Check(
-        "endings",
-        "tasks that were answered, but are not ended (task {ids})",
-        "SELECT tasks.id FROM tasks WHERE state IN ('waiting', 'failed')"
-        " AND EXISTS (SELECT 1 FROM attempts WHERE task = tasks.id AND ending <> 'failed')",
-    ),
-    Check(
-        "endings",
-        "tasks that failed without a reason (task {ids})",
-        "SELECT id FROM tasks WHERE state = 'failed' AND reason IS NULL",
-    ),
 )
 
 

@@ -21,10 +21,6 @@ Times are epoch seconds, durations seconds, sizes bytes.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from pinpool.model import ProxyState, Task
-
 APPLICATION_ID = (
     0x70696E70  # "pinp": the mark in the file's header that tells a journal from any other SQLite file
 )
@@ -229,59 +225,6 @@ UNPIN = f"""
     WHERE state = 'pinned'
 """
 RESTARTED = "state = 'running', ended = NULL, heartbeat = :now, starts = starts + 1, in_flight = 0"
-
-
-class About(NamedTuple):
-    """
-    What a run is told at its start: `settings` is JSON text, `proxies` where the list came from, `salt` the
-    fingerprints'.
-    """
-
-    spider: str
-    spider_ref: str
-    version: str
-    workers: int
-    engine: str
-    start_method: str | None
-    settings: str
-    proxies: str
-    salt: bytes
-
-
-class Waiting(NamedTuple):
-    """A task that has not ended. `attempts` and `charged` count since it was last put back by `requeue`."""
-
-    id: int
-    task: Task
-    attempts: int
-    charged: int
-    not_before: float | None
-
-
-class ProxyRecord(NamedTuple):
-    """A proxy as the journal remembers it; `until` is the epoch second at which its rest ends."""
-
-    id: int
-    label: str
-    state: ProxyState
-    reason: str | None
-    until: float | None
-    coolings: int
-
-
-class Mark(NamedTuple):
-    """
-    How far an output file holds the run: `path` is absolute, items up to id `last_item` lie in bytes `base`
-    to `bytes`.
-
-    What stands before `base` was there before the run, and is never touched.
-    """
-
-    path: str
-    format: str
-    base: int
-    bytes: int
-    last_item: int
 
 
 def refusal(path: str, application_id: int, user_version: int) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pinpool.errors import JournalError
 from pinpool.journal import schema
-from pinpool.urls import shown_path
+from pinpool.text import shown_path
 
 BUSY_SECONDS = 10.0
 _MODE = 0o600  # it may hold headers and login forms; SQLite's side files take it over

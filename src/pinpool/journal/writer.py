@@ -16,41 +16,22 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from pinpool.errors import JournalError, StorageError
 from pinpool.journal import schema
 from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import KEPT_PAGES
-from pinpool.journal.schema import About, Mark, ProxyRecord, Waiting
+from pinpool.journal.records import About, Mark, ProxyRecord, RunEnd, Settlement, Waiting
 from pinpool.model import Ending, Event, Fault, Outcome, ProxyState, Task, TaskState
 
 GROUP_OUTCOMES = 50
 GROUP_SECONDS = 0.2
 MESSAGE_LIMIT = 1000  # characters kept of what a failed attempt says; a hostile site may say megabytes
 
-RunEnd = Literal["complete", "interrupted", "starved"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Settlement(NamedTuple):
-    """
-    One attempt and what was decided on it. `state` None leaves the task waiting, not to be tried before
-    `not_before`.
-
-    `charged` says whether the fault is held against the proxy. A done task may carry a `reason` too: why an
-    outcome that is no success was believed.
-    """
-
-    task_id: int
-    outcome: Outcome
-    fault: Fault | None
-    charged: bool
-    state: TaskState | None
-    reason: str | None = None
-    not_before: float | None = None
 
 
 def _storing(write: Callable[Concatenate[Journal, P], R]) -> Callable[Concatenate[Journal, P], R]:

@@ -21,8 +21,9 @@ from typing import Self
 
 from pinpool.errors import SettingsError, StorageError
 from pinpool.files import is_stream_path, open_file, real_path, replacing, storing
-from pinpool.journal.schema import Mark
-from pinpool.output.csv_table import CsvTable, JsonLines, columns_of
+from pinpool.journal.records import Mark
+from pinpool.output.csv_table import CsvTable, columns_of
+from pinpool.output.jsonl import JsonLines
 from pinpool.output.parquet import ParquetTable, need_duckdb
 from pinpool.output.target import ItemRow, Kept, Target
 

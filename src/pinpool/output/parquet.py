@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple, Self
 
 from pinpool.errors import SettingsError, StorageError
 from pinpool.files import absolute, closing, open_file, open_stream, replacing, storing
-from pinpool.journal.schema import Mark
+from pinpool.journal.records import Mark
 from pinpool.output.target import ItemRow, Target, fields_of
 
 MEMORY = "1GB"  # the most that duckdb may take; a row group of small items needs a tenth of it

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from pinpool.errors import JournalError, SettingsError
-from pinpool.journal.schema import Mark
-from pinpool.urls import shown_path
+from pinpool.files import STDOUT
+from pinpool.journal.records import Mark
+from pinpool.text import shown_path
 
 FORMATS = ("jsonl", "csv", "parquet")  # of output files
-STDOUT = "-"
 ItemRow = tuple[int, str]  # id and JSON text
 
 

@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
-from pinpool.model import Charge, Fault, Outcome, Settings
+from pinpool.model import Charge, Fault, Outcome
 from pinpool.policy.faults import CHARGES, judge
 from pinpool.policy.reputation import AT_ONCE, Roster, Sentence
 from pinpool.policy.retry import UNASKED, WITNESSES, Believe, GiveUp, Past, Resubmit, decide
+from pinpool.settings import Settings
 
 _TO_PROXY = (Charge.PROXY, Charge.DOUBTFUL, Charge.OPEN)
 

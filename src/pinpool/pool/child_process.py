@@ -13,13 +13,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from pinpool.proxies.parse import VARIABLE
+from pinpool.proxies.source import VARIABLE
 
 #: The parent asks a hung worker for its stack by this signal; faulthandler answers in C, without the GIL.
 STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
@@ -94,14 +94,14 @@ def dump_stack_to(path: Path) -> None:
         )
 
 
-def warm_up() -> None:
+def warm_up(preload: Sequence[str]) -> None:
     """
-    Start the forkserver, where there is one, and let it import what workers need.
+    Start the forkserver, where there is one, and let it import the modules `preload` that workers need.
 
     It does so in a process of its own, so whoever calls this before his own imports gets both in the time of one.
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
-        multiprocessing.set_forkserver_preload(["pinpool.pool.preload"])
+        multiprocessing.set_forkserver_preload([*preload, "pinpool.pool.preload"])
         with _keep_list_from_children(), keep_signals_from_children():
             forkserver.ensure_running()
 

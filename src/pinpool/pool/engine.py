@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from pinpool.model import Assignment, Ending, Event, Evidence, Outcome, ProxyState, Sign, Step
-from pinpool.pool.leases import Standing
+from pinpool.pool.lease_types import Standing
 
 
 class Answered(NamedTuple):

@@ -15,64 +15,15 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from multiprocessing import managers
-from multiprocessing.managers import BaseManager, BaseProxy
-from typing import Any, NamedTuple, cast
+from multiprocessing.managers import BaseManager
 
 from pinpool.model import Event, ProxyState
-from pinpool.proxies.parse import Move, Proxy, move
-
-#: The longest wait for an answer, a worker's own `timeout` of a second included.
-ANSWER_SECONDS = 10.0
-
-
-class Lease(NamedTuple):
-    """
-    A proxy in a worker's hand. A `probing` one has just rested: the first doubt swaps it.
-
-    `idle` is how many seconds ago a worker let go of it, so that its pace is kept from hand to hand.
-    """
-
-    proxy: int
-    address: Proxy
-    probing: bool
-    idle: float = math.inf
-
-
-class Standing(NamedTuple):
-    """Where a proxy stands when the queue is built, so that a resumed run or a new Manager goes on with it."""
-
-    proxy: int
-    address: Proxy
-    state: ProxyState
-    rest_seconds: float = 0.0
-
-
-class Holder(NamedTuple):
-    """A worker that has checked in; `proxy` is -1 while it waits for one."""
-
-    token: int
-    pid: int
-    seat: int
-    proxy: int
-
-
-class Report(NamedTuple):
-    """
-    What the parent reads at each tick. `answers` are outcomes of workers that are parked.
-
-    `leaving` are withdrawn proxies that are still pinned, with the reason.
-    """
-
-    moves: tuple[Event, ...]
-    answers: tuple[bytes, ...]
-    complaints: tuple[str, ...]
-    states: Mapping[int, ProxyState]
-    rests: Mapping[int, float]  # seconds, of the cooling ones
-    holders: tuple[Holder, ...]
-    leaving: Mapping[int, str]
+from pinpool.pool.lease_client import LeaseProxy
+from pinpool.pool.lease_types import Holder, Lease, Report, Standing
+from pinpool.proxies.lifecycle import Move, move
+from pinpool.proxies.proxy import Proxy
 
 
 class LeaseQueue:
@@ -351,104 +302,6 @@ class LeaseQueue:
     def _move(self, proxy: int, what: Move, detail: str = "", worker: int | None = None) -> None:
         self._states[proxy] = move(self._states[proxy], what)
         self._moves.append(Event(time.time(), what.value, proxy, worker, detail))
-
-
-class LeaseProxy(BaseProxy):
-    """The lease queue as a worker and the parent see it, through the Manager's socket."""
-
-    _mute = False
-
-    _exposed_ = (
-        "check_in",
-        "get",
-        "swap",
-        "leave",
-        "exchange",
-        "proven",
-        "turn",
-        "begin",
-        "complain",
-        "reap",
-        "cool",
-        "retire",
-        "join",
-        "withdraw",
-        "report",
-    )
-
-    def check_in(self, token: int, pid: int, generation: int) -> tuple[int, Lease | None]:
-        seat, lease = self._ask("check_in", token, pid, generation)
-        return seat, lease
-
-    def get(self, token: int, timeout: float) -> Lease | None:
-        lease: Lease | None = self._ask("get", token, timeout)
-        return lease
-
-    def swap(self, token: int, answer: bytes) -> Lease | None:
-        lease: Lease | None = self._ask("swap", token, answer)
-        return lease
-
-    def leave(self, token: int, answer: bytes) -> Lease | None:
-        lease: Lease | None = self._ask("leave", token, answer)
-        return lease
-
-    def exchange(self, token: int, avoid: Iterable[int]) -> Lease | None:
-        lease: Lease | None = self._ask("exchange", token, tuple(avoid))
-        return lease
-
-    def proven(self, token: int) -> None:
-        self._ask("proven", token)
-
-    def turn(self, seconds: float) -> float:
-        wait: float = self._ask("turn", seconds)
-        return wait
-
-    def complain(self, text: str) -> None:
-        self._ask("complain", text)
-
-    def begin(self, generation: int) -> None:
-        self._ask("begin", generation)
-
-    def reap(self, tokens: Iterable[int]) -> None:
-        self._ask("reap", tuple(tokens))
-
-    def cool(self, proxy: int, seconds: float) -> None:
-        self._ask("cool", proxy, seconds)
-
-    def retire(self, proxy: int, reason: str) -> None:
-        self._ask("retire", proxy, reason)
-
-    def join(self, standings: Iterable[Standing]) -> None:
-        self._ask("join", tuple(standings))
-
-    def withdraw(self, proxies: Iterable[int], reason: str) -> None:
-        self._ask("withdraw", tuple(proxies), reason)
-
-    def report(self) -> Report:
-        report: Report = self._ask("report")
-        return report
-
-    def _ask(self, method: str, *arguments: object) -> Any:
-        """
-        As BaseProxy._callmethod, but with an end: a Manager that somebody has stopped must not stop the run.
-
-        Raises OSError (TimeoutError) or EOFError if the Manager does not answer; what the queue raises passes through.
-        """
-        proxy = cast(Any, self)
-        if self._mute:
-            raise TimeoutError("the Manager does not answer")
-        if not hasattr(proxy._tls, "connection"):
-            proxy._connect()
-        connection = proxy._tls.connection
-        connection.send((proxy._id, method, arguments, {}))
-        if not connection.poll(ANSWER_SECONDS):
-            # For good: to connect anew would wait for its greeting.
-            self._mute = True
-            raise TimeoutError(f"the Manager did not answer within {ANSWER_SECONDS:g} s")
-        kind, answer = connection.recv()
-        if kind != "#RETURN":
-            raise cast(Any, managers).convert_to_error(kind, answer)
-        return answer
 
 
 class LeaseManager(BaseManager):

@@ -45,11 +45,13 @@ from pinpool.pool.child_process import (
 )
 from pinpool.pool.engine import Answered, Census, Lost, Noted, Signal
 from pinpool.pool.generation import Generation, is_gone, send, stop_check_kill
-from pinpool.pool.lease_client import Standings
-from pinpool.pool.leases import LeaseManager, LeaseProxy, Report, Standing
+from pinpool.pool.job import Arming, Craft, unpack
+from pinpool.pool.lease_client import LeaseProxy, Standings
+from pinpool.pool.lease_types import Report, Standing
+from pinpool.pool.leases import LeaseManager
 from pinpool.pool.log_pipe import LogPipe
 from pinpool.pool.status_board import Activity, Board, Line
-from pinpool.pool.worker import Arming, Craft, enlist, run, stack_file, unpack
+from pinpool.pool.worker import enlist, run, stack_file
 from pinpool.proxies.redaction import Redaction
 
 TICK_SECONDS = 0.1
@@ -100,13 +102,18 @@ class ProcessEngine:
         hang_seconds: float,
         cooling: float,
         start_method: str | None = None,
+        preload: Sequence[str] = (),
     ) -> None:
-        """`hang_seconds` is the age at which a running attempt counts as hung; `cooling` the provisional rest."""
+        """
+        `hang_seconds` is the age at which a running attempt counts as hung; `cooling` the provisional rest.
+        `preload` names the modules that a forkserver imports once for all workers.
+        """
         self._craft = craft
         self._standings = Standings(proxies)
         self._size = workers
         self._hang_seconds = hang_seconds
         self._cooling = cooling
+        self._preload = tuple(preload)
         self.start_method = start_method or default_start_method()
         self._context: BaseContext = multiprocessing.get_context(self.start_method)
         self._answers: queue.SimpleQueue[tuple[int, object]] = queue.SimpleQueue()
@@ -385,7 +392,7 @@ class ProcessEngine:
 
     def _start_manager(self) -> None:
         if self.start_method == "forkserver":
-            warm_up()
+            warm_up(self._preload)
         for _ in range(MANAGER_TRIES):
             try:
                 with keep_signals_from_children():

@@ -11,137 +11,34 @@ were pickled inside the task function.
 
 from __future__ import annotations
 
-import math
 import os
 import pickle
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import NamedTuple, NoReturn, Protocol
+from typing import NoReturn
 
 from pinpool.errors import AttemptFailed
-from pinpool.fetch.fetcher import NO_PROFILE, Fetcher
-from pinpool.fetch.robots import LONGEST_LIFE, Rules, origin_of
-from pinpool.model import (
-    Assignment,
-    Charge,
-    Ending,
-    Evidence,
-    KeptPage,
-    Outcome,
-    Settings,
-    Sign,
-    Step,
-    Task,
-)
+from pinpool.fetch.session import NO_PROFILE
+from pinpool.model import Assignment, Charge, Ending, Evidence, Outcome, Sign, Step
 from pinpool.policy.faults import CHARGES, judge
 from pinpool.policy.reputation import must_swap
 from pinpool.pool.child_process import dump_stack_to, ignore_terminal, never_outlive_parent
 from pinpool.pool.deadline import disarm
-from pinpool.pool.leases import Lease, LeaseProxy
-from pinpool.pool.log_pipe import Reporting, Whereabouts
-from pinpool.pool.status_board import Activity, Board, Seat
-from pinpool.urls import one_line
+from pinpool.pool.job import Arming, Done, pack
+from pinpool.pool.lease_types import Lease
+from pinpool.pool.log_pipe import Whereabouts
+from pinpool.pool.pin import Pin
+from pinpool.pool.status_board import Activity, Seat
+from pinpool.text import one_line
 
 #: A wait of one parked worker; it bounds how long the Manager keeps a getter whose process was killed.
 PARK_SECONDS = 1.0
 #: How long a worker that cannot have a task leaves the queue to others. It keeps the task as long.
 DECLINE_SECONDS = 0.02
-#: Sites whose robots.txt a pin remembers.
-MOST_ORIGINS = 100
-
-
-class Done(NamedTuple):
-    """What a craft says of one assignment, before the worker adds who, when and through what."""
-
-    ending: Ending
-    status: int | None = None
-    size: int = 0
-    evidence: Evidence | None = None
-    items: tuple[str, ...] = ()
-    tasks: tuple[Task, ...] = ()
-    result: bytes | None = None
-    unasked: str = ""
-    kept: KeptPage | None = None
-
-
-class Craft(Protocol):
-    """What a pool is for: crawling with a spider, or calling functions. One instance lives in each worker."""
-
-    settings: Settings
-
-    def perform(self, pin: Pin, work: Assignment | bytes) -> Done | None:
-        """
-        Do it through the pin. May raise anything; must come to an end within the deadline.
-
-        None if that was only a step towards it, such as a login: the next one waits for the pin's turn again.
-        """
-
-
-class Arming(NamedTuple):
-    """All that a worker process starts with. `craft` makes the craft, in the worker; it must survive a pickle."""
-
-    leases: LeaseProxy
-    generation: int
-    board: Board
-    craft: Callable[[], Craft]
-    hang_seconds: float
-    stacks: Path
-    reporting: Reporting
-
-
-class Pin:
-    """
-    The proxy that this process holds, and the identity that lives as long as it does: cookies, headers, and what
-    robots.txt has said to it, by origin.
-    """
-
-    def __init__(self, lease: Lease, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
-        self.lease = lease
-        self.fetcher = Fetcher(lease.address, settings, profile)
-        self.robots: dict[str, tuple[float, Rules]] = {}
-        self.crawl_delay = 0.0
-        self.warm = False
-        self.served = False
-        self.strikes = 0
-        self.hesitates = False
-        self.probing = lease.probing
-        self.paid = 0
-        self._pace = settings.pace
-        self._first_turn = time.monotonic() + max(0.0, settings.pace - lease.idle)
-
-    def next_turn(self, jitter: float) -> float:
-        """
-        When it may be used again (time.monotonic), by pace times `jitter` and Crawl-delay, from its last request on.
-
-        Not from the one before a redirect, or before the last that on_pin sent: these follow at once, as a browser's
-        do, and what comes after them waits.
-        """
-        asked = self.fetcher.session.pin.progress.asked_at
-        return max(self._first_turn, asked + max(self._pace * jitter, self.crawl_delay))
-
-    @property
-    def agent(self) -> str:
-        """The User-Agent that it sends."""
-        return str(self.fetcher.session.headers.get("User-Agent") or "")
-
-    def rules_for(self, url: str) -> Rules | None:
-        """What the robots.txt of this site has said to this pin; None if it has to be asked, perhaps once more."""
-        asked_at, rules = self.robots.get(origin_of(url), (-math.inf, None))
-        return rules if time.monotonic() < asked_at + LONGEST_LIFE else None
-
-    def heed(self, url: str, rules: Rules) -> None:
-        """Keep to these rules from now on, and to their Crawl-delay, if it is the longest yet, with every request."""
-        while len(self.robots) >= MOST_ORIGINS:
-            del self.robots[next(iter(self.robots))]
-        self.robots[origin_of(url)] = time.monotonic(), rules
-        self.crawl_delay = max(self.crawl_delay, rules.delay(self.agent))
-
-    def __repr__(self) -> str:
-        return f"<Pin {self.lease.address.label}{' probing' if self.probing else ''}>"
 
 
 class Worker:
@@ -365,16 +262,6 @@ def pinned() -> Pin:
     if _worker is None:
         raise RuntimeError("session() works inside a function that a PinnedPool runs, and nowhere else")
     return _worker.pin
-
-
-def pack(outcome: Outcome) -> bytes:
-    """An outcome as bytes."""
-    return pickle.dumps(tuple(outcome), protocol=pickle.HIGHEST_PROTOCOL)
-
-
-def unpack(payload: bytes) -> Outcome:
-    """The outcome that `pack` was given."""
-    return Outcome(*pickle.loads(payload))
 
 
 def stack_file(folder: Path, pid: int) -> Path:

@@ -7,136 +7,24 @@ where, what is wrong, and what would be right.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain, product
 from math import prod
-from pathlib import Path
-from typing import BinaryIO
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-from pinpool.errors import PinpoolError, ProxyListError
-from pinpool.model import ProxyState
+from pinpool.errors import ProxyListError
+from pinpool.proxies.proxy import SCHEMES, Proxy, ProxyList
 
-VARIABLE = "PINPOOL_PROXIES"
-SCHEMES = ("http", "https", "socks4", "socks5", "socks5h")
 #: Proxies in one list, before duplicates are dropped.
 LARGEST_LIST = 100_000
 #: Bytes of a list, and characters of one entry; whatever is longer is something else.
 LARGEST_FILE, LONGEST_ENTRY = 50_000_000, 2_000
 #: PySocks writes the length as UTF-8 text, so from 128 bytes on it sends nonsense.
 LONGEST_SOCKS_SECRET = 127
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Proxy:
-    """
-    One entry of a list: its five parts together, so two accounts on one host and port are two proxies.
-
-    `username` and `password` are decoded, and empty where there are none. `host` is lower case, IPv6 without
-    brackets. `twin` tells apart the labels of proxies that differ in the password alone; it is no part of the
-    identity.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    username: str = ""
-    password: str = ""
-    twin: int = field(default=1, compare=False)
-
-    @property
-    def url(self) -> str:
-        """What a connection needs, password included and percent-encoded. Never to be shown."""
-        if not self.username:
-            return f"{self.scheme}://{self._place}"
-        # The colon stays when there is no password: without it, requests sends no user either.
-        secret = f"{quote(self.username, safe='')}:{quote(self.password, safe='')}"
-        return f"{self.scheme}://{secret}@{self._place}"
-
-    @property
-    def label(self) -> str:
-        """
-        The printable name, without the password: ``socks5h://alice@10.0.0.7:1080``.
-
-        A user name that needs no password is an API key as a rule, so it is shown as ``***`` (but for socks4,
-        whose user names are no secrets). Any printable character may be in it: a face escapes it like any
-        other text.
-        """
-        return self._name if self.twin == 1 else f"{self._name} ({self.twin})"
-
-    def fingerprint(self, salt: bytes) -> str:
-        """
-        Four hex digits over the five parts, which tell two passwords of one label apart from run to run.
-
-        `salt` is at most 64 bytes, random, and kept with the run. Short on purpose: a changed password is
-        noticed in 65,535 of 65,536 cases, while to somebody who has salt and fingerprint one in 65,536 of all
-        guesses fits, which is hundreds in any large dictionary, so that no guess can be confirmed.
-        """
-        parts = (self.scheme, self.host, str(self.port), self.username, self.password)
-        return hashlib.blake2b("\0".join(parts).encode(), digest_size=2, key=salt).hexdigest()
-
-    def __str__(self) -> str:
-        return self.label
-
-    def __repr__(self) -> str:
-        return f"<Proxy {self.label}>"
-
-    @property
-    def _place(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def _name(self) -> str:
-        if not self.username:
-            return f"{self.scheme}://{self._place}"
-        user = self.username if self.password or self.scheme == "socks4" else "***"
-        return f"{self.scheme}://{user}@{self._place}"
-
-
-@dataclass(frozen=True, slots=True)
-class ProxyList:
-    """
-    The proxies of a list, in its order, all different; `notes` are lines to show that stop nothing.
-
-    `entries` are the same proxies as they stand in the list, ranges expanded, passwords included.
-    """
-
-    proxies: tuple[Proxy, ...]
-    notes: tuple[str, ...] = ()
-    entries: tuple[str, ...] = field(default=(), repr=False, compare=False)
-
-
-def read(source: str | None, stdin: BinaryIO, environ: Mapping[str, str]) -> ProxyList:
-    """
-    Read a list from the file `source`, from `stdin` if it is ``-``, or if it is None from PINPOOL_PROXIES.
-
-    That variable holds the path of a list if there is such a file, else the list itself: entries separated by
-    white space or new lines, and then a line in a message is an entry. Raises ProxyListError with every
-    fault.
-    """
-    if source == "-":
-        return parse_bytes(stdin.read(LARGEST_FILE + 1), "stdin")
-    if source is not None:
-        return _read_file(source)
-    value = environ.get(VARIABLE, "")
-    if not value.strip():
-        raise ProxyListError(
-            f"no proxies given: name a list with -p FILE, pipe one to -p -, or set {VARIABLE}"
-        )
-    if _exists(value):
-        return _read_file(value)
-    entries = chain.from_iterable(_COMMENT.sub("", line).split() for line in _NEW_LINE.split(value))
-    try:
-        return parse("\n".join(entries), VARIABLE)
-    except ProxyListError as error:
-        hint = f"{VARIABLE}: no file has this name, so it was read as the list itself"
-        raise ProxyListError((*error.problems, hint)) from None
 
 
 def parse(text: str, source: str) -> ProxyList:
@@ -154,9 +42,9 @@ def parse(text: str, source: str) -> ProxyList:
     problems: list[str] = []
     notes: dict[str, None] = {}  # a range repeats the note of its line; a dict keeps each once, in order
     made = 0
-    for number, line in enumerate(_NEW_LINE.split(text), 1):
+    for number, line in enumerate(NEW_LINE.split(text), 1):
         # A BOM stands at the start of any line where files were joined.
-        entry = _COMMENT.sub("", line.lstrip("\ufeff")).strip(" \t")
+        entry = COMMENT.sub("", line.lstrip("\ufeff")).strip(" \t")
         if not entry:
             continue
         where = f"{source}:{number}:"
@@ -198,8 +86,8 @@ class _Unreadable(Exception):
     """What is wrong with one entry; made of fixed words only, never of the entry's."""
 
 
-_NEW_LINE = re.compile(r"\r\n|\r|\n")
-_COMMENT = re.compile(r"(?:^|[ \t])#.*")
+NEW_LINE = re.compile(r"\r\n|\r|\n")
+COMMENT = re.compile(r"(?:^|[ \t])#.*")
 _RANGE = re.compile(r"\{([0-9]{1,9})\.\.([0-9]{1,9})\}")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)")
 _PLACE = re.compile(r"(\[[^\[\]@]*\]|[^:\[\]@]*):([^:\[\]@/]*)/*")
@@ -367,38 +255,6 @@ def _told_apart(proxies: Mapping[Proxy, int]) -> tuple[Proxy, ...]:
     return tuple(distinct)
 
 
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):  # too long for a path, or a NUL: certainly a list
-        return False
-
-
-def is_file(path: str) -> bool:
-    """True for a regular file, so not for a pipe, which can be read once only."""
-    try:
-        return Path(path).is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def _read_file(path: str) -> ProxyList:
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        # A proxy given in place of a file: to repeat it would show its password once more.
-        if ":" in path or "@" in path:
-            raise ProxyListError(
-                "no such list of proxies; name a file, for a proxy on the command line would show in `ps`"
-            ) from None
-        reason = getattr(error, "strerror", None) or "no name of a file"
-        raise ProxyListError(
-            f"{path}: cannot read this list of proxies ({reason}); name another with -p"
-        ) from None
-    return parse_bytes(data, path)
-
-
 def _decoded(data: bytes, source: str) -> str:
     if len(data) > LARGEST_FILE:
         raise ProxyListError(f"{source}: larger than {LARGEST_FILE:,} bytes; is this a list of proxies?")
@@ -407,55 +263,3 @@ def _decoded(data: bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
     raise ProxyListError(f"{source}:{line}: not UTF-8 from here on; save the list as UTF-8")
-
-
-class Move(StrEnum):
-    """What may happen to a proxy."""
-
-    LEASED = "leased"  # a worker pins it
-    RETURNED = "returned"  # the worker is done with it
-    LOST = "lost"  # its worker is gone
-    FAULTED = "faulted"  # taken out for its faults
-    RESTED = "rested"  # its cooling is over
-    EXHAUSTED = "exhausted"  # no use in trying it again
-    WITHDRAWN = "withdrawn"  # no longer on the list
-    JOINED = "joined"  # on the list, for the first time or again
-
-
-# A pinned proxy that refuses our credentials is faulted and exhausted in one go. Only a cooling one can be
-# exhausted, so that a worker has always let go of a proxy before it retires for its faults.
-LIFE: Mapping[tuple[ProxyState, Move], ProxyState] = {
-    (ProxyState.SPARE, Move.LEASED): ProxyState.PINNED,
-    (ProxyState.PINNED, Move.RETURNED): ProxyState.SPARE,
-    (ProxyState.PINNED, Move.LOST): ProxyState.SPARE,
-    (ProxyState.PINNED, Move.FAULTED): ProxyState.COOLING,
-    (ProxyState.COOLING, Move.RESTED): ProxyState.SPARE,
-    (ProxyState.COOLING, Move.EXHAUSTED): ProxyState.RETIRED,
-    **{(state, Move.WITHDRAWN): ProxyState.RETIRED for state in ProxyState},
-    (ProxyState.RETIRED, Move.JOINED): ProxyState.SPARE,
-}
-
-
-class IllegalMove(PinpoolError):
-    """A proxy in this state cannot make this move: a fault of pinpool itself."""
-
-    def __init__(self, state: ProxyState, move: Move) -> None:
-        super().__init__(state, move)
-        self.state = state
-        self.move = move
-
-    def __str__(self) -> str:
-        return f"a {self.state} proxy cannot be {self.move}; please report this"
-
-
-def move(state: ProxyState, how: Move) -> ProxyState:
-    """The state after a move. Raises IllegalMove for a pair that is not in `LIFE`."""
-    try:
-        return LIFE[state, how]
-    except KeyError:
-        raise IllegalMove(state, how) from None
-
-
-def table() -> str:
-    """`LIFE` as text, one line ``state → move → state`` each."""
-    return "\n".join(f"{before:<8}→ {how:<10}→ {after}" for (before, how), after in LIFE.items())

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from urllib.parse import quote, quote_plus
 
-from pinpool.proxies.parse import Proxy
+from pinpool.proxies.proxy import Proxy
 
 _HEAD = 4
 _MASK = "***"

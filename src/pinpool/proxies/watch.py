@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pinpool.errors import ProxyListError
-from pinpool.proxies.parse import LARGEST_FILE, Proxy, ProxyList, parse_bytes
-from pinpool.urls import shown_path
+from pinpool.proxies.parse import LARGEST_FILE, parse_bytes
+from pinpool.proxies.proxy import Proxy, ProxyList
+from pinpool.text import shown_path
 
 #: Between two looks. With `SETTLE_SECONDS` and a turn of the loop it keeps the promise of two seconds.
 LOOK_SECONDS = 0.8

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from pinpool.model import Charge, Fault, ProxyState
 from pinpool.policy.faults import CHARGES
 from pinpool.report.timeline import Clock, Slice, Strip
-from pinpool.stats.figures import Histogram
-from pinpool.urls import one_line
+from pinpool.stats.histogram import Histogram
+from pinpool.text import one_line
 
 #: Faults by whom they are held against, in the order in which the chart stacks them.
 GROUPS: Mapping[str, str] = {

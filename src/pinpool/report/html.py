@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from pinpool.errors import SettingsError, StorageError
+from pinpool.journal.records import ProxyRow
 from pinpool.model import ProxyState
 from pinpool.report.charts import GROUPS, Scale, group_of, histogram_path, shade, strip_paths, timeline
 from pinpool.report.cost import Price
 from pinpool.report.recommendations import conclusions, percent, volume
 from pinpool.report.run_data import Account
 from pinpool.report.timeline import Clock
-from pinpool.stats.figures import ProxyRow, stamp
-from pinpool.urls import bare_url, one_line, shown_path
+from pinpool.text import bare_url, one_line, shown_path, stamp
 
 #: A file that begins so is a report of ours, and may be overwritten.
 GENERATOR = "pinpool report"

@@ -8,12 +8,12 @@ from operator import itemgetter
 from pathlib import Path
 
 from pinpool.journal.reader import Reader, failure_document
+from pinpool.journal.records import RunInfo
 from pinpool.report.run_data import Account, GivenUp, Totals
 from pinpool.report.timeline import Clock, Gap, Strip, pauses, strip
-from pinpool.stats.figures import RunInfo, stats_document
+from pinpool.stats.figures import stats_document
 from pinpool.stats.resources import MEASURED, parse_used
-from pinpool.stats.timesheet import WORKED, Timesheet
-from pinpool.stats.utilization import advise
+from pinpool.stats.utilization import WORKED, Timesheet, advise
 
 GIVEN_UP = 50  # tasks that a report lists; `pinpool failures` has them all
 LONGEST_TEXT = 2000  # characters of one URL; a page may link to megabytes

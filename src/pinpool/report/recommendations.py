@@ -15,8 +15,7 @@ from typing import NamedTuple
 from pinpool.model import Charge, Fault, ProxyState
 from pinpool.policy.faults import CHARGES
 from pinpool.report.run_data import Account, GivenUp
-from pinpool.stats.figures import stamp
-from pinpool.urls import bare_url, one_line
+from pinpool.text import bare_url, one_line, stamp
 
 #: Below these a thing is chance, or not worth anybody's time. Attempts, and shares of 1.
 FEW = 3

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from heapq import heappush, heappushpop
 from typing import NamedTuple
 
+from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
 from pinpool.model import Ending
 from pinpool.report.timeline import Clock, Gap, Slice, Strip
-from pinpool.stats.figures import AttemptRow, ProxyFigures, ProxyRow, RunInfo
+from pinpool.stats.figures import ProxyFigures
 
 SLOWEST = 15  # pages that a report lists
 

@@ -15,7 +15,7 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from pinpool.model import ProxyState
-from pinpool.proxies.parse import LIFE, Move
+from pinpool.proxies.lifecycle import LIFE, Move
 
 Gap = tuple[float, float]  # epoch seconds, from and to
 

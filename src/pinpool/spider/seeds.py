@@ -10,7 +10,7 @@ from pathlib import Path
 from pinpool.errors import SpiderError, UsageError
 from pinpool.model import Task
 from pinpool.tasks import request
-from pinpool.urls import shown_path
+from pinpool.text import shown_path
 
 
 def read_seeds(source: str, stage: str) -> list[Task]:

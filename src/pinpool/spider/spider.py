@@ -4,39 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextvars import ContextVar
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from inspect import isasyncgenfunction, iscoroutinefunction, signature
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from pinpool.errors import SpiderError, UsageError
+from pinpool.errors import SpiderError
 from pinpool.model import Task
 from pinpool.settings import settings_from
+from pinpool.spider.ref import SpiderRef, home_of, loading, shown_file
+from pinpool.spider.user_errors import line_inside, problems_in
 from pinpool.tasks import request
-from pinpool.urls import shown_path
 
 Seeds = str | Task | Iterable[str | Task] | Callable[[], Iterable[str | Task]]
 Stage = TypeVar("Stage", bound=Callable[..., object])
 
 _SHOWN_SEEDS = 20  # of the bad ones; a list of thousands helps nobody
-
-# Set while a spider's file is being imported: a crawl that starts then would start again in each worker.
-_loading: ContextVar[bool] = ContextVar("loading", default=False)
-
-
-class SpiderRef(NamedTuple):
-    """Where a spider stands: a file or an importable module, and the name in it. `str` of it can be parsed again."""
-
-    path: str | None = None
-    module: str | None = None
-    attribute: str | None = None
-
-    def __str__(self) -> str:
-        home = self.path or self.module or ""
-        return f"{home}:{self.attribute}" if self.attribute else home
 
 
 class Spider:
@@ -122,7 +104,9 @@ class Spider:
             given = self.seeds() if callable(self.seeds) else self.seeds
             self.seeds = settled = (given,) if isinstance(given, str | Task) else tuple(given)
         except Exception as error:  # noqa: BLE001  the user's code; whatever it is, there are no seeds
-            raise SpiderError(_told(error, self.file, self._here(line_inside(error, self.file)))) from None
+            raise SpiderError(
+                problems_in(error, self.file, self._here(line_inside(error, self.file)))
+            ) from None
         return settled
 
     def check(self, *, seeds: bool = True) -> None:
@@ -145,7 +129,7 @@ class Spider:
         Raises SpiderError if it cannot be found again (typed into an interpreter, or made inside a function), or if
         its own file is just being loaded.
         """
-        if _loading.get():
+        if loading.get():
             raise SpiderError(
                 "the file starts a crawl while it is being loaded, as each worker would again: "
                 'put the crawl below  if __name__ == "__main__":'
@@ -155,7 +139,7 @@ class Spider:
         for module in (self._globals, vars(sys.modules["__main__"])):
             names = [name for name, value in module.items() if value is self]
             if names:
-                return _home(module, self.name)._replace(
+                return home_of(module, self.name)._replace(
                     attribute="spider" if "spider" in names else names[0]
                 )
         raise SpiderError(
@@ -206,169 +190,4 @@ class Spider:
         self._problems.append(f"{self._here(code.co_firstlineno if code else None)}: {problem}")
 
     def _here(self, line: int | None = None) -> str:
-        return f"{_shown(self.file)}:{line or self.line}"
-
-
-def parse_ref(text: str) -> SpiderRef:
-    """
-    ``movies.py``, ``package.module``, either with ``:name`` behind it, as a ref. The file need not exist yet.
-
-    Raises SpiderError if it can be neither a file nor a module.
-    """
-    home, colon, attribute = text.strip().rpartition(":")
-    # A colon that belongs to the path, as in C:\movies.py, has no name behind it.
-    if not (colon and attribute.isidentifier()):
-        home, attribute = text.strip(), ""
-    if Path(home).suffix in (".py", ".toml") or set(home) & set("/\\"):
-        return SpiderRef(path=home, attribute=attribute or None)
-    if home and all(part.isidentifier() for part in home.split(".")):
-        return SpiderRef(module=home, attribute=attribute or None)
-    raise SpiderError(
-        f"{shown_path(text)!r} is no spider: name a file such as movies.py, or a module such as package.movies"
-    )
-
-
-def load(ref: SpiderRef, *, seeds: bool = False) -> Spider:
-    """
-    The spider that `ref` names, imported under a name that is not ``__main__``, checked, and with its `origin` set.
-
-    The folder of a file, or the current one for a module, comes first on ``sys.path`` and stays there. The seeds are
-    checked only if asked for: a worker has no use for them, and ``--seeds`` replaces them.
-
-    Raises SpiderError with all that is wrong, each fault with the file and the innermost line of it.
-    """
-    home = ref.path and str(Path(ref.path).absolute())
-    token = _loading.set(True)
-    try:
-        module = _import_file(home) if home else _import_module(ref.module or "")
-    finally:
-        _loading.reset(token)
-    name = _find(module, ref)
-    spider: Spider = vars(module)[name]
-    spider.origin = SpiderRef(home, ref.module, name)
-    spider.check(seeds=seeds)
-    return spider
-
-
-def line_inside(error: BaseException, file: str) -> int | None:
-    """The innermost line of `file` on the way to where `error` was raised."""
-    found, trace = None, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == file:
-            found = trace.tb_lineno
-        trace = trace.tb_next
-    return found
-
-
-def _import_file(path: str) -> ModuleType:
-    where = shown_path(_shown(path))
-    if not path.endswith(".py"):
-        raise SpiderError(f"{where}: a spider's file ends in .py")
-    if not Path(path).is_file():
-        raise SpiderError(f"{where}: there is no such file")
-    name = f"_pinpool_spider_{Path(path).stem}"
-    while name in sys.modules and getattr(sys.modules[name], "__file__", None) != path:
-        name += "_"
-    spec = spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # it ends in .py
-    module = module_from_spec(spec)
-    _first_on_path(str(Path(path).parent))
-    # Dataclasses and pickles of the file look their module up here.
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever the user's code raises
-        del sys.modules[name]
-        line = line_inside(error, path)
-        raise SpiderError(_told(error, path, f"{where}:{line}" if line else where)) from None
-    return module
-
-
-def _import_module(name: str) -> ModuleType:
-    _first_on_path(str(Path.cwd()))
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and f"{name}.".startswith(f"{error.name}."):
-            hint = f"; the file is {name}.py" if Path(f"{name}.py").is_file() else ""
-            raise SpiderError(f"{name}: there is no module {error.name}{hint}") from None
-        raise SpiderError(_told(error, *_last_place(error, name))) from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever the user's code raises
-        raise SpiderError(_told(error, *_last_place(error, name))) from None
-
-
-def _last_place(error: BaseException, name: str) -> tuple[str, str]:
-    """The file of the module `name`, as far as the import came, and ``file:line`` in it."""
-    parts = tuple(name.split("."))
-    place, trace = ("", name), error.__traceback__
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        path = Path(file).with_suffix("")
-        tail = path.parent.parts if path.name == "__init__" else path.parts
-        if any(tail[-n:] == parts[:n] for n in range(1, len(parts) + 1)):
-            place = (file, f"{_shown(file)}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return place
-
-
-def _find(module: ModuleType, ref: SpiderRef) -> str:
-    where = _shown(getattr(module, "__file__", None) or module.__name__)
-    found = {name: value for name, value in vars(module).items() if isinstance(value, Spider)}
-    if ref.attribute:
-        if ref.attribute in found:
-            return ref.attribute
-        raise SpiderError(f"{where}: {ref.attribute} is no spider; there is {', '.join(found) or 'none'}")
-    if "spider" in found:
-        return "spider"
-    if not found:
-        raise SpiderError(f"{where}: there is no spider in it: write  spider = Spider(seeds=[...])")
-    if len({id(spider) for spider in found.values()}) > 1:
-        choices = ", ".join(found)
-        raise SpiderError(
-            f"{where}: there are several spiders, {choices}: name one, as in {ref}:{next(iter(found))}"
-        )
-    return next(iter(found))
-
-
-def _home(module: dict[str, Any], name: str) -> SpiderRef:
-    spec, file = module.get("__spec__"), module.get("__file__")
-    if module.get("__package__"):
-        # Only as part of its package can such a file import its siblings.
-        return SpiderRef(module=spec.name if spec else module["__name__"])
-    if not file or not Path(file).is_file():
-        raise SpiderError(
-            f"the spider {name} was typed in, so worker processes cannot load it: "
-            f"save it in a file, {name}.py, and start that"
-        )
-    return SpiderRef(path=str(Path(file).absolute()))
-
-
-def _first_on_path(folder: str) -> None:
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-
-
-def _told(error: BaseException, file: str, where: str) -> list[str]:
-    """What an exception of the user's code says, a line for each problem it brings."""
-    if isinstance(error, UsageError):
-        return [
-            problem if problem.startswith(f"{_shown(file)}:") else f"{where}: {problem}"
-            for problem in error.problems
-        ]
-    if isinstance(error, SyntaxError) and error.filename and error.lineno and Path(error.filename).is_file():
-        return [f"{_shown(error.filename)}:{error.lineno}: {type(error).__name__}: {error.msg}"]
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  also somebody else's __str__
-        text = ""
-    if isinstance(error, SystemExit):
-        return [f"{where}: the file leaves by SystemExit while it is loaded"]
-    return [f"{where}: {type(error).__name__}: {text}" if text else f"{where}: {type(error).__name__}"]
-
-
-def _shown(path: str) -> str:
-    """The path as short as it can be: relative where it lies below the current folder."""
-    try:
-        return str(Path(path).absolute().relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return path
+        return f"{shown_file(self.file)}:{line or self.line}"

@@ -7,121 +7,15 @@ each, so that a percentile is within 2 % of the true one, whatever the range.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
+from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
 from pinpool.model import Ending, ProxyState
-
-WIDENING = math.log(1.04)
-CONFIDENT = 1.959964  # standard deviations on either side that hold 95 % of a normal distribution
-SHORTEST = 1e-6  # seconds; zero has no logarithm, and a clock may step back
-
-
-def wilson(good: int, all_: int) -> tuple[float, float]:
-    """
-    The 95 % confidence interval of a rate, both ends from 0 to 1, after E. B. Wilson (1927): unlike the textbook's
-    rate ± error it also holds for a handful of attempts, and for none, where it is all that there is: 0 to 1.
-    """
-    if not all_:
-        return 0.0, 1.0
-    square = CONFIDENT**2
-    middle = (good + square / 2) / (all_ + square)
-    reach = CONFIDENT / (all_ + square) * math.sqrt(good * (all_ - good) / all_ + square / 4)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
-
-
-class AttemptRow(NamedTuple):
-    """
-    One attempt as the journal has it: `at` epoch seconds, `size` bytes, `proxy` None where it never got
-    known.
-    """
-
-    task: int
-    n: int
-    proxy: int | None
-    worker: int
-    at: float
-    seconds: float
-    ending: str
-    fault: str | None
-    status: int | None
-    size: int
-    message: str | None
-    charged: bool
-    forgiven: bool
-
-
-class ProxyRow(NamedTuple):
-    """One proxy as the journal has it; `until` is the epoch second at which its rest ends."""
-
-    id: int
-    label: str
-    state: str
-    reason: str | None
-    until: float | None
-    coolings: int
-    listed: bool
-
-
-class RunInfo(NamedTuple):
-    """
-    The run as a whole. `seconds` adds up all its starts; `tasks` has done, gone, failed, waiting and
-    in_flight.
-
-    `pages` counts the tasks that were answered: done and gone.
-    """
-
-    spider: str
-    spider_ref: str
-    version: str
-    workers: int
-    engine: str
-    start_method: str | None
-    settings: str
-    proxies: str
-    state: str
-    started: float
-    ended: float | None
-    heartbeat: float
-    seconds: float
-    starts: int
-    seeds: int
-    worker_losses: int
-    pool_rebuilds: int
-    tasks: Mapping[str, int]
-    pages: int
-    items: int
-
-
-@dataclass(slots=True)
-class Histogram:
-    """Durations in seconds, counted in buckets that widen by 4 % each."""
-
-    total: int = 0
-    buckets: Counter[int] = field(default_factory=Counter)
-
-    def add(self, seconds: float) -> None:
-        """Count one duration."""
-        self.total += 1
-        self.buckets[math.floor(math.log(max(seconds, SHORTEST)) / WIDENING)] += 1
-
-    def counts(self) -> Iterator[tuple[float, int]]:
-        """(seconds, how many) for each bucket that holds any; the seconds are its middle."""
-        for bucket, count in self.buckets.items():
-            yield math.exp((bucket + 0.5) * WIDENING), count
-
-    def percentile(self, share: float) -> float | None:
-        """The duration that `share` (0 to 1) of all do not exceed, within 2 %; None if there are none."""
-        wanted = max(1, math.ceil(share * self.total))
-        for bucket in sorted(self.buckets):
-            wanted -= self.buckets[bucket]
-            if wanted <= 0:
-                return math.exp((bucket + 0.5) * WIDENING)
-        return None
+from pinpool.stats.histogram import Histogram, wilson
+from pinpool.text import stamp
 
 
 @dataclass(slots=True)
@@ -266,11 +160,6 @@ def proxy_document(proxy: ProxyRow, known: ProxyFigures, pins: int) -> dict[str,
         "last_error": known.last_error,
         "last_error_at": stamp(known.last_error_at),
     }
-
-
-def stamp(at: float | None) -> str | None:
-    """Epoch seconds as ISO 8601 in UTC with a Z, to the second; None stays None."""
-    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _rounded(value: float | None, places: int) -> float | None:

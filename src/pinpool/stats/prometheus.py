@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pinpool.errors import JournalError, SettingsError
-from pinpool.journal.reader import Place, Reader
+from pinpool.journal.reader import Reader
+from pinpool.journal.records import Place, ProxyRow
 from pinpool.model import ProxyState
-from pinpool.stats.figures import ProxyFigures, ProxyRow
-from pinpool.stats.view import View
-from pinpool.urls import shown_path
+from pinpool.stats.figures import ProxyFigures
+from pinpool.stats.snapshot import View
+from pinpool.text import shown_path
 
 PERIOD_SECONDS = 5.0
 #: Ten thousand proxies are a third of a second of work, which then comes less often: at most a fiftieth of the time.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pinpool.model import Fault
+from pinpool.pool.engine import Census
 
 #: A speed is that of so many seconds: long enough to be calm, short enough to show that proxies went to rest.
 WINDOW_SECONDS = 30.0
@@ -87,3 +89,24 @@ def spoken(seconds: float) -> str:
 def _pair(whole: int, unit: int, name: str, lesser: int, lesser_name: str) -> str:
     many, rest = divmod(whole, unit)
     return f"{many:,} {name}" + (f" {rest // lesser} {lesser_name}" if rest // lesser else "")
+
+
+class View(NamedTuple):
+    """
+    How the run stands, for whoever shows it. `known`, `ended`, `failed` and `gone` count tasks, `pages` those that
+    ended in this start, and `faults` are that start's too (it goes on changing: read it, and let it go). `waiting`
+    says in words why nothing goes out, and is empty if something does.
+    """
+
+    known: int
+    ended: int
+    pages: int
+    items: int
+    failed: int
+    in_flight: int
+    census: Census
+    last_fault: str
+    stopping: bool
+    waiting: str = ""
+    gone: int = 0
+    faults: RecentFaults = RecentFaults()

@@ -26,10 +26,10 @@ from rich.text import Text
 
 from pinpool.model import ProxyState
 from pinpool.stats.snapshot import Speed, spoken
-from pinpool.urls import one_line
+from pinpool.text import one_line
 
 if TYPE_CHECKING:
-    from pinpool.stats.view import View
+    from pinpool.stats.snapshot import View
 
 #: A time left in smaller steps than this would pretend to be exact.
 _ROUGH_SECONDS = 5

@@ -19,7 +19,7 @@ from typing import Any
 from pinpool.errors import SettingsError
 from pinpool.pool.log_pipe import CONTEXT
 from pinpool.proxies.redaction import message_of
-from pinpool.urls import one_line, shown_path
+from pinpool.text import one_line, shown_path
 
 #: Levels of `-v` none, once, twice; and what a file gets at least.
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)

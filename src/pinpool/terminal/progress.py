@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from pinpool.model import ProxyState
 from pinpool.stats.snapshot import Speed, spoken
-from pinpool.urls import one_line
+from pinpool.text import one_line
 
 if TYPE_CHECKING:
-    from pinpool.stats.view import View
+    from pinpool.stats.snapshot import View
     from pinpool.terminal.live import Foot
 
 LIVE_SECONDS = 0.5

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
+from pinpool.journal.records import ProxyRow
 from pinpool.model import Fault
-from pinpool.stats.figures import ProxyFigures, ProxyRow, proxy_document
-from pinpool.urls import one_line
+from pinpool.stats.figures import ProxyFigures, proxy_document
+from pinpool.text import one_line
 
 Row = Mapping[str, Any]
 

@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pinpool.crawler.api import make_way, proxies_from, seeds_of, source_of
-from pinpool.crawler.launch import Ended, Launch, answering_signals
-from pinpool.crawler.loop import Stop
+from pinpool.crawler.api import make_way, seeds_of
+from pinpool.crawler.launch import Ended, Launch
+from pinpool.crawler.signals import Stop, answering_signals
 from pinpool.errors import SettingsError, UsageError
 from pinpool.journal.reader import Reader
 from pinpool.model import Ending, Task
 from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.engine import window
-from pinpool.proxies.parse import ProxyList
+from pinpool.proxies.proxy import ProxyList
+from pinpool.proxies.source import proxies_from, source_of
 from pinpool.spider.spider import Spider
-from pinpool.stats.figures import Histogram
-from pinpool.stats.machine import room
-from pinpool.stats.resources import used_in
-from pinpool.stats.view import View
+from pinpool.stats.histogram import Histogram
+from pinpool.stats.resources import room, used_in
+from pinpool.stats.snapshot import View
 from pinpool.tune.forecast import foretell, learn, spares_to_hold
 from pinpool.tune.result import Advice, Row, counted, with_survival
 from pinpool.tune.search import REFINEMENTS, Tried, advice, doublings, halfway, hold, share, tally

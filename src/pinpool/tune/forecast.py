@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 from pinpool.errors import SettingsError
 from pinpool.journal.reader import Reader
-from pinpool.model import Settings
-from pinpool.settings import RULES, RULES_EVENT, settings_from
+from pinpool.settings import RULES, RULES_EVENT, Settings, settings_from
 from pinpool.stats.resources import used_in
 from pinpool.tune.result import ENOUGH, Row, interval
 from pinpool.tune.simulator import Figures, simulate

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from math import hypot
 from typing import NamedTuple
 
+from pinpool.journal.records import AttemptRow
 from pinpool.model import Charge, Ending, Fault
 from pinpool.policy.faults import CHARGES
-from pinpool.stats.figures import AttemptRow, wilson
+from pinpool.stats.histogram import wilson
 from pinpool.tune.result import BUSY, NOISE, Advice, Row, advise, counted
 
 #: From here on a trial says more of the job than of the number of workers.

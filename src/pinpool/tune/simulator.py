@@ -21,11 +21,12 @@ from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from pinpool.model import Charge, Settings
+from pinpool.model import Charge
 from pinpool.policy.blame import Failure, Referee
 from pinpool.policy.faults import CHARGES
 from pinpool.policy.reputation import Retire, Roster, must_swap
 from pinpool.policy.retry import Resubmit
+from pinpool.settings import Settings
 from pinpool.tune.workload import Failing, Forest, Habit, Machine, World, delays, stretch
 
 #: Pages of one event at most.

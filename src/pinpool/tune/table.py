@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pinpool.stats.snapshot import spoken
-from pinpool.stats.view import View
+from pinpool.stats.snapshot import View, spoken
 from pinpool.tune.result import Row, counted
 from pinpool.tune.steady_state import Trial
 

@@ -17,8 +17,8 @@ from statistics import fmean, median, quantiles
 from typing import NamedTuple
 
 from pinpool.errors import UsageError
+from pinpool.journal.records import AttemptRow
 from pinpool.model import Ending, Fault
-from pinpool.stats.figures import AttemptRow
 from pinpool.tune.queueing import cycles, demand_at_full_load, wait_behind
 from pinpool.tune.survival import Course, Mortality, infer
 

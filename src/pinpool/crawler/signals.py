@@ -1,0 +1,64 @@
+"""Ctrl-C, SIGTERM and SIGHUP, as counts that the crawl loop looks at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+
+@dataclass(slots=True)
+class Stop:
+    """How often somebody asked to stop, or to read the list again. Plain: handlers take no lock (hazard 7f)."""
+
+    asked: int = 0
+    reloads: int = 0
+
+
+@contextmanager
+def answering_signals(stop: Stop) -> Iterator[None]:
+    """
+    Count Ctrl-C and SIGTERM in `stop` instead of dying of them. Only in the main thread; elsewhere nothing. SIGHUP is
+    counted as a wish to read the list of proxies again, but when the terminal that was there at the start is gone: then
+    it stops the run, too. What the caller ignores (nohup does so with SIGHUP) stays ignored.
+
+    The handlers set plain attributes: an Event would take a lock that the interrupted code may hold (hazard 7f).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def count(number: int, frame: FrameType | None) -> None:
+        stop.asked += 1
+        if stop.asked > 2:  # stuck in a write to a stopped pager, perhaps; the journal can bear it
+            raise KeyboardInterrupt
+
+    had_terminal = _has_terminal()
+
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        if had_terminal and not _has_terminal():
+            stop.asked = max(stop.asked, 1)  # told by the shell and by the kernel: that is no second Ctrl-C
+        else:
+            stop.reloads += 1
+
+    handlers = {signal.SIGINT: count, signal.SIGTERM: count, signal.SIGHUP: hang_up}
+    heard = [number for number in handlers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, handlers[number])) for number in heard]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _has_terminal() -> bool:
+    """True if this process has a controlling terminal, whatever its three streams are."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True

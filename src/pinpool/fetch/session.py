@@ -1,0 +1,88 @@
+"""A requests.Session with one way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import requests
+from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
+
+from pinpool.fetch.connections import PinnedAdapter
+from pinpool.settings import Settings
+
+if TYPE_CHECKING:
+    from pinpool.proxies.proxy import Proxy
+
+#: Sent unless the spider says otherwise. Only what is decoded here with a limit is asked for.
+DEFAULT_HEADERS = MappingProxyType(
+    {
+        "User-Agent": "Mozilla/5.0 (compatible; pinpool)",
+        "Accept": "*/*",
+        "Accept-Encoding": "gzip, deflate",
+        "Connection": "keep-alive",
+    }
+)
+NO_PROFILE: Mapping[str, str] = MappingProxyType({})
+
+
+def first_profile(settings: Settings) -> Mapping[str, str]:
+    """The profile of one who is not in a crowd, so that two tries are alike."""
+    return settings.profiles[0] if settings.profiles else NO_PROFILE
+
+
+class PinnedSession(requests.Session):
+    """
+    A requests.Session whose requests all go through one proxy, whatever the environment or a caller says.
+
+    It raises what requests raises; requests.exceptions.ProxyError if it is pointed at another proxy or
+    adapter, and also where the proxy refuses its login. Time-outs and the limit of redirects come from
+    `settings`, headers from there and, before these, from `profile`. Its answers are not limited in size.
+    """
+
+    _sealed = False
+
+    def __init__(self, proxy: Proxy, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
+        self._pin = PinnedAdapter(proxy, settings)
+        super().__init__()
+        self.adapters = cast(Any, MappingProxyType({"https://": self._pin, "http://": self._pin}))
+        self.trust_env = False
+        self.max_redirects = settings.max_redirects
+        self.headers = CaseInsensitiveDict(DEFAULT_HEADERS)
+        self.headers.update(settings.headers)
+        self.headers.update(profile)
+        self._sealed = True
+
+    def __repr__(self) -> str:
+        return f"<PinnedSession {self._pin.label}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} belongs to its worker; it cannot be pickled or copied")
+
+    @property
+    def pin(self) -> PinnedAdapter:
+        """The one way out."""
+        return self._pin
+
+    @property
+    def until(self) -> float:
+        """A `time.monotonic()` value after which every read raises a time-out. At first never."""
+        return self._pin.progress.until
+
+    @until.setter
+    def until(self, moment: float) -> None:
+        self._pin.progress.until = moment
+
+    def get_adapter(self, url: str | bytes) -> BaseAdapter:
+        if str(url).lower().startswith(("http://", "https://")):
+            return self._pin
+        raise requests.exceptions.InvalidSchema("a pinned session knows http:// and https:// only")
+
+    def mount(self, prefix: str | bytes, adapter: BaseAdapter) -> None:
+        """Refuse. But for the direct adapters that requests mounts while it sets up: those are let go."""
+        if self._sealed:
+            raise requests.exceptions.ProxyError(
+                f"{self!r} sends through its proxy only; mount nothing on it"
+            )

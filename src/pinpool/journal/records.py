@@ -1,0 +1,204 @@
+"""The rows of a journal, as its writer and its readers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from pinpool.model import Fault, Outcome, ProxyState, Task, TaskState
+
+
+class AttemptRow(NamedTuple):
+    """
+    One attempt as the journal has it: `at` epoch seconds, `size` bytes, `proxy` None where it never got
+    known.
+    """
+
+    task: int
+    n: int
+    proxy: int | None
+    worker: int
+    at: float
+    seconds: float
+    ending: str
+    fault: str | None
+    status: int | None
+    size: int
+    message: str | None
+    charged: bool
+    forgiven: bool
+
+
+class ProxyRow(NamedTuple):
+    """One proxy as the journal has it; `until` is the epoch second at which its rest ends."""
+
+    id: int
+    label: str
+    state: str
+    reason: str | None
+    until: float | None
+    coolings: int
+    listed: bool
+
+
+class RunInfo(NamedTuple):
+    """
+    The run as a whole. `seconds` adds up all its starts; `tasks` has done, gone, failed, waiting and
+    in_flight.
+
+    `pages` counts the tasks that were answered: done and gone.
+    """
+
+    spider: str
+    spider_ref: str
+    version: str
+    workers: int
+    engine: str
+    start_method: str | None
+    settings: str
+    proxies: str
+    state: str
+    started: float
+    ended: float | None
+    heartbeat: float
+    seconds: float
+    starts: int
+    seeds: int
+    worker_losses: int
+    pool_rebuilds: int
+    tasks: Mapping[str, int]
+    pages: int
+    items: int
+
+
+class About(NamedTuple):
+    """
+    What a run is told at its start: `settings` is JSON text, `proxies` where the list came from, `salt` the
+    fingerprints'.
+    """
+
+    spider: str
+    spider_ref: str
+    version: str
+    workers: int
+    engine: str
+    start_method: str | None
+    settings: str
+    proxies: str
+    salt: bytes
+
+
+class Waiting(NamedTuple):
+    """A task that has not ended. `attempts` and `charged` count since it was last put back by `requeue`."""
+
+    id: int
+    task: Task
+    attempts: int
+    charged: int
+    not_before: float | None
+
+
+class ProxyRecord(NamedTuple):
+    """A proxy as the journal remembers it; `until` is the epoch second at which its rest ends."""
+
+    id: int
+    label: str
+    state: ProxyState
+    reason: str | None
+    until: float | None
+    coolings: int
+
+
+class Mark(NamedTuple):
+    """
+    How far an output file holds the run: `path` is absolute, items up to id `last_item` lie in bytes `base`
+    to `bytes`.
+
+    What stands before `base` was there before the run, and is never touched.
+    """
+
+    path: str
+    format: str
+    base: int
+    bytes: int
+    last_item: int
+
+
+class Place(NamedTuple):
+    """How far somebody has read: the id of the last attempt, event and item."""
+
+    attempt: int = 0
+    event: int = 0
+    item: int = 0
+
+
+class Pulse(NamedTuple):
+    """What of a run can be told without counting its tasks; the names are those of `RunInfo`."""
+
+    state: str
+    heartbeat: float
+    seconds: float
+    worker_losses: int
+    pool_rebuilds: int
+
+
+class Try(NamedTuple):
+    """
+    One attempt of a task that was given up; `proxy` is a label, None where it never got known.
+
+    `page` is the id of the kept page that shows this kind of failure, perhaps that of another task.
+    """
+
+    proxy: str | None
+    fault: str | None
+    seconds: float
+    status: int | None
+    at: float
+    message: str | None
+    page: int | None = None
+
+
+class Failure(NamedTuple):
+    """A task that was given up, with all its attempts, oldest first."""
+
+    task: int
+    stage: str
+    url: str
+    reason: str | None
+    attempts: list[Try]
+
+
+class Kept(NamedTuple):
+    """
+    A kept page without its body: `url` is where it came from, `task` the id of the task that asked for it, `size` the
+    bytes of its body.
+    """
+
+    id: int
+    kind: str
+    task: int
+    stage: str
+    url: str
+    status: int
+    size: int
+
+
+RunEnd = Literal["complete", "interrupted", "starved"]
+
+
+class Settlement(NamedTuple):
+    """
+    One attempt and what was decided on it. `state` None leaves the task waiting, not to be tried before
+    `not_before`.
+
+    `charged` says whether the fault is held against the proxy. A done task may carry a `reason` too: why an
+    outcome that is no success was believed.
+    """
+
+    task_id: int
+    outcome: Outcome
+    fault: Fault | None
+    charged: bool
+    state: TaskState | None
+    reason: str | None = None
+    not_before: float | None = None

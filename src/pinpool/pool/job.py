@@ -1,0 +1,64 @@
+"""What a worker runs: the protocol of a job, its result, and the configuration that a worker starts with."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from pinpool.model import Assignment, Ending, Evidence, KeptPage, Outcome, Task
+from pinpool.pool.lease_client import LeaseProxy
+from pinpool.pool.log_pipe import Reporting
+from pinpool.pool.pin import Pin
+from pinpool.pool.status_board import Board
+from pinpool.settings import Settings
+
+
+class Done(NamedTuple):
+    """What a craft says of one assignment, before the worker adds who, when and through what."""
+
+    ending: Ending
+    status: int | None = None
+    size: int = 0
+    evidence: Evidence | None = None
+    items: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    result: bytes | None = None
+    unasked: str = ""
+    kept: KeptPage | None = None
+
+
+class Craft(Protocol):
+    """What a pool is for: crawling with a spider, or calling functions. One instance lives in each worker."""
+
+    settings: Settings
+
+    def perform(self, pin: Pin, work: Assignment | bytes) -> Done | None:
+        """
+        Do it through the pin. May raise anything; must come to an end within the deadline.
+
+        None if that was only a step towards it, such as a login: the next one waits for the pin's turn again.
+        """
+
+
+class Arming(NamedTuple):
+    """All that a worker process starts with. `craft` makes the craft, in the worker; it must survive a pickle."""
+
+    leases: LeaseProxy
+    generation: int
+    board: Board
+    craft: Callable[[], Craft]
+    hang_seconds: float
+    stacks: Path
+    reporting: Reporting
+
+
+def pack(outcome: Outcome) -> bytes:
+    """An outcome as bytes."""
+    return pickle.dumps(tuple(outcome), protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def unpack(payload: bytes) -> Outcome:
+    """The outcome that `pack` was given."""
+    return Outcome(*pickle.loads(payload))

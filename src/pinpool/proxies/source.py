@@ -1,0 +1,93 @@
+"""Where a list of proxies comes from: a file, stdin, a variable, or lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+from pinpool.errors import (
+    ProxyListError,
+)
+from pinpool.proxies.parse import COMMENT, LARGEST_FILE, NEW_LINE, parse, parse_bytes
+from pinpool.proxies.proxy import ProxyList
+
+VARIABLE = "PINPOOL_PROXIES"
+
+
+def read(source: str | None, stdin: BinaryIO, environ: Mapping[str, str]) -> ProxyList:
+    """
+    Read a list from the file `source`, from `stdin` if it is ``-``, or if it is None from PINPOOL_PROXIES.
+
+    That variable holds the path of a list if there is such a file, else the list itself: entries separated by
+    white space or new lines, and then a line in a message is an entry. Raises ProxyListError with every
+    fault.
+    """
+    if source == "-":
+        return parse_bytes(stdin.read(LARGEST_FILE + 1), "stdin")
+    if source is not None:
+        return _read_file(source)
+    value = environ.get(VARIABLE, "")
+    if not value.strip():
+        raise ProxyListError(
+            f"no proxies given: name a list with -p FILE, pipe one to -p -, or set {VARIABLE}"
+        )
+    if _exists(value):
+        return _read_file(value)
+    entries = chain.from_iterable(COMMENT.sub("", line).split() for line in NEW_LINE.split(value))
+    try:
+        return parse("\n".join(entries), VARIABLE)
+    except ProxyListError as error:
+        hint = f"{VARIABLE}: no file has this name, so it was read as the list itself"
+        raise ProxyListError((*error.problems, hint)) from None
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long for a path, or a NUL: certainly a list
+        return False
+
+
+def is_file(path: str) -> bool:
+    """True for a regular file, so not for a pipe, which can be read once only."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _read_file(path: str) -> ProxyList:
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        # A proxy given in place of a file: to repeat it would show its password once more.
+        if ":" in path or "@" in path:
+            raise ProxyListError(
+                "no such list of proxies; name a file, for a proxy on the command line would show in `ps`"
+            ) from None
+        reason = getattr(error, "strerror", None) or "no name of a file"
+        raise ProxyListError(
+            f"{path}: cannot read this list of proxies ({reason}); name another with -p"
+        ) from None
+    return parse_bytes(data, path)
+
+
+def proxies_from(given: str | Path | Sequence[str] | ProxyList | None) -> ProxyList:
+    """
+    A list of proxies from a path, from lines, or with None from PINPOOL_PROXIES. Raises ProxyListError.
+    """
+    if isinstance(given, ProxyList):
+        return given
+    if given is None or isinstance(given, str | Path):
+        return read(None if given is None else str(given), sys.stdin.buffer, os.environ)
+    return parse("\n".join(given), "proxies")
+
+
+def source_of(proxies: str | Path | Sequence[str] | ProxyList | None) -> str:
+    """Where a list can be read again by a resume; empty if it cannot."""
+    return str(Path(proxies).absolute()) if isinstance(proxies, str | Path) and str(proxies) != "-" else ""

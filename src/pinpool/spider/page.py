@@ -1,0 +1,216 @@
+"""A page, as a spider's functions see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+
+from lxml import etree
+from w3lib.encoding import html_to_unicode, resolve_encoding, to_unicode
+from w3lib.html import get_base_url
+
+from pinpool.model import Fetched, Task
+from pinpool.selectors import evaluate, text_of
+from pinpool.settings import Settings
+from pinpool.tasks import Form, request
+from pinpool.urls import clean_url, join_url
+
+#: Elements that may stand for their link; they may also have none.
+_LINKS = ("a", "area", "link")
+Default = TypeVar("Default")
+
+
+class Page:
+    """
+    A fetched page, interpreted on demand. Selectors are XPath or CSS (with ``::text`` and ``::attr(name)``).
+
+    A selector that cannot be compiled or used raises ValueError with the reason.
+    """
+
+    def __init__(self, task: Task, fetched: Fetched, settings: Settings) -> None:
+        self.url = fetched.url
+        self.status = fetched.status
+        self.headers: Mapping[str, str] = fetched.headers
+        self.body = fetched.body
+        self.stage = task.stage
+        self._task = task
+        self._settings = settings
+        self._parser: etree.HTMLParser | None = None
+
+    def __repr__(self) -> str:
+        return f"<Page {self.status} {self.stage}, {len(self.body)} bytes>"
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the page that asked for this one handed on."""
+        found = json.loads(self._task.data) if self._task.data else {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def encoding(self) -> str:
+        """The encoding that the text was read in, as a browser would have."""
+        return self._decoded[0]
+
+    @property
+    def text(self) -> str:
+        """The body as text, without byte order mark and NULs; what cannot be read is U+FFFD."""
+        return self._decoded[1]
+
+    @cached_property
+    def root(self) -> etree._Element:
+        """The document's element; an empty one if there is no document."""
+        # UTF-8 bytes with the encoding said beforehand: libxml2 heeds no declaration then, in meta or XML, and
+        # refuses none. huge_tree lifts the limits of 10 MB and 255 levels; the cap on bodies stands before it.
+        self._parser = etree.HTMLParser(encoding="utf-8", huge_tree=True)
+        try:
+            root = etree.fromstring(self.text.encode("utf-8", "replace"), self._parser)
+        except etree.XMLSyntaxError:
+            root = None
+        # An empty document raises or yields None, by version.
+        return etree.Element("html") if root is None else root
+
+    @property
+    def cut(self) -> bool:
+        """Whether the document was nested so deep (2,048 levels) that its end had to be dropped."""
+        self.root  # noqa: B018  parses
+        assert self._parser is not None
+        log: Any = self._parser.error_log
+        return bool(log.filter_from_level(etree.ErrorLevels.FATAL))
+
+    def select(self, selector: str) -> list[Any]:
+        """All that the selector finds: lxml elements, or strings; a number or boolean of XPath alone in a list."""
+        return evaluate(selector, self.root)
+
+    def all(self, selector: str) -> list[str]:
+        """
+        All that the selector finds, as text; also what is empty.
+
+        Attributes and text() as they stand, an element as its text with white space folded.
+        """
+        return [text_of(found) for found in evaluate(selector, self.root)]
+
+    def first(self, selector: str, default: Default | None = None) -> str | Default | None:
+        """The first that the selector finds, as in `all`, or `default` where there is none."""
+        for found in evaluate(selector, self.root):
+            return text_of(found)
+        return default
+
+    def json(self) -> Any:
+        """The body as JSON. Raises ValueError if it is none."""
+        try:
+            try:
+                return json.loads(self.body)
+            except UnicodeDecodeError:
+                return json.loads(self.text)
+        except ValueError as error:
+            raise ValueError(f"the body is no JSON: {error}; it starts with {self.text[:40]!r}") from None
+
+    def details(
+        self, selector: str, data: Mapping[str, object] | None = None, **more: object
+    ) -> Iterator[Task]:
+        """A task of the detail stage for each link that the selector finds."""
+        return self.tasks(selector, "detail", data, **more)
+
+    def more(self, selector: str, data: Mapping[str, object] | None = None, **more: object) -> Iterator[Task]:
+        """A task of this page's own stage for each link that the selector finds: further list pages."""
+        return self.tasks(selector, self.stage, data, **more)
+
+    def tasks(
+        self, selector: str, stage: str, data: Mapping[str, object] | None = None, **more: object
+    ) -> Iterator[Task]:
+        """
+        A task for each link that the selector finds, handing on `data` and every other keyword.
+
+        The selector finds URLs (``//a/@href``), or elements with an ``href``. What a browser could not open or would
+        not leave the page for is passed over: empty, ``#top``, ``mailto:``, ``javascript:``, a malformed URL.
+        Raises ValueError if the selector finds something else.
+        """
+        handed = {**(data or {}), **more}
+        for found in evaluate(selector, self.root):
+            href = self._href(selector, found)
+            if href is None or not href.strip() or href.strip().startswith("#"):
+                continue
+            try:
+                url = clean_url(join_url(self._base, href), self._query_encoding)
+            except ValueError:
+                continue
+            yield request(url, stage=stage, data=handed)
+
+    def task(
+        self,
+        url: str,
+        stage: str = "detail",
+        method: str | None = None,
+        form: Form | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+        data: Mapping[str, object] | None = None,
+        **more: object,
+    ) -> Task:
+        """
+        A task for one URL, which may be relative to this page, handing on `data` and every other keyword.
+
+        With `form` or `json` it is a POST. Raises ValueError if the URL or anything else cannot be sent.
+        """
+        return request(
+            join_url(self._base, url),
+            stage=stage,
+            method=method,
+            form=form,
+            json=json,
+            headers=headers,
+            data={**(data or {}), **more},
+            query_encoding=self._query_encoding,
+        )
+
+    @cached_property
+    def _decoded(self) -> tuple[str, str]:
+        return _decode(self.body, self.headers.get("content-type"), self._settings.encoding)
+
+    @cached_property
+    def _base(self) -> str:
+        try:
+            return clean_url(get_base_url(self.text, self.url), self._query_encoding)
+        except ValueError:  # a browser takes no base from javascript: and the like
+            return self.url
+
+    @property
+    def _query_encoding(self) -> str:
+        # Browsers send no UTF-16 in a URL, nor a byte order mark.
+        return "utf-8" if self.encoding.startswith("utf") else self.encoding
+
+    def _href(self, selector: str, found: Any) -> str | None:
+        if isinstance(found, str):
+            return found
+        if isinstance(found, etree._Element):
+            href = found.get("href")
+            if href is not None or found.tag in _LINKS:
+                return None if href is None else str(href)
+        kind = f"<{found.tag}>" if isinstance(found, etree._Element) else type(found).__name__
+        raise ValueError(f"{selector!r} finds {kind}, which is no link; end it with /@href or ::attr(href)")
+
+
+def _decode(body: bytes, content_type: str | None, override: str | None) -> tuple[str, str]:
+    try:
+        if override:
+            encoding = resolve_encoding(override) or override
+            text = to_unicode(body, encoding).removeprefix("\ufeff")
+        else:
+            encoding, text = html_to_unicode(content_type, body, auto_detect_fun=_guess)
+        if encoding.endswith("unicode-escape"):
+            raise LookupError("an encoding of Python's source code, not of pages")
+    except (LookupError, ValueError):
+        # Python has codecs that are no encodings of text (charset=zlib), or that refuse to replace (charset=idna).
+        encoding = _guess(body)
+        text = to_unicode(body, encoding)
+    return encoding, text.replace("\0", "")
+
+
+def _guess(body: bytes) -> str:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
