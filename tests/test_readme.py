@@ -18,7 +18,7 @@ from pinpool.proxies.parse import parse
 from pinpool.settings import Settings, settings_from
 from pinpool.spider.loader import load
 from pinpool.spider.ref import parse_ref
-from test_layers import ROWS
+from test_layout import ROWS
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 #: `retry` and its kin are named with a journal, `demo` alone.

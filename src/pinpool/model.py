@@ -139,7 +139,7 @@ class Fetched(NamedTuple):
     size: int
 
 
-class KeptPage(NamedTuple):
+class PageSample(NamedTuple):
     """
     A page on which extraction failed, kept so that a selector can be mended. `kind` tells failures apart, `headers` is
     a JSON object, `body` is compressed by zlib and perhaps cut, `size` counts the bytes of the whole body before that.
@@ -185,7 +185,7 @@ class Outcome(NamedTuple):
     tasks: tuple[Task, ...] = ()
     result: bytes | None = None  # what a function run by PinnedPool returned, pickled
     unasked: str = ""
-    kept: KeptPage | None = None
+    kept: PageSample | None = None
 
 
 class TaskState(StrEnum):

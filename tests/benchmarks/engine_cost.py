@@ -15,7 +15,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from pinpool.calls.call_job import Calling
+from pinpool.calls.call_job import CallJob
 from pinpool.model import ProxyState
 from pinpool.pool.engine import Answered
 from pinpool.pool.lease_types import Standing
@@ -37,7 +37,7 @@ def main(workers: int, tasks: int) -> None:
         for n in range(1, workers + 1)
     ]
     engine = ProcessEngine(
-        partial(Calling, settings), standings, workers=workers, hang_seconds=60.0, cooling=settings.cooling
+        partial(CallJob, settings), standings, workers=workers, hang_seconds=60.0, cooling=settings.cooling
     )
     began = time.perf_counter()
     engine.start()
@@ -71,5 +71,5 @@ def private_megabytes(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.fspath(Path(__file__).parent))
+    sys.path.insert(0, os.fspath(Path(__file__).parent.parent / "support"))
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 100, int(sys.argv[2]) if len(sys.argv) > 2 else 20_000)

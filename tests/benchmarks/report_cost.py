@@ -1,7 +1,7 @@
 """
 What a report costs: seconds, memory, and the size of the page, for a journal of a long run.
 
-    PYTHONPATH=tests python tests/benchmarks/report_cost.py [PROXIES] [ATTEMPTS]
+    PYTHONPATH=tests/support python tests/benchmarks/report_cost.py [PROXIES] [ATTEMPTS]
 
 The journal is made through the journal's own interface and thrown away. Nothing here is asserted by a test.
 """

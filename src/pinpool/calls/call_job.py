@@ -10,7 +10,7 @@ from pinpool.errors import DeadlinePassed
 from pinpool.fetch.diagnosis import evidence_of
 from pinpool.model import Assignment, Ending, Evidence, Sign, Step
 from pinpool.pool.deadline import limit
-from pinpool.pool.job import Done
+from pinpool.pool.job import JobResult
 from pinpool.pool.pin import Pin
 from pinpool.pool.worker import describe
 from pinpool.settings import Settings
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
     pass
 
 
-class Calling:
+class CallJob:
     """Calls a pickled function. What it raises through the network is the proxy's affair, all else the caller's."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def perform(self, pin: Pin, work: Assignment | bytes) -> Done:
+    def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult:
         assert isinstance(work, bytes)
         progress = pin.fetcher.session.pin.progress
         before = progress.received
         return self._call(work)._replace(size=progress.received - before)
 
-    def _call(self, work: bytes) -> Done:
+    def _call(self, work: bytes) -> JobResult:
         try:
             with limit(self.settings.deadline):
                 function, arguments = pickle.loads(work)
-                return Done(Ending.OK, result=pickle.dumps((True, function(*arguments))))
+                return JobResult(Ending.OK, result=pickle.dumps((True, function(*arguments))))
         except DeadlinePassed:
             told = f"took longer than {self.settings.deadline:g} s"
-            return Done(Ending.FAILED, evidence=Evidence(Step.HEAD, Sign.DEADLINE, told))
+            return JobResult(Ending.FAILED, evidence=Evidence(Step.HEAD, Sign.DEADLINE, told))
         except BaseException as error:  # noqa: BLE001  also SystemExit, and what cannot be pickled
             evidence = evidence_of(error) if isinstance(error, Exception) else None
             if evidence is not None:
-                return Done(Ending.FAILED, evidence.status, evidence=evidence)
+                return JobResult(Ending.FAILED, evidence.status, evidence=evidence)
             kind, _, message = describe(error).partition(": ")
             trace = "".join(traceback.format_exception(error))
-            return Done(Ending.OK, result=pickle.dumps((False, (kind, message, trace))))
+            return JobResult(Ending.OK, result=pickle.dumps((False, (kind, message, trace))))

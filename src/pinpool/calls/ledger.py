@@ -16,7 +16,7 @@ from pinpool.model import Fault, Outcome, ProxyState
 from pinpool.stats.figures import ProxyFigures, proxy_document
 
 
-class Books:
+class Ledger:
     """One account for each proxy; `labels` has their printable names by number. Any thread may use it."""
 
     def __init__(self, labels: Mapping[int, str]) -> None:
@@ -27,7 +27,7 @@ class Books:
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"<Books {len(self._labels)} proxies, {sum(self._pins.values())} pins>"
+        return f"<Ledger {len(self._labels)} proxies, {sum(self._pins.values())} pins>"
 
     def book(self, outcome: Outcome, fault: Fault | None = None, *, charged: bool = False) -> None:
         """Count an attempt. One that went through no known proxy counts nowhere."""
@@ -66,7 +66,7 @@ class Books:
         with self._lock:
             self._pins[proxy] += 1
 
-    def sentence(self, proxy: int, reason: str, until: float | None = None) -> None:
+    def penalty(self, proxy: int, reason: str, until: float | None = None) -> None:
         """It rests until that epoch second, or for good."""
         with self._lock:
             self._sentences[proxy] = reason, until

@@ -26,12 +26,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pinpool.calls import PRELOAD
-from pinpool.calls.call_job import Calling
-from pinpool.calls.ledger import Books
+from pinpool.calls.call_job import CallJob
+from pinpool.calls.ledger import Ledger
 from pinpool.errors import CallFailed, NoUsableProxy
 from pinpool.model import Outcome, ProxyState
-from pinpool.policy.blame import Failure, Referee
-from pinpool.policy.reputation import Retire, Roster, until_judged
+from pinpool.policy.blame import Blame, Failure
+from pinpool.policy.reputation import Reputation, Retire, until_judged
 from pinpool.policy.retry import Resubmit
 from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.engine import Answered, Lost, Noted, Signal, window
@@ -95,15 +95,15 @@ class PinnedPool:
         end_if_starting()
         chosen = settings_from(settings)
         listed = proxies_from(proxies).proxies
-        roster = Roster(chosen.cooling)
+        reputation = Reputation(chosen.cooling)
         for number, proxy in enumerate(listed, 1):
-            roster.admit(number, proxy.label)
-        self._referee = Referee(roster, chosen, Random())
-        self._books = Books({number: proxy.label for number, proxy in enumerate(listed, 1)})
+            reputation.admit(number, proxy.label)
+        self._blame = Blame(reputation, chosen, Random())
+        self._books = Ledger({number: proxy.label for number, proxy in enumerate(listed, 1)})
         self._proxies = len(listed)
         self._workers = min(workers or len(listed), room().workers)
         self._engine = ProcessEngine(
-            partial(Calling, chosen),
+            partial(CallJob, chosen),
             [Standing(number, proxy, ProxyState.SPARE) for number, proxy in enumerate(listed, 1)],
             workers=self._workers,
             hang_seconds=chosen.deadline + chosen.grace,
@@ -279,36 +279,36 @@ class PinnedPool:
 
     def _settle(self, call: _Call, outcome: Outcome) -> None:
         if outcome.evidence is None:
-            acquittal = self._referee.credit(outcome.proxy, call.number, call.past)
+            credit = self._blame.credit(outcome.proxy, call.number, call.past)
             self._books.book(outcome)
-            for liar in acquittal.liars:
+            for liar in credit.liars:
                 failures = sum(one.proxy == liar for one in call.past)
                 self._books.charge(liar, failures - call.charged.count(liar))
             self._finish(call.future, outcome.result or b"")
             return
-        ruling = self._referee.rule(call.number, outcome, call.past, alive=self._engine.census().living)
-        call.past.append(Failure(outcome.proxy if outcome.proxy > 0 else None, ruling.fault))
-        self._books.book(outcome, ruling.fault, charged=ruling.charged)
-        call.charged += [outcome.proxy] * ruling.charged
-        for proxy in ruling.forgiven:
+        decision = self._blame.rule(call.number, outcome, call.past, alive=self._engine.census().living)
+        call.past.append(Failure(outcome.proxy if outcome.proxy > 0 else None, decision.fault))
+        self._books.book(outcome, decision.fault, charged=decision.charged)
+        call.charged += [outcome.proxy] * decision.charged
+        for proxy in decision.forgiven:
             failures = call.charged.count(proxy) - call.forgiven.count(proxy)
             self._books.forgive(proxy, failures)
             call.forgiven += [proxy] * failures
-        for proxy in ruling.woken:
+        for proxy in decision.woken:
             self._engine.cool(proxy, 0.0)
-        if isinstance(ruling.sentence, Retire):
-            self._engine.retire(outcome.proxy, ruling.sentence.reason)
-            self._books.sentence(outcome.proxy, ruling.sentence.reason)
-        elif ruling.sentence is not None:
-            seconds = ruling.sentence.seconds
+        if isinstance(decision.penalty, Retire):
+            self._engine.retire(outcome.proxy, decision.penalty.reason)
+            self._books.penalty(outcome.proxy, decision.penalty.reason)
+        elif decision.penalty is not None:
+            seconds = decision.penalty.seconds
             self._engine.cool(outcome.proxy, seconds)
-            self._books.sentence(outcome.proxy, ruling.fault.value, time.time() + seconds)
-        if isinstance(ruling.verdict, Resubmit):
-            moment = time.monotonic() + ruling.verdict.after
+            self._books.penalty(outcome.proxy, decision.fault.value, time.time() + seconds)
+        if isinstance(decision.verdict, Resubmit):
+            moment = time.monotonic() + decision.verdict.after
             heapq.heappush(self._delayed, (moment, next(self._serials), call))
         else:
-            told = f"{ruling.verdict.reason}: {outcome.evidence.message}"
-            self._news.put(partial(_fail, call.future, CallFailed(ruling.fault.value, told)))
+            told = f"{decision.verdict.reason}: {outcome.evidence.message}"
+            self._news.put(partial(_fail, call.future, CallFailed(decision.fault.value, told)))
 
     def _finish(self, future: Future[Any], result: bytes) -> None:
         try:

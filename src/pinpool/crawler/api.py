@@ -28,8 +28,8 @@ from pinpool.spider.spider import Spider
 from pinpool.stats.figures import figures, stats_document
 from pinpool.stats.prometheus import Metrics
 from pinpool.stats.resources import MEASURED, parse_used, room
-from pinpool.stats.snapshot import View
-from pinpool.stats.utilization import WORKED, Timesheet, advise
+from pinpool.stats.snapshot import Snapshot
+from pinpool.stats.utilization import WORKED, Utilization, advise
 from pinpool.tasks import request
 
 
@@ -63,7 +63,7 @@ class Run:
     def advice(self) -> str:
         """Whether another number of workers would do better, in one sentence; empty if too little was done to say."""
         with Reader(self.journal) as reader:
-            sheet, used = Timesheet.parse(reader.last(WORKED)), parse_used(reader.last(MEASURED))
+            sheet, used = Utilization.parse(reader.last(WORKED)), parse_used(reader.last(MEASURED))
         return advise(self.stats, sheet, used.load if used else None) if sheet else ""
 
     @property
@@ -97,7 +97,7 @@ def crawl(
     reload: bool = False,
     start_method: str | None = None,
     metrics: str | Path | None = None,
-    watch: Callable[[View], None] = lambda view: None,
+    watch: Callable[[Snapshot], None] = lambda view: None,
     tell: Callable[[str], None] = lambda line: None,
     **settings: object,
 ) -> Run:
@@ -149,7 +149,7 @@ def resume(
     limit: int | None = None,
     reload: bool = False,
     metrics: str | Path | None = None,
-    watch: Callable[[View], None] = lambda view: None,
+    watch: Callable[[Snapshot], None] = lambda view: None,
     tell: Callable[[str], None] = lambda line: None,
     **settings: object,
 ) -> Run:
@@ -230,11 +230,11 @@ def make_way(journal: Path, *, fresh: bool) -> Path:
     return set_aside(journal, time.time())
 
 
-def _go(launch: Launch, journal: Journal, watch: Callable[[View], None], gauges: Metrics | None) -> Run:
+def _go(launch: Launch, journal: Journal, watch: Callable[[Snapshot], None], gauges: Metrics | None) -> Run:
     if gauges is None:
         return _finished(launch, launch.go(journal, watch))
 
-    def both(view: View) -> None:
+    def both(view: Snapshot) -> None:
         watch(view)
         gauges(view)
 

@@ -17,9 +17,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pinpool.crawler import PRELOAD
-from pinpool.crawler.list_reload import Reloading, admit
+from pinpool.crawler.list_reload import ListReload, admit
 from pinpool.crawler.loop import Loop
-from pinpool.crawler.page_job import Crawling
+from pinpool.crawler.page_job import PageJob
 from pinpool.crawler.run_log import log
 from pinpool.crawler.signals import Stop, answering_signals
 from pinpool.errors import JournalError, StorageError
@@ -28,7 +28,7 @@ from pinpool.journal.writer import Journal
 from pinpool.model import Event, Task, TaskState
 from pinpool.output.outputs import Outputs
 from pinpool.output.target import Target
-from pinpool.policy.reputation import Roster, until_judged
+from pinpool.policy.reputation import Reputation, until_judged
 from pinpool.pool.engine import Engine
 from pinpool.pool.processes import ProcessEngine, default_start_method
 from pinpool.proxies.proxy import Proxy, ProxyList
@@ -38,7 +38,7 @@ from pinpool.settings import RULES, RULES_EVENT, Settings, settings_from
 from pinpool.spider.ref import SpiderRef
 from pinpool.spider.spider import Spider
 from pinpool.stats.resources import Meter
-from pinpool.stats.snapshot import View
+from pinpool.stats.snapshot import Snapshot
 
 _SIDE_FILES = ("", "-wal", "-shm")
 
@@ -99,7 +99,7 @@ class Launch:
             raise
         return journal
 
-    def go(self, journal: Journal, watch: Callable[[View], None] = lambda view: None) -> Ended:
+    def go(self, journal: Journal, watch: Callable[[Snapshot], None] = lambda view: None) -> Ended:
         """Crawl to the end, or until somebody says stop. Closes the journal, whatever happens."""
         redaction = Redaction(self.proxies.proxies)
         with (
@@ -108,11 +108,11 @@ class Launch:
             answering_signals(self.stop),
             redacting(redaction),
         ):
-            engine, roster, present = self._engage(journal)
-            reloading = Reloading(
+            engine, reputation, present = self._engage(journal)
+            reloading = ListReload(
                 engine,
                 journal,
-                roster,
+                reputation,
                 present,
                 listing=self.listing,
                 watching=self.watching,
@@ -125,14 +125,14 @@ class Launch:
             journal.event(Event(time.time(), RULES_EVENT, detail=json.dumps(rules)))
             meter = Meter(time.monotonic)
 
-            def look(view: View) -> None:
+            def look(view: Snapshot) -> None:
                 meter.look(view.pages, view.census.workers)
                 watch(view)
 
             loop = Loop(
                 engine,
                 journal,
-                roster,
+                reputation,
                 self.settings,
                 workers=self.workers,
                 stop=self.stop,
@@ -162,17 +162,17 @@ class Launch:
             log.info("run of %s ends: %s", self.spider.name, end)
             return Ended(end, journal.task_counts()[TaskState.FAILED], loop.limited, loop.why)
 
-    def _engage(self, journal: Journal) -> tuple[Engine, Roster, dict[Proxy, int]]:
+    def _engage(self, journal: Journal) -> tuple[Engine, Reputation, dict[Proxy, int]]:
         """The engine, not started yet, the roster with what the journal knows of each proxy, and their ids."""
         salt, now = journal.about.salt, time.time()
         records = journal.enroll([(proxy.label, proxy.fingerprint(salt)) for proxy in self.proxies.proxies])
-        roster = Roster(self.settings.cooling)
+        reputation = Reputation(self.settings.cooling)
         standings = [
-            admit(roster, known, proxy, now, forgiving=self.forgiving)
+            admit(reputation, known, proxy, now, forgiving=self.forgiving)
             for proxy, known in zip(self.proxies.proxies, records, strict=True)
         ]
         engine = ProcessEngine(
-            partial(Crawling, self.ref, self.settings),
+            partial(PageJob, self.ref, self.settings),
             standings,
             workers=self.workers,
             hang_seconds=self.settings.deadline + self.settings.grace,
@@ -180,7 +180,7 @@ class Launch:
             start_method=self.start_method,
             preload=PRELOAD,
         )
-        return engine, roster, {one.address: one.proxy for one in standings}
+        return engine, reputation, {one.address: one.proxy for one in standings}
 
     def _about(self, salt: bytes) -> About:
         return About(

@@ -12,14 +12,16 @@ from pinpool.journal.records import ProxyRecord
 from pinpool.journal.schema import WITHDRAWN
 from pinpool.journal.writer import Journal
 from pinpool.model import ProxyState
-from pinpool.policy.reputation import Roster
+from pinpool.policy.reputation import Reputation
 from pinpool.pool.engine import Engine
 from pinpool.pool.lease_types import Standing
 from pinpool.proxies.proxy import Proxy, ProxyList
 from pinpool.proxies.watch import Change, Listing, compare
 
 
-def admit(roster: Roster, known: ProxyRecord, address: Proxy, now: float, *, forgiving: bool) -> Standing:
+def admit(
+    reputation: Reputation, known: ProxyRecord, address: Proxy, now: float, *, forgiving: bool
+) -> Standing:
     """
     Take a proxy of the list in, with what the journal knows of it. `now` is epoch seconds.
 
@@ -32,18 +34,18 @@ def admit(roster: Roster, known: ProxyRecord, address: Proxy, now: float, *, for
         record = known._replace(state=state, until=now)
     elif known.state is ProxyState.RETIRED and forgiving:
         record = known._replace(state=ProxyState.COOLING, until=now, coolings=0)
-    roster.admit(record.id, record.label, record.coolings)
+    reputation.admit(record.id, record.label, record.coolings)
     return Standing(record.id, address, record.state, max(0.0, (record.until or now) - now))
 
 
-class Reloading:
+class ListReload:
     """Keeps a running crawl to what the file of its list says. Called by the loop, between two turns."""
 
     def __init__(
         self,
         engine: Engine,
         journal: Journal,
-        roster: Roster,
+        reputation: Reputation,
         present: Mapping[Proxy, int],
         *,
         listing: Listing | None,
@@ -59,7 +61,7 @@ class Reloading:
         """
         self._engine = engine
         self._journal = journal
-        self._roster = roster
+        self._reputation = reputation
         self._present = dict(present)
         self._listing = listing
         self._watching = watching
@@ -109,18 +111,18 @@ class Reloading:
         salt, now = self._journal.about.salt, time.time()
         records = self._journal.enroll([(proxy.label, proxy.fingerprint(salt)) for proxy in entries])
         for one in gone:
-            self._roster.withdraw(one, WITHDRAWN)
+            self._reputation.withdraw(one, WITHDRAWN)
             # The lease queue reports it as well, unless its Manager dies at this moment.
             if states[one] not in (ProxyState.PINNED, ProxyState.RETIRED):
-                coolings = self._roster[one].coolings
+                coolings = self._reputation[one].coolings
                 self._journal.proxy(one, ProxyState.RETIRED, WITHDRAWN, coolings=coolings)
         self._learn(change.joined)
         self._engine.withdraw(gone, WITHDRAWN)
         standings = []
         for proxy, known in list(zip(entries, records, strict=True))[len(self._present) :]:
-            standings.append(admit(self._roster, known, proxy, now, forgiving=True))
+            standings.append(admit(self._reputation, known, proxy, now, forgiving=True))
             if known.state is ProxyState.RETIRED:
-                coolings = self._roster[known.id].coolings
+                coolings = self._reputation[known.id].coolings
                 self._journal.proxy(known.id, ProxyState.SPARE, coolings=coolings)
         self._engine.join(standings)
         self._present |= {one.address: one.proxy for one in standings}

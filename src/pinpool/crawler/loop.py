@@ -13,22 +13,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from pinpool.crawler.proxy_control import Custody
-from pinpool.crawler.run_log import Chronicle
+from pinpool.crawler.proxy_control import ProxyControl
+from pinpool.crawler.run_log import RunLog
 from pinpool.crawler.scheduler import LONGEST_BREAK, Entry, Frontier, doubtful, pause, steer
 from pinpool.crawler.signals import Stop
-from pinpool.crawler.site_probe import Canaries
+from pinpool.crawler.site_probe import SiteProbe
 from pinpool.journal.records import RunEnd, Settlement
 from pinpool.journal.schema import INDEX_STAGE
 from pinpool.journal.writer import Journal
 from pinpool.model import Assignment, Ending, Event, Outcome, ProxyState, Sign, TaskState
-from pinpool.policy.blame import Failure, Referee, Ruling
-from pinpool.policy.reputation import Roster
+from pinpool.policy.blame import Blame, Decision, Failure
+from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Believe, GiveUp, Resubmit
 from pinpool.pool.engine import Answered, Census, Engine, Lost, Noted, Signal, window
 from pinpool.settings import Settings
-from pinpool.stats.snapshot import RecentFaults, View
-from pinpool.stats.utilization import WORKED, Timesheet
+from pinpool.stats.snapshot import RecentFaults, Snapshot
+from pinpool.stats.utilization import WORKED, Utilization
 
 #: Tasks read from the journal at a time.
 BATCH = 500
@@ -64,14 +64,14 @@ class Loop:
         self,
         engine: Engine,
         journal: Journal,
-        roster: Roster,
+        reputation: Reputation,
         settings: Settings,
         *,
         workers: int,
         stop: Stop,
         limit: int | None = None,
         committed: Callable[[], None] = lambda: None,
-        watch: Callable[[View], None] = lambda view: None,
+        watch: Callable[[Snapshot], None] = lambda view: None,
         between: Callable[[], None] = lambda: None,
         random: Random | None = None,
     ) -> None:
@@ -79,10 +79,10 @@ class Loop:
         self._engine = engine
         self._journal = journal
         self._random = random or Random()
-        self._chronicle = Chronicle(roster)
-        self._referee = Referee(roster, settings, self._random)
-        self._custody = Custody(engine, journal, roster, self._chronicle, settings.cooling)
-        self._canaries = Canaries(self._submit, journal, self._custody, self._referee, self._random)
+        self._run_log = RunLog(reputation)
+        self._blame = Blame(reputation, settings, self._random)
+        self._proxy_control = ProxyControl(engine, journal, reputation, self._run_log, settings.cooling)
+        self._site_probe = SiteProbe(self._submit, journal, self._proxy_control, self._blame, self._random)
         self.why = ""
         self._settings = settings
         self._workers = workers
@@ -94,7 +94,7 @@ class Loop:
         self._frontier = Frontier()
         self._serials = itertools.count(1)
         self._next_request = self._next_beat = 0.0
-        self._sheet = Timesheet()
+        self._sheet = Utilization()
         self._last_look = 0.0
         self._began = time.monotonic()
         counts = journal.task_counts()
@@ -138,7 +138,7 @@ class Loop:
             elif self._engine.census().alive == 0:
                 self.why = "no usable proxy is left"
                 return "starved"
-            elif why := self._canaries.in_vain(time.monotonic(), self._settings.site_patience):
+            elif why := self._site_probe.in_vain(time.monotonic(), self._settings.site_patience):
                 self.why = why
                 return "starved"
 
@@ -151,8 +151,8 @@ class Loop:
     def _fill(self) -> None:
         if self._stop.asked or self.limited:
             return
-        if self._canaries.hold_back:
-            self._canaries.ask(time.monotonic(), self._engine.census(), self._frontier)
+        if self._site_probe.hold_back:
+            self._site_probe.ask(time.monotonic(), self._engine.census(), self._frontier)
             return
         for kind in (True, False):
             if self._tally.unread[kind] and self._frontier.runs_short(kind):
@@ -198,11 +198,13 @@ class Loop:
         self._frontier.depart(self._submit(assignment), entry)
 
     def _doubted(self) -> frozenset[int]:
-        left, roster = self._tally.known - self._tally.ended, self._referee.roster
+        left, reputation = self._tally.known - self._tally.ended, self._blame.reputation
         if not self._closing and left > self._workers:
             return frozenset()
         states = self._engine.census().states
-        return doubtful(states, left, works=roster.works, suspect=roster.suspect, closing=self._closing)
+        return doubtful(
+            states, left, works=reputation.works, suspect=reputation.suspect, closing=self._closing
+        )
 
     @property
     def _closing(self) -> bool:
@@ -220,7 +222,7 @@ class Loop:
 
     def _patience(self) -> float:
         now, patience = time.monotonic(), POLL_SECONDS
-        for moment in (self._frontier.next_moment(), self._next_request, self._canaries.next_moment()):
+        for moment in (self._frontier.next_moment(), self._next_request, self._site_probe.next_moment()):
             # One that is past waits for room in the engine, and whatever makes room ends the wait by itself.
             if moment is not None and moment > now:
                 patience = min(patience, moment - now)
@@ -230,10 +232,10 @@ class Loop:
 
     def _take(self, signal: Signal) -> None:
         match signal:
-            case Answered(outcome) if outcome.serial in self._canaries:
-                self._canaries.hear(outcome, time.monotonic(), self._engine.census())
-            case Lost(serial) if serial in self._canaries:
-                self._canaries.lose(serial, time.monotonic(), self._engine.census())
+            case Answered(outcome) if outcome.serial in self._site_probe:
+                self._site_probe.hear(outcome, time.monotonic(), self._engine.census())
+            case Lost(serial) if serial in self._site_probe:
+                self._site_probe.lose(serial, time.monotonic(), self._engine.census())
             case Answered(outcome):
                 entry = self._frontier.land(outcome.serial)
                 if entry is not None:
@@ -243,7 +245,7 @@ class Loop:
                 if entry is not None:
                     self._settle_lost(entry, signal)
             case Noted(event):
-                self._custody.note(event)
+                self._proxy_control.note(event)
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.ending is Ending.DECLINED:
@@ -259,18 +261,18 @@ class Loop:
             self._judge(entry, outcome)
 
     def _credit(self, entry: Entry, outcome: Outcome) -> None:
-        acquittal = self._referee.credit(outcome.proxy, entry.id, self._history(entry) if entry.tried else ())
-        if acquittal.proven:
-            self._custody.prove(outcome.proxy)
-        if acquittal.liars:
-            self._journal.charge(entry.id, acquittal.liars)
-        self._canaries.fetched(entry.task, outcome)
+        credit = self._blame.credit(outcome.proxy, entry.id, self._history(entry) if entry.tried else ())
+        if credit.proven:
+            self._proxy_control.prove(outcome.proxy)
+        if credit.liars:
+            self._journal.charge(entry.id, credit.liars)
+        self._site_probe.fetched(entry.task, outcome)
 
     def _history(self, entry: Entry) -> list[Failure]:
-        roster = self._referee.roster
+        reputation = self._blame.reputation
         return [
             # One that is not on this start's list is nobody we know.
-            Failure(proxy if proxy in roster else None, fault, excused)
+            Failure(proxy if proxy in reputation else None, fault, excused)
             for proxy, fault, _, excused in self._journal.history(entry.id)
             if fault
         ]
@@ -286,9 +288,9 @@ class Loop:
         assert outcome.evidence is not None
         census = self._engine.census()
         history = self._history(entry)
-        suspected = self._canaries.failed(entry.id, outcome, time.monotonic(), census)
+        suspected = self._site_probe.failed(entry.id, outcome, time.monotonic(), census)
         excused = suspected and sum(one.excused for one in history) < EXCUSES
-        ruling = self._referee.rule(
+        decision = self._blame.rule(
             entry.id,
             outcome,
             history,
@@ -297,28 +299,28 @@ class Loop:
             excused=excused,
         )
         message = outcome.evidence.message.partition("\n")[0]
-        self._tally.last_fault = f"{ruling.fault}: {message}"[:80]
-        self._tally.faults.add(ruling.fault, message, time.monotonic())
-        self._chronicle.attempt_failed(entry.task.url, outcome, ruling.fault)
-        if ruling.sentence is not None:
-            self._custody.carry_out(ruling.sentence, outcome.proxy, ruling.fault)
-        match ruling.verdict:
+        self._tally.last_fault = f"{decision.fault}: {message}"[:80]
+        self._tally.faults.add(decision.fault, message, time.monotonic())
+        self._run_log.attempt_failed(entry.task.url, outcome, decision.fault)
+        if decision.penalty is not None:
+            self._proxy_control.carry_out(decision.penalty, outcome.proxy, decision.fault)
+        match decision.verdict:
             case GiveUp(reason):
-                self._end(entry, outcome, TaskState.FAILED, ruling, reason)
+                self._end(entry, outcome, TaskState.FAILED, decision, reason)
             case Believe(reason):
-                self._end(entry, outcome, TaskState.DONE, ruling, reason)
+                self._end(entry, outcome, TaskState.DONE, decision, reason)
             case Resubmit(after):
-                self._put_back(entry, outcome, ruling, after, excused=excused)
-        if ruling.forgiven:
-            self._journal.forgive(entry.id, ruling.forgiven)
-        for proxy in ruling.woken:
-            self._custody.wake(proxy)
+                self._put_back(entry, outcome, decision, after, excused=excused)
+        if decision.forgiven:
+            self._journal.forgive(entry.id, decision.forgiven)
+        for proxy in decision.woken:
+            self._proxy_control.wake(proxy)
 
     def _put_back(
-        self, entry: Entry, outcome: Outcome, ruling: Ruling, after: float, *, excused: bool
+        self, entry: Entry, outcome: Outcome, decision: Decision, after: float, *, excused: bool
     ) -> None:
         not_before = time.time() + after if after else None
-        settlement = Settlement(entry.id, outcome, ruling.fault, ruling.charged, None, None, not_before)
+        settlement = Settlement(entry.id, outcome, decision.fault, decision.charged, None, None, not_before)
         self._journal.settle(settlement, time.time())
         entry.declined = 0
         if excused:
@@ -336,16 +338,16 @@ class Loop:
         entry: Entry,
         outcome: Outcome,
         state: TaskState,
-        ruling: Ruling | None = None,
+        decision: Decision | None = None,
         reason: str | None = None,
     ) -> None:
-        fault, charged = (ruling.fault, ruling.charged) if ruling else (None, False)
+        fault, charged = (decision.fault, decision.charged) if decision else (None, False)
         settlement = Settlement(entry.id, outcome, fault, charged, state, reason)
         new = self._journal.settle(settlement, time.time())
         if state is TaskState.FAILED:
-            self._chronicle.given_up(entry.task.url, outcome, reason or "")
+            self._run_log.given_up(entry.task.url, outcome, reason or "")
         else:
-            self._chronicle.page_done(entry.task.url, outcome, state)
+            self._run_log.page_done(entry.task.url, outcome, state)
         tally = self._tally
         tally.known += new
         tally.ended += 1
@@ -369,7 +371,7 @@ class Loop:
             self._committed()
         tally = self._tally
         self._watch(
-            View(
+            Snapshot(
                 tally.known,
                 tally.ended,
                 tally.pages,
@@ -379,7 +381,7 @@ class Loop:
                 census,
                 tally.last_fault,
                 bool(self._stop.asked),
-                self._canaries.words(time.monotonic()),
+                self._site_probe.words(time.monotonic()),
                 tally.gone,
                 tally.faults,
             )
@@ -390,7 +392,7 @@ class Loop:
         now = time.monotonic()
         # At the end there are fewer pages than workers, whatever their number.
         enough = self._tally.known - self._tally.ended >= self._workers
-        if self._last_look and enough and not self._canaries.hold_back:
+        if self._last_look and enough and not self._site_probe.hold_back:
             self._sheet.add(
                 now - self._last_look, census.workers, census.running, census.pacing, census.parked
             )

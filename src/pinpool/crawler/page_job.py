@@ -15,7 +15,7 @@ from pinpool.journal.page_samples import Memory, keep, kind_of, was_read
 from pinpool.model import Assignment, Charge, Ending, Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import CHARGES, judge
 from pinpool.pool.deadline import limit
-from pinpool.pool.job import Done
+from pinpool.pool.job import JobResult
 from pinpool.pool.pin import Pin
 from pinpool.pool.worker import describe
 from pinpool.proxies.redaction import spellings
@@ -35,7 +35,7 @@ class Fetches(Protocol):
     def fetch(self, task: Task, until: float) -> Fetched: ...
 
 
-class Crawling:
+class PageJob:
     """
     Fetches a task's page and runs the spider's stage on it. Before the first one of a pin on_pin warms it, and where
     robots.txt is asked, it is asked before the first page of each site.
@@ -46,7 +46,7 @@ class Crawling:
         self.settings = settings
         self._kinds = Memory()
 
-    def perform(self, pin: Pin, work: Assignment | bytes) -> Done | None:
+    def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult | None:
         assert isinstance(work, Assignment)
         step, fetched = Step.HEAD, None
         try:
@@ -62,22 +62,22 @@ class Crawling:
                         pin.heed(work.task.url, ask_robots(pin.fetcher, work.task.url, until))
                         return None
                     if not rules.allow(work.task.url, pin.agent):
-                        return Done(Ending.GONE, unasked=FORBIDDEN)
+                        return JobResult(Ending.GONE, unasked=FORBIDDEN)
                 fetched = pin.fetcher.fetch(work.task, until)
                 step = Step.EXTRACT
                 return self._judge(pin, work.task, fetched)
         except FetchFailed as failed:
             evidence = _doubted(failed.evidence, pin, work.task)
-            return Done(Ending.FAILED, evidence.status, evidence=evidence)
+            return JobResult(Ending.FAILED, evidence.status, evidence=evidence)
         except DeadlinePassed:
             warming = self.spider.warm is not None and not pin.warm
             told = f"{'on_pin ' if warming else ''}took longer than {self.settings.deadline:g} s"
             evidence = Evidence(step, Sign.DEADLINE, told)
             if fetched is None:
-                return Done(Ending.FAILED, evidence=evidence)
+                return JobResult(Ending.FAILED, evidence=evidence)
             return self._unread(pin, work.task, fetched, evidence)
 
-    def _judge(self, pin: Pin, task: Task, fetched: Fetched) -> Done:
+    def _judge(self, pin: Pin, task: Task, fetched: Fetched) -> JobResult:
         found = read(
             self.spider,
             task,
@@ -86,7 +86,7 @@ class Crawling:
             tunnelled=not pin.fetcher.session.pin.asks_proxy(fetched.url),
         )
         if found is None:
-            return Done(Ending.GONE, fetched.status, fetched.size)
+            return JobResult(Ending.GONE, fetched.status, fetched.size)
         if isinstance(found, Evidence):
             found = found._replace(retry_after=_retry_after(fetched))
             return self._unread(pin, task, fetched, found)
@@ -94,15 +94,15 @@ class Crawling:
             nothing = Evidence(Step.PAGE, Sign.EMPTY, "nothing extracted")
             # Its links are followed once it is believed. Its items are not: they hold nothing.
             return self._unread(pin, task, fetched, nothing)._replace(tasks=found.tasks)
-        return Done(Ending.OK, fetched.status, fetched.size, items=found.items, tasks=found.tasks)
+        return JobResult(Ending.OK, fetched.status, fetched.size, items=found.items, tasks=found.tasks)
 
-    def _unread(self, pin: Pin, task: Task, fetched: Fetched, evidence: Evidence) -> Done:
+    def _unread(self, pin: Pin, task: Task, fetched: Fetched, evidence: Evidence) -> JobResult:
         """The page came, but is of no use; the first of each kind of failed extraction goes along."""
         fault, kept = judge(evidence), None
         kind = kind_of(task.stage, fault, evidence.message, fetched.size)
         if was_read(fault, fetched.status) and self._kinds.is_new(kind):
             kept = keep(kind, fetched, spellings(pin.lease.address))
-        return Done(Ending.FAILED, fetched.status, fetched.size, evidence, kept=kept)
+        return JobResult(Ending.FAILED, fetched.status, fetched.size, evidence, kept=kept)
 
 
 def warm(spider: Spider, session: requests.Session) -> None:

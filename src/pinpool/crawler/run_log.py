@@ -11,7 +11,7 @@ import logging
 from typing import Any
 
 from pinpool.model import Event, Fault, Outcome, TaskState
-from pinpool.policy.reputation import Roster
+from pinpool.policy.reputation import Reputation
 from pinpool.text import one_line, shown_url
 
 log = logging.getLogger("pinpool")
@@ -19,11 +19,11 @@ log = logging.getLogger("pinpool")
 log.addHandler(logging.NullHandler())
 
 
-class Chronicle:
+class RunLog:
     """Words for what the loop decides. A level that nobody wants costs one look."""
 
-    def __init__(self, roster: Roster) -> None:
-        self._roster = roster
+    def __init__(self, reputation: Reputation) -> None:
+        self._reputation = reputation
 
     def page_done(self, url: str, outcome: Outcome, state: TaskState) -> None:
         if log.isEnabledFor(logging.DEBUG):
@@ -71,5 +71,5 @@ class Chronicle:
         task: str | None = None,
         attempt: int | None = None,
     ) -> dict[str, Any]:
-        label = self._roster[proxy].label if proxy is not None and proxy > 0 else None
+        label = self._reputation[proxy].label if proxy is not None and proxy > 0 else None
         return {"worker": worker, "proxy": label, "task": task, "attempt": attempt}

@@ -1,7 +1,7 @@
 """
 When most proxies fail at once: pages that were fetched before are asked for again, and tell whether it is the site.
 
-What is decided there is `outage`'s; here it is acted upon.
+What is decided there is `breaker`'s; here it is acted upon.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from random import Random
 
-from pinpool.crawler.proxy_control import Custody
+from pinpool.crawler.proxy_control import ProxyControl
 from pinpool.crawler.scheduler import Frontier
 from pinpool.journal.writer import Journal
 from pinpool.model import Assignment, Ending, Event, Fault, Outcome, ProxyState, Task
-from pinpool.policy.blame import Referee
-from pinpool.policy.circuit_breaker import CANARIES, Mood, Outage, Word, heard
+from pinpool.policy.blame import Blame
+from pinpool.policy.circuit_breaker import CANARIES, BreakerState, CircuitBreaker, Word, heard
 from pinpool.policy.faults import judge
 from pinpool.pool.engine import Census
 
@@ -24,24 +24,24 @@ from pinpool.pool.engine import Census
 FIRST_PATIENCE = 600.0
 
 
-class Canaries:
+class SiteProbe:
     """Holds a run back while its site is silent. A canary is no attempt of its task, and leaves nothing in it."""
 
     def __init__(
         self,
         submit: Callable[[Assignment], int],
         journal: Journal,
-        custody: Custody,
-        referee: Referee,
+        proxy_control: ProxyControl,
+        blame: Blame,
         random: Random,
     ) -> None:
         """`submit` hands an assignment to the engine and returns its serial."""
         self._submit = submit
         self._journal = journal
-        self._custody = custody
-        self._referee = referee
+        self._proxy_control = proxy_control
+        self._blame = blame
         self._random = random
-        self._outage = Outage()
+        self._breaker = CircuitBreaker()
         # Several: one may have changed or gone since.
         self._fetched = deque(journal.witnesses(CANARIES), CANARIES)
         self._out: dict[int, Task] = {}
@@ -52,19 +52,19 @@ class Canaries:
     @property
     def hold_back(self) -> bool:
         """True if nothing but canaries should go out."""
-        return self._outage.mood is not Mood.WELL
+        return self._breaker.mood is not BreakerState.WELL
 
     def next_moment(self) -> float | None:
         """When canaries are due again; None if they are not waited for."""
-        return self._outage.next_moment()
+        return self._breaker.next_moment()
 
     def words(self, now: float) -> str:
         """Why the run holds back, in a sentence for people; empty if it does not."""
-        return self._outage.words(now)
+        return self._breaker.words(now)
 
     def in_vain(self, now: float, patience: float) -> str:
         """Why there is no use in waiting any longer; empty as long as there is. `patience` is seconds."""
-        silent = self._outage.seconds(now)
+        silent = self._breaker.seconds(now)
         if silent <= (patience if self._fetched else min(patience, FIRST_PATIENCE)):
             return ""
         return f"every proxy has failed for {silent / 60:.0f} min: the site seems to be down"
@@ -72,7 +72,7 @@ class Canaries:
     def failed(self, task: int, outcome: Outcome, now: float, census: Census) -> bool:
         """An attempt has failed. True if nobody is to be blamed for it, because it may well be the site."""
         assert outcome.evidence is not None
-        return self._outage.failed(
+        return self._breaker.failed(
             outcome.proxy,
             task,
             judge(outcome.evidence),
@@ -91,25 +91,25 @@ class Canaries:
 
     def ask(self, now: float, census: Census, frontier: Frontier) -> None:
         """Send canaries if they are due, through proxies that are known to have worked, or were not asked yet."""
-        if not census.usable or not self._outage.due(now):
+        if not census.usable or not self._breaker.due(now):
             return
         # As long as nothing was fetched any page will do.
         pages = list(self._fetched) or frontier.first(CANARIES)
         if not pages:
             return
         known, strangers = self._known(census), self._strangers(census)
-        wanted = known - self._outage.silent or strangers or known
+        wanted = known - self._breaker.silent or strangers or known
         avoid = tuple(set(census.states) - wanted) if wanted else ()
         for number in range(min(CANARIES, census.usable)):
             self._send(pages[number % len(pages)], avoid)
 
     def _known(self, census: Census) -> set[int]:
         """Those at hand that are known to have worked."""
-        return set(filter(self._referee.roster.credible, _at_hand(census)))
+        return set(filter(self._blame.reputation.credible, _at_hand(census)))
 
     def _strangers(self, census: Census) -> set[int]:
         """Those at hand that have not met silence since the site last answered."""
-        return set(_at_hand(census)) - self._outage.silent
+        return set(_at_hand(census)) - self._breaker.silent
 
     def lose(self, serial: int, now: float, census: Census) -> None:
         """It will never be answered."""
@@ -130,12 +130,12 @@ class Canaries:
             if not self._fetched:
                 self._site_answered(outcome)
         elif outcome.ending is not Ending.DECLINED:
-            self._referee.credit(outcome.proxy, 0)
+            self._blame.credit(outcome.proxy, 0)
             self._site_answered(outcome)
         self._back(now, census)
 
     def _send(self, page: Task, avoid: tuple[int, ...]) -> None:
-        self._outage.sent()
+        self._breaker.sent()
         self._out[self._submit(Assignment(page, avoid, exchange=bool(avoid)))] = page
 
     def _hear_failure(self, outcome: Outcome, fault: Fault) -> None:
@@ -144,28 +144,28 @@ class Canaries:
         if outcome.swapped:
             guilty = word is Word.NOTHING
             if guilty:
-                self._outage.accused()
-            sentence = self._referee.sentence(outcome.proxy, fault, excused=not guilty)
-            self._custody.carry_out(sentence, outcome.proxy, fault if guilty else None)
+                self._breaker.accused()
+            penalty = self._blame.penalty(outcome.proxy, fault, excused=not guilty)
+            self._proxy_control.carry_out(penalty, outcome.proxy, fault if guilty else None)
         if word is Word.ANSWERED:
             self._site_answered(outcome)
         elif word is Word.SILENT:
-            self._outage.silenced(outcome.proxy, outcome.evidence.retry_after)
+            self._breaker.silenced(outcome.proxy, outcome.evidence.retry_after)
 
     def _back(self, now: float, census: Census) -> None:
         """One canary less is on its way."""
-        self._outage.returned()
+        self._breaker.returned()
         strangers = not self._known(census) and bool(self._strangers(census))
-        if self._outage.concluded(now, self._random.random(), strangers=strangers):
-            self._custody.note(Event(time.time(), "paused", detail=self._outage.words(now)))
-            for proxy, task in self._outage.excused():
+        if self._breaker.concluded(now, self._random.random(), strangers=strangers):
+            self._proxy_control.note(Event(time.time(), "paused", detail=self._breaker.words(now)))
+            for proxy, task in self._breaker.excused():
                 self._journal.excuse(task, proxy)
-                if self._referee.roster.pardon(proxy, task):
-                    self._custody.wake(proxy)
+                if self._blame.reputation.pardon(proxy, task):
+                    self._proxy_control.wake(proxy)
 
     def _site_answered(self, outcome: Outcome) -> None:
-        if self._outage.answered(outcome.at + outcome.seconds):
-            self._custody.note(Event(time.time(), "continued"))
+        if self._breaker.answered(outcome.at + outcome.seconds):
+            self._proxy_control.note(Event(time.time(), "continued"))
 
 
 def _at_hand(census: Census) -> list[int]:

@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Iterable
 
-from pinpool.model import Fault, Fetched, KeptPage
+from pinpool.model import Fault, Fetched, PageSample
 
 KEPT_PAGES = 200  # in one journal: 100 MB at the very worst, and more kinds than anybody mends
 KINDS_SENT = 20  # by one worker process: 100 workers whose every page is a new kind send 1 GB, and not more
@@ -73,7 +73,7 @@ class Memory:
         return True
 
 
-def keep(kind: str, fetched: Fetched, secrets: Iterable[str] = ()) -> KeptPage:
+def keep(kind: str, fetched: Fetched, secrets: Iterable[str] = ()) -> PageSample:
     """
     The page as it is kept: compressed, cut if it is too large, with the few headers that an extractor may need.
 
@@ -89,7 +89,7 @@ def keep(kind: str, fetched: Fetched, secrets: Iterable[str] = ()) -> KeptPage:
         _without(secrets, text.encode(errors="replace")).decode() for text in (fetched.url, *shown.values())
     )
     headers = json.dumps(dict(zip(shown, values, strict=True)))
-    return KeptPage(kind, url, fetched.status, headers, packed, len(fetched.body))
+    return PageSample(kind, url, fetched.status, headers, packed, len(fetched.body))
 
 
 def _without(secrets: Iterable[str], text: bytes) -> bytes:

@@ -22,7 +22,7 @@ from pinpool.lab.http import bound, reset
 from pinpool.lab.network import NAME, Ground
 from pinpool.lab.pages import Catalogue, Film
 from pinpool.lab.proxies import HttpProxy, SocksProxy, describe, notation
-from pinpool.lab.request_log import Books, LabProxy, Seen
+from pinpool.lab.request_log import LabProxy, RequestLog, Seen
 from pinpool.lab.site import Site
 
 HOST = "127.0.0.1"
@@ -70,7 +70,7 @@ class Lab:
         for index, fault in assign(faults, proxies, seed).items():
             self.proxies[index].fault = fault
         self._site_port = site_port
-        self._books = Books()
+        self._books = RequestLog()
         self._ground = Ground(
             site=Site(self.catalogue),
             books=self._books,

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pinpool.lab.faults import SiteFault, by_site, draw_flaw, through
 from pinpool.lab.http import Answer, Request
-from pinpool.lab.request_log import Books, LabProxy
+from pinpool.lab.request_log import LabProxy, RequestLog
 from pinpool.lab.site import Site
 
 #: The site's name, which nobody but the lab's proxies resolves.
@@ -29,7 +29,7 @@ class Ground:
     """
 
     site: Site
-    books: Books
+    books: RequestLog
     latency: float
     ban_after: int
     flaky_rate: float

@@ -91,7 +91,7 @@ class LabProxy:
         return f"<LabProxy {self.index} {self.label} {self.fault or 'faultless'}>"
 
 
-class Books:
+class RequestLog:
     """Written by the lab's loop only; read from anywhere. `wait` wakes after each entry."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Books:
 class Line:
     """One client connection in the books, from accept to its end, through every change of protocol."""
 
-    def __init__(self, books: Books, proxy: LabProxy | None, transport: asyncio.Transport) -> None:
+    def __init__(self, books: RequestLog, proxy: LabProxy | None, transport: asyncio.Transport) -> None:
         self.books = books
         self.proxy = proxy
         self.transport = transport

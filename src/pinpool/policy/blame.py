@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pinpool.model import Charge, Fault, Outcome
 from pinpool.policy.faults import CHARGES, judge
-from pinpool.policy.reputation import AT_ONCE, Roster, Sentence
+from pinpool.policy.reputation import AT_ONCE, Penalty, Reputation
 from pinpool.policy.retry import UNASKED, WITNESSES, Believe, GiveUp, Past, Resubmit, decide
 from pinpool.settings import Settings
 
@@ -29,9 +29,9 @@ class Failure(NamedTuple):
     excused: bool = False
 
 
-class Ruling(NamedTuple):
+class Decision(NamedTuple):
     """
-    `charged` says whether the proxy is charged; `sentence` is None if the worker has kept its pin.
+    `charged` says whether the proxy is charged; `penalty` is None if the worker has kept its pin.
 
     `forgiven` are the proxies whose charges for this task are taken back, `woken` those that rest for no reason now.
     """
@@ -39,12 +39,12 @@ class Ruling(NamedTuple):
     fault: Fault
     charged: bool
     verdict: Resubmit | GiveUp | Believe
-    sentence: Sentence | None
+    penalty: Penalty | None
     forgiven: tuple[int, ...] = ()
     woken: tuple[int, ...] = ()
 
 
-class Acquittal(NamedTuple):
+class Credit(NamedTuple):
     """
     A page was fetched. `proven` says that this ended the proxy's row of rests.
 
@@ -68,22 +68,22 @@ class _Opinion(NamedTuple):
     woken: frozenset[int] = frozenset()
 
 
-class Referee:
+class Blame:
     """Judges by the roster's records and the run's settings; `random` gives the jitter."""
 
-    def __init__(self, roster: Roster, settings: Settings, random: Random) -> None:
-        self.roster = roster
+    def __init__(self, reputation: Reputation, settings: Settings, random: Random) -> None:
+        self.reputation = reputation
         self._settings = settings
         self._random = random
 
-    def credit(self, proxy: int, task: int, history: Iterable[Failure] = ()) -> Acquittal:
+    def credit(self, proxy: int, task: int, history: Iterable[Failure] = ()) -> Credit:
         """`proxy` has fetched the page of `task`. `history` are the task's earlier failures."""
-        proven = self.roster.credit(proxy)
+        proven = self.reputation.credit(proxy)
         others = {one for one in self._settled(history) if one.proxy != proxy}
         for other in {one.proxy for one in others}:
-            self.roster.blame(other, task)
+            self.reputation.blame(other, task)
         liars = {one.proxy for one in others if CHARGES[one.fault] is Charge.PAGE}
-        return Acquittal(proven, tuple(sorted(liars)))
+        return Credit(proven, tuple(sorted(liars)))
 
     def rule(
         self,
@@ -94,7 +94,7 @@ class Referee:
         alive: Collection[int],
         is_index: bool = False,
         excused: bool = False,
-    ) -> Ruling:
+    ) -> Decision:
         """
         Judge a failed attempt. `history` are the task's earlier failures, oldest first; `alive` the proxies that are
         not retired. `excused`: nobody is to be blamed, for the whole site seems to be silent.
@@ -124,26 +124,26 @@ class Referee:
         retry_after: float | None = None,
         is_index: bool = False,
         excused: bool = False,
-    ) -> Ruling:
+    ) -> Decision:
         """The same of a fault that is known already, through the proxy `known`."""
         charge = CHARGES[fault]
         charged = charge in _TO_PROXY and not excused
         if known is not None and not excused:
             if charge is Charge.PROXY:
-                self.roster.blame(known)
+                self.reputation.blame(known)
             elif charge is not Charge.WORKER:
-                self.roster.strike(known, task, suspect=charged)
+                self.reputation.strike(known, task, suspect=charged)
         # One that was never asked for the page has told nothing new of it.
         opinion = _Opinion(Resubmit(0.0, charged=False))
         if fault not in UNASKED:
             opinion = self._opinion(
                 task, [*history, Failure(known, fault, excused)], alive, is_index=is_index
             )
-        sentence = None
+        penalty = None
         if swapped and known is not None:
-            sentence = self.sentence(known, fault, retry_after, excused=excused)
+            penalty = self.penalty(known, fault, retry_after, excused=excused)
         woken = tuple(sorted(opinion.woken - {known}))
-        return Ruling(fault, charged, opinion.verdict, sentence, opinion.cleared, woken)
+        return Decision(fault, charged, opinion.verdict, penalty, opinion.cleared, woken)
 
     def _opinion(
         self, task: int, failures: Sequence[Failure], alive: Collection[int], *, is_index: bool
@@ -162,25 +162,25 @@ class Referee:
             believers=believers,
         )
         cleared = self._cleared(task, doubted, voices, given_up=not isinstance(verdict, Resubmit))
-        woken |= {one for one in cleared if self.roster.pardon(one, task)}
+        woken |= {one for one in cleared if self.reputation.pardon(one, task)}
         return _Opinion(verdict, cleared, frozenset(woken))
 
     def _relieved(self, task: int, told: Collection[int]) -> set[int]:
         """Take the weight off a page that more than one has failed, one of them known to work. Returns who may wake."""
-        working = set(filter(self.roster.credible, told))
-        return {one for one in told if working - {one} and self.roster.relieve(one, task)}
+        working = set(filter(self.reputation.credible, told))
+        return {one for one in told if working - {one} and self.reputation.relieve(one, task)}
 
     def _voices(self, alive: Collection[int]) -> int:
         """How many can be asked: the ones that rest again and again are not waited for."""
-        return sum(not self.roster.tired(proxy) for proxy in alive) or len(alive)
+        return sum(not self.reputation.tired(proxy) for proxy in alive) or len(alive)
 
     def _past(
         self, task: int, failures: Iterable[Failure], alive: Collection[int], voices: int
     ) -> tuple[list[Past], int]:
         """The failures, each with whether the word of its proxy counts; and how many proxies are believed."""
-        believed = {proxy for proxy in alive if self.roster.works(proxy, task)}
+        believed = {proxy for proxy in alive if self.reputation.works(proxy, task)}
         if len(believed) < min(WITNESSES, voices):
-            believed = set(filter(self.roster.credible, alive))
+            believed = set(filter(self.reputation.credible, alive))
         # With nobody who works, none is to be believed more than others.
         nobody = not believed
         past = [
@@ -195,19 +195,19 @@ class Referee:
         """The proxies that are not to blame for this task: enough that work elsewhere say so, or it is given up."""
         if given_up:
             return tuple(sorted(doubted))
-        working = [proxy for proxy in sorted(doubted) if self.roster.works(proxy, task)]
+        working = [proxy for proxy in sorted(doubted) if self.reputation.works(proxy, task)]
         return tuple(working) if len(working) >= min(WITNESSES, voices) else ()
 
     def _settled(self, failures: Iterable[Failure]) -> Iterator[_Told]:
         """The failures for which a proxy of this list, the page or the site may be to blame."""
         for one in failures:
-            known = one.proxy is not None and one.proxy in self.roster and not one.excused
+            known = one.proxy is not None and one.proxy in self.reputation and not one.excused
             if known and CHARGES[one.fault] not in (Charge.PROXY, Charge.WORKER):
                 yield _Told(one.proxy or 0, one.fault)
 
-    def sentence(
+    def penalty(
         self, proxy: int, fault: Fault, retry_after: float | None = None, *, excused: bool = False
-    ) -> Sentence:
+    ) -> Penalty:
         """What follows for a proxy that its worker has swapped."""
         if excused:
             return AT_ONCE
@@ -215,7 +215,7 @@ class Referee:
         if CHARGES[fault] is not Charge.PROXY:
             # The worker counts what it saw; some of that is known by now to have been the pages, or not known yet not
             # to have been.
-            grounds = self.roster.needed(proxy, self._settings.swap_after)
-            if self.roster.strikes(proxy) < grounds:
+            grounds = self.reputation.needed(proxy, self._settings.swap_after)
+            if self.reputation.strikes(proxy) < grounds:
                 return AT_ONCE
-        return self.roster.sentence(proxy, fault, retry_after, self._random.random(), grounds)
+        return self.reputation.penalty(proxy, fault, retry_after, self._random.random(), grounds)

@@ -53,7 +53,7 @@ def heard(fault: Fault, *, served: bool) -> Word:
     return Word.ANSWERED if answered else Word.SILENT
 
 
-class Mood(Enum):
+class BreakerState(Enum):
     """What is thought of the site."""
 
     WELL = "well"
@@ -61,16 +61,16 @@ class Mood(Enum):
     DOWN = "down"  # the run pauses, then sends canaries again
 
 
-class Outage:
+class CircuitBreaker:
     """Watches the failures of one run, and says when to hold back and when to ask again."""
 
     def __init__(self) -> None:
-        self.mood = Mood.WELL
+        self.mood = BreakerState.WELL
         self._suspects: dict[int, list[tuple[float, int]]] = {}
         #: The proxies that have met silence since the site last answered anybody.
         self.silent: set[int] = set()
         self._raised = 0.0
-        self._canaries = 0
+        self._site_probe = 0
         self._rounds = 0
         self._news: int | None = None
         self._guilty = False
@@ -105,24 +105,24 @@ class Outage:
         self.silent.add(proxy)
         self._suspects.setdefault(proxy, []).append((moment, task))
         self._last = fault
-        if self.mood is Mood.WELL and len(self._suspects) >= _enough(in_use, alive):
-            self.mood, self._since, self._raised = Mood.SUSPECTED, now, moment
-        return self.mood is not Mood.WELL
+        if self.mood is BreakerState.WELL and len(self._suspects) >= _enough(in_use, alive):
+            self.mood, self._since, self._raised = BreakerState.SUSPECTED, now, moment
+        return self.mood is not BreakerState.WELL
 
     def answered(self, moment: float) -> bool:
         """The site has answered somebody. True if that ends an outage."""
-        if not self._suspects and self.mood is Mood.WELL:
+        if not self._suspects and self.mood is BreakerState.WELL:
             return False
         later = {
             proxy: [(at, task) for at, task in failures if at > moment]
             for proxy, failures in self._suspects.items()
         }
         self._suspects = {proxy: failures for proxy, failures in later.items() if failures}
-        if self.mood is not Mood.WELL and moment <= self._raised:
+        if self.mood is not BreakerState.WELL and moment <= self._raised:
             return False
         self.silent = set(self._suspects)
-        was_down = self.mood is Mood.DOWN
-        self.mood = Mood.WELL
+        was_down = self.mood is BreakerState.DOWN
+        self.mood = BreakerState.WELL
         self._rounds = self._pauses = 0
         self._asked_for = 0.0
         self._news = None
@@ -130,24 +130,24 @@ class Outage:
 
     def due(self, now: float) -> bool:
         """True if canaries should be sent now; `sent` says that they are."""
-        if self._canaries or self.mood is Mood.WELL:
+        if self._site_probe or self.mood is BreakerState.WELL:
             return False
-        return self.mood is Mood.SUSPECTED or now >= self._until
+        return self.mood is BreakerState.SUSPECTED or now >= self._until
 
     def sent(self) -> None:
         """A canary is on its way."""
-        self._canaries += 1
+        self._site_probe += 1
 
     def returned(self) -> None:
         """A canary came back, or is lost."""
-        self._canaries = max(0, self._canaries - 1)
+        self._site_probe = max(0, self._site_probe - 1)
 
     def silenced(self, proxy: int, retry_after: float | None) -> None:
         """
         A canary has met silence too. `retry_after` (seconds) is what the answer asked for, if there was one, and is
         obeyed as far as a rest may go.
         """
-        if self.mood is not Mood.WELL:
+        if self.mood is not BreakerState.WELL:
             self._news = (self._news or 0) + (proxy not in self.silent)
             self.silent.add(proxy)
             self._asked_for = max(self._asked_for, retry_after or 0.0)
@@ -162,7 +162,7 @@ class Outage:
         or still. `jitter` is 0 to 1. `strangers`: none that is known to work is at hand, and there are others that have
         not met silence.
         """
-        if self.mood is Mood.WELL or self._canaries:
+        if self.mood is BreakerState.WELL or self._site_probe:
             return False
         # A round that has asked nobody new, or was told to wait, is the last; one that told nothing of the site is not.
         goes_on = self._news is None or (strangers and self._news > 0 and not self._asked_for)
@@ -175,7 +175,7 @@ class Outage:
         self._until = now + max(pause, min(self._asked_for, CAP_SECONDS))
         self._pauses += 1
         self._asked_for = 0.0
-        self.mood = Mood.DOWN
+        self.mood = BreakerState.DOWN
         return True
 
     def excused(self) -> list[tuple[int, int]]:
@@ -186,17 +186,17 @@ class Outage:
 
     def next_moment(self) -> float | None:
         """When the pause is over; None without one."""
-        return self._until if self.mood is Mood.DOWN else None
+        return self._until if self.mood is BreakerState.DOWN else None
 
     def seconds(self, now: float) -> float:
         """For how long the site has been silent, 0 if it is well."""
-        return 0.0 if self.mood is Mood.WELL else now - self._since
+        return 0.0 if self.mood is BreakerState.WELL else now - self._since
 
     def words(self, now: float) -> str:
         """Why the run waits, in a sentence for people; empty if it does not."""
-        if self.mood is Mood.WELL:
+        if self.mood is BreakerState.WELL:
             return ""
-        if self.mood is Mood.SUSPECTED:
+        if self.mood is BreakerState.SUSPECTED:
             return f"most proxies fail at once ({self._last}): pages that were fetched before are asked for again"
         wait = max(0.0, self._until - now)
         return f"every proxy fails ({self._last}): the site seems to be down; asked again in {wait:.0f} s"

@@ -39,13 +39,13 @@ class Retire(NamedTuple):
     reason: str
 
 
-Sentence = Cool | Retire
+Penalty = Cool | Retire
 #: No rest at all: it is spare again.
 AT_ONCE = Cool(0.0)
 
 
 @dataclass(slots=True)
-class Record:
+class Score:
     """
     One proxy. `coolings` counts its rests since it last served a page, `strikes` are the tasks it has failed since,
     each with whether that speaks against it: a page or a site may look bad to everybody, until another has fetched it.
@@ -64,12 +64,12 @@ class Record:
     withdrawn: str = ""
 
 
-class Roster:
+class Reputation:
     """The records of all proxies, by id."""
 
     def __init__(self, base_seconds: float) -> None:
         self._base = base_seconds
-        self._records: dict[int, Record] = {}
+        self._records: dict[int, Score] = {}
 
     def __repr__(self) -> str:
         tired = sum(1 for record in self._records.values() if record.coolings)
@@ -77,13 +77,13 @@ class Roster:
 
     def admit(self, proxy: int, label: str, coolings: int = 0) -> None:
         """A proxy joins, with what an earlier part of the run knows of it: one that was failing is no witness."""
-        self._records[proxy] = Record(label, coolings, 0.5 * FADING**coolings)
+        self._records[proxy] = Score(label, coolings, 0.5 * FADING**coolings)
 
     def withdraw(self, proxy: int, reason: str) -> None:
         """It is off the list, for that reason; one that is admitted again is on it."""
         self._records[proxy].withdrawn = reason
 
-    def __getitem__(self, proxy: int) -> Record:
+    def __getitem__(self, proxy: int) -> Score:
         return self._records[proxy]
 
     def __contains__(self, proxy: object) -> bool:
@@ -167,9 +167,9 @@ class Roster:
         """How many strikes a swap of this proxy needs: one while it is not proven since its last rest."""
         return 1 if self._records[proxy].coolings else swap_after
 
-    def sentence(
+    def penalty(
         self, proxy: int, fault: Fault, retry_after: float | None, jitter: float, grounds: int = 0
-    ) -> Sentence:
+    ) -> Penalty:
         """
         What follows from a swap. `retry_after` (seconds) is what an answer asked for; it is clamped. `grounds` is how
         many strikes it takes: with fewer, after a pardon, the rest is over.

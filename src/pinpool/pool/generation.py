@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from pinpool.pool.status_board import WIDTH, Board, Line, born
+from pinpool.pool.status_board import WIDTH, Line, StatusBoard, born
 
 #: How long terminate() may take before the generation is killed: a healthy pool needs 0.02 to 0.14 s.
 TERMINATE_PATIENCE = 0.3
@@ -31,7 +31,7 @@ class Generation:
     """`number` is unique in this process; the lease queue turns away workers of any but the present one."""
 
     number: int
-    board: Board
+    board: StatusBoard
     pool: Pool | None = None
     flight: set[int] = field(default_factory=set)
     condemned: set[int] = field(default_factory=set)  # serials of attempts that hang
@@ -41,9 +41,9 @@ class Generation:
     @classmethod
     def prepare(cls, context: BaseContext, seats: int) -> Generation:
         """The board and the number; the pool comes with `start`, when workers can be told of both."""
-        return cls(next(_numbers), Board(context.RawArray("q", seats * WIDTH)))
+        return cls(next(_numbers), StatusBoard(context.RawArray("q", seats * WIDTH)))
 
-    def start(self, context: BaseContext, size: int, initializer: Any, arming: Any) -> None:
+    def start(self, context: BaseContext, size: int, initializer: Any, config: Any) -> None:
         """Start the workers. Their processes bear this generation's name, so that no other child is taken for one."""
         name = self._name
 
@@ -54,7 +54,7 @@ class Generation:
                 child.name = name
                 return child
 
-        self.pool = NamedPool(size, initializer, (arming,), context=context)
+        self.pool = NamedPool(size, initializer, (config,), context=context)
 
     @property
     def _name(self) -> str:
@@ -101,7 +101,7 @@ def send(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def stop_check_kill(board: Board, line: Line, harmless: frozenset[int]) -> None:
+def stop_check_kill(board: StatusBoard, line: Line, harmless: frozenset[int]) -> None:
     """
     Kill a worker, but only inside the task function, where it holds no lock of the pool; not in a `harmless` activity.
 

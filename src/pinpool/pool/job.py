@@ -7,15 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from pinpool.model import Assignment, Ending, Evidence, KeptPage, Outcome, Task
+from pinpool.model import Assignment, Ending, Evidence, Outcome, PageSample, Task
 from pinpool.pool.lease_client import LeaseProxy
 from pinpool.pool.log_pipe import Reporting
 from pinpool.pool.pin import Pin
-from pinpool.pool.status_board import Board
+from pinpool.pool.status_board import StatusBoard
 from pinpool.settings import Settings
 
 
-class Done(NamedTuple):
+class JobResult(NamedTuple):
     """What a craft says of one assignment, before the worker adds who, when and through what."""
 
     ending: Ending
@@ -26,15 +26,15 @@ class Done(NamedTuple):
     tasks: tuple[Task, ...] = ()
     result: bytes | None = None
     unasked: str = ""
-    kept: KeptPage | None = None
+    kept: PageSample | None = None
 
 
-class Craft(Protocol):
+class Job(Protocol):
     """What a pool is for: crawling with a spider, or calling functions. One instance lives in each worker."""
 
     settings: Settings
 
-    def perform(self, pin: Pin, work: Assignment | bytes) -> Done | None:
+    def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult | None:
         """
         Do it through the pin. May raise anything; must come to an end within the deadline.
 
@@ -42,13 +42,13 @@ class Craft(Protocol):
         """
 
 
-class Arming(NamedTuple):
-    """All that a worker process starts with. `craft` makes the craft, in the worker; it must survive a pickle."""
+class WorkerConfig(NamedTuple):
+    """All that a worker process starts with. `job` makes the craft, in the worker; it must survive a pickle."""
 
     leases: LeaseProxy
     generation: int
-    board: Board
-    craft: Callable[[], Craft]
+    board: StatusBoard
+    job: Callable[[], Job]
     hang_seconds: float
     stacks: Path
     reporting: Reporting

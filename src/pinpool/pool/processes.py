@@ -45,13 +45,13 @@ from pinpool.pool.child_process import (
 )
 from pinpool.pool.engine import Answered, Census, Lost, Noted, Signal
 from pinpool.pool.generation import Generation, is_gone, send, stop_check_kill
-from pinpool.pool.job import Arming, Craft, unpack
+from pinpool.pool.job import Job, WorkerConfig, unpack
 from pinpool.pool.lease_client import LeaseProxy, Standings
 from pinpool.pool.lease_types import Report, Standing
 from pinpool.pool.leases import LeaseManager
 from pinpool.pool.log_pipe import LogPipe
-from pinpool.pool.status_board import Activity, Board, Line
-from pinpool.pool.worker import enlist, run, stack_file
+from pinpool.pool.status_board import Activity, Line, StatusBoard
+from pinpool.pool.worker import init_worker, run, stack_file
 from pinpool.proxies.redaction import Redaction
 
 TICK_SECONDS = 0.1
@@ -95,7 +95,7 @@ class ProcessEngine:
 
     def __init__(
         self,
-        craft: Callable[[], Craft],
+        job: Callable[[], Job],
         proxies: Sequence[Standing],
         *,
         workers: int,
@@ -108,7 +108,7 @@ class ProcessEngine:
         `hang_seconds` is the age at which a running attempt counts as hung; `cooling` the provisional rest.
         `preload` names the modules that a forkserver imports once for all workers.
         """
-        self._craft = craft
+        self._job = job
         self._standings = Standings(proxies)
         self._size = workers
         self._hang_seconds = hang_seconds
@@ -302,7 +302,7 @@ class ProcessEngine:
             self._on_leases(lambda leases: leases.reap(tokens))
         return poisoned
 
-    def _ask_to_leave(self, board: Board, lines: list[Line]) -> None:
+    def _ask_to_leave(self, board: StatusBoard, lines: list[Line]) -> None:
         for line in lines:
             if line.leave != (wanted := self._standings.to_leave(line.proxy)):
                 board.ask_to_leave(line.seat, wanted)
@@ -411,18 +411,18 @@ class ProcessEngine:
         assert self._logs is not None
         generation = Generation.prepare(self._context, self._seats)
         self._on_leases(lambda leases: leases.begin(generation.number))
-        arming = Arming(
+        config = WorkerConfig(
             self._leases,
             generation.number,
             generation.board,
-            self._craft,
+            self._job,
             self._hang_seconds,
             self._stacks,
             self._logs.reporting(),
         )
         with keep_signals_from_children():
             self._generation = generation
-            generation.start(self._context, self._size, enlist, arming)
+            generation.start(self._context, self._size, init_worker, config)
         self._built = self._last_answer = time.monotonic()
 
     def _rebuild(self, reason: str, signals: list[Signal], *, new_manager: bool = False) -> None:

@@ -53,7 +53,7 @@ class Line(NamedTuple):
     leave: int = 0
 
 
-class Board:
+class StatusBoard:
     """All seats. `cells` is a shared array of signed 8 byte numbers, `WIDTH` a seat, all zero at first."""
 
     def __init__(self, cells: MutableSequence[int]) -> None:

@@ -28,7 +28,7 @@ from pinpool.policy.faults import CHARGES, judge
 from pinpool.policy.reputation import must_swap
 from pinpool.pool.child_process import dump_stack_to, ignore_terminal, never_outlive_parent
 from pinpool.pool.deadline import disarm
-from pinpool.pool.job import Arming, Done, pack
+from pinpool.pool.job import JobResult, WorkerConfig, pack
 from pinpool.pool.lease_types import Lease
 from pinpool.pool.log_pipe import Whereabouts
 from pinpool.pool.pin import Pin
@@ -44,16 +44,16 @@ DECLINE_SECONDS = 0.02
 class Worker:
     """One worker process. `run` is called by the pool once for each attempt."""
 
-    def __init__(self, arming: Arming) -> None:
-        self._leases = arming.leases
+    def __init__(self, config: WorkerConfig) -> None:
+        self._leases = config.leases
         self._token = secrets.randbits(62) | 1
         self._random = Random(self._token)
         self._doing: tuple[int, Assignment | bytes] | None = None
-        arming.reporting.begin(self._whereabouts)
+        config.reporting.begin(self._whereabouts)
         with suppress(OSError):  # a hang without a stack is still told
-            dump_stack_to(stack_file(arming.stacks, os.getpid()))
-        self._seat, lease = self._check_in(arming)
-        self._craft = arming.craft()
+            dump_stack_to(stack_file(config.stacks, os.getpid()))
+        self._seat, lease = self._check_in(config)
+        self._job = config.job()
         self.pin = self._take(lease or self._wait_for_proxy())
         self._seat.show(Activity.IDLE)
 
@@ -94,11 +94,11 @@ class Worker:
             self._seat.show(Activity.RUN, serial)
             at, start = time.time(), time.perf_counter()
             try:
-                done = self._craft.perform(pin, work)
+                done = self._job.perform(pin, work)
             except BaseException as error:  # noqa: BLE001  SystemExit in user code must not lose the task
                 # CPython 3.13 has jumps that no `with` covers; a strike there leaves its block without a farewell.
                 disarm()
-                done = Done(Ending.FAILED, evidence=Evidence(Step.EXTRACT, Sign.RAISED, describe(error)))
+                done = JobResult(Ending.FAILED, evidence=Evidence(Step.EXTRACT, Sign.RAISED, describe(error)))
         seconds = time.perf_counter() - start
         proxy = -1 if done.unasked else pin.lease.proxy
         return Outcome(serial, os.getpid(), proxy, at=at, seconds=seconds, **done._asdict())
@@ -133,7 +133,7 @@ class Worker:
         pin.strikes += charge is not Charge.WORKER
         # The next task lies ready; the parent may not want it to meet this proxy once it knows of the failure.
         pin.hesitates = not pin.served
-        swap_after = self._craft.settings.swap_after
+        swap_after = self._job.settings.swap_after
         if must_swap(charge, pin.strikes, probing=pin.probing, swap_after=swap_after):
             return self._swap(outcome._replace(swapped=True))
         return pack(outcome)
@@ -172,16 +172,16 @@ class Worker:
             self.pin = self._take(lease)
         return lease is not None
 
-    def _check_in(self, arming: Arming) -> tuple[Seat, Lease | None]:
+    def _check_in(self, config: WorkerConfig) -> tuple[Seat, Lease | None]:
         while True:
             try:
-                number, lease = self._leases.check_in(self._token, os.getpid(), arming.generation)
+                number, lease = self._leases.check_in(self._token, os.getpid(), config.generation)
             except LookupError:  # born too late: this pool is over
                 _leave()
             if number >= 0:
                 break
             time.sleep(PARK_SECONDS / 10)  # the seat of a dead worker is being cleared
-        seat = arming.board.seat(number)
+        seat = config.board.seat(number)
         seat.take(self._token)
         return seat, lease
 
@@ -196,14 +196,14 @@ class Worker:
 
     def _take(self, lease: Lease) -> Pin:
         self._seat.pin(lease.proxy)
-        profiles = self._craft.settings.profiles
-        return Pin(lease, self._craft.settings, self._random.choice(profiles) if profiles else NO_PROFILE)
+        profiles = self._job.settings.profiles
+        return Pin(lease, self._job.settings, self._random.choice(profiles) if profiles else NO_PROFILE)
 
     def _await_turn(self, pin: Pin, serial: int) -> bool:
         """Wait until the proxy may be used again. False if it is to be left instead."""
         if not self._sleep_until(pin.next_turn(self._random.uniform(0.75, 1.25)), serial):
             return False
-        if rate := self._craft.settings.site_rate:
+        if rate := self._job.settings.site_rate:
             # What was sent beyond the turns that were given, redirects for instance, is made up for now.
             asked = pin.fetcher.session.pin.progress.asked
             turns = 1 + max(0, asked - pin.paid)
@@ -230,7 +230,7 @@ class Worker:
 _worker: Worker | None = None
 
 
-def enlist(arming: Arming) -> None:
+def init_worker(config: WorkerConfig) -> None:
     """
     The pool's initializer: pins a proxy, waiting for one if there is none. Never raises.
 
@@ -238,12 +238,12 @@ def enlist(arming: Arming) -> None:
     """
     global _worker  # noqa: PLW0603  the process global that the design is about
     ignore_terminal()
-    never_outlive_parent(arming.hang_seconds)
+    never_outlive_parent(config.hang_seconds)
     try:
-        _worker = Worker(arming)
+        _worker = Worker(config)
     except BaseException as error:  # noqa: BLE001
         try:
-            arming.leases.complain(describe(error))
+            config.leases.complain(describe(error))
         except Exception:  # noqa: BLE001
             _leave()
         while True:

@@ -25,7 +25,7 @@ from pinpool.model import ProxyState
 from pinpool.report.charts import GROUPS, Scale, group_of, histogram_path, shade, strip_paths, timeline
 from pinpool.report.cost import Price
 from pinpool.report.recommendations import conclusions, percent, volume
-from pinpool.report.run_data import Account
+from pinpool.report.run_data import RunData
 from pinpool.report.timeline import Clock
 from pinpool.text import bare_url, one_line, shown_path, stamp
 
@@ -40,7 +40,7 @@ SHORT = 120.0  # seconds; in a shorter run, times of day would not tell ticks ap
 _TROUBLE = {ProxyState.RETIRED: 0, ProxyState.COOLING: 1, ProxyState.PINNED: 2, ProxyState.SPARE: 3}
 
 
-def render(account: Account, now: float, price: Price | None = None) -> str:
+def render(account: RunData, now: float, price: Price | None = None) -> str:
     """The report as HTML text; `now`, epoch seconds, is the moment at which the account was taken."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -168,7 +168,7 @@ def _moment(at: float | None, *, day: bool = False) -> str:
 # ------------------------------------------------------------------------------------- what the template shows
 
 
-def _view(account: Account, price: Price | None) -> dict[str, Any]:
+def _view(account: RunData, price: Price | None) -> dict[str, Any]:
     totals, clock = account.totals, account.totals.clock
     when = [_tick(clock, number / clock.slices) for number in range(clock.slices)]
     labels = {proxy.id: proxy.label for proxy in account.proxies}
@@ -215,11 +215,11 @@ def _across(clock: Clock, at: float) -> float:
     return clock.slices * clock.elapsed(at) / clock.seconds
 
 
-def _by_trouble(account: Account, proxy: ProxyRow) -> tuple[int, int, str]:
+def _by_trouble(account: RunData, proxy: ProxyRow) -> tuple[int, int, str]:
     return _TROUBLE[ProxyState(proxy.state)], -account.figures(proxy.id).failed, proxy.label
 
 
-def _row(account: Account, proxy: ProxyRow, scale: Scale) -> dict[str, Any]:
+def _row(account: RunData, proxy: ProxyRow, scale: Scale) -> dict[str, Any]:
     figures, strip = account.figures(proxy.id), account.strips.get(proxy.id)
     held = strip.seconds if strip else {}
     told = [f"{state} {duration(held[state])}" for state in reversed(_TROUBLE) if held.get(state)]
@@ -239,7 +239,7 @@ def _row(account: Account, proxy: ProxyRow, scale: Scale) -> dict[str, Any]:
     }
 
 
-def _heat(account: Account, rows: Iterable[ProxyRow], failed: Mapping[str, int]) -> dict[str, Any]:
+def _heat(account: RunData, rows: Iterable[ProxyRow], failed: Mapping[str, int]) -> dict[str, Any]:
     groups = list(GROUPS)
     faults = sorted(failed, key=lambda fault: (groups.index(group_of(fault)), -failed[fault]))
     troubled = [proxy for proxy in rows if account.figures(proxy.id).failed]
@@ -257,7 +257,7 @@ def _heat(account: Account, rows: Iterable[ProxyRow], failed: Mapping[str, int])
     }
 
 
-def _cost(account: Account, rows: Iterable[ProxyRow], price: Price) -> dict[str, Any]:
+def _cost(account: RunData, rows: Iterable[ProxyRow], price: Price) -> dict[str, Any]:
     seconds, lines, total, pages = account.run.seconds, [], 0.0, 0
     for proxy in rows:
         figures = account.figures(proxy.id)

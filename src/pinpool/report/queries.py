@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pinpool.journal.reader import Reader, failure_document
 from pinpool.journal.records import RunInfo
-from pinpool.report.run_data import Account, GivenUp, Totals
+from pinpool.report.run_data import GivenUp, RunData, Totals
 from pinpool.report.timeline import Clock, Gap, Strip, pauses, strip
 from pinpool.stats.figures import stats_document
 from pinpool.stats.resources import MEASURED, parse_used
-from pinpool.stats.utilization import WORKED, Timesheet, advise
+from pinpool.stats.utilization import WORKED, Utilization, advise
 
 GIVEN_UP = 50  # tasks that a report lists; `pinpool failures` has them all
 LONGEST_TEXT = 2000  # characters of one URL; a page may link to megabytes
@@ -97,7 +97,7 @@ class Survey(Reader):
         )
 
 
-def account(journal: Path, now: float) -> Account:
+def account(journal: Path, now: float) -> RunData:
     """The account of the run in `journal`, as it stands `now` (epoch seconds). Raises JournalError."""
     with Survey(journal) as survey:
         run = survey.run_info(now)
@@ -106,9 +106,9 @@ def account(journal: Path, now: float) -> Account:
             totals.add(row)
         proxies, pins, coverage = survey.proxies(), survey.pins(), survey.coverage()
         figures = {proxy: ledger.figures for proxy, ledger in totals.ledgers.items()}
-        sheet, used = Timesheet.parse(survey.last(WORKED)), parse_used(survey.last(MEASURED))
+        sheet, used = Utilization.parse(survey.last(WORKED)), parse_used(survey.last(MEASURED))
         told = stats_document(run, proxies, figures, pins)
-        return Account(
+        return RunData(
             journal=str(journal),
             run=run,
             proxies=proxies,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pinpool.model import Charge, Fault, ProxyState
 from pinpool.policy.faults import CHARGES
-from pinpool.report.run_data import Account, GivenUp
+from pinpool.report.run_data import GivenUp, RunData
 from pinpool.text import bare_url, one_line, stamp
 
 #: Below these a thing is chance, or not worth anybody's time. Attempts, and shares of 1.
@@ -34,7 +34,7 @@ _PAGE_FAULTS = frozenset(
 _BANS = (Fault.BANNED.value, Fault.EMPTY.value)
 
 
-class Conclusion(NamedTuple):
+class Recommendation(NamedTuple):
     """`weight`, up to 100, orders them; `commands` can be typed as they stand, once words in capitals are filled in."""
 
     weight: float
@@ -43,7 +43,7 @@ class Conclusion(NamedTuple):
     commands: tuple[str, ...] = ()
 
 
-def conclusions(account: Account) -> list[Conclusion]:
+def conclusions(account: RunData) -> list[Recommendation]:
     """What to do next, the weightiest first."""
     found = [conclusion for look in _LOOKS for conclusion in look(account)]
     return sorted(found, key=lambda conclusion: -conclusion.weight)
@@ -64,18 +64,18 @@ def volume(size: float) -> str:
     return f"{size:.0f} B"
 
 
-def _unfinished(account: Account) -> Iterator[Conclusion]:
+def _unfinished(account: RunData) -> Iterator[Recommendation]:
     waiting, state = account.run.tasks["waiting"], account.run.state
     journal = _quoted(account.journal)
     if state == "starved":
-        yield Conclusion(
+        yield Recommendation(
             100,
             f"No usable proxy was left; {_waiting(waiting)}",
             "Every proxy of the list is retired. A resume with a list, the same or a better one, tries them once more.",
             (f"pinpool resume {journal} -p PROXIES",),
         )
     elif state == "interrupted" and waiting:
-        yield Conclusion(
+        yield Recommendation(
             95,
             f"The run was interrupted; {_waiting(waiting)}",
             "Nothing is lost: a resume goes on where it stopped.",
@@ -83,22 +83,22 @@ def _unfinished(account: Account) -> Iterator[Conclusion]:
         )
 
 
-def _doubtful_journal(account: Account) -> Iterator[Conclusion]:
+def _doubtful_journal(account: RunData) -> Iterator[Recommendation]:
     if account.damage:
         told = "; ".join(account.damage)
-        yield Conclusion(
+        yield Recommendation(
             98, "The journal does not prove the run", told, (f"pinpool verify {_quoted(account.journal)}",)
         )
 
 
-def _refused_logins(account: Account) -> Iterator[Conclusion]:
+def _refused_logins(account: RunData) -> Iterator[Recommendation]:
     refused = [
         proxy.label
         for proxy in account.present
         if account.figures(proxy.id).faults[Fault.PROXY_AUTH] and not account.figures(proxy.id).ok
     ]
     if refused:
-        yield Conclusion(
+        yield Recommendation(
             80,
             f"{_proxies(len(refused))} refused the login",
             f"Check user and password of {_these(len(refused), 'this line', 'these lines')} in the list:"
@@ -107,7 +107,7 @@ def _refused_logins(account: Account) -> Iterator[Conclusion]:
         )
 
 
-def _never_worked(account: Account) -> Iterator[Conclusion]:
+def _never_worked(account: RunData) -> Iterator[Recommendation]:
     faults: Counter[str] = Counter()
     labels = []
     for proxy in account.present:
@@ -118,7 +118,7 @@ def _never_worked(account: Account) -> Iterator[Conclusion]:
             faults += figures.faults
     if labels:
         share = len(labels) / len(account.present)
-        yield Conclusion(
+        yield Recommendation(
             50 + 30 * share,
             f"{_proxies(len(labels))} never served a page",
             f"{_counts(faults)}: {_named(labels)}. Ask their provider, or take them off the list.",
@@ -126,7 +126,7 @@ def _never_worked(account: Account) -> Iterator[Conclusion]:
         )
 
 
-def _failed_from_then_on(account: Account) -> Iterator[Conclusion]:
+def _failed_from_then_on(account: RunData) -> Iterator[Recommendation]:
     gone: list[tuple[float, str, Counter[str]]] = []
     for proxy in account.present:
         ledger = account.totals.ledgers.get(proxy.id)
@@ -137,17 +137,19 @@ def _failed_from_then_on(account: Account) -> Iterator[Conclusion]:
     weight = 60 + 10 * len(gone) / max(len(account.present), 1)
     if len(gone) <= 2:
         for since, label, tail in sorted(gone):
-            yield Conclusion(
+            yield Recommendation(
                 weight,
                 f"{one_line(label)} worked until {_time(since)} and never after",
                 f"Since then: {_counts(tail)}.",
             )
         return
     told = [f"{label} from {_time(since)} on ({_counts(tail)})" for since, label, tail in sorted(gone)]
-    yield Conclusion(weight, f"{_proxies(len(gone))} worked at first and then no more", f"{_named(told)}.")
+    yield Recommendation(
+        weight, f"{_proxies(len(gone))} worked at first and then no more", f"{_named(told)}."
+    )
 
 
-def _bans(account: Account) -> Iterator[Conclusion]:
+def _bans(account: RunData) -> Iterator[Recommendation]:
     counts = sorted(
         (
             (sum(account.figures(proxy.id).faults[fault] for fault in _BANS), proxy.label)
@@ -164,13 +166,13 @@ def _bans(account: Account) -> Iterator[Conclusion]:
     evidence = f"{bans:,} attempts ({percent(share)}) met a block page, or a page with nothing in it"
     if tried >= 4 and sum(count for count, _ in counts[:few]) >= CONCENTRATED * bans:
         chief = [label for count, label in counts[:few] if count]
-        yield Conclusion(
+        yield Recommendation(
             55 + 30 * share,
             f"The site blocks {len(chief)} of {tried} proxies",
             f"{evidence}, nearly all through {_named(chief)}. The cause lies there, not in the pace.",
         )
     elif len(hit) >= 2 and account.waste(Fault.EMPTY).attempts > bans / 2:
-        yield Conclusion(
+        yield Recommendation(
             60 + 30 * share,
             f"Pages came out empty through {len(hit)} of {tried} proxies",
             f"{evidence}. Either the spider's selectors do not fit these pages, or the site sends block pages that look"
@@ -181,7 +183,7 @@ def _bans(account: Account) -> Iterator[Conclusion]:
             ),
         )
     elif len(hit) >= 2:
-        yield Conclusion(
+        yield Recommendation(
             60 + 30 * share,
             f"The site blocks {len(hit)} of {tried} proxies, on and off",
             f"{evidence}. So many at once speak for a pace that is too fast: give each proxy more time by --pace.",
@@ -191,12 +193,12 @@ def _bans(account: Account) -> Iterator[Conclusion]:
         )
 
 
-def _waste(account: Account) -> Iterator[Conclusion]:
+def _waste(account: RunData) -> Iterator[Recommendation]:
     total, banned = account.waste(), account.waste(*_BANS)
     size, seconds = account.totals.bytes, account.totals.seconds
     if size and total.bytes / size >= NOTABLE_SHARE:
         told = f", {volume(banned.bytes)} of them to block pages and empty ones" if banned.bytes else ""
-        yield Conclusion(
+        yield Recommendation(
             30 + 40 * total.bytes / size,
             f"{percent(total.bytes / size)} of the bytes were for nothing",
             f"{volume(total.bytes)} of {volume(size)} went to attempts that failed{told}.",
@@ -207,28 +209,28 @@ def _waste(account: Account) -> Iterator[Conclusion]:
         if fault in _SILENT:
             option = "--connect-timeout" if fault == Fault.CONNECT_TIMEOUT else "--timeout"
             advice = f" A shorter {option} gives up sooner on a proxy that says nothing."
-        yield Conclusion(
+        yield Recommendation(
             30 + 40 * total.seconds / seconds,
             f"{percent(total.seconds / seconds)} of the workers' fetching time was for nothing",
             f"Chiefly {one_line(fault)}: {worst.attempts:,} attempts of {each:.1f} s each.{advice}",
         )
 
 
-def _given_up(account: Account) -> Iterator[Conclusion]:
+def _given_up(account: RunData) -> Iterator[Recommendation]:
     failed = account.run.tasks["failed"]
     if not failed:
         return
     journal = _quoted(account.journal)
     faults = Counter(account.faults_of_failed)
     first = account.given_up[0] if account.given_up else None
-    yield Conclusion(
+    yield Recommendation(
         90 if failed / max(account.run.pages + failed, 1) >= NOTABLE_SHARE else 70,
         f"{failed:,} {_these(failed, 'page was', 'pages were')} given up",
         f"By the last fault: {_counts(faults)}. Look at their history; once the cause is mended, put them back.",
         (f"pinpool failures {journal}", f"pinpool retry {journal} && pinpool resume {journal}"),
     )
     if first and first.fault in _PAGE_FAULTS and (page := _way_to(first, account)):
-        yield Conclusion(
+        yield Recommendation(
             69,
             "See what the spider makes of a page that was given up",
             f"{first.fault} speaks for the page or the spider, not for the proxies.",
@@ -236,7 +238,7 @@ def _given_up(account: Account) -> Iterator[Conclusion]:
         )
 
 
-def _way_to(task: GivenUp, account: Account) -> str:
+def _way_to(task: GivenUp, account: RunData) -> str:
     """How `pinpool try` gets at its page, from the journal or anew; empty if no words would do."""
     if account.page is not None:
         return f"--page {_quoted(f'{account.journal}:{account.page}')}"
@@ -244,27 +246,27 @@ def _way_to(task: GivenUp, account: Account) -> str:
     return f"{_quoted(task.url)} -p PROXIES" if bare_url(task.url) == task.url else ""
 
 
-def _silent_site(account: Account) -> Iterator[Conclusion]:
+def _silent_site(account: RunData) -> Iterator[Recommendation]:
     if account.silences:
         total = sum(stop - start for start, stop in account.silences)
         times = [f"{_time(start)} to {_time(stop)}" for start, stop in account.silences]
-        yield Conclusion(
+        yield Recommendation(
             58,
             f"The whole site was silent for {total:,.0f} s",
             f"Every proxy failed at once, and none was charged for it: {_named(times)}.",
         )
 
 
-def _lost_workers(account: Account) -> Iterator[Conclusion]:
+def _lost_workers(account: RunData) -> Iterator[Recommendation]:
     losses = account.run.worker_losses
     if losses >= FEW:
         waste = account.waste(Fault.CRASH, Fault.HANG)
         told = _counts(Counter({fault: account.waste(fault).attempts for fault in (Fault.CRASH, Fault.HANG)}))
         evidence = f"Pages were fetched again: {told}." if waste.attempts else "No page was lost by that."
-        yield Conclusion(45, f"{losses} workers died or hung, and were replaced", evidence)
+        yield Recommendation(45, f"{losses} workers died or hung, and were replaced", evidence)
 
 
-def _slow(account: Account) -> Iterator[Conclusion]:
+def _slow(account: RunData) -> Iterator[Recommendation]:
     times = {}
     for proxy in account.listed:
         figures = account.figures(proxy.id)
@@ -278,7 +280,7 @@ def _slow(account: Account) -> Iterator[Conclusion]:
         (label for label, time in times.items() if time >= SLOW * usual), key=lambda label: -times[label]
     )
     if slow and len(slow) <= len(times) * CONCENTRATED_ON:
-        yield Conclusion(
+        yield Recommendation(
             25 + 20 * len(slow) / len(times),
             f"{_proxies(len(slow))} {_these(len(slow), 'is', 'are')} far slower than the others",
             f"Half of all proxies answer within {usual:.2f} s, {slow[0]} takes {times[slow[0]]:.2f} s"
@@ -286,7 +288,7 @@ def _slow(account: Account) -> Iterator[Conclusion]:
         )
 
 
-_LOOKS: tuple[Callable[[Account], Iterator[Conclusion]], ...] = (
+_LOOKS: tuple[Callable[[RunData], Iterator[Recommendation]], ...] = (
     _unfinished,
     _doubtful_journal,
     _refused_logins,

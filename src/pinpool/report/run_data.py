@@ -128,7 +128,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class RunData:
     """
     A run, ready to be drawn. `journal` is the file's name as a command would take it; `faults_of_failed` counts the
     tasks given up by their last fault, of which `given_up` holds the first few; `urls` are those of the slow pages,

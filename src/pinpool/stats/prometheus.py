@@ -20,7 +20,7 @@ from pinpool.journal.reader import Reader
 from pinpool.journal.records import Place, ProxyRow
 from pinpool.model import ProxyState
 from pinpool.stats.figures import ProxyFigures
-from pinpool.stats.snapshot import View
+from pinpool.stats.snapshot import Snapshot
 from pinpool.text import shown_path
 
 PERIOD_SECONDS = 5.0
@@ -67,7 +67,7 @@ class Metrics:
     def __repr__(self) -> str:
         return f"<Metrics {self._path}>"
 
-    def __call__(self, view: View) -> None:
+    def __call__(self, view: Snapshot) -> None:
         """Write the file if it is time to. Never raises."""
         start = time.monotonic()
         if start < self._next:
@@ -266,7 +266,7 @@ def _by_label(proxies: Iterable[ProxyRow], figures: Mapping[str, ProxyFigures]) 
     return by_label
 
 
-def _activities(view: View | None) -> dict[str, int]:
+def _activities(view: Snapshot | None) -> dict[str, int]:
     if view is None:
         return dict.fromkeys(("fetching", "pacing", "parked", "idle"), 0)
     census = view.census

@@ -91,7 +91,7 @@ def _pair(whole: int, unit: int, name: str, lesser: int, lesser_name: str) -> st
     return f"{many:,} {name}" + (f" {rest // lesser} {lesser_name}" if rest // lesser else "")
 
 
-class View(NamedTuple):
+class Snapshot(NamedTuple):
     """
     How the run stands, for whoever shows it. `known`, `ended`, `failed` and `gone` count tasks, `pages` those that
     ended in this start, and `faults` are that start's too (it goes on changing: read it, and let it go). `waiting`

@@ -15,7 +15,7 @@ from typing import Any
 
 
 @dataclass
-class Timesheet:
+class Utilization:
     """
     Seconds, added up over all workers but for `seconds`, which are the run's.
 
@@ -42,7 +42,7 @@ class Timesheet:
         return json.dumps({name: round(value, 3) for name, value in asdict(self).items()})
 
     @classmethod
-    def parse(cls, text: str) -> Timesheet | None:
+    def parse(cls, text: str) -> Utilization | None:
         """What `text` gave; None if it is something else."""
         try:
             read = json.loads(text)
@@ -61,7 +61,7 @@ MUCH = 0.15
 WORTH = 0.05
 
 
-def advise(document: Mapping[str, Any], sheet: Timesheet, load: float | None) -> str:
+def advise(document: Mapping[str, Any], sheet: Utilization, load: float | None) -> str:
     """
     One sentence on the number of workers, from the document of `pinpool stats --json` and the timesheet of the last
     start; empty if too little was done to say anything.

@@ -29,7 +29,7 @@ from pinpool.stats.snapshot import Speed, spoken
 from pinpool.text import one_line
 
 if TYPE_CHECKING:
-    from pinpool.stats.snapshot import View
+    from pinpool.stats.snapshot import Snapshot
 
 #: A time left in smaller steps than this would pretend to be exact.
 _ROUGH_SECONDS = 5
@@ -65,7 +65,7 @@ class Foot:
         if not self._drawn or len(self._pending) == _MOST_HELD:
             self._flush()
 
-    def draw(self, view: View, speed: Speed, now: float, began: float) -> None:
+    def draw(self, view: Snapshot, speed: Speed, now: float, began: float) -> None:
         """Show the run as it stands, unless another job has the terminal. Both times are monotonic seconds."""
         self._draw(lambda: lines(view, speed, now, began))
 
@@ -120,7 +120,7 @@ class Foot:
         self._was_away = True
 
 
-def lines(view: View, speed: Speed, now: float, began: float) -> list[Text]:
+def lines(view: Snapshot, speed: Speed, now: float, began: float) -> list[Text]:
     """The run in a handful of lines of about 75 columns."""
     rows = [
         ("pages", _pages(view)),
@@ -138,7 +138,7 @@ def lines(view: View, speed: Speed, now: float, began: float) -> list[Text]:
     return [Text.assemble((f"{head:<9}", "bold"), text, no_wrap=True) for head, text in rows]
 
 
-def why_it_waits(view: View) -> str:
+def why_it_waits(view: Snapshot) -> str:
     """One sentence that says why nothing goes on and until when; empty while something does."""
     if view.stopping:
         return f"stopping; {view.in_flight} pages in flight are finished first"
@@ -173,7 +173,7 @@ def _size(stream: TextIO) -> tuple[int, int]:
     return 80, 24
 
 
-def _pages(view: View) -> str:
+def _pages(view: Snapshot) -> str:
     share = f" ({100 * view.ended // view.known} %)" if view.known else ""
     parts = [f"{view.ended:,} of {view.known:,} known{share}", f"{view.items:,} items"]
     if view.failed:
@@ -181,7 +181,7 @@ def _pages(view: View) -> str:
     return ", ".join(parts)
 
 
-def _speed(view: View, speed: Speed, seconds: float) -> str:
+def _speed(view: Snapshot, speed: Speed, seconds: float) -> str:
     parts = [f"{speed.per_second:.1f} pages/s"]
     left = speed.seconds_left(view.known - view.ended)
     if left:
@@ -190,7 +190,7 @@ def _speed(view: View, speed: Speed, seconds: float) -> str:
     return ", ".join([*parts, f"running for {spoken(seconds)}"])
 
 
-def _workers(view: View) -> str:
+def _workers(view: Snapshot) -> str:
     census = view.census
     parts = [f"{census.running} fetching"]
     if census.pacing:
@@ -205,7 +205,7 @@ def _workers(view: View) -> str:
     return ", ".join(parts)
 
 
-def _proxies(view: View) -> str:
+def _proxies(view: Snapshot) -> str:
     census = view.census
     parts = [f"{census.count(ProxyState.PINNED)} pinned", f"{census.count(ProxyState.SPARE)} spare"]
     resting = census.count(ProxyState.COOLING)

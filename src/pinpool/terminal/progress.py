@@ -17,7 +17,7 @@ from pinpool.stats.snapshot import Speed, spoken
 from pinpool.text import one_line
 
 if TYPE_CHECKING:
-    from pinpool.stats.snapshot import View
+    from pinpool.stats.snapshot import Snapshot
     from pinpool.terminal.live import Foot
 
 LIVE_SECONDS = 0.5
@@ -51,7 +51,7 @@ class Progress:
         self._last = self._began if self._foot is None else 0.0
         self._said_stopping = False
 
-    def __call__(self, view: View) -> None:
+    def __call__(self, view: Snapshot) -> None:
         if self._quiet:
             return
         if view.stopping and not self._said_stopping:
@@ -125,7 +125,7 @@ class Sink:
         return self._stream.fileno()
 
 
-def line(view: View, speed: Speed) -> str:
+def line(view: Snapshot, speed: Speed) -> str:
     """The run in one line: pages, items, speed, workers, proxies, and when the next proxy wakes if all rest."""
     census = view.census
     parts = [f"{view.ended}/{view.known} pages"]

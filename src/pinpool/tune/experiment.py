@@ -25,7 +25,7 @@ from pinpool.proxies.source import proxies_from, source_of
 from pinpool.spider.spider import Spider
 from pinpool.stats.histogram import Histogram
 from pinpool.stats.resources import room, used_in
-from pinpool.stats.snapshot import View
+from pinpool.stats.snapshot import Snapshot
 from pinpool.tune.forecast import foretell, learn, spares_to_hold
 from pinpool.tune.result import Advice, Row, counted, with_survival
 from pinpool.tune.search import REFINEMENTS, Tried, advice, doublings, halfway, hold, share, tally
@@ -142,7 +142,7 @@ def plan(
 def run(
     chosen: Plan,
     *,
-    show: Callable[[int, View, Trial], None] = lambda workers, view, trial: None,
+    show: Callable[[int, Snapshot, Trial], None] = lambda workers, view, trial: None,
     told: Callable[[Row], None] = lambda row: None,
 ) -> Result:
     """
@@ -164,7 +164,7 @@ class _Trials:
         self,
         chosen: Plan,
         stop: Stop,
-        show: Callable[[int, View, Trial], None],
+        show: Callable[[int, Snapshot, Trial], None],
         told: Callable[[Row], None],
     ) -> None:
         self._plan, self._stop, self._show, self._told = chosen, stop, show, told
@@ -236,7 +236,7 @@ class _Trials:
             before = reader.place()
         fetched, over_at = 0, 0.0
 
-        def watch(view: View) -> None:
+        def watch(view: Snapshot) -> None:
             nonlocal fetched, over_at
             fetched = view.pages
             if over_at or view.stopping:
@@ -331,7 +331,7 @@ class _Interrupted(Exception):
     """Somebody pressed Ctrl-C while the model was asked."""
 
 
-def _glance(view: View, now: float) -> Glance:
+def _glance(view: Snapshot, now: float) -> Glance:
     census = view.census
     return Glance(
         now,
@@ -344,7 +344,7 @@ def _glance(view: View, now: float) -> Glance:
     )
 
 
-def _stalled(view: View) -> str:
+def _stalled(view: Snapshot) -> str:
     if view.waiting:
         return "the site fell silent"
     wakes_in = view.census.wakes_in

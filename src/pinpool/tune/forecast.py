@@ -19,7 +19,7 @@ from pinpool.settings import RULES, RULES_EVENT, Settings, settings_from
 from pinpool.stats.resources import used_in
 from pinpool.tune.result import ENOUGH, Row, interval
 from pinpool.tune.simulator import Figures, simulate
-from pinpool.tune.workload import Forest, Machine, World, delays, forest, machine, observe, stretch
+from pinpool.tune.workload import Forest, Machine, Workload, delays, forest, machine, observe, stretch
 
 #: Crawls simulated for a row where no proxy is ever lost; one in which all end alike; and any other. A share of 400 is
 #: known to 5 points, one of 60 to 13.
@@ -42,7 +42,7 @@ MOST_SPARES = 2_000
 class Recording(NamedTuple):
     """What was learnt of a run. `tree` is that of its pages, see `Reader.tree`; `notes` are for the user."""
 
-    world: World
+    world: Workload
     machine: Machine
     tree: Sequence[tuple[int, int | None, bool]]
     settings: Settings

@@ -1,8 +1,8 @@
 """
 One crawl that does not happen: discrete events over a recorded world, with the rules of the real one.
 
-Who rests, who retires, when a worker swaps and what becomes of a task is asked of `roster` and `referee`, as the crawl
-does. Only the world is made up: how long a page takes, which attempt fails, which proxy dies. Pure: the same seed gives
+Who rests, who retires, when a worker swaps and what becomes of a task is asked of `reputation` and `blame`, as the
+crawl does. Only the world is made up: how long a page takes, which attempt fails, which proxy dies. Pure: the same seed gives
 the same crawl.
 
 A worker's event stands for a short row of pages, fewer the fewer are left, so that 55,000 pages are simulated in
@@ -22,12 +22,12 @@ from random import Random
 from typing import NamedTuple
 
 from pinpool.model import Charge
-from pinpool.policy.blame import Failure, Referee
+from pinpool.policy.blame import Blame, Failure
 from pinpool.policy.faults import CHARGES
-from pinpool.policy.reputation import Retire, Roster, must_swap
+from pinpool.policy.reputation import Reputation, Retire, must_swap
 from pinpool.policy.retry import Resubmit
 from pinpool.settings import Settings
-from pinpool.tune.workload import Failing, Forest, Habit, Machine, World, delays, stretch
+from pinpool.tune.workload import Failing, Forest, Habit, Machine, Workload, delays, stretch
 
 #: Pages of one event at most.
 LONGEST_ROW = 32
@@ -85,7 +85,7 @@ class _Work:
 
 
 def simulate(
-    world: World,
+    world: Workload,
     machine: Machine,
     forest: Forest,
     settings: Settings,
@@ -101,7 +101,7 @@ def simulate(
 class _Crawl:
     def __init__(
         self,
-        world: World,
+        world: Workload,
         machine: Machine,
         forest: Forest,
         settings: Settings,
@@ -113,11 +113,11 @@ class _Crawl:
         self._overhead, self._boot = machine.overhead, machine.boot
         # How a latency as recorded changes with the number of busy workers: the others take the machine's time.
         self._stretch = [stretch(machine, delay) for delay in delays(machine, workers, settings.pace)]
-        self._roster = Roster(settings.cooling)
-        self._referee = Referee(self._roster, settings, random)
+        self._reputation = Reputation(settings.cooling)
+        self._blame = Blame(self._reputation, settings, random)
         self._proxies = self._draw(proxies)
         for proxy in self._proxies:
-            self._roster.admit(proxy, "")
+            self._reputation.admit(proxy, "")
         self._living = set(self._proxies)
         self._rests: dict[int, int] = {}  # which of its rests a proxy is in
         self._fresh: deque[int] = deque(self._proxies)
@@ -327,7 +327,7 @@ class _Crawl:
         worker.strikes, worker.probing = 0, False
         self._probing.discard(worker.pin)
         for page in pages:
-            self._referee.credit(worker.pin, page, self._work.history.get(page, ()))
+            self._blame.credit(worker.pin, page, self._work.history.get(page, ()))
             self._finish(page)
 
     def _finish(self, page: int) -> None:
@@ -346,22 +346,22 @@ class _Crawl:
             charge, worker.strikes, probing=worker.probing, swap_after=self._settings.swap_after
         )
         past = self._work.history.setdefault(page, [])
-        ruling = self._referee.weigh(
+        decision = self._blame.weigh(
             page, failing.fault, worker.pin, past, swapped=swapped, alive=self._living, is_index=False
         )
         past.append(Failure(worker.pin, failing.fault))
-        for woken in ruling.woken:
+        for woken in decision.woken:
             if woken in self._rests:
                 self._rested(woken, self._rests[woken])
-        if ruling.sentence is not None:
+        if decision.penalty is not None:
             pin = worker.pin
             self._proxies[pin].let_go = self._now
-            if isinstance(ruling.sentence, Retire):
+            if isinstance(decision.penalty, Retire):
                 self._living.discard(pin)
             else:
-                self._rest(pin, ruling.sentence.seconds)
-        if isinstance(ruling.verdict, Resubmit):
-            self._put_back(page, ruling.verdict.after)
+                self._rest(pin, decision.penalty.seconds)
+        if isinstance(decision.verdict, Resubmit):
+            self._put_back(page, decision.verdict.after)
         else:
             self._failed += 1
             self._finish(page)

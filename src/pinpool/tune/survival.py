@@ -44,7 +44,7 @@ class Course(NamedTuple):
     fatal: bool = False
 
 
-class Mortality(NamedTuple):
+class Survival(NamedTuple):
     """
     `dead` is the chance that a proxy has died, and `failure` how likely a living one fails after a good attempt, one
     for each course. The others are for all proxies: see `pinpool.tune.workload.World`.
@@ -58,7 +58,7 @@ class Mortality(NamedTuple):
     hazard: float
 
 
-def infer(courses: Sequence[Course]) -> Mortality:
+def infer(courses: Sequence[Course]) -> Survival:
     """What the courses of all proxies of a run tell; at least one is needed."""
     dead = [float(course.ending is not None) for course in courses]
     # How the living fail is learnt from those that were seen to come back: were it learnt from these ends too, a list
@@ -78,7 +78,7 @@ def infer(courses: Sequence[Course]) -> Mortality:
             break
     if sum(dead) < SOMEBODY:
         dead, rates = [0.0] * len(courses), _Rates(0.0, 0.0)
-    return Mortality(dead, *_living(courses, dead), *rates)
+    return Survival(dead, *_living(courses, dead), *rates)
 
 
 class _Rates(NamedTuple):

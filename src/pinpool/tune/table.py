@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pinpool.stats.snapshot import View, spoken
+from pinpool.stats.snapshot import Snapshot, spoken
 from pinpool.tune.result import Row, counted
 from pinpool.tune.steady_state import Trial
 
@@ -107,7 +107,7 @@ def _duration(seconds: float | None) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def standing(workers: int, view: View, trial: Trial) -> str:
+def standing(workers: int, view: Snapshot, trial: Trial) -> str:
     """How a trial stands, in one line."""
     parts = [counted(workers), f"{view.pages} pages"]
     if (pace := trial.figures()) is None:

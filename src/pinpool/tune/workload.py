@@ -20,7 +20,7 @@ from pinpool.errors import UsageError
 from pinpool.journal.records import AttemptRow
 from pinpool.model import Ending, Fault
 from pinpool.tune.queueing import cycles, demand_at_full_load, wait_behind
-from pinpool.tune.survival import Course, Mortality, infer
+from pinpool.tune.survival import Course, Survival, infer
 
 #: With fewer good attempts nothing can be said of latencies.
 LEAST_ATTEMPTS = 30
@@ -79,7 +79,7 @@ class Machine(NamedTuple):
     worker_memory: float | None = None
 
 
-class World(NamedTuple):
+class Workload(NamedTuple):
     """
     `again` is the chance to fail of a proxy that has just failed, `after_rest` of one that has rested since.
     `stillborn` is the share of proxies that never work, `hazard` the chance a second to die for good, and `deaths`
@@ -103,7 +103,7 @@ class World(NamedTuple):
         return bool(self.hazard or self.stillborn)
 
 
-def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]) -> World:
+def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]) -> Workload:
     """
     What the attempts of a run tell. `rests` are the epoch seconds at which each proxy (by id) was sent to rest, sorted.
 
@@ -126,7 +126,7 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
     # How the dead fail is seen at those that are surely dead; where nobody surely is, at the likeliest.
     surest = min(0.5, max(told.dead, default=0.0) / 2)
     blameless = [_failing(row) for row in rows if _is_blameless(row)]
-    return World(
+    return Workload(
         habits=_habits(seen, told),
         again=told.again,
         after_rest=told.after_rest,
@@ -308,7 +308,7 @@ def _kind(before: AttemptRow, row: AttemptRow, rests: Sequence[float]) -> _Kind:
     return _Kind.AFTER_REST if place < len(rests) and rests[place] <= row.at else _Kind.AGAIN
 
 
-def _habits(seen: Sequence[_Seen], told: Mortality) -> list[Habit]:
+def _habits(seen: Sequence[_Seen], told: Survival) -> list[Habit]:
     """Of each proxy that has worked; one that has not says how proxies fail, not how they work."""
     common = _thinned([seconds for one in seen for seconds in one.good])
     failings = [one.failings(dead) for one, dead in zip(seen, told.dead, strict=True)]

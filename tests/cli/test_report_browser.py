@@ -1,0 +1,225 @@
+"""The report in a real Chromium: it runs nothing but its own script, asks for nothing, sorts, and can be read."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_html import HOSTILE, poison_labels, poisoned
+
+from browser import CHROMIUM, Browser
+from journals import START
+from pinpool.report.cost import Price
+from pinpool.report.html import render
+from pinpool.report.queries import account
+from synthetic import synthetic_run
+
+REQUIRED = os.environ.get("PINPOOL_REQUIRE_CHROMIUM") == "1"
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason="no Chromium here: apt install chromium"),
+]
+
+ROWS = (
+    "Array.from(document.querySelectorAll('#proxy-table tbody tr'), row => row.cells[{column}].dataset.value)"
+)
+FAILED = 9  # the column
+
+#: The texts of which letters and ground differ too little (WCAG: 4.5 to 1, large letters 3 to 1).
+FAINT = """
+(() => {
+  const light = text => {
+    const [r, g, b] = text.match(/[\\d.]+/g).map(Number).map(v => v / 255)
+      .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = element => {
+    for (let one = element; one; one = one.parentElement) {
+      const color = getComputedStyle(one).backgroundColor;
+      if (color !== "rgba(0, 0, 0, 0)") return color;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const faint = [];
+  for (const element of document.body.querySelectorAll("*:not(script, svg, svg *)")) {
+    if (!Array.from(element.childNodes).some(node => node.nodeType === 3 && node.data.trim())) continue;
+    const style = getComputedStyle(element);
+    const [a, b] = [light(style.color), light(ground(element))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < (parseFloat(style.fontSize) >= 20 ? 3 : 4.5))
+      faint.push(`${element.tagName}.${element.className} ${contrast.toFixed(2)} ${element.textContent.slice(0, 40)}`);
+  }
+  return faint;
+})()
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("profile")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a long run in which much went wrong."""
+    folder = tmp_path_factory.mktemp("report")
+    synthetic_run(folder / "movies.db", proxies=25, attempts=2000)
+    path = folder / "report.html"
+    path.write_text(render(account(folder / "movies.db", START), START, Price(2.5)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def fresh_ears(browser: Browser) -> None:
+    browser.complaints.clear()
+    browser.requests.clear()
+    browser.look()
+
+
+def column(browser: Browser, number: int) -> list[float]:
+    return [float(text) for text in browser.ask(ROWS.format(column=number))]
+
+
+def test_the_page_asks_for_nothing_and_complains_of_nothing(browser: Browser, page: Path) -> None:
+    browser.open(page)
+
+    assert browser.ask("document.querySelectorAll('#proxy-table tbody tr').length") == 25
+    assert browser.ask("getComputedStyle(document.querySelector('.tiles')).display") == "grid"
+    assert (browser.requests, browser.complaints) == ([page.as_uri()], [])
+
+
+@pytest.mark.parametrize("text", HOSTILE[:-1], ids=range(len(HOSTILE) - 1))
+def test_no_text_of_a_stranger_runs(browser: Browser, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render(poison_labels(poisoned(text), text), START, Price(2.5)), encoding="utf-8")
+
+    browser.open(path)
+
+    assert browser.ask("document.title").endswith(": pinpool report")
+    assert browser.ask("document.scripts.length") == 1
+    assert (browser.requests, browser.complaints) == ([path.as_uri()], [])
+
+
+def test_a_script_that_got_in_all_the_same_would_be_stopped(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    with socket.create_server(("127.0.0.1", 0)) as spy:
+        spy.setblocking(False)
+        address = f"http://127.0.0.1:{spy.getsockname()[1]}/x"
+
+        browser.ask(
+            f"""{{
+                const script = document.createElement("script");
+                script.textContent = "document.title = 'owned'";
+                const image = '<img src="{address}" onerror="document.title = 2" style="width: 9px">';
+                document.body.append(script);
+                document.body.insertAdjacentHTML("beforeend", image);
+            }}"""
+        )
+
+        assert browser.ask("document.title") == "movies: pinpool report"
+        stopped = " ".join(said for said in browser.complaints if "Content Security Policy" in said)
+        assert all(
+            word in stopped for word in ("inline script", "inline event handler", "inline style", address)
+        )
+        with pytest.raises(BlockingIOError):
+            spy.accept()
+
+
+def test_a_table_is_sorted_from_the_keyboard(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    before = column(browser, FAILED)
+    head = f"document.querySelector('#proxy-table').tHead.rows[0].cells[{FAILED}]"
+
+    browser.ask(f"{head}.previousElementSibling.firstElementChild.focus()")
+    browser.press("Tab", 9)
+    browser.press("Enter", 13)
+    falling = column(browser, FAILED), browser.ask(f"{head}.getAttribute('aria-sort')")
+    browser.press("Enter", 13)
+    rising = column(browser, FAILED), browser.ask(f"{head}.getAttribute('aria-sort')")
+
+    assert falling == (sorted(before, reverse=True), "descending")
+    assert rising == (sorted(before), "ascending")
+    assert before not in (falling[0], rising[0])
+    assert browser.ask("document.querySelectorAll('#proxy-table [aria-sort]').length") == 1
+    assert browser.complaints == []
+
+
+def test_names_are_sorted_as_people_count_and_a_column_without_a_figure_comes_last(
+    browser: Browser, page: Path
+) -> None:
+    browser.open(page)
+    press = "document.querySelectorAll('section[aria-labelledby=cost] th button')[{}].click()"
+    names = "Array.from(document.querySelectorAll('section[aria-labelledby=cost] tbody tr'), row => row.innerText)"
+
+    browser.ask(press.format(0))
+    by_name: list[Any] = browser.ask(names)
+    browser.ask(press.format(3))
+    by_cost: list[Any] = browser.ask(names)
+    browser.ask(press.format(3))
+    by_cost_rising: list[Any] = browser.ask(names)
+
+    assert [row.partition("@proxy")[2].partition(".")[0] for row in by_name] == [str(n) for n in range(1, 26)]
+    assert all("no page" in row for row in (by_cost[-1], by_cost_rising[-1]))
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_text_stands_out_from_its_ground(browser: Browser, page: Path, dark: bool) -> None:
+    browser.look(dark=dark)
+
+    browser.open(page)
+    browser.ask(
+        """for (const shade of [1, 2, 3, 4, 5]) {
+            const cell = document.querySelector(".heat").tBodies[0].rows[0].insertCell();
+            cell.className = `h${shade}`;
+            cell.textContent = shade;
+        }"""
+    )
+
+    assert browser.ask(FAINT) == []
+    assert (
+        browser.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    ) is not dark
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen_but_the_tables_that_scroll(
+    browser: Browser, page: Path
+) -> None:
+    browser.look(390)
+
+    browser.open(page)
+
+    assert browser.ask("document.documentElement.scrollWidth") == 390
+    assert browser.ask("document.querySelector('.scroll').scrollWidth") > 390
+
+
+def test_on_paper_tables_are_whole(browser: Browser, page: Path, tmp_path: Path) -> None:
+    a4_landscape = 1032  # CSS pixels between its margins
+    browser.look(a4_landscape, dark=True, medium="print")
+
+    browser.open(page)
+    browser.printed(tmp_path / "report.pdf")
+
+    boxes = "Array.from(document.querySelectorAll('.scroll'))"
+    assert browser.ask(f"{boxes}.filter(one => one.scrollHeight > one.clientHeight + 1).length") == 0
+    assert browser.ask("document.querySelector('.scroll').scrollWidth") <= a4_landscape
+    assert browser.ask("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_without_script_all_is_there(browser: Browser, page: Path) -> None:
+    browser.look(script=False)
+
+    browser.open(page)
+
+    # The tree is asked by the debugger itself, for the page may run nothing.
+    root = browser.call("DOM.getDocument")["root"]["nodeId"]
+    found = {
+        what: len(browser.call("DOM.querySelectorAll", nodeId=root, selector=what)["nodeIds"])
+        for what in ("button", "#proxy-table tbody tr", "svg.chart")
+    }
+    assert found == {"button": 0, "#proxy-table tbody tr": 25, "svg.chart": 2}

@@ -1,0 +1,377 @@
+"""
+Every name of a fault, over every kind of route, by a real situation that leads to it: real sockets, real TLS, the
+worker's own craft, and for what ends a worker a whole crawl.
+
+What the single steps leave as evidence is told in `test_symptoms*`; here it is the name that users read.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import trustme
+
+from commands import Desk
+from exchanges import PASSWORD, USER
+from peers import (
+    Line,
+    Peer,
+    Script,
+    answer,
+    answering,
+    connect_then,
+    hang_up,
+    saying,
+    silent,
+    socks5,
+    tls,
+)
+from pinpool.crawler.page_job import PageJob
+from pinpool.lab import Lab
+from pinpool.model import Assignment, Ending, Fault
+from pinpool.policy.faults import judge
+from pinpool.pool.job import JobResult
+from pinpool.pool.lease_types import Lease
+from pinpool.pool.pin import Pin
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings, settings_from
+from pinpool.spider.ref import parse_ref
+from pinpool.tasks import request
+
+ROUTES = ("http", "connect", "socks5")
+TITLE = "<h1>A film</h1>"
+IMPATIENT = {"connect_timeout": 0.3, "timeout": 0.3, "deadline": 5, "max_body": 20_000, "max_redirects": 2}
+SPIDER = """
+from pinpool import Page, Spider
+
+spider = Spider(seeds=["http://site.test/"])
+
+
+@spider.index
+def film(page: Page):
+    if "raise" in page.url:
+        raise KeyError("title")
+    return {"url": page.url, "title": page.first("h1::text")}
+"""
+
+
+class Ground(NamedTuple):
+    """What a situation is built on. `trusted` is the certificate file of the authority that signed the others."""
+
+    stack: ExitStack
+    route: str
+    folder: Path
+    trusted: Path
+    site: ssl.SSLContext
+    proxy: ssl.SSLContext
+    stranger: ssl.SSLContext
+
+    def ask(self, proxy: Proxy, path: str = "", scheme: str = "", **settings: object) -> JobResult:
+        """What a worker with this pin says of one page."""
+        wished = settings_from({**IMPATIENT, "ca_bundle": str(self.trusted), **settings}, Settings())
+        job = PageJob(parse_ref(str(self.folder / "film.py")), wished)
+        pin = Pin(Lease(1, proxy, probing=False), wished)
+        scheme = scheme or ("https" if self.route == "connect" else "http")
+        with closing(pin.fetcher):
+            done = job.perform(pin, Assignment(request(f"{scheme}://site.test/{path}")))
+        assert done is not None
+        return done
+
+    def listen(self, script: Script) -> Peer:
+        return self.stack.enter_context(Peer(script))
+
+    def through(self, site: Script, context: ssl.SSLContext | None = None) -> Proxy:
+        """A good proxy of this route, with `site` behind it."""
+        if self.route == "connect" or context:
+            site = tls(context or self.site, site)
+        wrappers: dict[str, Callable[[Script], Script]] = {"connect": connect_then, "socks5": socks5}
+        wrap = wrappers.get(self.route)
+        return self.listen(wrap(site) if wrap else site).proxy(self.scheme)
+
+    @property
+    def scheme(self) -> str:
+        return "socks5h" if self.route == "socks5" else "http"
+
+
+Situation = Callable[[Ground], JobResult]
+SITUATIONS: dict[tuple[Fault, str], Situation] = {}
+
+
+def situation(fault: Fault, *routes: str) -> Callable[[Situation], Situation]:
+    """Put it into the table for these routes, or for all."""
+
+    def enter(made: Situation) -> Situation:
+        for route in routes or ROUTES:
+            assert (fault, route) not in SITUATIONS
+            SITUATIONS[fault, route] = made
+        return made
+
+    return enter
+
+
+#: Pairs that cannot be, each with the reason.
+IMPOSSIBLE = {
+    (Fault.TUNNEL, "http"): "there is no tunnel: a proxy that cannot reach the site answers in its stead",
+    (Fault.TLS, "http"): "no TLS with the site",
+    (Fault.PROXY_TLS, "socks5"): "no TLS with a SOCKS proxy",
+    (Fault.DNS, "socks5"): "SOCKS has one reply for all hosts that cannot be reached",
+}
+
+
+# --- the proxy itself
+
+
+@situation(Fault.REFUSED)
+def nobody_listens(ground: Ground) -> JobResult:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    return ground.ask(Proxy(ground.scheme, "127.0.0.1", port, USER, PASSWORD))
+
+
+@situation(Fault.UNREACHABLE)
+def its_name_does_not_resolve(ground: Ground) -> JobResult:
+    return ground.ask(Proxy(ground.scheme, "no-such-proxy.invalid", 8080, USER, PASSWORD))
+
+
+@situation(Fault.CONNECT_TIMEOUT)
+def it_takes_no_more_connections(ground: Ground) -> JobResult:
+    listener = ground.stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+    for _ in range(4):  # the queue is full from the second one on
+        filler = ground.stack.enter_context(socket.socket())
+        filler.setblocking(False)
+        filler.connect_ex(listener.getsockname())
+    return ground.ask(Proxy(ground.scheme, "127.0.0.1", listener.getsockname()[1]))
+
+
+@situation(Fault.PROXY_AUTH, "http", "connect")
+def it_wants_another_password(ground: Ground) -> JobResult:
+    wants = answer(b"", "407 Proxy Authentication Required", Proxy_Authenticate="Basic")
+    return ground.ask(ground.listen(answering(wants)).proxy("http", USER, PASSWORD))
+
+
+@situation(Fault.PROXY_AUTH, "socks5")
+def it_knows_another_login(ground: Ground) -> JobResult:
+    return ground.ask(ground.listen(socks5(silent, (USER, "another"))).proxy("socks5h", USER, PASSWORD))
+
+
+@situation(Fault.TUNNEL, "connect")
+def it_answers_502_to_connect(ground: Ground) -> JobResult:
+    return ground.ask(ground.listen(answering(answer(b"", "502 Bad Gateway"))).proxy())
+
+
+@situation(Fault.TUNNEL, "socks5")
+def it_says_that_the_host_cannot_be_reached(ground: Ground) -> JobResult:
+    return ground.ask(ground.listen(socks5(silent, reply=4)).proxy("socks5h"))
+
+
+@situation(Fault.PROXY_TLS, "http", "connect")
+def its_own_certificate_is_a_strangers(ground: Ground) -> JobResult:
+    return ground.ask(ground.listen(tls(ground.stranger, answering())).proxy("https"))
+
+
+# --- whoever it was, the page did not come through whole
+
+
+@situation(Fault.TIMEOUT)
+def nothing_comes(ground: Ground) -> JobResult:
+    return ground.ask(ground.through(silent))
+
+
+@situation(Fault.DEADLINE)
+def it_comes_one_byte_at_a_time(ground: Ground) -> JobResult:
+    def drip(line: Line) -> None:
+        line.head()
+        line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
+        line.drip(b"x")
+
+    return ground.ask(ground.through(drip), deadline=0.4)
+
+
+@situation(Fault.RESET)
+def the_connection_is_closed_before_an_answer(ground: Ground) -> JobResult:
+    return ground.ask(ground.through(hang_up))
+
+
+@situation(Fault.TRUNCATED)
+def the_body_is_cut_off(ground: Ground) -> JobResult:
+    return ground.ask(ground.through(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n<h1>A fi")))
+
+
+@situation(Fault.TLS, "connect", "socks5")
+def the_sites_certificate_is_a_strangers(ground: Ground) -> JobResult:
+    return ground.ask(ground.through(answering(), ground.stranger), scheme="https")
+
+
+# --- the site and the page
+
+
+@situation(Fault.BANNED)
+def the_site_turns_us_away(ground: Ground) -> JobResult:
+    return ground.ask(ground.through(answering(answer(b"Go away", "403 Forbidden"))))
+
+
+@situation(Fault.EMPTY)
+def there_is_nothing_in_the_page(ground: Ground) -> JobResult:
+    return ground.ask(ground.through(answering(answer(b"<p>unusual traffic</p>"))))
+
+
+@situation(Fault.DNS, "http", "connect")
+def squid_says_that_the_name_is_unknown(ground: Ground) -> JobResult:
+    says = answer(
+        b"<html>",
+        "503 Service Unavailable",
+        Server="squid/4.10",
+        X_Squid_Error="ERR_DNS_FAIL 0",
+        Connection="close",
+    )
+    return ground.ask(ground.listen(answering(says)).proxy())
+
+
+@situation(Fault.SERVER_ERROR)
+def the_site_is_out_of_order(ground: Ground) -> JobResult:
+    return ground.ask(ground.through(answering(answer(b"", "500 Internal Server Error"))))
+
+
+@situation(Fault.HTTP_ERROR)
+def the_site_answers_with_an_odd_status(ground: Ground) -> JobResult:
+    return ground.ask(ground.through(answering(answer(b"", "418 I'm a teapot"))))
+
+
+@situation(Fault.TOO_LARGE)
+def the_page_is_larger_than_allowed(ground: Ground) -> JobResult:
+    return ground.ask(ground.through(answering(answer(bytes(30_000)))))
+
+
+@situation(Fault.REDIRECTS)
+def the_site_leads_in_a_circle(ground: Ground) -> JobResult:
+    return ground.ask(ground.through(answering(answer(b"", "302 Found", Location="/again"))))
+
+
+@situation(Fault.EXTRACT)
+def the_spider_raises(ground: Ground) -> JobResult:
+    return ground.ask(ground.through(answering(answer(TITLE.encode()))), "raise")
+
+
+#: What ends a worker is shown by whole crawls, below.
+IN_A_CRAWL = {(fault, route) for fault in (Fault.CRASH, Fault.HANG) for route in ROUTES}
+
+
+# --- the tests
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path]:
+    made, folder = trustme.CA(), tmp_path_factory.mktemp("authority")
+    made.cert_pem.write_to_path(folder / "authority.pem")
+    return made, folder / "authority.pem"
+
+
+@pytest.fixture(scope="module")
+def contexts(authority: tuple[trustme.CA, Path]) -> list[ssl.SSLContext]:
+    made = []
+    for signer, name in (
+        (authority[0], "site.test"),
+        (authority[0], "127.0.0.1"),
+        (trustme.CA(), "site.test"),
+    ):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        signer.issue_cert(name, "127.0.0.1").configure_cert(context)
+        made.append(context)
+    return made
+
+
+@pytest.fixture
+def ground(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    authority: tuple[trustme.CA, Path],
+    contexts: list[ssl.SSLContext],
+) -> Iterator[Ground]:
+    (tmp_path / "film.py").write_text(SPIDER)
+    with ExitStack() as stack:
+        yield Ground(stack, "", tmp_path, authority[1], *contexts)
+
+
+def test_every_fault_has_its_situation_over_every_route() -> None:
+    every = {(fault, route) for fault in Fault for route in ROUTES}
+
+    assert len(SITUATIONS) + len(IMPOSSIBLE) + len(IN_A_CRAWL) == len(every)
+    assert SITUATIONS.keys() | IMPOSSIBLE.keys() | IN_A_CRAWL == every
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_without_a_fault_there_is_a_page(ground: Ground, route: str) -> None:
+    """Else each situation below could be that of a proxy that never works."""
+    ground = ground._replace(route=route)
+
+    done = ground.ask(ground.through(answering(answer(TITLE.encode()))))
+
+    assert done.ending is Ending.OK
+    assert [json.loads(item)["title"] for item in done.items] == ["A film"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "route"), [pytest.param(*pair, id=f"{pair[0]}-{pair[1]}") for pair in SITUATIONS]
+)
+def test_the_situation_is_told_by_its_name(ground: Ground, fault: Fault, route: str) -> None:
+    done = SITUATIONS[fault, route](ground._replace(route=route))
+
+    assert done.ending is Ending.FAILED
+    assert done.evidence is not None
+    assert (judge(done.evidence), done.items, done.tasks) == (fault, (), ())
+    assert done.evidence.message
+    assert PASSWORD not in repr(done)
+
+
+FATAL = """
+import os
+from pinpool import Page, Spider
+
+spider = Spider(seeds=[{base!r} + "/detail/1", {base!r} + "/detail/2"], deadline=0.3, grace=0.2)
+
+
+@spider.index
+def film(page: Page):
+    if page.url.endswith("1"):
+        os._exit(1)
+    while True:
+        try:
+            sum(range(10**12))
+        except BaseException:
+            pass
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("route", ROUTES)
+def test_what_ends_a_worker_is_told_as_crash_or_hang(
+    tmp_path: Path, route: str, authority: tuple[trustme.CA, Path]
+) -> None:
+    issued = authority[0].issue_cert("movies.test")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    desk = Desk(tmp_path)
+    with Lab(pages=1, certificate=(tmp_path / "cert.pem", tmp_path / "key.pem")) as lab:
+        base = lab.named_tls_url if route == "connect" else lab.named_url
+        desk.write("fatal.py", FATAL.format(base=base))
+        kind = "socks5" if route == "socks5" else "http"
+        desk.write("proxies.txt", "\n".join(proxy.url for proxy in lab.proxies if proxy.kind == kind))
+        try:
+            crawl = desk.run(
+                *("crawl", "fatal.py", "-p", "proxies.txt", "-w", 2, "-q", "-s", f"ca_bundle={authority[1]}")
+            )
+            failures = desk.run("failures", "fatal.db", "--json").json()
+        finally:
+            desk.clear()
+
+    told = {one["url"][-1]: {attempt["fault"] for attempt in one["attempts"]} for one in failures}
+    assert crawl.code == 3, crawl.err
+    assert told == {"1": {Fault.CRASH.value}, "2": {Fault.HANG.value}}
+    assert (lab.direct, len({seen.proxy for seen in lab.requests}) > 1) == (0, True)

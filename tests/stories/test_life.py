@@ -1,0 +1,185 @@
+"""The life of a proxy, as a user sees it: it rests, tries again, retires, and is remembered by the next start."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawling import Job, job, until
+from pinpool.crawler.list_reload import admit
+from pinpool.journal.records import ProxyRecord
+from pinpool.journal.schema import WITHDRAWN
+from pinpool.lab import Lab
+from pinpool.model import Fault, Outcome, ProxyState
+from pinpool.policy.reputation import Reputation, Retire
+from pinpool.pool.engine import Answered, Engine
+from pinpool.pool.lease_types import Standing
+from pinpool.pool.processes import ProcessEngine
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
+from scripted_job import ScriptedJob
+from terminals import Terminal
+
+NOW = 1_700_000_000.0
+PROXY = Proxy("http", "192.0.2.1", 80)
+
+
+def known(state: ProxyState, reason: str | None = None, until: float | None = None, coolings: int = 0) -> Any:
+    return ProxyRecord(1, PROXY.label, state, reason, until, coolings)
+
+
+# What the next start, or the next version of the list, makes of what the journal knows
+
+
+def test_a_rest_goes_on_after_a_resume_and_so_does_the_count_of_rests() -> None:
+    reputation = Reputation(30.0)
+
+    standing = admit(
+        reputation, known(ProxyState.COOLING, "timeout", NOW + 40, coolings=5), PROXY, NOW, forgiving=False
+    )
+
+    assert (standing.state, standing.rest_seconds) == (ProxyState.COOLING, 40.0)
+    assert isinstance(reputation.penalty(1, Fault.TIMEOUT, None, 0.5), Retire)
+
+
+@pytest.mark.parametrize(("forgiving", "state"), [(False, ProxyState.RETIRED), (True, ProxyState.COOLING)])
+def test_one_that_retired_for_its_faults_gets_a_probe_if_its_list_is_named_anew(
+    forgiving: bool, state: ProxyState
+) -> None:
+    reputation = Reputation(30.0)
+
+    standing = admit(
+        reputation, known(ProxyState.RETIRED, "refused again", coolings=5), PROXY, NOW, forgiving=forgiving
+    )
+
+    assert (standing.state, standing.rest_seconds) == (state, 0.0)
+    assert reputation[1].coolings == (0 if forgiving else 5)
+
+
+@pytest.mark.parametrize(("coolings", "state"), [(0, ProxyState.SPARE), (2, ProxyState.COOLING)])
+def test_one_that_was_withdrawn_comes_back_as_it_was(coolings: int, state: ProxyState) -> None:
+    """Taking a line out and putting it back is no way to forget that its proxy was failing."""
+    reputation = Reputation(30.0)
+
+    standing = admit(
+        reputation, known(ProxyState.RETIRED, WITHDRAWN, coolings=coolings), PROXY, NOW, forgiving=False
+    )
+
+    assert (standing.state, standing.rest_seconds) == (state, 0.0)
+    assert reputation[1].coolings == coolings
+
+
+# Processes
+
+
+def answer(engine: Engine, serial: int, work: bytes) -> Outcome:
+    engine.submit(serial, work)
+    give_up = time.monotonic() + 30
+    while time.monotonic() < give_up:
+        for signal in engine.poll(0.1):
+            if isinstance(signal, Answered):
+                return signal.outcome
+    raise AssertionError("no answer")
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("state", "swaps"), [(ProxyState.SPARE, [False, False, True]), (ProxyState.COOLING, [True])]
+)
+def test_a_proxy_that_has_rested_is_swapped_at_its_first_doubt_and_another_at_its_third(
+    state: ProxyState, swaps: list[bool]
+) -> None:
+    engine = ProcessEngine(
+        partial(ScriptedJob, Settings(swap_after=3)),
+        [Standing(1, PROXY, state)],
+        workers=1,
+        hang_seconds=30.0,
+        cooling=3600.0,
+    )
+    try:
+        engine.start()
+
+        told = [answer(engine, serial, b"timeout").swapped for serial in range(1, len(swaps) + 1)]
+    finally:
+        engine.close()
+
+    assert told == swaps
+
+
+@pytest.mark.processes
+def test_one_page_served_after_its_rest_makes_a_proxy_as_good_as_another() -> None:
+    engine = ProcessEngine(
+        partial(ScriptedJob, Settings(swap_after=3)),
+        [Standing(1, PROXY, ProxyState.COOLING)],
+        workers=1,
+        hang_seconds=30.0,
+        cooling=3600.0,
+    )
+    try:
+        engine.start()
+        answer(engine, 1, b"ok")
+
+        first_doubt = answer(engine, 2, b"timeout")
+    finally:
+        engine.close()
+
+    assert not first_doubt.swapped
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Iterator[Job]:
+    """Eleven pages through one proxy."""
+    with Lab(pages=1, proxies=1) as lab, job(tmp_path / "run", lab) as made:
+        yield made
+
+
+def asked(films: Job, question: str) -> list[tuple[Any, ...]]:
+    if not films.journal.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{films.journal}?mode=ro", uri=True)) as db:
+        return db.execute(question).fetchall()
+
+
+PAUSED = "SELECT detail FROM events WHERE kind = 'paused'"
+RESTING = "SELECT until, (SELECT max(at) FROM attempts) FROM proxies WHERE state = 'cooling' AND coolings = 1"
+
+
+@pytest.mark.processes
+def test_a_site_that_asks_everybody_to_wait_is_left_alone_for_as_long_as_it_asks(films: Job) -> None:
+    seeds = films.folder / "seeds"
+    seeds.write_text(f"{films.lab.named_url}/status/429?retry-after=600\n")
+    start = films.crawl("--swap-after", "1", "--seeds", "seeds")
+
+    until(lambda: asked(films, PAUSED), "the run pauses")
+
+    [(words,)] = asked(films, PAUSED)
+    assert words == "every proxy fails (banned): the site seems to be down; asked again in 600 s"
+    start.send(15)
+    assert start.wait() == 130
+
+
+@pytest.mark.processes
+def test_a_run_that_waits_says_when_the_next_proxy_wakes_and_a_resume_waits_on(films: Job) -> None:
+    for index in range(len(films.lab.proxies)):
+        films.lab.set_fault(index, "refused")
+    with Terminal(films, "--swap-after", "1", "-s", "cooling=6") as run:
+        until(lambda: "all proxies rest; the next wakes in" in run.read(), "the word that it waits")
+        [(wakes, _)] = asked(films, RESTING)
+        run.close()
+        assert run.wait() == 130
+    for index in range(len(films.lab.proxies)):
+        films.lab.set_fault(index, None)
+
+    code = films.resume().wait()
+
+    assert code == 0
+    [(first,)] = asked(films, "SELECT min(at) FROM attempts WHERE ending = 'ok'")
+    assert first >= wakes - 0.1
+    films.complete()

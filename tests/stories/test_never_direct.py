@@ -1,0 +1,434 @@
+"""
+Nothing goes out without a proxy, not even a name to a DNS server: judged at the site, and by the processes' own calls.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import trustme
+
+from commands import Desk
+from exchanges import IMPATIENT, evidence, soon, task
+from peers import (
+    Line,
+    Peer,
+    Script,
+    answer,
+    answering,
+    connect_then,
+    socks4,
+    socks5,
+    tls,
+)
+from pinpool.errors import FetchFailed
+from pinpool.fetch.connections import tls_context
+from pinpool.fetch.fetcher import Fetcher
+from pinpool.fetch.session import PinnedSession
+from pinpool.lab import Lab
+from pinpool.model import Fault
+from pinpool.policy.faults import judge
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
+
+#: What every process of a run writes down of itself: which names it looks up, and where it connects to.
+WATCH = """
+import os, socket, sys
+
+def watch(event, arguments):
+    if event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        what = arguments[0]
+    elif event in ("socket.connect", "socket.sendto") and arguments[0].family != socket.AF_UNIX:
+        what = "%s:%s" % arguments[1][:2]
+    else:
+        return
+    with open(os.environ["WATCHED"], "a") as file:
+        file.write(f"{event} {what}\\n")
+
+sys.addaudithook(watch)
+"""
+
+ECHO = """
+from pinpool import Page, Spider
+
+spider = Spider(seeds=[f"{base}/echo?{{n}}" for n in range(40)])
+
+
+@spider.index
+def echo(page: Page):
+    return {{"url": page.url, "headers": page.json()["headers"]}}
+"""
+
+
+#: User code that asks for the environment's proxies, and for none.
+POOL = """
+from pinpool import PinnedPool, session
+
+
+def ask(way):
+    mine = session()
+    mine.trust_env, mine.proxies = way % 2 == 0, {{}}
+    return mine.get("{base}/echo").json()["headers"]
+
+
+if __name__ == "__main__":
+    with PinnedPool("proxies.txt", workers=4) as pool:
+        for headers in pool.map_unordered(ask, range(8)):
+            print("echo" if "host" in headers else headers)
+"""
+
+
+def with_all(names: str, value: str) -> dict[str, str]:
+    """These variables, in capitals and in small letters."""
+    return {spelled: value for name in names.split() for spelled in (name, name.lower())}
+
+
+def watched(desk: Desk) -> dict[str, set[str]]:
+    """What the processes of the runs did, by kind."""
+    found: dict[str, set[str]] = {}
+    for line in (desk / "watched").read_text().splitlines():
+        event, _, what = line.partition(" ")
+        found.setdefault(event, set()).add(what)
+    return found
+
+
+# Whole commands
+
+
+def hostile(desk: Desk, lab: Lab, which: str) -> dict[str, str]:
+    """
+    Variables that name the site itself as the proxy ("proxies"), or say that it needs none ("exceptions"), or "both";
+    and files that have a login for it.
+    """
+    # An account of HTTP, one of SOCKS; and one address that is listed as both of the older schemes.
+    open_one = lab.proxies[7]
+    older = [f"{scheme}://{open_one.host}:{open_one.port}" for scheme in ("socks5", "socks4")]
+    desk.write("proxies.txt", "\n".join([lab.proxies[0].url, lab.proxies[1].url, *older]))
+    desk.write("sitecustomize.py", WATCH)
+    desk.write(
+        ".netrc", "machine movies.test login anna password planted\ndefault login x password planted\n"
+    )
+    authorities = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+    return {
+        "HOME": str(desk.folder),
+        "NETRC": str(desk / ".netrc"),
+        "PYTHONPATH": str(desk.folder),
+        "WATCHED": str(desk / "watched"),
+        **dict.fromkeys(authorities, str(desk / "missing.pem")),
+        **(with_all("NO_PROXY", "*") if which != "proxies" else {}),
+        **(with_all("HTTP_PROXY HTTPS_PROXY ALL_PROXY FTP_PROXY", lab.url) if which != "exceptions" else {}),
+    }
+
+
+def met_nobody_but(desk: Desk, lab: Lab, *proxies: int) -> None:
+    """Neither by a connection nor by a question to a DNS server. And the site has seen nobody else."""
+    happened = watched(desk)
+    looked_up = happened.get("socket.getaddrinfo", set()) | happened.get("socket.gethostbyname", set())
+    assert happened["socket.connect"] == {f"127.0.0.1:{lab.proxies[index].port}" for index in proxies}
+    assert "socket.sendto" not in happened
+    assert looked_up <= {"127.0.0.1"}
+    assert lab.requests
+    assert lab.direct == 0
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+@pytest.mark.parametrize("which", ["proxies", "exceptions", "both"])
+def test_a_crawl_in_a_hostile_environment_asks_the_proxies_of_its_list_and_nobody_else(
+    desk: Desk, which: str, method: str
+) -> None:
+    with Lab(pages=1) as lab:
+        desk.write("echo.py", ECHO.format(base=lab.named_url))
+        environment = hostile(desk, lab, which)
+
+        said = desk.run(
+            *("crawl", "echo.py", "-p", "proxies.txt", "-o", "echo.jsonl"),
+            *("-q", "--pace", "0.2", "--start-method", method),
+            **environment,
+        )
+
+    headers = [item["headers"] for item in desk.lines("echo.jsonl")]
+    assert (said.code, len(headers)) == (0, 40), said.err
+    assert [one for one in headers if "planted" in str(one) or "authorization" in str(one).lower()] == []
+    met_nobody_but(desk, lab, 0, 1, 7)
+
+
+@pytest.mark.processes
+def test_so_does_whatever_else_goes_through_a_list(desk: Desk) -> None:
+    with Lab(pages=1) as lab:
+        desk.write("echo.py", ECHO.format(base=lab.named_url))
+        desk.write("pool.py", POOL.format(base=lab.named_url))
+        environment = hostile(desk, lab, "both")
+        # Who trusts the environment gets its authorities, and these are not there.
+        trusting = {name: value for name, value in environment.items() if "CA_BUNDLE" not in name}
+
+        said = [
+            desk.run("check", "proxies.txt", "--url", f"{lab.named_url}/echo", **environment),
+            desk.run("try", "echo.py", "-p", "proxies.txt", **environment),
+            desk.start_python("pool.py", **trusting).end(),
+        ]
+
+    assert [one.code for one in said] == [0, 0, 0], said
+    assert "planted" not in str(said)
+    met_nobody_but(desk, lab, 0, 1, 7)
+
+
+@pytest.mark.processes
+def test_a_crawl_whose_proxies_all_die_stops_and_never_asks_the_site_itself(desk: Desk) -> None:
+    """The site is named by an address that this machine could reach."""
+    with Lab(pages=3, proxies=2) as lab:
+        desk.write("echo.py", ECHO.format(base=lab.url))
+        lab.write_proxies(desk / "proxies.txt")
+        crawl = desk.start(
+            *("crawl", "echo.py", "-p", "proxies.txt", "-q", "--pace", "0.1"),
+            *("-s", "cooling=0.1", "-s", "connect_timeout=1"),
+        )
+        lab.wait_for(lambda: len(lab.requests) >= 4, 30)
+        for proxy in lab.proxies:
+            lab.set_fault(proxy.index, "refused")
+        said = crawl.end()
+
+    assert said.code == 4, said.err
+    assert lab.direct == 0
+
+
+# Names
+
+
+ROUTES: dict[str, Callable[[Script], Script]] = {
+    "http": lambda site: site,
+    "https": lambda site: site,
+    "socks4": socks4,
+    "socks5": socks5,
+    "socks5h": socks5,
+}
+
+
+@pytest.fixture
+def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names that are looked up on this machine from now on."""
+    asked: list[str] = []
+    look_up = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *arguments: Any, **options: Any) -> Any:
+        asked.append(str(host))
+        return look_up(host, *arguments, **options)
+
+    def no_other_way(*arguments: object) -> None:
+        raise AssertionError(f"looked up by another function: {arguments}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "gethostbyname", no_other_way)
+    monkeypatch.setattr(socket, "gethostbyname_ex", no_other_way)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("scheme", "secure"),
+    # TLS within TLS takes the way of "https" to its proxy, and that of "http" from there.
+    [
+        (scheme, secure)
+        for scheme in ROUTES
+        for secure in (False, True)
+        if (scheme, secure) != ("https", True)
+    ],
+)
+def test_the_name_of_the_site_is_for_the_proxy_to_look_up(
+    lookups: list[str], tmp_path: Path, scheme: str, secure: bool
+) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("site.test", "127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    site = tls(context, answering()) if secure else answering()
+    script = connect_then(site) if secure and scheme.startswith("http") else ROUTES[scheme](site)
+    if scheme == "https":
+        script = tls(context, script)
+    settings = Settings(ca_bundle=str(tmp_path / "authority.pem"))
+
+    with Peer(script) as proxy, closing(Fetcher(proxy.proxy(scheme), settings)) as fetcher:
+        url = f"http{'s' * secure}://site.test/"
+        fetched = fetcher.fetch(task(url), soon())
+        by_session = fetcher.session.get(url)
+
+    assert (fetched.body, by_session.content) == (b"hello", b"hello")
+    assert set(lookups) == {"127.0.0.1"}
+    assert "site.test" in proxy.heads[0]
+
+
+def test_a_socks4_proxy_that_cannot_look_up_names_is_to_blame_and_not_asked_around(
+    lookups: list[str],
+) -> None:
+    def refusing(line: Line) -> None:
+        line.exactly(9)
+        line.send(b"\x00\x5b" + bytes(6))
+        line.wait()
+
+    with Peer(refusing) as proxy:
+        found = evidence(proxy.proxy("socks4"))
+
+    assert judge(found) is Fault.TUNNEL
+    assert set(lookups) == {"127.0.0.1"}
+
+
+# Hosts and redirects
+
+
+PLACES = [
+    "http://localhost:{port}/",
+    "http://127.0.0.1:{port}/",
+    "http://127.1:{port}/",
+    "http://0:{port}/",
+    "http://[::1]:{port}/",
+    "http://[::ffff:127.0.0.1]:{port}/",
+    "http:\\\\127.0.0.1:{port}\\",
+    "//127.0.0.1:{port}/",
+    "http://site.test@127.0.0.1:{port}/",
+    "http://127.0.0.1:{port}\\@site.test/",
+    "http://site.test#@127.0.0.1:{port}/",
+    "HTTP://127.0.0.1:{port}/",
+    "https://127.0.0.1:{port}/",
+    "ftp://127.0.0.1:{port}/",
+    "ws://127.0.0.1:{port}/",
+    "gopher://127.0.0.1:{port}/",
+    "file:///etc/passwd",
+    "data:text/html,hello",
+    "javascript:fetch('http://127.0.0.1:{port}/')",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("start", ["http", "https"])
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+def test_wherever_a_site_sends_us_we_go_through_the_pin_or_nowhere(
+    place: str, start: str, scheme: str, tmp_path: Path
+) -> None:
+    """The place is a listener on this machine, which must never be touched."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("site.test", "127.0.0.1", "::1", "localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    settings = Settings(ca_bundle=str(tmp_path / "authority.pem"), connect_timeout=1, timeout=1)
+
+    with Peer(answering(answer(b"<p>direct</p>"))) as there:
+        location = place.format(port=there.port)
+
+        def reply(request: str) -> bytes:
+            first_page = re.match(r"GET (http://site\.test)?/start ", request)
+            return answer(b"", "302 Found", Location=location) if first_page else answer(b"by proxy")
+
+        def play(line: Line) -> None:
+            """Whatever comes: TLS, a tunnel, a page."""
+            if line.sock.recv(1, socket.MSG_PEEK) == b"\x16":
+                tls(context, answering(reply))(line)
+                return
+            while request := line.head():
+                if request.startswith("CONNECT"):
+                    line.send(b"HTTP/1.1 200 OK\r\n\r\n")
+                    play(line)
+                    return
+                line.send(reply(request))
+
+        with Peer(play if scheme == "http" else socks5(play)) as proxy:
+            url = f"{start}://site.test/start"
+            with closing(Fetcher(proxy.proxy(scheme), settings)) as fetcher:
+                with suppress(FetchFailed):
+                    assert fetcher.fetch(task(url), soon()).body == b"by proxy"
+                with suppress(requests.RequestException):
+                    assert fetcher.session.get(url).content == b"by proxy"
+            assert proxy.connections
+
+    assert there.connections == 0
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_wherever_user_code_goes_by_its_session_it_goes_through_the_pin_or_nowhere(place: str) -> None:
+    with (
+        Peer(answering()) as there,
+        Peer(answering()) as proxy,
+        PinnedSession(proxy.proxy(), IMPATIENT) as session,
+    ):
+        for ask in (session.get, session.post, session.head):
+            with suppress(requests.RequestException):
+                ask(place.format(port=there.port))
+
+    assert there.connections == 0
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks4", "socks5", "socks5h"])
+@pytest.mark.parametrize("by_session", [False, True])
+def test_a_proxy_that_dies_between_two_pages_is_a_fault_and_no_reason_to_go_without(
+    scheme: str, by_session: bool
+) -> None:
+    """The connection is still there, and closed as the next request comes. The site could be reached directly."""
+    with Peer(answering()) as site:
+        url = f"http://{site.netloc}/"
+        with Peer(ROUTES[scheme](answering())) as proxy:
+            fetcher = Fetcher(proxy.proxy(scheme), IMPATIENT)
+            fetcher.fetch(task(url), soon())
+        with closing(fetcher), pytest.raises((FetchFailed, requests.RequestException)):
+            fetcher.session.get(url) if by_session else fetcher.fetch(task(url), soon())
+
+    assert site.connections == 0
+
+
+def ipv6_works() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not ipv6_works(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
+def test_a_proxy_with_an_ipv6_address_is_used_like_any_other(scheme: str) -> None:
+    class Peer6(Peer):
+        def __init__(self, script: Script) -> None:
+            super().__init__(script)
+            self._listener.close()
+            self._listener = socket.create_server(
+                ("::", self.port), family=socket.AF_INET6, dualstack_ipv6=True
+            )
+
+    with (
+        Peer6(ROUTES[scheme](answering())) as peer,
+        closing(Fetcher(Proxy(scheme, "::1", peer.port, "", ""), IMPATIENT)) as fetcher,
+    ):
+        assert fetcher.fetch(task("http://[::1]/"), soon()).body == b"hello"
+
+    assert "[::1]" in peer.heads[0] or "::1:80" in peer.heads[0]
+
+
+# Certificates
+
+
+@pytest.mark.parametrize(
+    "variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"]
+)
+def test_no_variable_of_the_environment_adds_an_authority(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    """Whoever may add one could read along; a run names its own by the setting ca_bundle."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("site.test").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    named = tmp_path if variable.endswith("DIR") else tmp_path / "authority.pem"
+    monkeypatch.setenv(variable, str(named))
+    tls_context.cache_clear()
+
+    with Peer(connect_then(tls(context, answering()))) as proxy:
+        found = evidence(proxy.proxy(), "https://site.test/")
+        with (
+            PinnedSession(proxy.proxy(), IMPATIENT) as session,
+            pytest.raises(requests.exceptions.SSLError),
+        ):
+            session.get("https://site.test/")
+
+    assert judge(found) is Fault.TLS

@@ -1,0 +1,91 @@
+"""Accounts of runs for tests of what is concluded and drawn from them: attempts by hand, no journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
+from pinpool.model import Ending
+from pinpool.report.run_data import RunData, Totals
+from pinpool.report.timeline import Clock, strip
+
+__all__ = ["START", "account", "bad", "good", "label"]
+
+START = 1_700_000_000.0
+SECONDS = 1000.0
+
+
+def label(proxy: int) -> str:
+    return f"http://192.0.2.{proxy}:8080"
+
+
+def good(proxy: int, at: float, seconds: float = 0.2, size: int = 1000) -> AttemptRow:
+    """A page that came through a proxy, `at` so many seconds after the start."""
+    return AttemptRow(1, 1, proxy, 7, START + at, seconds, Ending.OK, None, 200, size, None, False, False)
+
+
+def bad(proxy: int, at: float, fault: str, seconds: float = 0.1, size: int = 0) -> AttemptRow:
+    """An attempt that failed."""
+    return AttemptRow(
+        1, 1, proxy, 7, START + at, seconds, Ending.FAILED, fault, None, size, "so", True, False
+    )
+
+
+def account(
+    attempts: Iterable[AttemptRow],
+    proxies: int = 4,
+    *,
+    state: str = "complete",
+    states: Mapping[int, str] | None = None,
+    moves: Mapping[int, list[tuple[float, str]]] | None = None,
+    run: Mapping[str, Any] | None = None,
+    tasks: Mapping[str, int] | None = None,
+    **others: Any,
+) -> RunData:
+    """The account of a run of 1,000 seconds with these attempts; `moves` are (seconds after the start, kind)."""
+    clock = Clock(START, START + SECONDS)
+    totals = Totals(clock)
+    for row in attempts:
+        totals.add(row)
+    counts = {"done": 100, "gone": 0, "failed": 0, "waiting": 0, "in_flight": 0, **(tasks or {})}
+    told: dict[str, Any] = {
+        **dict.fromkeys(RunInfo._fields, 0),
+        "spider": "movies",
+        "spider_ref": "movies.py",
+        "engine": "processes",
+        "workers": proxies,
+        "state": state,
+        "started": START,
+        "ended": START + SECONDS,
+        "seconds": SECONDS,
+        "starts": 1,
+        "heartbeat": START + SECONDS,
+        "tasks": counts,
+        "pages": counts["done"],
+        **(run or {}),
+    }
+    listed = [
+        ProxyRow(n, label(n), (states or {}).get(n, "spare"), None, None, 0, True)
+        for n in range(1, proxies + 1)
+    ]
+    made: dict[str, Any] = {
+        "journal": "movies.db",
+        "run": RunInfo(**told),
+        "proxies": listed,
+        "pins": {},
+        "strips": {
+            proxy: strip(clock, [(START + at, kind) for at, kind in told])
+            for proxy, told in (moves or {}).items()
+        },
+        "totals": totals,
+        "urls": {1: ("detail", "http://films.example/detail/1")},
+        "given_up": [],
+        "faults_of_failed": {},
+        "complete": True,
+        "damage": [],
+        "silences": [],
+        "advice": "",
+        "page": None,
+    }
+    return RunData(**{**made, **others})

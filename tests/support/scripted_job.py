@@ -1,0 +1,97 @@
+"""A craft for engine tests: it does what its work says, without any network, and keeps out of all pools' way."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from typing import NoReturn
+
+from pinpool.model import Assignment, Ending, Evidence, Sign, Step
+from pinpool.pool.job import JobResult
+from pinpool.pool.pin import Pin
+from pinpool.settings import Settings
+
+__all__ = ["ScriptedJob"]
+
+_EVIDENCE = {
+    "refused": Evidence(Step.CONNECT, Sign.REFUSED, "refused"),
+    "timeout": Evidence(Step.HEAD, Sign.TIMEOUT, "timed out"),
+    "broken": Evidence(Step.EXTRACT, Sign.RAISED, "raised"),
+}
+
+
+class ScriptedJob:
+    """`work` is a verb, and after a colon what it needs: ``ok``, ``sleep:0.1``, ``exit``, ``refused:1,2`` and so on."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult:
+        assert isinstance(work, bytes)
+        verb, _, rest = work.decode().partition(":")
+        match verb:
+            case "ok":
+                return JobResult(Ending.OK, result=str(pin.lease.proxy).encode())
+            case "sleep":
+                time.sleep(float(rest))
+                return JobResult(Ending.OK, result=str(pin.lease.proxy).encode())
+            case "big":
+                return JobResult(Ending.OK, result=bytes(int(rest)))
+            case "refused" | "timeout" | "broken":
+                # With proxies named, only these are at fault; the others serve.
+                if rest and str(pin.lease.proxy) not in rest.split(","):
+                    return JobResult(Ending.OK, result=str(pin.lease.proxy).encode())
+                return JobResult(Ending.FAILED, evidence=_EVIDENCE[verb])
+            case "exit":
+                os._exit(3)
+            case "leave":
+                sys.exit("a spider that leaves")
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "segfault":
+                ctypes.string_at(0)
+            case "stop":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case "loop":
+                _loop_for_ever()
+            case "swallow":
+                _swallow_for_ever()
+            case "grip":
+                _keep_the_gil()
+            case "unprintable":
+                raise Unprintable
+        return JobResult(Ending.OK)
+
+
+class Unprintable(BaseException):
+    """Breaks whoever wants to show or to pickle it."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+    def __reduce__(self) -> NoReturn:
+        raise RuntimeError("nor that")
+
+
+def _loop_for_ever() -> None:
+    while True:
+        pass
+
+
+def _swallow_for_ever() -> None:
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            continue
+
+
+def _keep_the_gil() -> None:
+    # One call into C that never comes back to the interpreter: no other thread of Python runs, no handler either.
+    sum(range(10**15))

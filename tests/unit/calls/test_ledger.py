@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pinpool.calls.ledger import Ledger
+from pinpool.model import Ending, Evidence, Fault, Outcome, ProxyState, Sign, Step
+
+START = 1_700_000_000.0
+OK = Outcome(1, 7, 1, Ending.OK, START, 0.5)
+REFUSED = OK._replace(ending=Ending.FAILED, evidence=Evidence(Step.CONNECT, Sign.REFUSED, "no"))
+STATES = {1: ProxyState.PINNED, 2: ProxyState.COOLING}
+
+
+def books() -> Ledger:
+    return Ledger({1: "http://192.0.2.1:80", 2: "http://192.0.2.2:80"})
+
+
+def test_what_is_forgiven_is_no_longer_charged() -> None:
+    made = books()
+    made.book(REFUSED, Fault.REFUSED, charged=True)
+    made.book(REFUSED, Fault.REFUSED, charged=True)
+
+    made.forgive(1, 1)
+
+    first, _ = made.documents(STATES)
+    assert (first["failed"], first["charged"], first["forgiven"]) == (2, 1, 1)
+
+
+def test_a_call_has_no_status_and_its_time_counts_only_if_it_came_to_an_end() -> None:
+    made = books()
+    made.book(OK)
+    made.book(REFUSED._replace(seconds=9.0), Fault.REFUSED, charged=True)
+
+    first, _ = made.documents(STATES)
+
+    assert round(first["latency_p95"], 1) == 0.5
+    assert (first["ok"], first["busy_seconds"], first["first_error"]) == (1, 9.5, "refused: no")
+
+
+def test_a_reason_is_told_while_the_proxy_is_out_and_not_afterwards() -> None:
+    made = books()
+    made.penalty(2, "refused", START + 30)
+
+    resting = made.documents(STATES)[1]
+    back = made.documents({**STATES, 2: ProxyState.SPARE})[1]
+
+    assert (resting["reason"], resting["until"]) == ("refused", "2023-11-14T22:13:50Z")
+    assert (back["reason"], back["until"]) == (None, None)
+
+
+def test_an_attempt_through_no_known_proxy_counts_nowhere() -> None:
+    made = books()
+
+    made.book(REFUSED._replace(proxy=-1), Fault.CRASH)
+
+    assert [row["attempts"] for row in made.documents(STATES)] == [0, 0]
+
+
+def test_memory_does_not_grow_with_the_calls() -> None:
+    made = books()
+    for number in range(5000):
+        made.book(OK._replace(seconds=0.001 * number))
+
+    figures = made._figures[1]
+
+    assert figures.attempts == 5000
+    assert len(figures.latencies.buckets) < 250
