@@ -247,7 +247,7 @@ def test_t4_a_hung_task_is_ended_and_told_with_its_stack(make: Maker, hang: str)
     assert (work, lost.sign, others) == (hang, Sign.HANG, [])
     assert engine.census().rebuilds == 0
     if hang != "stop":  # a stopped process cannot answer
-        assert "playing.py" in lost.message
+        assert "scripted_job.py" in lost.message
 
 
 def test_t5_workers_without_a_proxy_take_no_task_and_wake_when_one_rests_out(make: Maker) -> None:

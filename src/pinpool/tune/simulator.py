@@ -1,12 +1,9 @@
 """
 One crawl that does not happen: discrete events over a recorded world, with the rules of the real one.
 
-Who rests, who retires, when a worker swaps and what becomes of a task is asked of `reputation` and `blame`, as the
-crawl does. Only the world is made up: how long a page takes, which attempt fails, which proxy dies. Pure: the same seed gives
-the same crawl.
-
-A worker's event stands for a short row of pages, fewer the fewer are left, so that 55,000 pages are simulated in
-a fraction of a second and nobody finishes late because of it.
+`reputation` and `blame` decide who rests, who retires, when a worker swaps and what becomes of a task, as in a crawl.
+Only the world is made up: how long a page takes, which attempt fails, which proxy dies. Pure: the same seed gives the
+same crawl.
 """
 
 from __future__ import annotations
