@@ -116,36 +116,31 @@ def _model(
     as_json: bool,
     **policy: Any,
 ) -> None:
-    from pinpool.settings import settings_from
-    from pinpool.tune.forecast import default_sizes, foretell, learn, spares_to_hold
-    from pinpool.tune.result import advise
+    from pinpool.tune.forecast import forecast
 
     if proxies is not None and not (proxies.isascii() and proxies.isdigit() and 0 < int(proxies) <= _MOST):
         hint = f"with --from give a number from 1 to {_MOST}, as if the list had so many"
         raise click.BadParameter(hint, param_hint="--proxies")
     if pages is not None and pages > _MOST_PAGES:
         raise click.BadParameter(f"with --from at most {_MOST_PAGES:,} pages", param_hint="--pages")
-    changed = {name: policy[name] for name in _POLICY if policy[name] is not None}
-    settings_from(changed)  # a wrong value is told before anything is read
-    recording = learn(journal)
-    for note in recording.notes:
-        click.echo(note, err=True)
-    settings = settings_from(changed, recording.settings)
-    listed = int(proxies) if proxies else recording.proxies
-    job = recording.job(pages)
-    rows = foretell(
-        recording,
-        sizes or default_sizes(listed, recording.workers if proxies is None else 1),
-        proxies=listed,
-        job=job,
-        settings=settings,
+    foretold = forecast(
+        journal,
+        sizes=sizes,
+        proxies=None if proxies is None else int(proxies),
+        pages=pages,
+        changed={name: policy[name] for name in _POLICY if policy[name] is not None},
         seed=seed,
-        tell=lambda size: _progress(f"simulating {size} workers"),
+        note=lambda line: click.echo(line, err=True),
+        progress=_progress,
     )
-    _progress("looking for the number of spares")
-    spares = spares_to_hold(recording, advise(rows).workers, job=job, settings=settings, seed=seed)
-    _progress("")
-    show(rows, proxies=listed, pages=job.pages, spares=spares, svg=svg, as_json=as_json)
+    show(
+        foretold.rows,
+        proxies=foretold.proxies,
+        pages=foretold.pages,
+        spares=foretold.spares,
+        svg=svg,
+        as_json=as_json,
+    )
 
 
 def _measure(
@@ -260,8 +255,8 @@ def show(
     journal: Path | None = None,
 ) -> None:
     """Print the rows as a table with the advice, or as JSON, and write the plot."""
-    from pinpool.tune.result import counted, tune_document
-    from pinpool.tune.table import plot, table
+    from pinpool.tune.result import tune_document
+    from pinpool.tune.table import answer, plot
 
     told = tune_document(rows, proxies=proxies, pages=pages, spares_to_hold=spares, advice=advice)
     if journal is not None:
@@ -276,12 +271,4 @@ def show(
         click.echo(json.dumps(told, ensure_ascii=False))
         return
     blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    size = "" if pages is None else f", {pages} pages"
-    click.echo(f"{proxies} proxies{size}")
-    if not rows:
-        click.echo(told["why"])
-        return
-    click.echo(table(rows, told["recommended"], blocks=blocks))
-    click.echo(f"take {counted(told['recommended'])}: {told['why']}")
-    if spares:
-        click.echo(f"for the list to last in 95 of 100 crawls, hold {spares} spares beside their proxies")
+    click.echo(answer(rows, told, blocks=blocks))

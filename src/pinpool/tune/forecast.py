@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from pinpool.errors import SettingsError
 from pinpool.journal.reader import Reader
 from pinpool.settings import RULES, RULES_EVENT, Settings, settings_from
 from pinpool.stats.resources import used_in
-from pinpool.tune.result import ENOUGH, Row, interval
+from pinpool.tune.result import ENOUGH, Row, advise, interval
 from pinpool.tune.simulator import Figures, simulate
 from pinpool.tune.workload import Forest, Machine, Workload, delays, forest, machine, observe, stretch
 
@@ -111,6 +111,53 @@ def _settings(told: str) -> tuple[Settings, list[str]]:
         return Settings(), [
             "the journal does not tell by which rules it was crawled: the defaults are assumed"
         ]
+
+
+class Forecast(NamedTuple):
+    """What `forecast` predicts: a row for each number of workers, for a list of `proxies` and a job of `pages`."""
+
+    rows: list[Row]
+    proxies: int
+    pages: int
+    spares: int | None
+
+
+def forecast(
+    journal: str | Path,
+    *,
+    sizes: Sequence[int] | None = None,
+    proxies: int | None = None,
+    pages: int | None = None,
+    changed: Mapping[str, object],
+    seed: int,
+    note: Callable[[str], None],
+    progress: Callable[[str], None],
+) -> Forecast:
+    """
+    Simulate the job of a journal. What is None is as in the recorded run; `changed` holds settings that are not.
+    `note` gets the notes of the recording, `progress` a few words at each step, and at the end none.
+
+    Raises SettingsError before anything is read, JournalError, and UsageError if too little is recorded.
+    """
+    settings_from(changed)
+    recording = learn(journal)
+    for line in recording.notes:
+        note(line)
+    settings = settings_from(changed, recording.settings)
+    listed, job = proxies or recording.proxies, recording.job(pages)
+    rows = foretell(
+        recording,
+        sizes or default_sizes(listed, recording.workers if proxies is None else 1),
+        proxies=listed,
+        job=job,
+        settings=settings,
+        seed=seed,
+        tell=lambda size: progress(f"simulating {size} workers"),
+    )
+    progress("looking for the number of spares")
+    spares = spares_to_hold(recording, advise(rows).workers, job=job, settings=settings, seed=seed)
+    progress("")
+    return Forecast(rows, listed, job.pages, spares)
 
 
 def default_sizes(proxies: int, recorded: int) -> list[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pinpool.stats.snapshot import Snapshot, spoken
 from pinpool.tune.result import Row, counted
@@ -30,6 +31,19 @@ _HEAD = (
 
 # The plot's frame, in SVG units.
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 320, 60, 50, 30, 45
+
+
+def answer(rows: Sequence[Row], document: Mapping[str, Any], *, blocks: bool) -> str:
+    """What `pinpool tune` prints for people: the table of the rows, and the advice of their document."""
+    pages, spares = document["pages"], document["spares_to_hold"]
+    lines = [f"{document['proxies']} proxies" + ("" if pages is None else f", {pages} pages")]
+    if not rows:
+        return "\n".join([*lines, document["why"]])
+    lines.append(table(rows, document["recommended"], blocks=blocks))
+    lines.append(f"take {counted(document['recommended'])}: {document['why']}")
+    if spares:
+        lines.append(f"for the list to last in 95 of 100 crawls, hold {spares} spares beside their proxies")
+    return "\n".join(lines)
 
 
 def table(rows: Sequence[Row], recommended: int, *, blocks: bool = True) -> str:
