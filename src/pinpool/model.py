@@ -206,16 +206,40 @@ class ProxyState(StrEnum):
     RETIRED = "retired"
 
 
+class EventKind(StrEnum):
+    """
+    What an event reports. The values are stored in the journal.
+
+    The first eight are the moves of a proxy: `proxies.lifecycle` says which of them is allowed in which state.
+    """
+
+    LEASED = "leased"  # a worker pins the proxy
+    RETURNED = "returned"  # the worker is done with it
+    LOST = "lost"  # its worker has died
+    FAULTED = "faulted"  # taken out for its faults
+    RESTED = "rested"  # its cooling is over
+    EXHAUSTED = "exhausted"  # trying it again is of no use
+    WITHDRAWN = "withdrawn"  # no longer on the list
+    JOINED = "joined"  # on the list, for the first time or again
+    WORKER_LOST = "worker_lost"  # `detail`: what it was doing
+    REBUILT = "rebuilt"  # a new pool of workers; `detail`: why
+    PAUSED = "paused"  # the circuit breaker has opened; `detail`: why
+    CONTINUED = "continued"  # the site answers again
+    LATE = "late"  # an outcome for a task that had ended already
+    RULES = "rules"  # at each start; `detail`: the spider's settings that `tune` needs, as JSON
+    MEASURED = "measured"  # at the end; `detail`: the resources used, as JSON
+    WORKED = "worked"  # at the end; `detail`: the utilization of the workers, as JSON
+
+
 class Event(NamedTuple):
     """
-    Something worth keeping that is no attempt: a proxy moved, a worker was lost, the pool was rebuilt.
+    Something worth recording that is not an attempt. `at` is epoch seconds.
 
-    `kind` is a life-cycle event (leased, returned, lost, faulted, rested, exhausted, withdrawn, joined) or
-    worker_lost, rebuilt, parked, started, stopped. `at` is epoch seconds.
+    Read from a journal, `kind` is a plain string, and may be one that only another version of pinpool knows.
     """
 
     at: float
-    kind: str
+    kind: EventKind
     proxy: int | None = None
     worker: int | None = None
     detail: str = ""

@@ -13,10 +13,8 @@ from pinpool.selectors import checked
 from pinpool.text import shown_path
 from pinpool.urls import header_problems
 
-#: The settings by which a crawl judges and waits, and the kind of the journal's event that tells them: who models a run
-#: must not have to load the spider that a journal names.
+#: The settings by which a crawl judges and waits. An event stores them, so that `tune --from` need not load the spider.
 RULES = ("pace", "site_rate", "attempts", "swap_after", "cooling")
-RULES_EVENT = "rules"
 
 _DAY = 86_400.0
 _WORDS = {

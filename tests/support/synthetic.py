@@ -12,7 +12,18 @@ from random import Random
 from journals import ABOUT, START, answered, item, task
 from pinpool.journal.records import Settlement
 from pinpool.journal.writer import Journal
-from pinpool.model import Ending, Event, Evidence, Fault, Outcome, ProxyState, Sign, Step, TaskState
+from pinpool.model import (
+    Ending,
+    Event,
+    EventKind,
+    Evidence,
+    Fault,
+    Outcome,
+    ProxyState,
+    Sign,
+    Step,
+    TaskState,
+)
 
 __all__ = ["synthetic_run"]
 
@@ -54,19 +65,21 @@ def synthetic_run(path: Path, proxies: int = 200, attempts: int = 50_000, seed: 
 def _moves(proxies: int, seconds: float, rng: Random) -> Iterator[Event]:
     for n in range(1, proxies + 1):
         at = START + rng.random()
-        yield Event(at, "leased", n, 100 + n)
+        yield Event(at, EventKind.LEASED, n, 100 + n)
         if n % 20 == 3:
-            yield Event(at + 1, "faulted", n)
-            yield Event(at + 1, "exhausted", n, None, "it refuses our login")
+            yield Event(at + 1, EventKind.FAULTED, n)
+            yield Event(at + 1, EventKind.EXHAUSTED, n, None, "it refuses our login")
         elif n % 20 == 7:
-            yield Event(START + seconds / 2, "faulted", n)
-            yield Event(START + seconds * 0.6, "exhausted", n, None, "refused again after 5 rests in a row")
+            yield Event(START + seconds / 2, EventKind.FAULTED, n)
+            yield Event(
+                START + seconds * 0.6, EventKind.EXHAUSTED, n, None, "refused again after 5 rests in a row"
+            )
         elif n % 20 in (11, 15):
             while (at := at + rng.uniform(0.03, 0.2) * seconds) < START + seconds * 0.9:
-                yield Event(at, "faulted", n)
+                yield Event(at, EventKind.FAULTED, n)
                 at += rng.uniform(0.02, 0.1) * seconds
-                yield Event(at, "rested", n)
-                yield Event(at + 1, "leased", n, 100 + n)
+                yield Event(at, EventKind.RESTED, n)
+                yield Event(at + 1, EventKind.LEASED, n, 100 + n)
 
 
 def _settlements(proxies: int, attempts: int, tasks: int, rng: Random) -> Iterator[Settlement]:

@@ -29,7 +29,7 @@ from pinpool.calls import PRELOAD
 from pinpool.calls.call_job import CallJob
 from pinpool.calls.ledger import Ledger
 from pinpool.errors import CallFailed, NoUsableProxy
-from pinpool.model import Outcome, ProxyState
+from pinpool.model import EventKind, Outcome, ProxyState
 from pinpool.policy.blame import Blame, Failure
 from pinpool.policy.reputation import Reputation, Retire, until_judged
 from pinpool.policy.retry import Resubmit
@@ -274,7 +274,7 @@ class PinnedPool:
                     self._settle(self._flight[serial], signal.outcome(time.time()))
                 del self._flight[serial]
             case Noted(event):
-                if event.kind == "leased" and event.proxy is not None:
+                if event.kind is EventKind.LEASED and event.proxy is not None:
                     self._books.pin(event.proxy)
 
     def _settle(self, call: _Call, outcome: Outcome) -> None:

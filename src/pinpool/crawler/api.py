@@ -15,7 +15,7 @@ from pinpool.errors import JournalError, NoUsableProxy, SettingsError, SpiderErr
 from pinpool.journal.reader import Reader, failure_document
 from pinpool.journal.verify import Coverage
 from pinpool.journal.writer import Journal
-from pinpool.model import Task
+from pinpool.model import EventKind, Task
 from pinpool.output.outputs import check_targets, lost_outputs
 from pinpool.output.target import Target, parse_target
 from pinpool.pool.child_process import end_if_starting
@@ -27,9 +27,9 @@ from pinpool.spider.ref import parse_ref
 from pinpool.spider.spider import Spider
 from pinpool.stats.figures import figures, stats_document
 from pinpool.stats.prometheus import Metrics
-from pinpool.stats.resources import MEASURED, parse_used, room
+from pinpool.stats.resources import parse_used, room
 from pinpool.stats.snapshot import Snapshot
-from pinpool.stats.utilization import WORKED, Utilization, advise
+from pinpool.stats.utilization import Utilization, advise
 from pinpool.tasks import request
 
 
@@ -63,7 +63,8 @@ class Run:
     def advice(self) -> str:
         """Whether another number of workers would do better, in one sentence; empty if too little was done to say."""
         with Reader(self.journal) as reader:
-            sheet, used = Utilization.parse(reader.last(WORKED)), parse_used(reader.last(MEASURED))
+            sheet = Utilization.parse(reader.last(EventKind.WORKED))
+            used = parse_used(reader.last(EventKind.MEASURED))
         return advise(self.stats, sheet, used.load if used else None) if sheet else ""
 
     @property

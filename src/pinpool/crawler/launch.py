@@ -25,7 +25,7 @@ from pinpool.crawler.signals import Stop, answering_signals
 from pinpool.errors import JournalError, StorageError
 from pinpool.journal.records import About, RunEnd
 from pinpool.journal.writer import Journal
-from pinpool.model import Event, Task, TaskState
+from pinpool.model import Event, EventKind, Task, TaskState
 from pinpool.output.outputs import Outputs
 from pinpool.output.target import Target
 from pinpool.policy.reputation import Reputation, until_judged
@@ -34,7 +34,7 @@ from pinpool.pool.processes import ProcessEngine, default_start_method
 from pinpool.proxies.proxy import Proxy, ProxyList
 from pinpool.proxies.redaction import Redaction, redacting
 from pinpool.proxies.watch import Listing
-from pinpool.settings import RULES, RULES_EVENT, Settings, settings_from
+from pinpool.settings import RULES, Settings, settings_from
 from pinpool.spider.ref import SpiderRef
 from pinpool.spider.spider import Spider
 from pinpool.stats.resources import Meter
@@ -122,7 +122,7 @@ class Launch:
                 learn=redaction.learn,
             )
             rules = {name: getattr(self.settings, name) for name in RULES}
-            journal.event(Event(time.time(), RULES_EVENT, detail=json.dumps(rules)))
+            journal.event(Event(time.time(), EventKind.RULES, detail=json.dumps(rules)))
             meter = Meter(time.monotonic)
 
             def look(view: Snapshot) -> None:

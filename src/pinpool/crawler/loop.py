@@ -21,14 +21,14 @@ from pinpool.crawler.site_probe import SiteProbe
 from pinpool.journal.records import RunEnd, Settlement
 from pinpool.journal.schema import INDEX_STAGE
 from pinpool.journal.writer import Journal
-from pinpool.model import Assignment, Ending, Event, Outcome, ProxyState, Sign, TaskState
+from pinpool.model import Assignment, Ending, Event, EventKind, Outcome, ProxyState, Sign, TaskState
 from pinpool.policy.blame import Blame, Decision, Failure
 from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Believe, GiveUp, Resubmit
 from pinpool.pool.engine import Answered, Census, Engine, Lost, Noted, Signal, window
 from pinpool.settings import Settings
 from pinpool.stats.snapshot import RecentFaults, Snapshot
-from pinpool.stats.utilization import WORKED, Utilization
+from pinpool.stats.utilization import Utilization
 
 #: Tasks read from the journal at a time.
 BATCH = 500
@@ -114,7 +114,7 @@ class Loop:
     def run(self) -> RunEnd:
         """Crawl until all is done, nothing can be done any more, or somebody says stop. The engine is started."""
         end = self._crawl()
-        self._journal.event(Event(time.time(), WORKED, detail=self._sheet.text()))
+        self._journal.event(Event(time.time(), EventKind.WORKED, detail=self._sheet.text()))
         for signal in self._engine.flush():
             self._take(signal)
         return end

@@ -10,19 +10,10 @@ import time
 
 from pinpool.crawler.run_log import RunLog
 from pinpool.journal.writer import Journal
-from pinpool.model import Event, Fault, ProxyState
+from pinpool.model import Event, EventKind, Fault, ProxyState
 from pinpool.policy.reputation import Penalty, Reputation, Retire, until_judged
 from pinpool.pool.engine import Engine
-
-_STATE_AFTER = {
-    "leased": ProxyState.PINNED,
-    "returned": ProxyState.SPARE,
-    "lost": ProxyState.SPARE,
-    "faulted": ProxyState.COOLING,
-    "rested": ProxyState.SPARE,
-    "withdrawn": ProxyState.RETIRED,
-    "joined": ProxyState.SPARE,
-}
+from pinpool.proxies.lifecycle import STATE_AFTER
 
 
 class ProxyControl:
@@ -73,14 +64,14 @@ class ProxyControl:
         """Keep an event; if a proxy has moved, it stands elsewhere now."""
         self._journal.event(event)
         self._run_log.happened(event)
-        if event.proxy is None or event.kind not in _STATE_AFTER:
+        if event.proxy is None or event.kind not in STATE_AFTER:
             return
-        if event.kind == "leased":
+        if event.kind is EventKind.LEASED:
             self._reputation.leased(event.proxy)
         # The answer of a worker is quicker than the lease queue's report of its swap: moves from before a sentence
         # must not overwrite it.
         if event.at > self._sentenced.get(event.proxy, 0.0):
-            state = _STATE_AFTER[event.kind]
+            state = STATE_AFTER[event.kind]
             until = event.at + self._unjudged if state is ProxyState.COOLING else None
             reason = event.detail if state is ProxyState.RETIRED else None
             self._journal.proxy(event.proxy, state, reason, until, self._reputation[event.proxy].coolings)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from pinpool.model import Event, Fault, Outcome, TaskState
+from pinpool.model import Event, EventKind, Fault, Outcome, TaskState
 from pinpool.policy.reputation import Reputation
 from pinpool.text import one_line, shown_url
 
@@ -49,13 +49,13 @@ class RunLog:
     def happened(self, event: Event) -> None:
         """An event of the engine: a lost worker, a pool built anew, a silent site, or a proxy that moved."""
         context = self._context(worker=event.worker, proxy=event.proxy)
-        if event.kind == "worker_lost":
+        if event.kind is EventKind.WORKER_LOST:
             log.warning("worker process %s was lost while in %s", event.worker, event.detail, extra=context)
-        elif event.kind == "rebuilt":
+        elif event.kind is EventKind.REBUILT:
             log.warning("the pool was built anew: %s", one_line(event.detail), extra=context)
-        elif event.kind == "paused":
+        elif event.kind is EventKind.PAUSED:
             log.warning("the run pauses: %s", one_line(event.detail), extra=context)
-        elif event.kind == "continued":
+        elif event.kind is EventKind.CONTINUED:
             log.warning("the site answers again", extra=context)
         elif log.isEnabledFor(logging.DEBUG):
             log.debug("proxy %s", event.kind, extra=context)

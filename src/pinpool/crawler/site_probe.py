@@ -14,7 +14,7 @@ from random import Random
 from pinpool.crawler.proxy_control import ProxyControl
 from pinpool.crawler.scheduler import Frontier
 from pinpool.journal.writer import Journal
-from pinpool.model import Assignment, Ending, Event, Fault, Outcome, ProxyState, Task
+from pinpool.model import Assignment, Ending, Event, EventKind, Fault, Outcome, ProxyState, Task
 from pinpool.policy.blame import Blame
 from pinpool.policy.circuit_breaker import CANARIES, BreakerState, CircuitBreaker, Word, heard
 from pinpool.policy.faults import judge
@@ -157,7 +157,7 @@ class SiteProbe:
         self._breaker.returned()
         strangers = not self._known(census) and bool(self._strangers(census))
         if self._breaker.concluded(now, self._random.random(), strangers=strangers):
-            self._proxy_control.note(Event(time.time(), "paused", detail=self._breaker.words(now)))
+            self._proxy_control.note(Event(time.time(), EventKind.PAUSED, detail=self._breaker.words(now)))
             for proxy, task in self._breaker.excused():
                 self._journal.excuse(task, proxy)
                 if self._blame.reputation.pardon(proxy, task):
@@ -165,7 +165,7 @@ class SiteProbe:
 
     def _site_answered(self, outcome: Outcome) -> None:
         if self._breaker.answered(outcome.at + outcome.seconds):
-            self._proxy_control.note(Event(time.time(), "continued"))
+            self._proxy_control.note(Event(time.time(), EventKind.CONTINUED))
 
 
 def _at_hand(census: Census) -> list[int]:

@@ -23,7 +23,7 @@ from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import body_of, kind_of, was_read
 from pinpool.journal.records import AttemptRow, Failure, Kept, Mark, Place, ProxyRow, Pulse, RunInfo, Try
 from pinpool.journal.verify import CHECKS, NAMED_ROWS, Coverage
-from pinpool.model import Event, Fetched, Task
+from pinpool.model import Event, EventKind, Fetched, Task
 from pinpool.text import stamp
 
 SILENT_SECONDS = 30.0  # without a heartbeat, and with nobody holding the claim: the run has been killed
@@ -113,14 +113,14 @@ class Reader:
 
     def pins(self, after: int = 0) -> dict[int, int]:
         """How often each proxy was leased, by proxy id; only in events with ids above `after`."""
-        leased = f"SELECT proxy, count(*) FROM events WHERE id > {after:d} AND kind = 'leased' GROUP BY proxy"
-        return dict(self._rows(leased))
+        leased = "SELECT proxy, count(*) FROM events WHERE id > ? AND kind = ? GROUP BY proxy"
+        return dict(self._rows(leased, (after, EventKind.LEASED)))
 
     def items_since(self, after: int) -> int:
         """How many items have ids above `after`."""
         return int(self._row(f"SELECT count(*) FROM items WHERE id > {after:d}")[0])
 
-    def last(self, kind: str) -> str:
+    def last(self, kind: EventKind) -> str:
         """The detail of the last event of that kind; empty if there is none."""
         rows = list(self._rows("SELECT detail FROM events WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,)))
         return str(rows[0][0]) if rows else ""

@@ -23,7 +23,7 @@ from pinpool.journal import schema
 from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import KEPT_PAGES
 from pinpool.journal.records import About, Mark, ProxyRecord, RunEnd, Settlement, Waiting
-from pinpool.model import Ending, Event, Fault, Outcome, ProxyState, Task, TaskState
+from pinpool.model import Ending, Event, EventKind, Fault, Outcome, ProxyState, Task, TaskState
 
 GROUP_OUTCOMES = 50
 GROUP_SECONDS = 0.2
@@ -188,7 +188,7 @@ class Journal:
         found = self._db.execute(schema.FIND_WAITING, (task_id,)).fetchone()
         if found is None:
             late = f"task {task_id} does not wait; dropped an attempt that ended as {outcome.ending}"
-            self._note(Event(now, "late", outcome.proxy, outcome.worker, late))
+            self._note(Event(now, EventKind.LATE, outcome.proxy, outcome.worker, late))
             return 0
         n = found[0] + 1
         self._add_attempt(task_id, n, outcome, fault, charged)

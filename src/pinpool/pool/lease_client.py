@@ -8,9 +8,8 @@ from multiprocessing import managers
 from multiprocessing.managers import BaseProxy
 from typing import Any, cast
 
-from pinpool.model import Event, ProxyState
+from pinpool.model import Event, EventKind, ProxyState
 from pinpool.pool.lease_types import Lease, Report, Standing
-from pinpool.proxies.lifecycle import Move
 
 
 class Standings:
@@ -62,7 +61,7 @@ class Standings:
         self._leaving = {}
         for proxy in gone:
             self.stand(proxy, ProxyState.RETIRED)
-        return [Event(now, Move.WITHDRAWN.value, proxy, None, reason) for proxy, reason in gone.items()]
+        return [Event(now, EventKind.WITHDRAWN, proxy, None, reason) for proxy, reason in gone.items()]
 
 
 #: The longest wait for an answer, a worker's own `timeout` of a second included.

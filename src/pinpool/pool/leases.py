@@ -19,10 +19,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from multiprocessing.managers import BaseManager
 
-from pinpool.model import Event, ProxyState
+from pinpool.model import Event, EventKind, ProxyState
 from pinpool.pool.lease_client import LeaseProxy
 from pinpool.pool.lease_types import Holder, Lease, Report, Standing
-from pinpool.proxies.lifecycle import Move, move
+from pinpool.proxies.lifecycle import move
 from pinpool.proxies.proxy import Proxy
 
 
@@ -106,7 +106,7 @@ class LeaseQueue:
         """
         with self._changed:
             self._check_known(token)
-            held = self._release(token, Move.FAULTED)
+            held = self._release(token, EventKind.FAULTED)
             if held is not None and self._states[held] is ProxyState.COOLING:
                 self._until[held] = time.monotonic() + self._cooling
             return self._lease_or_keep(token, answer)
@@ -116,7 +116,7 @@ class LeaseQueue:
         with self._changed:
             self._check_known(token)
             if self._holds.get(token) in self._leaving:
-                self._release(token, Move.RETURNED)
+                self._release(token, EventKind.RETURNED)
             return self._lease_or_keep(token, answer)
 
     def exchange(self, token: int, avoid: Iterable[int]) -> Lease | None:
@@ -128,7 +128,7 @@ class LeaseQueue:
                 proxy = next((spare for spare in shelf if spare not in avoid), None)
                 if proxy is not None:
                     shelf.remove(proxy)
-                    self._put_back(self._release(token, Move.RETURNED))
+                    self._put_back(self._release(token, EventKind.RETURNED))
                     return self._hand_out(token, proxy)
             return None
 
@@ -168,7 +168,7 @@ class LeaseQueue:
                 _, seat = self._workers.pop(token, (0, -1))
                 if seat >= 0:
                     self._free_seats.append(seat)
-                self._put_back(self._release(token, Move.LOST))
+                self._put_back(self._release(token, EventKind.LOST))
             self._changed.notify_all()
 
     def cool(self, proxy: int, seconds: float) -> None:
@@ -184,7 +184,7 @@ class LeaseQueue:
             state = self._states.get(proxy)
             if state is ProxyState.COOLING:
                 del self._until[proxy]
-                self._move(proxy, Move.EXHAUSTED, reason)
+                self._move(proxy, EventKind.EXHAUSTED, reason)
             elif state is ProxyState.SPARE:
                 self._take_off(proxy, reason)
 
@@ -201,7 +201,7 @@ class LeaseQueue:
                 if self._states.setdefault(proxy, ProxyState.RETIRED) is ProxyState.RETIRED:
                     if state is ProxyState.COOLING:
                         self._probing.add(proxy)
-                    self._move(proxy, Move.JOINED)
+                    self._move(proxy, EventKind.JOINED)
                     self._shelve(proxy)
             self._changed.notify_all()
 
@@ -256,14 +256,14 @@ class LeaseQueue:
             self._answers.append(answer)
         return lease
 
-    def _release(self, token: int, how: Move) -> int | None:
+    def _release(self, token: int, how: EventKind) -> int | None:
         """Take the worker's proxy out of its hand; a withdrawn one retires."""
         held = self._holds.pop(token, None)
         if held is not None:
             self._let_go[held] = time.monotonic()
             self._move(held, how)
             if held in self._leaving:
-                self._move(held, Move.WITHDRAWN, self._leaving.pop(held))
+                self._move(held, EventKind.WITHDRAWN, self._leaving.pop(held))
         return held
 
     def _put_back(self, proxy: int | None) -> None:
@@ -275,11 +275,11 @@ class LeaseQueue:
         for shelf in (self._fresh, self._rested):
             with suppress(ValueError):
                 shelf.remove(proxy)
-        self._move(proxy, Move.WITHDRAWN, reason)
+        self._move(proxy, EventKind.WITHDRAWN, reason)
 
     def _hand_out(self, token: int, proxy: int) -> Lease:
         self._holds[token] = proxy
-        self._move(proxy, Move.LEASED, worker=self._workers[token][0])
+        self._move(proxy, EventKind.LEASED, worker=self._workers[token][0])
         return self._as_lease(proxy)
 
     def _as_lease(self, proxy: int) -> Lease:
@@ -291,7 +291,7 @@ class LeaseQueue:
         for proxy in [proxy for proxy, until in self._until.items() if until <= now]:
             del self._until[proxy]
             self._probing.add(proxy)
-            self._move(proxy, Move.RESTED)
+            self._move(proxy, EventKind.RESTED)
             self._shelve(proxy)
 
     def _shelve(self, proxy: int) -> None:
@@ -299,9 +299,9 @@ class LeaseQueue:
         (self._rested if proxy in self._probing else self._fresh).append(proxy)
         self._changed.notify()
 
-    def _move(self, proxy: int, what: Move, detail: str = "", worker: int | None = None) -> None:
+    def _move(self, proxy: int, what: EventKind, detail: str = "", worker: int | None = None) -> None:
         self._states[proxy] = move(self._states[proxy], what)
-        self._moves.append(Event(time.time(), what.value, proxy, worker, detail))
+        self._moves.append(Event(time.time(), what, proxy, worker, detail))
 
 
 class LeaseManager(BaseManager):

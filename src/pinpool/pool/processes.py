@@ -35,7 +35,7 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from pinpool.errors import AttemptFailed, PinpoolError
-from pinpool.model import Assignment, Ending, Event, Outcome, ProxyState, Sign
+from pinpool.model import Assignment, Ending, Event, EventKind, Outcome, ProxyState, Sign
 from pinpool.pool.child_process import (
     STACK_SIGNAL,
     ignore_terminal,
@@ -287,7 +287,7 @@ class ProcessEngine:
             self._losses += 1
             self._deaths_in_a_row += 1
             signals.append(
-                Noted(Event(time.time(), "worker_lost", None, line.pid, line.activity.name.lower()))
+                Noted(Event(time.time(), EventKind.WORKER_LOST, None, line.pid, line.activity.name.lower()))
             )
             poisoned |= line.activity is Activity.IDLE
             if (
@@ -461,7 +461,7 @@ class ProcessEngine:
         states = {one.proxy: _after_all_died(one.state) for one in self._standings}
         self._census = Census(self._size, losses=self._losses, rebuilds=self._rebuilds, states=states)
         took = time.monotonic() - start
-        signals.append(Noted(Event(time.time(), "rebuilt", detail=f"{reason}; took {took:.2f} s")))
+        signals.append(Noted(Event(time.time(), EventKind.REBUILT, detail=f"{reason}; took {took:.2f} s")))
 
     def _drain(self, signals: list[Signal]) -> None:
         try:

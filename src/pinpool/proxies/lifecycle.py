@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 from pinpool.errors import PinpoolError
-from pinpool.model import ProxyState
-
-
-class Move(StrEnum):
-    """What may happen to a proxy."""
-
-    LEASED = "leased"  # a worker pins it
-    RETURNED = "returned"  # the worker is done with it
-    LOST = "lost"  # its worker is gone
-    FAULTED = "faulted"  # taken out for its faults
-    RESTED = "rested"  # its cooling is over
-    EXHAUSTED = "exhausted"  # no use in trying it again
-    WITHDRAWN = "withdrawn"  # no longer on the list
-    JOINED = "joined"  # on the list, for the first time or again
-
+from pinpool.model import EventKind, ProxyState
 
 # A pinned proxy that refuses our credentials is faulted and exhausted in one go. Only a cooling one can be
 # exhausted, so that a worker has always let go of a proxy before it retires for its faults.
-LIFE: Mapping[tuple[ProxyState, Move], ProxyState] = {
-    (ProxyState.SPARE, Move.LEASED): ProxyState.PINNED,
-    (ProxyState.PINNED, Move.RETURNED): ProxyState.SPARE,
-    (ProxyState.PINNED, Move.LOST): ProxyState.SPARE,
-    (ProxyState.PINNED, Move.FAULTED): ProxyState.COOLING,
-    (ProxyState.COOLING, Move.RESTED): ProxyState.SPARE,
-    (ProxyState.COOLING, Move.EXHAUSTED): ProxyState.RETIRED,
-    **{(state, Move.WITHDRAWN): ProxyState.RETIRED for state in ProxyState},
-    (ProxyState.RETIRED, Move.JOINED): ProxyState.SPARE,
+LIFE: Mapping[tuple[ProxyState, EventKind], ProxyState] = {
+    (ProxyState.SPARE, EventKind.LEASED): ProxyState.PINNED,
+    (ProxyState.PINNED, EventKind.RETURNED): ProxyState.SPARE,
+    (ProxyState.PINNED, EventKind.LOST): ProxyState.SPARE,
+    (ProxyState.PINNED, EventKind.FAULTED): ProxyState.COOLING,
+    (ProxyState.COOLING, EventKind.RESTED): ProxyState.SPARE,
+    (ProxyState.COOLING, EventKind.EXHAUSTED): ProxyState.RETIRED,
+    **{(state, EventKind.WITHDRAWN): ProxyState.RETIRED for state in ProxyState},
+    (ProxyState.RETIRED, EventKind.JOINED): ProxyState.SPARE,
 }
+#: By a move alone, as stored in the journal: a move always leads to the same state.
+STATE_AFTER: Mapping[str, ProxyState] = {how: after for (_, how), after in LIFE.items()}
 
 
 class IllegalMove(PinpoolError):
     """A proxy in this state cannot make this move: a fault of pinpool itself."""
 
-    def __init__(self, state: ProxyState, move: Move) -> None:
+    def __init__(self, state: ProxyState, move: EventKind) -> None:
         super().__init__(state, move)
         self.state = state
         self.move = move
@@ -48,7 +35,7 @@ class IllegalMove(PinpoolError):
         return f"a {self.state} proxy cannot be {self.move}; please report this"
 
 
-def move(state: ProxyState, how: Move) -> ProxyState:
+def move(state: ProxyState, how: EventKind) -> ProxyState:
     """The state after a move. Raises IllegalMove for a pair that is not in `LIFE`."""
     try:
         return LIFE[state, how]

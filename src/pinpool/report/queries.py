@@ -9,11 +9,12 @@ from pathlib import Path
 
 from pinpool.journal.reader import Reader, failure_document
 from pinpool.journal.records import RunInfo
+from pinpool.model import EventKind
 from pinpool.report.run_data import GivenUp, RunData, Totals
 from pinpool.report.timeline import Clock, Gap, Strip, pauses, strip
 from pinpool.stats.figures import stats_document
-from pinpool.stats.resources import MEASURED, parse_used
-from pinpool.stats.utilization import WORKED, Utilization, advise
+from pinpool.stats.resources import parse_used
+from pinpool.stats.utilization import Utilization, advise
 
 GIVEN_UP = 50  # tasks that a report lists; `pinpool failures` has them all
 LONGEST_TEXT = 2000  # characters of one URL; a page may link to megabytes
@@ -56,9 +57,9 @@ class Survey(Reader):
         """When the whole site did not answer, from and to; the last may go on."""
         found, since = [], None
         for at, kind in self._rows(
-            "SELECT at, kind FROM events WHERE kind IN ('paused', 'continued') ORDER BY id"
+            f"SELECT at, kind FROM events WHERE kind IN ('{EventKind.PAUSED}', '{EventKind.CONTINUED}') ORDER BY id"
         ):
-            if kind == "paused":
+            if kind == EventKind.PAUSED:
                 since = at if since is None else since
             elif since is not None:
                 found.append((since, at))
@@ -106,7 +107,8 @@ def account(journal: Path, now: float) -> RunData:
             totals.add(row)
         proxies, pins, coverage = survey.proxies(), survey.pins(), survey.coverage()
         figures = {proxy: ledger.figures for proxy, ledger in totals.ledgers.items()}
-        sheet, used = Utilization.parse(survey.last(WORKED)), parse_used(survey.last(MEASURED))
+        sheet = Utilization.parse(survey.last(EventKind.WORKED))
+        used = parse_used(survey.last(EventKind.MEASURED))
         told = stats_document(run, proxies, figures, pins)
         return RunData(
             journal=str(journal),

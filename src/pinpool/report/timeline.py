@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
-from pinpool.model import ProxyState
-from pinpool.proxies.lifecycle import LIFE, Move
+from pinpool.model import EventKind, ProxyState
+from pinpool.proxies.lifecycle import STATE_AFTER
 
 Gap = tuple[float, float]  # epoch seconds, from and to
 
@@ -24,7 +24,6 @@ HEARTBEAT_SLACK = 10.0
 FEWEST_SLICES, MOST_SLICES = 20, 100
 SHORTEST_RUN = 0.001  # seconds; a clock that was set back must not divide by zero
 
-_AFTER = {move.value: state for (_, move), state in LIFE.items()}
 #: Of states held equally long in one slice the troubled one is shown.
 _TROUBLE = (ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED)
 
@@ -121,11 +120,11 @@ def strip(clock: Clock, moves: Iterable[tuple[float, str]]) -> Strip:
     width = clock.seconds / clock.slices
     held: list[dict[ProxyState, float]] = [{} for _ in range(clock.slices)]
     seconds: dict[ProxyState, float] = dict.fromkeys(ProxyState, 0.0)
-    joined = bool(moves) and moves[0][1] == Move.JOINED
+    joined = bool(moves) and moves[0][1] == EventKind.JOINED
     state, since = ProxyState.RETIRED if joined else ProxyState.SPARE, 0.0
     last = [(clock.end, "")]
     for at, kind in (*moves, *last):
-        if kind and kind not in _AFTER:
+        if kind and kind not in STATE_AFTER:
             continue
         until = max(since, clock.elapsed(at))
         seconds[state] += until - since
@@ -133,7 +132,7 @@ def strip(clock: Clock, moves: Iterable[tuple[float, str]]) -> Strip:
             part = min(until, (number + 1) * width) - max(since, number * width)
             if part > 0:
                 held[number][state] = held[number].get(state, 0.0) + part
-        state, since = _AFTER.get(kind, state), until
+        state, since = STATE_AFTER.get(kind, state), until
     shown = [
         max(part, key=lambda one: (round(part[one] / width, 6), _TROUBLE.index(one)), default=state)
         for part in held

@@ -16,10 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from pinpool.model import Event
-
-#: The kind of the event.
-MEASURED = "measured"
+from pinpool.model import Event, EventKind
 
 
 class Reading(NamedTuple):
@@ -94,12 +91,12 @@ class Meter:
             self._workers,
             cores(),
         )
-        return Event(now, MEASURED, detail=json.dumps(used._asdict()))
+        return Event(now, EventKind.MEASURED, detail=json.dumps(used._asdict()))
 
 
 def used_in(event: Event) -> Used | None:
     """What the event says; None if it is of another kind, or not as we write it."""
-    return parse_used(event.detail) if event.kind == MEASURED else None
+    return parse_used(event.detail) if event.kind == EventKind.MEASURED else None
 
 
 def parse_used(text: str) -> Used | None:

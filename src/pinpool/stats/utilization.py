@@ -119,7 +119,3 @@ def _people(workers: int) -> str:
 
 def _proxies(number: int) -> str:
     return f"{number} {'proxy' if number == 1 else 'proxies'}"
-
-
-#: The kind of the event that holds it.
-WORKED = "worked"

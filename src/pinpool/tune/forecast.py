@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from pinpool.errors import SettingsError
 from pinpool.journal.reader import Reader
-from pinpool.settings import RULES, RULES_EVENT, Settings, settings_from
+from pinpool.model import EventKind
+from pinpool.settings import RULES, Settings, settings_from
 from pinpool.stats.resources import used_in
 from pinpool.tune.result import ENOUGH, Row, advise, interval
 from pinpool.tune.simulator import Figures, simulate
@@ -68,9 +69,9 @@ def learn(journal: str | Path) -> Recording:
         rests: dict[int, list[float]] = {}
         measured, rules = [], ""
         for event in reader.events():
-            if event.kind == RULES_EVENT:
+            if event.kind == EventKind.RULES:
                 rules = event.detail
-            if event.kind == "faulted" and event.proxy is not None:
+            if event.kind == EventKind.FAULTED and event.proxy is not None:
                 rests.setdefault(event.proxy, []).append(event.at)
             if (used := used_in(event)) is not None:
                 measured.append(used)

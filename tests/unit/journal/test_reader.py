@@ -26,7 +26,7 @@ from pinpool.journal.reader import Reader, failure_document
 from pinpool.journal.records import Settlement
 from pinpool.journal.verify import Coverage
 from pinpool.journal.writer import Journal
-from pinpool.model import Ending, Event, Fault, TaskState
+from pinpool.model import Ending, Event, EventKind, Fault, TaskState
 
 
 @pytest.fixture
@@ -279,8 +279,8 @@ def test_rows_come_back_in_order_and_in_kind(path: Path) -> None:
     whole_run(path)
     with Journal.open(path) as journal:
         for _ in range(2):
-            journal.event(Event(START, "leased", 2, 7))
-        journal.event(Event(START, "rebuilt", detail="a worker hung"))
+            journal.event(Event(START, EventKind.LEASED, 2, 7))
+        journal.event(Event(START, EventKind.REBUILT, detail="a worker hung"))
 
     with Reader(path) as reader:
         attempts = list(reader.attempts())
@@ -296,7 +296,7 @@ def test_rows_come_back_in_order_and_in_kind(path: Path) -> None:
         assert [text for _, text in reader.items()] == [item("a"), item("a, the sequel"), item("c")]
         assert [row.label for row in reader.proxies()] == list(LABELS)
         assert reader.pins() == {2: 2}
-        assert list(reader.events())[2] == Event(START, "rebuilt", None, None, "a worker hung")
+        assert list(reader.events())[2] == Event(START, EventKind.REBUILT, None, None, "a worker hung")
 
 
 def test_each_failure_comes_with_its_whole_history(path: Path) -> None:

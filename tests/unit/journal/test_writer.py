@@ -31,7 +31,7 @@ from pinpool.errors import JournalError, StorageError
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Mark, Settlement
 from pinpool.journal.writer import Journal
-from pinpool.model import Ending, Event, Fault, ProxyState, Task, TaskState
+from pinpool.model import Ending, Event, EventKind, Fault, ProxyState, Task, TaskState
 
 
 @pytest.fixture
@@ -98,12 +98,12 @@ def test_seeds_are_added_all_or_none(path: Path, journal: Journal) -> None:
         yield task("a")
         raise OSError("the list of seeds breaks off")
 
-    journal.event(Event(START, "started"))
+    journal.event(Event(START, EventKind.REBUILT))
     with pytest.raises(OSError, match="breaks off"):
         journal.add_seeds(broken())
 
     assert journal.waiting(False, 0, 9) == []
-    assert rows(path, "SELECT kind FROM events") == [("started",)]
+    assert rows(path, "SELECT kind FROM events") == [("rebuilt",)]
 
 
 def test_a_done_task_leaves_its_items_and_its_children_behind(path: Path, journal: Journal) -> None:
@@ -397,10 +397,10 @@ def test_a_journal_that_another_program_locks_is_told(path: Path, journal: Journ
     other.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(StorageError, match="another program keeps it locked"):
-        journal.event(Event(START, "started"))
+        journal.event(Event(START, EventKind.REBUILT))
 
     other.close()
-    journal.event(Event(START, "started"))
+    journal.event(Event(START, EventKind.REBUILT))
 
 
 def test_a_close_whose_commit_fails_still_gives_the_journal_back(path: Path) -> None:

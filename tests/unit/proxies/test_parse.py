@@ -13,8 +13,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pinpool.errors import ProxyListError
-from pinpool.model import ProxyState
-from pinpool.proxies.lifecycle import LIFE, IllegalMove, Move, move, table
+from pinpool.model import EventKind, ProxyState
+from pinpool.proxies.lifecycle import LIFE, STATE_AFTER, IllegalMove, move, table
 from pinpool.proxies.parse import parse
 from pinpool.proxies.proxy import Proxy
 from pinpool.proxies.source import read
@@ -455,19 +455,33 @@ def test_an_endless_list_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch)
 def test_a_proxy_lives_as_the_table_says() -> None:
     state = ProxyState.SPARE
     lived = []
-    for how in (Move.LEASED, Move.RETURNED, Move.LEASED, Move.LOST, Move.LEASED, Move.FAULTED, Move.RESTED):
+    for how in (
+        EventKind.LEASED,
+        EventKind.RETURNED,
+        EventKind.LEASED,
+        EventKind.LOST,
+        EventKind.LEASED,
+        EventKind.FAULTED,
+        EventKind.RESTED,
+    ):
         state = move(state, how)
         lived.append(state.value)
-    for how in (Move.LEASED, Move.FAULTED, Move.EXHAUSTED):
+    for how in (EventKind.LEASED, EventKind.FAULTED, EventKind.EXHAUSTED):
         state = move(state, how)
 
     assert lived == ["pinned", "spare", "pinned", "spare", "pinned", "cooling", "spare"]
     assert state is ProxyState.RETIRED
 
 
+def test_a_move_always_leads_to_the_same_state() -> None:
+    assert all(STATE_AFTER[how] is after for (_, how), after in LIFE.items())
+
+
 @pytest.mark.parametrize("state", ProxyState)
-@pytest.mark.parametrize("how", Move)
-def test_a_move_that_is_not_in_the_table_raises_and_survives_a_pickle(state: ProxyState, how: Move) -> None:
+@pytest.mark.parametrize("how", EventKind)
+def test_a_move_that_is_not_in_the_table_raises_and_survives_a_pickle(
+    state: ProxyState, how: EventKind
+) -> None:
     if (state, how) in LIFE:
         assert move(state, how) is LIFE[state, how]
         return
@@ -481,9 +495,12 @@ def test_a_move_that_is_not_in_the_table_raises_and_survives_a_pickle(state: Pro
 
 def test_only_the_list_can_move_a_retired_proxy() -> None:
     for state in ProxyState:
-        assert move(state, Move.WITHDRAWN) is ProxyState.RETIRED
-    assert [how for state, how in LIFE if state is ProxyState.RETIRED] == [Move.WITHDRAWN, Move.JOINED]
-    assert move(ProxyState.RETIRED, Move.JOINED) is ProxyState.SPARE
+        assert move(state, EventKind.WITHDRAWN) is ProxyState.RETIRED
+    assert [how for state, how in LIFE if state is ProxyState.RETIRED] == [
+        EventKind.WITHDRAWN,
+        EventKind.JOINED,
+    ]
+    assert move(ProxyState.RETIRED, EventKind.JOINED) is ProxyState.SPARE
 
 
 def test_the_printed_table_is_the_table() -> None:

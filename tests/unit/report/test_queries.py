@@ -20,7 +20,7 @@ from journals import (
 )
 from pinpool.errors import JournalError
 from pinpool.journal.writer import Journal
-from pinpool.model import Event
+from pinpool.model import Event, EventKind
 from pinpool.report.queries import account
 from pinpool.report.run_data import SLOWEST, GivenUp, SlowPage
 from pinpool.stats.utilization import Utilization
@@ -84,10 +84,10 @@ def test_what_was_given_up_is_told_with_its_last_fault_and_is_no_damage(path: Pa
 
 def test_the_states_of_a_proxy_are_read_from_its_moves(path: Path) -> None:
     with new_journal(path, task("a")) as journal:
-        journal.event(Event(START, "leased", 1, 7))
-        journal.event(Event(START, "leased", 2, 8))
-        journal.event(Event(START + 5, "faulted", 1))
-        journal.event(Event(START + 6, "rebuilt", detail="for no reason"))
+        journal.event(Event(START, EventKind.LEASED, 1, 7))
+        journal.event(Event(START, EventKind.LEASED, 2, 8))
+        journal.event(Event(START + 5, EventKind.FAULTED, 1))
+        journal.event(Event(START + 6, EventKind.REBUILT, detail="for no reason"))
         journal.finish("complete", START + 10)
 
     strips = account(path, START + 10).strips
@@ -118,9 +118,14 @@ def test_silences_and_the_timesheet_are_read_from_the_events(path: Path) -> None
     with new_journal(path, *(task(str(n)) for n in range(60))) as journal:
         for n in range(60):
             journal.settle(done(n + 1, answered(item(str(n)))), START + n)
-        for at, kind in ((10, "paused"), (20, "paused"), (30, "continued"), (50, "paused")):
+        for at, kind in (
+            (10, EventKind.PAUSED),
+            (20, EventKind.PAUSED),
+            (30, EventKind.CONTINUED),
+            (50, EventKind.PAUSED),
+        ):
             journal.event(Event(START + at, kind))
-        journal.event(Event(START + 60, "worked", detail=sheet.text()))
+        journal.event(Event(START + 60, EventKind.WORKED, detail=sheet.text()))
         journal.finish("complete", START + 60)
 
     told = account(path, START + 60)

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from pinpool.model import Event
-from pinpool.stats.resources import MEASURED, Meter, Reading, cores, read_tree, used_in
+from pinpool.model import Event, EventKind
+from pinpool.stats.resources import Meter, Reading, cores, read_tree, used_in
 
 
 def readings(*values: tuple[float, float]) -> list[Reading]:
@@ -54,7 +54,7 @@ def test_where_nothing_can_be_read_the_journal_gets_no_event() -> None:
 
 @pytest.mark.parametrize("detail", ["", "[]", "{}", '{"pages": "many"}', "null", "1"])
 def test_an_event_that_is_not_ours_is_passed_over(detail: str) -> None:
-    assert used_in(Event(0.0, MEASURED, detail=detail)) is None
+    assert used_in(Event(0.0, EventKind.MEASURED, detail=detail)) is None
 
 
 @pytest.mark.parametrize("odd", [{"pages": 0}, {"tree_cpu": -1.0}, {"cores": float("nan")}, {"seconds": "1"}])
@@ -71,8 +71,8 @@ def test_figures_that_cannot_be_are_passed_over(odd: dict[str, object]) -> None:
         "cores",
     )
 
-    assert used_in(Event(0.0, MEASURED, detail=json.dumps(dict.fromkeys(fields, 1)))) is not None
-    assert used_in(Event(0.0, MEASURED, detail=json.dumps(dict.fromkeys(fields, 1) | odd))) is None
+    assert used_in(Event(0.0, EventKind.MEASURED, detail=json.dumps(dict.fromkeys(fields, 1)))) is not None
+    assert used_in(Event(0.0, EventKind.MEASURED, detail=json.dumps(dict.fromkeys(fields, 1) | odd))) is None
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs Linux's /proc")  # noqa: PTH110
