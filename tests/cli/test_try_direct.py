@@ -61,3 +61,15 @@ def test_without_direct_and_without_proxies_nothing_goes_out(
 
     assert shown.exit_code != 0
     assert len(responses.calls) == 0
+
+
+@responses.activate
+def test_a_page_that_robots_txt_forbids_is_not_asked_for(spider: str) -> None:
+    Path(spider).write_text(SPIDER.replace('"])', '"], robots=True)'), encoding="utf-8")
+    responses.get("http://movies.test/robots.txt", body="User-agent: *\nDisallow: /\n")
+
+    shown = CliRunner().invoke(app, ["try", spider, "--direct"])
+
+    assert shown.exit_code == 3
+    assert "http://movies.test/1: forbidden by robots.txt" in shown.output
+    assert len(responses.calls) == 1
