@@ -117,7 +117,7 @@ def test_a_missing_spider_is_named(refused: Refused, command: tuple[str, ...]) -
         ("raise SystemExit\n", "1: the file leaves by SystemExit while it is loaded"),
         ("x = 1\n", " there is no spider in it: write  spider = Spider(seeds=[...])"),
         (GOOD.replace("])\n", "], pacee=1)\n", 1), "3: pacee: no such setting; did you mean pace?"),
-        (GOOD.replace("])\n", "], pace='fast')\n", 1), "3: pace: 'fast' is no number"),
+        (GOOD.replace("])\n", "], pace='fast')\n", 1), "3: pace: 'fast' is not a number"),
         (
             "from pinpool import Spider\nspider = Spider(seeds=['http://a.test/'])\n",
             "2: the spider has no stage: put @spider.index above a function",
@@ -193,7 +193,7 @@ def test_all_wrong_settings_of_the_command_line_are_told_at_once(refused: Refuse
     assert said == [
         "pace: -3.0 is not from 0 to 86400",
         "pacee: no such setting; did you mean pace?",
-        "attempts: 'many' is no whole number",
+        "attempts: 'many' is not a whole number",
         "empty_ok: 'perhaps' is neither yes nor no",
     ]
 

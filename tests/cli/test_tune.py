@@ -71,7 +71,10 @@ def test_the_same_seed_says_the_same(recorded: Desk) -> None:
     [
         (("--sizes", "4,none"), "'none': give numbers of workers"),
         (("--sizes", ","), "',': give numbers of workers"),
-        (("--pace", "fast", "--swap-after", "0"), "pace: 'fast' is no number\nswap_after: 0 is not from 1"),
+        (
+            ("--pace", "fast", "--swap-after", "0"),
+            "pace: 'fast' is not a number\nswap_after: 0 is not from 1",
+        ),
         (("--svg", "no/such/folder.svg"), "cannot be written"),
     ],
 )

@@ -99,8 +99,8 @@ def test_what_a_block_page_says_cannot_drive_a_terminal() -> None:
         ),
         ("ban_selector", "nothing(1)", ["'nothing(1)' cannot be used here"]),
         ("ban_text", ["", "x"], ["an empty text would be found in every page"]),
-        ("ban_text", [7], ["int is no text"]),
-        ("ban_text", 7, ["int is no list of texts"]),
+        ("ban_text", [7], ["int is not a text"]),
+        ("ban_text", 7, ["int is not a list of texts"]),
     ],
 )
 def test_a_mark_that_cannot_be_used_is_told_when_the_spider_is_loaded(
