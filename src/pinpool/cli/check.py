@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pinpool.text import counted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -82,9 +84,8 @@ def check(
         refuse(alive, source or os.environ.get(VARIABLE))
     total, progress = len(chosen.proxies), Progress(sys.stderr, quiet=quiet)
     if not quiet:
-        several = "1 proxy" if total == 1 else f"{total} proxies"
         public = "" if url else " (a public service; --url names another)"
-        for line in (*chosen.notes, f"checking {several} with {task.url}{public}"):
+        for line in (*chosen.notes, f"checking {counted(total, 'proxy', 'proxies')} with {task.url}{public}"):
             progress.tell(line)
     findings, interrupted = _gather(chosen, task, timeout, workers, progress)
     try:

@@ -17,6 +17,7 @@ from pinpool.pool.engine import Engine
 from pinpool.pool.lease_types import Standing
 from pinpool.proxies.proxy import Proxy, ProxyList
 from pinpool.proxies.watch import Change, Listing, compare
+from pinpool.text import counted
 
 
 def admit(
@@ -143,12 +144,8 @@ def _told_apart(joined: tuple[Proxy, ...], present: Mapping[Proxy, int]) -> list
 def _words(joined: int, withdrawn: int, busy: int, workers: int) -> str:
     changes = []
     if joined:
-        changes.append(f"{_proxies(joined)} joined")
+        changes.append(f"{counted(joined, 'proxy', 'proxies')} joined")
     if withdrawn:
         finishing = f" ({busy} after the page in hand)" if busy else ""
-        changes.append(f"{_proxies(withdrawn)} withdrawn{finishing}")
+        changes.append(f"{counted(withdrawn, 'proxy', 'proxies')} withdrawn{finishing}")
     return f"{', '.join(changes)}; the {workers} workers stay as they are"
-
-
-def _proxies(count: int) -> str:
-    return "1 proxy" if count == 1 else f"{count} proxies"

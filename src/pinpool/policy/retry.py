@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pinpool.model import Charge, Fault
+from pinpool.text import counted
 
 #: Faults of a proxy that was not asked for the page yet. The last page of a run would else be given up for a list that
 #: has died. A connect time-out is not among them: others settle what it was, also when a whole site is silent. Nor is a
@@ -179,13 +180,12 @@ def _rest(times: int, jitter: float) -> float:
 
 def _summary(told: Sequence[Past], last: Past) -> str:
     same = [one for one in told if one.fault is last.fault]
-    proxies = _proxies(same)
     others = len(told) - len(same)
-    text = f"{last.fault} on {proxies} {'proxy' if proxies == 1 else 'proxies'}"
-    return f"{text}, and {others} other failure{'' if others == 1 else 's'}" if others else text
+    text = f"{last.fault} on {counted(_proxies(same), 'proxy', 'proxies')}"
+    return f"{text}, and {counted(others, 'other failure')}" if others else text
 
 
 def _counted(lost: Sequence[Past]) -> str:
     crashes = sum(one.fault is Fault.CRASH for one in lost)
     counts = ((crashes, "crash", "crashes"), (len(lost) - crashes, "hang", "hangs"))
-    return " and ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts if n)
+    return " and ".join(counted(*count) for count in counts if count[0])

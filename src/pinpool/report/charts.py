@@ -14,7 +14,7 @@ from pinpool.model import Charge, Fault, ProxyState
 from pinpool.policy.faults import CHARGES
 from pinpool.report.timeline import Clock, Slice, Strip
 from pinpool.stats.histogram import Histogram
-from pinpool.text import one_line
+from pinpool.text import tally
 
 #: Faults by whom they are held against, in the order in which the chart stacks them.
 GROUPS: Mapping[str, str] = {
@@ -102,8 +102,8 @@ def _bars(counts: Sequence[int], floor: Sequence[float], scale: float) -> str:
 
 
 def _note(at: str, part: Slice, width: float) -> str:
-    told = ", ".join(f"{one_line(fault)} {count}" for fault, count in part.faults.most_common())
-    return f"{at}: {part.pages / width:.1f} pages/s" + (f"; failed: {told}" if told else "")
+    failed = tally(part.faults)
+    return f"{at}: {part.pages / width:.1f} pages/s" + (f"; failed: {failed}" if failed else "")
 
 
 class Scale(NamedTuple):

@@ -11,8 +11,7 @@ import os
 import secrets
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
@@ -24,10 +23,10 @@ from pinpool.journal.records import ProxyRow
 from pinpool.model import ProxyState
 from pinpool.report.charts import GROUPS, Scale, group_of, histogram_path, shade, strip_paths, timeline
 from pinpool.report.cost import Price
-from pinpool.report.recommendations import conclusions, percent, volume
+from pinpool.report.recommendations import conclusions
 from pinpool.report.run_data import RunData
 from pinpool.report.timeline import Clock
-from pinpool.text import bare_url, one_line, shown_path, stamp
+from pinpool.text import bare_url, byte_size, fine_duration, one_line, percent, shown_path, utc_time
 
 #: A file that begins so is a report of ours, and may be overwritten.
 GENERATOR = "pinpool report"
@@ -53,16 +52,17 @@ def render(account: RunData, now: float, price: Price | None = None) -> str:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    jinja.filters |= {
+    filters: dict[str, Callable[..., object]] = {
         "clip": one_line,
         "url": lambda url: one_line(bare_url(url)),
-        "moment": partial(_moment, day=True),
-        "size": volume,
+        "moment": utc_time,
+        "size": byte_size,
         "percent": percent,
-        "duration": duration,
+        "duration": fine_duration,
         "count": "{:,}".format,
         "money": money,
     }
+    jinja.filters |= filters
     style, script = (_part(name) for name in ("report.css", "report.js"))
     return jinja.get_template("report.html").render(
         _view(account, price),
@@ -73,18 +73,6 @@ def render(account: RunData, now: float, price: Price | None = None) -> str:
         style_digest=_digest(style),
         script_digest=_digest(script),
     )
-
-
-def duration(seconds: float) -> str:
-    """A time span for people: ``80 ms``, ``4.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
-    if 0 < seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s".replace(".0 ", " ")
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02} s"
-    return f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def money(amount: float) -> str:
@@ -160,11 +148,6 @@ def _visible(value: object) -> object:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in value)
 
 
-def _moment(at: float | None, *, day: bool = False) -> str:
-    date, _, time = (stamp(at) or "").rstrip("Z").partition("T")
-    return f"{date} {time}" if day else time
-
-
 # ------------------------------------------------------------------------------------- what the template shows
 
 
@@ -207,8 +190,9 @@ def _view(account: RunData, price: Price | None) -> dict[str, Any]:
 def _tick(clock: Clock, share: float) -> str:
     """Time of day; in a short run how long it had taken, in a long one the day too."""
     if clock.seconds < SHORT:
-        return duration(share * clock.seconds)
-    return _moment(clock.moment(share), day=clock.end - clock.begin > 86_400)
+        return fine_duration(share * clock.seconds)
+    day, time = utc_time(clock.moment(share)).split()
+    return f"{day} {time}" if clock.end - clock.begin > 86_400 else time
 
 
 def _across(clock: Clock, at: float) -> float:
@@ -222,7 +206,7 @@ def _by_trouble(account: RunData, proxy: ProxyRow) -> tuple[int, int, str]:
 def _row(account: RunData, proxy: ProxyRow, scale: Scale) -> dict[str, Any]:
     figures, strip = account.figures(proxy.id), account.strips.get(proxy.id)
     held = strip.seconds if strip else {}
-    told = [f"{state} {duration(held[state])}" for state in reversed(_TROUBLE) if held.get(state)]
+    told = [f"{state} {fine_duration(held[state])}" for state in reversed(_TROUBLE) if held.get(state)]
     return {
         "label": proxy.label,
         "state": proxy.state,

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from statistics import median
 from typing import NamedTuple
 
 from pinpool.model import Charge, Fault, ProxyState
 from pinpool.policy.faults import CHARGES
 from pinpool.report.run_data import GivenUp, RunData
-from pinpool.text import bare_url, one_line, stamp
+from pinpool.text import bare_url, byte_size, counted, first_few, one_line, percent, tally, utc_time
 
 #: Below these a thing is chance, or not worth anybody's time. Attempts, and shares of 1.
 FEW = 3
@@ -49,35 +49,21 @@ def conclusions(account: RunData) -> list[Recommendation]:
     return sorted(found, key=lambda conclusion: -conclusion.weight)
 
 
-def percent(share: float) -> str:
-    """A share for people: ``0.034`` is ``3%``, and what is not nought is never shown as nought."""
-    if 0 < share < 0.01:
-        return "under 1%"
-    return "over 99%" if 0.99 < share < 1 else f"{share:.0%}"
-
-
-def volume(size: float) -> str:
-    """Bytes for people, in decimal units."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.1f} {unit}"
-    return f"{size:.0f} B"
-
-
 def _unfinished(account: RunData) -> Iterator[Recommendation]:
     waiting, state = account.run.tasks["waiting"], account.run.state
+    still_waiting = counted(waiting, "page still waits", "pages still wait")
     journal = _quoted(account.journal)
     if state == "starved":
         yield Recommendation(
             100,
-            f"No usable proxy was left; {_waiting(waiting)}",
+            f"No usable proxy was left; {still_waiting}",
             "Every proxy of the list is retired. A resume with a list, the same or a better one, tries them once more.",
             (f"pinpool resume {journal} -p PROXIES",),
         )
     elif state == "interrupted" and waiting:
         yield Recommendation(
             95,
-            f"The run was interrupted; {_waiting(waiting)}",
+            f"The run was interrupted; {still_waiting}",
             "Nothing is lost: a resume goes on where it stopped.",
             (f"pinpool resume {journal}",),
         )
@@ -100,9 +86,9 @@ def _refused_logins(account: RunData) -> Iterator[Recommendation]:
     if refused:
         yield Recommendation(
             80,
-            f"{_proxies(len(refused))} refused the login",
-            f"Check user and password of {_these(len(refused), 'this line', 'these lines')} in the list:"
-            f" {_named(refused)}.",
+            f"{counted(len(refused), 'proxy', 'proxies')} refused the login",
+            f"Check user and password of {'this line' if len(refused) == 1 else 'these lines'} in the list:"
+            f" {first_few(refused, NAMED)}.",
             ("pinpool check PROXIES",),
         )
 
@@ -120,8 +106,8 @@ def _never_worked(account: RunData) -> Iterator[Recommendation]:
         share = len(labels) / len(account.present)
         yield Recommendation(
             50 + 30 * share,
-            f"{_proxies(len(labels))} never served a page",
-            f"{_counts(faults)}: {_named(labels)}. Ask their provider, or take them off the list.",
+            f"{counted(len(labels), 'proxy', 'proxies')} never served a page",
+            f"{tally(faults)}: {first_few(labels, NAMED)}. Ask their provider, or take them off the list.",
             ("pinpool check PROXIES",),
         )
 
@@ -139,13 +125,15 @@ def _failed_from_then_on(account: RunData) -> Iterator[Recommendation]:
         for since, label, tail in sorted(gone):
             yield Recommendation(
                 weight,
-                f"{one_line(label)} worked until {_time(since)} and never after",
-                f"Since then: {_counts(tail)}.",
+                f"{one_line(label)} worked until {utc_time(since)} UTC and never after",
+                f"Since then: {tally(tail)}.",
             )
         return
-    told = [f"{label} from {_time(since)} on ({_counts(tail)})" for since, label, tail in sorted(gone)]
+    told = [f"{label} from {utc_time(since)} UTC on ({tally(tail)})" for since, label, tail in sorted(gone)]
     yield Recommendation(
-        weight, f"{_proxies(len(gone))} worked at first and then no more", f"{_named(told)}."
+        weight,
+        f"{counted(len(gone), 'proxy', 'proxies')} worked at first and then no more",
+        f"{first_few(told, NAMED)}.",
     )
 
 
@@ -169,7 +157,7 @@ def _bans(account: RunData) -> Iterator[Recommendation]:
         yield Recommendation(
             55 + 30 * share,
             f"The site blocks {len(chief)} of {tried} proxies",
-            f"{evidence}, nearly all through {_named(chief)}. The cause lies there, not in the pace.",
+            f"{evidence}, nearly all through {first_few(chief, NAMED)}. The cause lies there, not in the pace.",
         )
     elif len(hit) >= 2 and account.waste(Fault.EMPTY).attempts > bans / 2:
         yield Recommendation(
@@ -197,11 +185,11 @@ def _waste(account: RunData) -> Iterator[Recommendation]:
     total, banned = account.waste(), account.waste(*_BANS)
     size, seconds = account.totals.bytes, account.totals.seconds
     if size and total.bytes / size >= NOTABLE_SHARE:
-        told = f", {volume(banned.bytes)} of them to block pages and empty ones" if banned.bytes else ""
+        told = f", {byte_size(banned.bytes)} of them to block pages and empty ones" if banned.bytes else ""
         yield Recommendation(
             30 + 40 * total.bytes / size,
             f"{percent(total.bytes / size)} of the bytes were for nothing",
-            f"{volume(total.bytes)} of {volume(size)} went to attempts that failed{told}.",
+            f"{byte_size(total.bytes)} of {byte_size(size)} went to attempts that failed{told}.",
         )
     if seconds and total.seconds / seconds >= LARGE_SHARE:
         fault, worst = max(account.totals.waste.items(), key=lambda entry: entry[1].seconds)
@@ -225,8 +213,8 @@ def _given_up(account: RunData) -> Iterator[Recommendation]:
     first = account.given_up[0] if account.given_up else None
     yield Recommendation(
         90 if failed / max(account.run.pages + failed, 1) >= NOTABLE_SHARE else 70,
-        f"{failed:,} {_these(failed, 'page was', 'pages were')} given up",
-        f"By the last fault: {_counts(faults)}. Look at their history; once the cause is mended, put them back.",
+        f"{counted(failed, 'page was', 'pages were')} given up",
+        f"By the last fault: {tally(faults)}. Look at their history; once the cause is mended, put them back.",
         (f"pinpool failures {journal}", f"pinpool retry {journal} && pinpool resume {journal}"),
     )
     if first and first.fault in _PAGE_FAULTS and (page := _way_to(first, account)):
@@ -249,11 +237,11 @@ def _way_to(task: GivenUp, account: RunData) -> str:
 def _silent_site(account: RunData) -> Iterator[Recommendation]:
     if account.silences:
         total = sum(stop - start for start, stop in account.silences)
-        times = [f"{_time(start)} to {_time(stop)}" for start, stop in account.silences]
+        times = [f"{utc_time(start)} UTC to {utc_time(stop)} UTC" for start, stop in account.silences]
         yield Recommendation(
             58,
             f"The whole site was silent for {total:,.0f} s",
-            f"Every proxy failed at once, and none was charged for it: {_named(times)}.",
+            f"Every proxy failed at once, and none was charged for it: {first_few(times, NAMED)}.",
         )
 
 
@@ -261,9 +249,9 @@ def _lost_workers(account: RunData) -> Iterator[Recommendation]:
     losses = account.run.worker_losses
     if losses >= FEW:
         waste = account.waste(Fault.CRASH, Fault.HANG)
-        told = _counts(Counter({fault: account.waste(fault).attempts for fault in (Fault.CRASH, Fault.HANG)}))
+        told = tally(Counter({fault: account.waste(fault).attempts for fault in (Fault.CRASH, Fault.HANG)}))
         evidence = f"Pages were fetched again: {told}." if waste.attempts else "No page was lost by that."
-        yield Recommendation(45, f"{losses} workers died or hung, and were replaced", evidence)
+        yield Recommendation(45, f"{counted(losses, 'worker')} died or hung, and were replaced", evidence)
 
 
 def _slow(account: RunData) -> Iterator[Recommendation]:
@@ -282,9 +270,9 @@ def _slow(account: RunData) -> Iterator[Recommendation]:
     if slow and len(slow) <= len(times) * CONCENTRATED_ON:
         yield Recommendation(
             25 + 20 * len(slow) / len(times),
-            f"{_proxies(len(slow))} {_these(len(slow), 'is', 'are')} far slower than the others",
+            f"{counted(len(slow), 'proxy is', 'proxies are')} far slower than the others",
             f"Half of all proxies answer within {usual:.2f} s, {slow[0]} takes {times[slow[0]]:.2f} s"
-            + (f"; also {_named(slow[1:])}." if slow[1:] else "."),
+            + (f"; also {first_few(slow[1:], NAMED)}." if slow[1:] else "."),
         )
 
 
@@ -301,32 +289,6 @@ _LOOKS: tuple[Callable[[RunData], Iterator[Recommendation]], ...] = (
     _lost_workers,
     _slow,
 )
-
-
-def _proxies(count: int) -> str:
-    return f"{count} {_these(count, 'proxy', 'proxies')}"
-
-
-def _waiting(count: int) -> str:
-    return f"{count:,} {_these(count, 'page still waits', 'pages still wait')}"
-
-
-def _these(count: int, one: str, many: str) -> str:
-    return one if count == 1 else many
-
-
-def _named(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
-    return ", ".join(one_line(label) for label in labels[:NAMED]) + more
-
-
-def _counts(faults: Counter[str]) -> str:
-    return ", ".join(f"{one_line(fault)} {count:,}" for fault, count in faults.most_common() if count)
-
-
-def _time(at: float) -> str:
-    day, _, time = (stamp(at) or "").rstrip("Z").partition("T")
-    return f"{day} {time} UTC"
 
 
 def _quoted(text: str) -> str:

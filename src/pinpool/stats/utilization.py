@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pinpool.text import counted
+
 
 @dataclass
 class Utilization:
@@ -75,15 +77,17 @@ def advise(document: Mapping[str, Any], sheet: Utilization, load: float | None) 
     at_work = max(1, math.ceil(sheet.running / sheet.seconds))
     usable = sum(row["state"] != "retired" for row in rows)
     untouched = sum(not row["attempts"] for row in rows)
-    used = f"{_people(workers)} on {_proxies(len(rows))}"
+    used = f"{counted(workers, 'worker')} on {counted(len(rows), 'proxy', 'proxies')}"
     if load is not None and load >= FULL:
         used = f"{load:.0%} of it used"
-        return f"bound by this machine's CPU ({used}) at {_people(at_work)}: more would not be faster"
+        return (
+            f"bound by this machine's CPU ({used}) at {counted(at_work, 'worker')}: more would not be faster"
+        )
     if share["parked"] >= MUCH:
         enough = max(1, workers - math.floor(sheet.parked / sheet.seconds))
         return (
             f"{used}: they waited for a proxy {share['parked']:.0%} of the time; "
-            f"{_people(enough)} would have been as fast, or a longer list faster"
+            f"{counted(enough, 'worker')} would have been as fast, or a longer list faster"
         )
     better, gain = _with_the_spares(workers, usable, untouched)
     if share["pacing"] >= MUCH and gain < WORTH:
@@ -96,13 +100,13 @@ def advise(document: Mapping[str, Any], sheet: Utilization, load: float | None) 
         if enough < workers:
             return (
                 f"{used}: they had nothing to do {idle:.0%} of the time; "
-                f"{_people(enough)} would have been as fast"
+                f"{counted(enough, 'worker')} would have been as fast"
             )
     did = "worked or waited for their turn" if share["pacing"] >= MUCH else "were at work"
     worked = f"{used} {did} {share['running'] + share['pacing']:.0%} of the time"
     if gain >= WORTH:
-        spares = "1 spare was" if untouched == 1 else f"{untouched} spares were"
-        return f"{worked}; {spares} never touched: {_people(better)} would finish {gain:.0%} sooner"
+        spares = counted(untouched, "spare was", "spares were")
+        return f"{worked}; {spares} never touched: {counted(better, 'worker')} would finish {gain:.0%} sooner"
     return f"{worked}: as many as this list feeds"
 
 
@@ -111,11 +115,3 @@ def _with_the_spares(workers: int, usable: int, untouched: int) -> tuple[int, fl
     # One in ten stays in reserve for those that will fail.
     better = min(usable - math.ceil(usable / 10), workers + untouched)
     return better, 1 - workers / better if untouched and better > workers else 0.0
-
-
-def _people(workers: int) -> str:
-    return f"{workers} worker{'' if workers == 1 else 's'}"
-
-
-def _proxies(number: int) -> str:
-    return f"{number} {'proxy' if number == 1 else 'proxies'}"

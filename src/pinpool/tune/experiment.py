@@ -26,8 +26,9 @@ from pinpool.spider.spider import Spider
 from pinpool.stats.histogram import Histogram
 from pinpool.stats.resources import room, used_in
 from pinpool.stats.snapshot import Snapshot
+from pinpool.text import counted
 from pinpool.tune.forecast import foretell, learn, spares_to_hold
-from pinpool.tune.result import Advice, Row, counted, with_survival
+from pinpool.tune.result import Advice, Row, with_survival
 from pinpool.tune.search import REFINEMENTS, Tried, advice, doublings, halfway, hold, share, tally
 from pinpool.tune.steady_state import Glance, Trial
 
@@ -226,9 +227,11 @@ class _Trials:
         # What is in flight at the end of a trial is fetched too.
         pages = min(pages, self._left - window(workers))
         if pages < FEWEST_EACH * workers:
-            return f"the budget of {self._plan.pages:,} pages allows no trial of {counted(workers)}"
+            return f"the budget of {self._plan.pages:,} pages allows no trial of {counted(workers, 'worker')}"
         if time.monotonic() >= self._until:
-            return f"the {self._plan.minutes:g} minutes were over before a trial of {counted(workers)}"
+            return (
+                f"the {self._plan.minutes:g} minutes were over before a trial of {counted(workers, 'worker')}"
+            )
         trial, stop = Trial(workers, seconds=self._plan.seconds, pages=pages), Stop()
         launch = replace(self._plan.launch, workers=workers, stop=stop, limit=self._left)
         journal = launch.begin(self._plan.seeds) if self._result.ended is None else launch.go_on()
@@ -252,7 +255,7 @@ class _Trials:
         self._result.interrupted = stop.asked > bool(over_at)
         self._left -= fetched
         self._keep(trial, before.attempt, over_at or time.time())
-        return f"with {counted(workers)} {trial.stalled}" if trial.stalled else ""
+        return f"with {counted(workers, 'worker')} {trial.stalled}" if trial.stalled else ""
 
     def _keep(self, trial: Trial, after: int, until: float) -> None:
         """Make a row of what the trial has told, if it has told anything; `until` is epoch seconds."""

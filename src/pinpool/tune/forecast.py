@@ -17,8 +17,10 @@ from pinpool.errors import SettingsError
 from pinpool.journal.reader import Reader
 from pinpool.model import EventKind
 from pinpool.settings import RULES, Settings, settings_from
+from pinpool.stats.histogram import wilson
 from pinpool.stats.resources import used_in
-from pinpool.tune.result import ENOUGH, Row, advise, interval
+from pinpool.text import counted
+from pinpool.tune.result import ENOUGH, Row, advise
 from pinpool.tune.simulator import Figures, simulate
 from pinpool.tune.workload import Forest, Machine, Workload, delays, forest, machine, observe, stretch
 
@@ -97,7 +99,7 @@ def learn(journal: str | Path) -> Recording:
     )
     if 0 < world.lost < FEW_DEATHS:
         lost = max(1, round(world.lost))
-        were = "1 proxy was" if lost == 1 else f"{lost} proxies were"
+        were = counted(lost, "proxy was", "proxies were")
         notes.append(f"only {were} lost in this run, so that the chance to lose more is known roughly")
     recorded = min(max(1, info.workers), MOST_WORKERS)
     return Recording(world, learnt, tree, settings, recorded, max(1, listed), notes)
@@ -277,7 +279,7 @@ def _row(
     lasted = [one.seconds for one in crawls if one.lasted]
     # Where no proxy is ever lost there is nothing to be unsure of.
     sure = len(lasted) == len(crawls) and not (recording.world.mortal or any(one.retired for one in crawls))
-    low, high = (1.0, 1.0) if sure else interval(len(lasted), len(crawls))
+    low, high = (1.0, 1.0) if sure else wilson(len(lasted), len(crawls))
     change = delays(known, workers, settings.pace)
     alone = max(known.mean + known.overhead + change[0], settings.pace, 1e-9)
     factor, more = stretch(known, change[min(workers, proxies)])

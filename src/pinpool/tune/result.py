@@ -113,16 +113,6 @@ def with_survival(row: Row, told: Row) -> Row:
     )
 
 
-def interval(hits: int, tries: int) -> tuple[float, float]:
-    """The 95 % interval of a share by Wilson's formula, which stays within 0 and 1 and is honest for few tries."""
-    if not tries:
-        return 0.0, 1.0
-    z, share = 1.96, hits / tries
-    middle = (share + z * z / (2 * tries)) / (1 + z * z / tries)
-    half = z * (share * (1 - share) / tries + z * z / (4 * tries * tries)) ** 0.5 / (1 + z * z / tries)
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
 def tune_document(
     rows: Sequence[Row],
     *,
@@ -141,11 +131,6 @@ def tune_document(
         "why": advice.why,
         "spares_to_hold": spares_to_hold,
     }
-
-
-def counted(workers: int) -> str:
-    """So many workers, in words."""
-    return "1 worker" if workers == 1 else f"{workers} workers"
 
 
 def _rounded(value: float | None) -> float | None:

@@ -12,7 +12,8 @@ from pinpool.journal.records import AttemptRow
 from pinpool.model import Charge, Ending, Fault
 from pinpool.policy.faults import CHARGES
 from pinpool.stats.histogram import wilson
-from pinpool.tune.result import BUSY, NOISE, Advice, Row, advise, counted
+from pinpool.text import counted
+from pinpool.tune.result import BUSY, NOISE, Advice, Row, advise
 
 #: From here on a trial says more of the job than of the number of workers.
 STARVED = 0.1
@@ -88,7 +89,7 @@ def hold(tried: Sequence[Tried], *, fixed: bool = False) -> str:
     If the numbers are `fixed`, because somebody asked for them, only harm to site or proxies is a reason.
     """
     last = tried[-1]
-    count = counted(last.row.workers)
+    count = counted(last.row.workers, "worker")
     if last.stalled:
         return f"with {count} {last.stalled}"
     if (risen := _risen(tried)) or fixed:
@@ -139,7 +140,8 @@ def _risen(tried: Sequence[Tried]) -> str:
 def _compared(name: str, workers: int, now: tuple[int, int], then: tuple[int, int]) -> str:
     if wilson(*now)[0] <= wilson(*then)[1]:
         return ""
-    return f"with {counted(workers)} {name} rose from {then[0] / then[1]:.1%} to {now[0] / now[1]:.1%} of the attempts"
+    before, after = f"{then[0] / then[1]:.1%}", f"{now[0] / now[1]:.1%}"
+    return f"with {counted(workers, 'worker')} {name} rose from {before} to {after} of the attempts"
 
 
 def _sum(tallies: Sequence[Tally]) -> Tally:

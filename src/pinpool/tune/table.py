@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pinpool.stats.snapshot import Snapshot, spoken
-from pinpool.tune.result import Row, counted
+from pinpool.stats.snapshot import Snapshot
+from pinpool.text import counted, duration, percent_column, seconds_column
+from pinpool.tune.result import Row
 from pinpool.tune.steady_state import Trial
 
 #: Eighths of a character cell.
@@ -36,13 +37,16 @@ _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 320, 60, 50, 30, 45
 def answer(rows: Sequence[Row], document: Mapping[str, Any], *, blocks: bool) -> str:
     """What `pinpool tune` prints for people: the table of the rows, and the advice of their document."""
     pages, spares = document["pages"], document["spares_to_hold"]
-    lines = [f"{document['proxies']} proxies" + ("" if pages is None else f", {pages} pages")]
+    of_pages = "" if pages is None else f", {counted(pages, 'page')}"
+    lines = [counted(document["proxies"], "proxy", "proxies") + of_pages]
     if not rows:
         return "\n".join([*lines, document["why"]])
     lines.append(table(rows, document["recommended"], blocks=blocks))
-    lines.append(f"take {counted(document['recommended'])}: {document['why']}")
+    lines.append(f"take {counted(document['recommended'], 'worker')}: {document['why']}")
     if spares:
-        lines.append(f"for the list to last in 95 of 100 crawls, hold {spares} spares beside their proxies")
+        lines.append(
+            f"for the list to last in 95 of 100 crawls, keep {counted(spares, 'spare proxy', 'spare proxies')}"
+        )
     return "\n".join(lines)
 
 
@@ -73,15 +77,15 @@ def _cells(row: Row, top: float, recommended: int, blocks: bool) -> tuple[str, .
         f"{row.pages_per_second:.1f}",
         "" if row.error is None else f"{1.96 * row.error:.1f}",
         _bar(row.pages_per_second / top if top else 0.0, blocks=blocks),
-        _percent(row.of_ideal),
-        _duration(row.seconds),
-        _plain(row.latency_p50),
-        _plain(row.latency_p95),
-        _percent(row.fault_rate),
-        _percent(row.cpu),
+        percent_column(row.of_ideal),
+        "" if row.seconds is None else duration(row.seconds),
+        seconds_column(row.latency_p50, 3),
+        seconds_column(row.latency_p95, 3),
+        percent_column(row.fault_rate),
+        percent_column(row.cpu),
         "" if row.rss_mb is None else f"{row.rss_mb:.0f}",
         str(row.spares),
-        _percent(row.parked),
+        percent_column(row.parked),
         _chance(row),
     )
 
@@ -102,33 +106,14 @@ def _chance(row: Row) -> str:
     return f"{row.survival:.0%} ({100 * low:.0f}-{100 * high:.0f})"
 
 
-def _percent(share: float | None) -> str:
-    if share is None:
-        return ""
-    return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"
-
-
-def _plain(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.3f}" if seconds < 1 else f"{seconds:.1f}"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
 def standing(workers: int, view: Snapshot, trial: Trial) -> str:
     """How a trial stands, in one line."""
-    parts = [counted(workers), f"{view.pages} pages"]
+    parts = [counted(workers, "worker"), counted(view.pages, "page")]
     if (pace := trial.figures()) is None:
         parts.append("warming up")
     else:
         parts.append(
-            f"{pace.speed:.1f} pages/s, known to {1.96 * pace.doubt:.0%} after {spoken(pace.seconds)}"
+            f"{pace.speed:.1f} pages/s, known to {1.96 * pace.doubt:.0%} after {duration(pace.seconds)}"
         )
     if view.census.parked:
         parts.append(f"{view.census.parked} waiting for a proxy")
@@ -138,11 +123,11 @@ def standing(workers: int, view: Snapshot, trial: Trial) -> str:
 def trial_line(row: Row) -> str:
     """What a trial has told, in one line."""
     parts = [
-        f"{counted(row.workers)}: {row.pages_per_second:.1f} pages/s (+-{1.96 * (row.error or 0.0):.1f})"
+        f"{counted(row.workers, 'worker')}: {row.pages_per_second:.1f} pages/s (+-{1.96 * (row.error or 0.0):.1f})"
     ]
-    parts += [f"latency {_plain(row.latency_p50)} s"] if row.latency_p50 is not None else []
-    parts += [f"{_percent(row.fault_rate)} faults"] if row.fault_rate else []
-    parts += [f"cores {_percent(row.cpu)} busy"] if row.cpu is not None else []
+    parts += [f"latency {seconds_column(row.latency_p50, 3)} s"] if row.latency_p50 is not None else []
+    parts += [f"{percent_column(row.fault_rate)} faults"] if row.fault_rate else []
+    parts += [f"cores {percent_column(row.cpu)} busy"] if row.cpu is not None else []
     return ", ".join(parts)
 
 

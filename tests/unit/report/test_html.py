@@ -19,7 +19,7 @@ from pinpool.errors import SettingsError, StorageError
 from pinpool.journal.records import ProxyRow
 from pinpool.report import html as report
 from pinpool.report.cost import Price
-from pinpool.report.html import check_page, duration, money, render, write_page
+from pinpool.report.html import check_page, money, render, write_page
 from pinpool.report.run_data import GivenUp
 
 #: What sites, lists and hands could put into a journal.
@@ -153,14 +153,6 @@ def test_a_list_too_long_for_a_page_is_cut_and_says_so(monkeypatch: pytest.Monke
     assert "These are the proxies that failed most; 2 more are left out." in page
     assert "These are the dearest; 2 more are left out." in page
     assert page.count('<svg class="strip"') == 3
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [(0, "0 s"), (0.08, "80 ms"), (4.21, "4.2 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")],
-)
-def test_spans_of_time_are_for_people(seconds: float, told: str) -> None:
-    assert duration(seconds) == told
 
 
 def test_small_amounts_keep_two_figures() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from accounts import START, account, bad, good, label
-from pinpool.report.recommendations import conclusions, percent
+from pinpool.report.recommendations import conclusions
 from pinpool.report.run_data import GivenUp
 
 
@@ -160,17 +160,6 @@ def test_a_proxy_that_is_far_slower_than_the_others_is_named() -> None:
 
 def test_lost_workers_are_told() -> None:
     assert titles(calm(), run={"worker_losses": 4}) == ["4 workers died or hung, and were replaced"]
-
-
-def test_a_share_is_never_rounded_to_all_or_nothing() -> None:
-    assert [percent(share) for share in (0, 0.0004, 0.034, 0.5, 0.9999, 1)] == [
-        "0%",
-        "under 1%",
-        "3%",
-        "50%",
-        "over 99%",
-        "100%",
-    ]
 
 
 def test_a_line_that_is_off_the_list_is_nobodys_to_mend() -> None:

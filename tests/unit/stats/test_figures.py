@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
 from pinpool.stats.figures import figures, stats_document
 from pinpool.stats.histogram import Histogram, wilson
-from pinpool.text import stamp
 
 START = 1_700_000_000.0
 OK = AttemptRow(1, 1, 1, 7, START, 0.2, "ok", None, 200, 1000, None, False, False)
@@ -191,11 +190,6 @@ def test_a_proxy_that_left_the_list_is_told_only_if_it_was_tried() -> None:
     told = stats_document(RUN, [left, left_untried], figures([OK]), {})["proxies"]
 
     assert [entry["attempts"] for entry in told] == [1]
-
-
-def test_a_run_that_goes_on_has_no_end() -> None:
-    assert stamp(None) is None
-    assert stamp(0.0) == "1970-01-01T00:00:00Z"
 
 
 @given(st.integers(0, 500), st.integers(0, 500))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pinpool.model import Fault
-from pinpool.stats.snapshot import RecentFaults, Speed, spoken
+from pinpool.stats.snapshot import RecentFaults, Speed
 
 
 def test_the_speed_is_that_of_the_last_half_minute() -> None:
@@ -61,21 +61,3 @@ def test_the_last_kinds_of_faults_are_told_with_their_counts_and_always_in_one_o
 
     assert before == [banned, timeout] == [Fault.BANNED, Fault.TIMEOUT]
     assert (seen.count, seen.message, seen.at) == (3, "slowest", 5.0)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (-1.0, "0 s"),
-        (0.4, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (90, "1 min 30 s"),
-        (3600, "1 h"),
-        (7500, "2 h 5 min"),
-        (86399, "23 h 59 min"),
-        (273600, "3 d 4 h"),
-    ],
-)
-def test_durations_are_the_coarser_the_longer_they_are(seconds: float, said: str) -> None:
-    assert spoken(seconds) == said
