@@ -9,14 +9,14 @@ Everything pinpool raises, as one tree::
     │   └── JournalError      the journal cannot be opened, or belongs to something else
     ├── StorageError          the journal or an output file could not be written; resumable
     ├── NoUsableProxy         every proxy is retired; resumable, exit code 4
-    ├── FetchFailed           one exchange ended before there was a page (stays in the worker)
-    ├── AttemptFailed         the one exception that crosses from a worker to the parent
-    └── CallFailed            a function run by `PinnedPool` raised, or could not be brought to an end
+    ├── FetchFailed           an exchange ended before there was a page (stays in the worker)
+    ├── AttemptFailed         the only exception that crosses from a worker to the parent
+    └── CallFailed            a function run by `PinnedPool` raised, or was given up
 
-    DeadlinePassed            a BaseException: the page took longer than it may
+    DeadlinePassed            a BaseException: the page took too long
 
 Every error hands exactly its arguments to ``Exception.__init__``: pickle rebuilds an error from its ``args``, and
-one that it cannot rebuild ends the pool's result thread without a word (hazard 5 in the design's research on pools).
+one that it cannot rebuild silently ends the pool's result thread.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 class PinpoolError(Exception):
-    """The root: whatever pinpool raises on purpose, but for `DeadlinePassed`."""
+    """The base of everything that pinpool raises on purpose, except `DeadlinePassed`."""
 
 
 class UsageError(PinpoolError):
     """
     The input is wrong, and nothing was written.
 
-    `problems` holds one line for each fault found, all of them at once, each naming the file, the line or the key.
+    `problems` has one line for each problem found; each names the file, the line or the key.
     """
 
     def __init__(self, problems: str | Sequence[str]) -> None:
@@ -52,7 +52,7 @@ class SettingsError(UsageError):
 
 
 class ProxyListError(UsageError):
-    """The list of proxies is empty, missing, or has lines that cannot be read. Never holds a password."""
+    """The list of proxies is empty, missing, or has lines that cannot be read. Never contains a password."""
 
 
 class SpiderError(UsageError):
@@ -60,7 +60,7 @@ class SpiderError(UsageError):
 
 
 class JournalError(UsageError):
-    """The journal cannot be opened, is no journal, or belongs to another spider."""
+    """The journal cannot be opened, is not a journal, or belongs to another spider."""
 
 
 class StorageError(PinpoolError):
@@ -72,7 +72,7 @@ class NoUsableProxy(PinpoolError):
 
 
 class FetchFailed(PinpoolError):
-    """An exchange ended before there was a page to extract from; `evidence` says how far it came."""
+    """An exchange ended before there was a page; `evidence` says how far it came."""
 
     def __init__(self, evidence: Evidence) -> None:
         super().__init__(evidence)
@@ -81,10 +81,10 @@ class FetchFailed(PinpoolError):
 
 class AttemptFailed(PinpoolError):
     """
-    A worker's attempt failed: it has judged whether to swap its pin, and re-raises so that the parent resubmits.
+    A worker's attempt failed. The worker has decided whether to swap its pin; the parent resubmits the task.
 
-    `payload` is the packed `Outcome`. It is bytes, made inside the task function, so that neither pickling here nor
-    unpickling in the parent can fail.
+    `payload` is the packed `Outcome`. The task function makes it of bytes, so neither pickling here nor unpickling in
+    the parent can fail.
     """
 
     def __init__(self, serial: int, payload: bytes) -> None:
@@ -100,7 +100,7 @@ class CallFailed(PinpoolError):
     """
     A function run by `PinnedPool` raised, or was given up.
 
-    `kind` is the name of the exception's class or a fault name, `trace` the worker's traceback as text.
+    `kind` is the exception's class or a fault name, `trace` the worker's traceback as text.
     """
 
     def __init__(self, kind: str, message: str, trace: str = "") -> None:
@@ -115,7 +115,7 @@ class CallFailed(PinpoolError):
 
 class DeadlinePassed(BaseException):
     """
-    The page, fetching and extracting together, took longer than its deadline.
+    Fetching and extracting a page took longer than its deadline.
 
-    A BaseException, so that an ``except Exception`` in a spider or a library does not swallow it.
+    A BaseException, so that ``except Exception`` in a spider or a library does not swallow it.
     """

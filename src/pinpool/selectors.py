@@ -1,4 +1,4 @@
-"""Selectors: told apart, compiled once, and read as text. CSS is translated to XPath, so there is one engine."""
+"""Selectors, XPath or CSS. CSS is translated to XPath, so there is one engine. Each selector is compiled once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from lxml.etree import XPath, _Element
 
 _FUNCTION = re.compile(r"[a-z][a-z-]*\(")
-_NO_NUMBERS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}  # in XPath's own spelling
-_REGULAR = {"re": "http://exslt.org/regular-expressions"}
+_XPATH_NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_NAMESPACES = {"re": "http://exslt.org/regular-expressions"}
 
 
 def is_xpath(selector: str) -> bool:
     """
-    Whether a selector is XPath; if not, it is CSS.
+    Whether a selector is XPath. Otherwise it is CSS.
 
-    XPath starts with ``/``, ``./``, ``../``, ``(`` or ``@``, is ``.`` or ``..``, or starts with a function call.
-    ``xpath:`` or ``css:`` in front decides.
+    XPath starts with ``/``, ``./``, ``../``, ``(``, ``@`` or a function call, or is ``.`` or ``..``. The prefixes
+    ``xpath:`` and ``css:`` overrule this.
     """
     text = selector.strip()
     if text.startswith(("xpath:", "css:")):
@@ -29,44 +29,42 @@ def is_xpath(selector: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def compiled(selector: str) -> XPath:
-    """The selector, ready to be called with an element. Raises ValueError with the selector and the reason."""
+    """The selector as a function of an element. Raises ValueError with the selector and the reason."""
     from lxml import etree
 
     if not isinstance(selector, str):
         raise ValueError(f"a selector is text, not {type(selector).__name__}")
     text = selector.strip()
     try:
-        path = text.removeprefix("xpath:") if is_xpath(text) else _css(text.removeprefix("css:"))
-        return etree.XPath(path, namespaces=_REGULAR, smart_strings=False)
-    except (
-        etree.XPathError,
-        SyntaxError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # cssselect raises all but the first
-        kind = "XPath" if is_xpath(text) else "CSS"
-        raise ValueError(f"{_short(selector)} is no {kind} selector: {error}") from None
+        is_css = not is_xpath(text)
+        path = (
+            _translator().css_to_xpath(text.removeprefix("css:")) if is_css else text.removeprefix("xpath:")
+        )
+        return etree.XPath(path, namespaces=_NAMESPACES, smart_strings=False)
+    # cssselect raises the last three
+    except (etree.XPathError, SyntaxError, ValueError, RuntimeError) as error:
+        kind = "an XPath" if is_xpath(text) else "a CSS"
+        raise ValueError(f"{_short(selector)} is not {kind} selector: {error}") from None
 
 
 def evaluate(selector: str, root: _Element) -> list[Any]:
     """
     What the selector finds below `root`: elements, strings, or one number or boolean.
 
-    Raises ValueError with the selector and the reason, also for what only shows when it is used (a function that
-    does not exist).
+    Raises ValueError with the selector and the reason. Some errors only show here, such as an unknown function.
     """
     from lxml import etree
 
-    find = compiled(selector)
+    path = compiled(selector)
     try:
-        found = find(root)
+        found = path(root)
     except etree.XPathError as error:
         raise ValueError(f"{_short(selector)} cannot be used here: {error}") from None
     return found if isinstance(found, list) else [found]
 
 
 def checked(selector: str) -> str:
-    """The selector itself. Raises ValueError if it cannot be compiled, or not even be used on an empty document."""
+    """The selector itself. Raises ValueError if it cannot be compiled, or fails on an empty document."""
     from lxml import etree
 
     evaluate(selector, etree.Element("html"))
@@ -74,23 +72,22 @@ def checked(selector: str) -> str:
 
 
 def matches(selector: str, root: _Element) -> bool:
-    """Whether the selector finds anything; a number, a boolean or a text of XPath alone counts by its value."""
+    """Whether the selector finds anything. If the XPath gives a number, a boolean or a text, its value decides."""
     return any(found not in (False, 0, "") for found in evaluate(selector, root))
 
 
 def text_of(found: Any) -> str:
-    """An attribute, text or number as it stands; an element as its text, with white space folded."""
+    """An attribute, text or number unchanged; an element as its text, with white space folded."""
     if isinstance(found, str):
         return found
     if isinstance(found, bool):
         return "true" if found else "false"
     if isinstance(found, float):
-        return _NO_NUMBERS.get(str(found)) or (str(int(found)) if found.is_integer() else repr(found))
-    if isinstance(found, tuple):  # a namespace: its prefix and its name
+        return _XPATH_NAMES.get(str(found)) or (str(int(found)) if found.is_integer() else repr(found))
+    if isinstance(found, tuple):  # a namespace: its prefix and its URI
         return str(found[1])
-    text = (
-        _string()(found) if isinstance(found.tag, str) else found.text
-    )  # a comment has no string value here
+    # A comment has no string value here.
+    text = _string()(found) if isinstance(found.tag, str) else found.text
     return " ".join(str(text or "").split())
 
 
@@ -103,14 +100,10 @@ def _string() -> XPath:
 
 @lru_cache(maxsize=1)
 def _translator() -> Any:
-    # The module of its own would do, but any import of parsel takes 90 ms: only those who write CSS pay.
+    # Importing parsel takes 90 ms: only spiders with CSS pay for it.
     from parsel.csstranslator import HTMLTranslator
 
     return HTMLTranslator()
-
-
-def _css(selector: str) -> str:
-    return str(_translator().css_to_xpath(selector))
 
 
 def _short(selector: str) -> str:

@@ -1,4 +1,4 @@
-"""A task from what people and pages say: a URL, a stage, perhaps a form."""
+"""Makes tasks: a URL, a stage, perhaps a form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pinpool.urls import clean_url, header_problems
 
 Form = Mapping[str, object] | Sequence[tuple[str, object]]
 
-MAX_DATA = 1_000_000  # bytes of JSON that a page may hand on to one task
+MAX_DATA = 1_000_000  # bytes of JSON that one task may carry
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -31,23 +31,23 @@ def request(
     query_encoding: str = "utf-8",
 ) -> Task:
     """
-    A task that asks for `url`, for the stage named.
+    A task that requests `url` for a stage.
 
-    At most one of `form`, `json` and `body` may be given; the method is then POST unless `method` says otherwise.
-    A `body` of text is sent as UTF-8. `data` is handed on to the page, as `page.data`. Two tasks have the same key,
-    and are asked once, when stage, method, URL (its query in any order) and body agree; headers and data do not count.
+    Give at most one of `form`, `json` and `body`; the method is then POST unless `method` says otherwise. A `body` of
+    text is sent as UTF-8. `data` is handed on to the page, as `page.data`. Tasks with the same stage, method, URL (its
+    query in any order) and body have the same key, and are requested once; headers and data do not count.
 
-    Raises ValueError with a text that names the URL and what is wrong.
+    Raises ValueError that names the URL and what is wrong.
     """
     cleaned = clean_url(url, query_encoding)
     if not stage or not stage.isprintable():
-        raise ValueError(f"{shown_url(cleaned)}: {stage!r} is no name of a stage")
+        raise ValueError(f"{shown_url(cleaned)}: {stage!r} is not a stage name")
     content, kind = _content(cleaned, form, json, body)
     verb = (method or ("GET" if content is None else "POST")).upper()
     if verb not in _METHODS:
-        raise ValueError(f"{shown_url(cleaned)}: {method!r} is none of the methods {', '.join(_METHODS)}")
+        raise ValueError(f"{shown_url(cleaned)}: the method {method!r} is not one of {', '.join(_METHODS)}")
     if content is not None and verb in ("GET", "HEAD"):
-        raise ValueError(f"{shown_url(cleaned)}: a {verb} has no body; put the values into the URL")
+        raise ValueError(f"{shown_url(cleaned)}: a {verb} request has no body; put the values into the URL")
     sent = dict(headers or {})
     if problems := header_problems(sent):
         raise ValueError(f"{shown_url(cleaned)}: {'; '.join(problems)}")
@@ -69,7 +69,7 @@ def _content(
 ) -> tuple[bytes | None, str | None]:
     given = [name for name, value in (("form", form), ("json", json), ("body", body)) if value is not None]
     if len(given) > 1:
-        raise ValueError(f"{shown_url(url)}: {' and '.join(given)} exclude each other")
+        raise ValueError(f"{shown_url(url)}: give only one of {' and '.join(given)}")
     if form is not None:
         try:
             return urlencode(form, doseq=True).encode("ascii"), "application/x-www-form-urlencoded"
@@ -101,9 +101,9 @@ def _json(url: str, name: str, value: object) -> str:
 
 
 def _key(stage: str, method: str, url: str, body: bytes | None) -> bytes:
-    # w3lib's import takes 40 ms, which `pinpool --help` has no use for.
+    # Importing w3lib takes 40 ms, and `pinpool --help` does not need it.
     from w3lib.url import canonicalize_url
 
-    # The canonical URL only compares: it writes ?a as ?a= and sorts, and a server may mind either.
+    # Only for comparing: the canonical URL has ?a= for ?a and a sorted query, and a server may treat these differently.
     head = "\0".join((stage, method, canonicalize_url(url), ""))
     return blake2b(head.encode("utf-8") + (body or b""), digest_size=16).digest()

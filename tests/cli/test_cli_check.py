@@ -161,7 +161,7 @@ def test_ctrl_c_ends_it_at_once_though_a_proxy_is_silent(desk: Desk) -> None:
         (["list.txt", "--timeout", "0"], "from above 0 to 3600 seconds"),
         (["list.txt", "--workers", "0"], "1<=x<=1000"),
         (["list.txt", "--url", "ftp://site.test/"], "it must start with http:// or https://"),
-        (["list.txt", "--url", "http://anna:planted@site.test/"], "it holds a user name or password"),
+        (["list.txt", "--url", "http://anna:planted@site.test/"], "it contains a user name or password"),
         (["list.txt", "--alive", "list.txt"], "is the list of proxies itself"),
         (["list.txt", "--alive", "bad.txt"], "has not written"),
         (["list.txt", "--alive", "anna:planted@10.0.0.1:80/x"], "there is no folder"),

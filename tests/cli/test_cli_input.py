@@ -102,7 +102,7 @@ def unfinished(desk: Desk, name: str = "films.db") -> None:
 def test_a_missing_spider_is_named(refused: Refused, command: tuple[str, ...]) -> None:
     said = refused(*command, "none.py")
 
-    assert said == ["none.py: there is no such file"]
+    assert said == ["none.py: no such file"]
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_a_missing_spider_is_named(refused: Refused, command: tuple[str, ...]) -
         ("from pinpool import Spider\nspider = Spider(\n", "2: SyntaxError: '(' was never closed"),
         ("import os\n1 / 0\n", "2: ZeroDivisionError: division by zero"),
         ("import nowhere\n", "1: ModuleNotFoundError: No module named 'nowhere'"),
-        ("raise SystemExit\n", "1: the file leaves by SystemExit while it is loaded"),
-        ("x = 1\n", " there is no spider in it: write  spider = Spider(seeds=[...])"),
+        ("raise SystemExit\n", "1: the file exits while it is imported (SystemExit)"),
+        ("x = 1\n", " no spider found: add  spider = Spider(seeds=[...])"),
         (GOOD.replace("])\n", "], pacee=1)\n", 1), "3: pacee: no such setting; did you mean pace?"),
         (GOOD.replace("])\n", "], pace='fast')\n", 1), "3: pace: 'fast' is not a number"),
         (
@@ -377,7 +377,7 @@ def test_a_journal_whose_spider_or_list_is_gone_is_not_resumed(desk: Desk, refus
     (desk / "proxies.txt").rename(desk / "others.txt")
     (no_list,) = refused("resume", "films.db")
 
-    assert no_spider.startswith("movies.py: there is no such file")
+    assert no_spider.startswith("movies.py: no such file")
     assert no_list.startswith("proxies.txt: cannot read this list of proxies")
 
 
@@ -416,7 +416,7 @@ def test_seeds_that_are_not_there_are_told(desk: Desk, refused: Refused) -> None
     (empty,) = refused("crawl", "films.py", "-p", "proxies.txt", "--seeds", "empty.txt")
 
     assert "--seeds: none.txt cannot be read: No such file or directory" in missing
-    assert empty == "empty.txt: no seeds in it: write one URL a line"
+    assert empty == "empty.txt: no seeds found: write one URL per line"
 
 
 @pytest.mark.parametrize("command", ["crawl", "tune"])

@@ -1,4 +1,4 @@
-"""Selectors told apart, compiled, and read as text."""
+"""XPath and CSS: how they are told apart, compiled and used."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_these_are_css(selector: str) -> None:
     ],
 )
 def test_what_a_selector_finds_as_text(selector: str, found: list[str]) -> None:
-    assert [text_of(one) for one in evaluate(selector, ROOT)] == found
+    assert [text_of(match) for match in evaluate(selector, ROOT)] == found
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_a_selector_finds_as_text(selector: str, found: list[str]) -> None:
     ],
 )
 def test_a_selector_that_does_not_compile_is_named_with_the_reason(selector: str, kind: str) -> None:
-    with pytest.raises(ValueError, match=f"is no {kind} selector: .") as refused:
+    with pytest.raises(ValueError, match=f"is not an? {kind} selector: .") as refused:
         compiled(selector)
 
     assert repr(selector)[:20] in str(refused.value)

@@ -145,7 +145,7 @@ def test_every_profile_that_cannot_be_sent_is_named_by_its_number() -> None:
         )
 
     (problem,) = refused.value.problems
-    assert "profile 1: the value of Cookie holds line breaks" in problem
+    assert "profile 1: the value of Cookie contains line breaks" in problem
     assert "profile 3: Accept-Encoding asks for br, *; pinpool reads gzip and deflate" in problem
     assert "profile 2" not in problem
     assert "s3cret" not in problem

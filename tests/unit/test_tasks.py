@@ -1,4 +1,4 @@
-"""A task from a URL, a stage, perhaps a form."""
+"""How tasks are made of a URL, a stage, perhaps a form."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pinpool.model import Task
 from pinpool.tasks import MAX_DATA, request
 
 SITE = "https://site.example/"
@@ -16,14 +17,7 @@ SITE = "https://site.example/"
 def test_a_url_alone_is_a_get_of_the_index_stage() -> None:
     task = request(SITE + "page/1")
 
-    assert (task.stage, task.method, task.url, task.body, task.headers, task.data) == (
-        "index",
-        "GET",
-        SITE + "page/1",
-        None,
-        (),
-        None,
-    )
+    assert task == Task(stage="index", url=SITE + "page/1", key=task.key, method="GET")
     assert len(task.key) == 16
 
 
@@ -99,19 +93,19 @@ def test_the_key_only_compares_and_the_url_stays_as_written() -> None:
     ("arguments", "reason"),
     [
         ({"url": "ftp://site.example/"}, "http://"),
-        ({"form": {}, "json": {}}, "form and json exclude"),
-        ({"form": {}, "json": {}, "body": b""}, "form and json and body exclude"),
+        ({"form": {}, "json": {}}, "only one of form and json"),
+        ({"form": {}, "json": {}, "body": b""}, "only one of form and json and body"),
         ({"json": {"x": {1, 2}}}, "json cannot be written"),
         ({"json": float("nan")}, "json cannot be written"),
         ({"form": "q=1"}, "form cannot be sent"),
         ({"body": 5}, "body is int"),
-        ({"method": "BREW"}, "'BREW' is none of the methods"),
-        ({"method": "GET\r\nX: 1"}, "none of the methods"),
-        ({"method": "GET", "form": {"q": 1}}, "GET has no body"),
+        ({"method": "BREW"}, "'BREW' is not one of GET, "),
+        ({"method": "GET\r\nX: 1"}, "is not one of"),
+        ({"method": "GET", "form": {"q": 1}}, "GET request has no body"),
         ({"headers": {"X-A": "1\r\nX-B: 2"}}, "X-A"),
         ({"headers": {"Content-Length": "9"}}, "Content-Length"),
-        ({"stage": ""}, "name of a stage"),
-        ({"stage": "a\nb"}, "name of a stage"),
+        ({"stage": ""}, "not a stage name"),
+        ({"stage": "a\nb"}, "not a stage name"),
         ({"data": {"x": object()}}, "data cannot be written"),
         ({"data": {"x": "y" * MAX_DATA}}, "above"),
         ({"data": [1]}, "not a mapping"),

@@ -1,4 +1,4 @@
-"""What can be put on the wire: URLs and headers."""
+"""Which URLs and headers can be sent, and how."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def test_a_url_is_sent_as_a_browser_sends_it(written: str, sent: str) -> None:
         ("http://[::1", "host or port"),
         ("http://[fe80::1%25eth0]/", "IPv6"),
         ("http://site.example:70000/", "host or port"),
-        ("http://site.example:0/", "port 0"),
+        ("http://site.example:0/", "its port is 0"),
         ("http://site.example/a\x01b", "control"),
         ("http://site.example/a\x7f", "control"),
         ("http://-\ufffd-.example/", "host"),
-        ("http://site.example/" + "a" * MAX_URL, "longer"),
+        ("http://site.example/" + "a" * MAX_URL, "more than"),
     ],
 )
 def test_what_cannot_be_requested_is_refused_with_the_reason(written: str, reason: str) -> None:
@@ -79,7 +79,7 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(url: str) -> None:
     assert "s3c" not in str(refused.value)
 
 
-def test_an_at_sign_in_the_path_is_no_password() -> None:
+def test_an_at_sign_in_the_path_is_not_a_password() -> None:
     assert clean_url("https://site.example/@alice") == "https://site.example/@alice"
     assert shown_url("https://site.example/@alice") == "'https://site.example/@alice'"
 

@@ -1,4 +1,4 @@
-"""Items as JSON text: made in the worker, so that whatever crosses to the parent can be stored."""
+"""Turns items into JSON text, in the worker: whatever reaches the parent can be stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from json import dumps
 MAX_ITEM = 1_000_000  # bytes of JSON
 MAX_DEPTH = 50  # lists in lists
 
-#: The way to a field, innermost step first: a pair costs the same at any depth.
+#: The path to a field, innermost step first, as nested pairs: adding a step costs the same at any depth.
 _Path = tuple["_Path", str | int] | None
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -22,36 +22,30 @@ def item_text(item: Mapping[str, object]) -> str:
     """
     The item as JSON text that is valid UTF-8, at most `MAX_ITEM` bytes long.
 
-    Dates become ISO text, Decimals text, tuples and sets lists (a set's in a stable order). Raises ValueError naming
+    Dates and Decimals become text, tuples and sets lists (a set's in a stable order). Raises ValueError that names
     the field if a value is anything else that JSON does not have: bytes, NaN, an object.
     """
-    return _written(_Walk().mapping(item, None, 0))
+    text = dumps(_Walk().mapping(item, None, 0), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if not text.isascii():
+        text = _SURROGATE.sub("\ufffd", text)
+    if len(text) > MAX_ITEM or (not text.isascii() and len(text.encode()) > MAX_ITEM):
+        raise _too_large()
+    return text
 
 
 def is_empty(value: object) -> bool:
-    """Whether nothing is in there: None, blank text, a container of only such things. Zero and False are something."""
-    if value is None:
-        return True
+    """Whether a value is None, blank text, or a container of only such values. Zero and False are not empty."""
     if isinstance(value, str):
         return not value.strip()
     if isinstance(value, Mapping):
         return all(is_empty(part) for part in value.values())
     if isinstance(value, list | tuple | set | frozenset):
         return all(is_empty(part) for part in value)
-    return False
-
-
-def _written(plain: object) -> str:
-    text = dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    if not text.isascii():
-        text = _SURROGATE.sub("\ufffd", text)
-    if len(text) > MAX_ITEM or (not text.isascii() and len(text.encode()) > MAX_ITEM):
-        raise ValueError(f"an item is larger than {MAX_ITEM:,} bytes of JSON")
-    return text
+    return value is None
 
 
 class _Walk:
-    """One pass over an item. It counts as it goes, so that lists shared a thousandfold end here, not in the memory."""
+    """One pass over an item. It counts the size as it goes: a list that is used many times could fill the memory."""
 
     def __init__(self) -> None:
         self.left = MAX_ITEM
@@ -68,7 +62,7 @@ class _Walk:
             return value.isoformat()
         if isinstance(value, Decimal):
             if not value.is_finite():
-                raise ValueError(f"{_field(path)} is the Decimal {value}, which is no number; use None")
+                raise ValueError(f"{_field(path)} is the Decimal {value}, which is not a number; use None")
             return str(value)
         if depth >= MAX_DEPTH:
             raise ValueError(f"{_field(path)} is nested deeper than {MAX_DEPTH} levels")
@@ -91,17 +85,21 @@ class _Walk:
         return plain
 
     def _spend(self, characters: int) -> None:
-        # Whatever it is, a bracket, comma or quotes come with it.
+        # One more for the bracket, comma or quotes that come with it.
         self.left -= characters + 1
         if self.left < 0:
-            raise ValueError(f"an item is larger than {MAX_ITEM:,} bytes of JSON")
+            raise _too_large()
 
 
 def _field(path: _Path) -> str:
-    """The way to a field, such as images[2].data; only written out when there is something to say of it."""
+    """The path to a field as text, such as images[2].data."""
     steps: list[str] = []
     while path is not None:
         path, step = path
         steps.append(f"[{step}]" if isinstance(step, int) else step)
     text = "".join(reversed(steps)).removeprefix(".")
     return f"field {text if len(text) <= 60 else text[:59] + '…'}" if text else "the item"
+
+
+def _too_large() -> ValueError:
+    return ValueError(f"an item is larger than {MAX_ITEM:,} bytes of JSON")

@@ -1,4 +1,4 @@
-"""A page, as a spider's functions see it."""
+"""The page that a spider's functions get."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from lxml import etree
-from w3lib.encoding import html_to_unicode, resolve_encoding, to_unicode
 from w3lib.html import get_base_url
 
 from pinpool.model import Fetched, Task
 from pinpool.selectors import evaluate, text_of
 from pinpool.settings import Settings
+from pinpool.spider.encoding import decode
 from pinpool.tasks import Form, request
 from pinpool.urls import clean_url, join_url
 
-#: Elements that may stand for their link; they may also have none.
-_LINKS = ("a", "area", "link")
+_LINK_TAGS = ("a", "area", "link")
 Default = TypeVar("Default")
 
 
 class Page:
     """
-    A fetched page, interpreted on demand. Selectors are XPath or CSS (with ``::text`` and ``::attr(name)``).
+    A fetched page, parsed on first use. Selectors are XPath or CSS (with ``::text`` and ``::attr(name)``).
 
     A selector that cannot be compiled or used raises ValueError with the reason.
     """
@@ -45,67 +44,67 @@ class Page:
     @cached_property
     def data(self) -> dict[str, Any]:
         """What the page that asked for this one handed on."""
-        found = json.loads(self._task.data) if self._task.data else {}
-        return found if isinstance(found, dict) else {}
+        data = json.loads(self._task.data) if self._task.data else {}
+        return data if isinstance(data, dict) else {}
 
     @property
     def encoding(self) -> str:
-        """The encoding that the text was read in, as a browser would have."""
+        """The encoding that the text was read in; a browser would choose the same."""
         return self._decoded[0]
 
     @property
     def text(self) -> str:
-        """The body as text, without byte order mark and NULs; what cannot be read is U+FFFD."""
+        """The body as text, without byte order mark and NULs. What cannot be read is U+FFFD."""
         return self._decoded[1]
 
     @cached_property
     def root(self) -> etree._Element:
-        """The document's element; an empty one if there is no document."""
-        # UTF-8 bytes with the encoding said beforehand: libxml2 heeds no declaration then, in meta or XML, and
-        # refuses none. huge_tree lifts the limits of 10 MB and 255 levels; the cap on bodies stands before it.
+        """The root element; an empty one if there is no document."""
+        # With UTF-8 bytes and a given encoding libxml2 ignores every declaration, in meta or XML, and never refuses
+        # one. huge_tree lifts the limits of 10 MB and 255 levels: bodies are limited when they are fetched.
         self._parser = etree.HTMLParser(encoding="utf-8", huge_tree=True)
         try:
             root = etree.fromstring(self.text.encode("utf-8", "replace"), self._parser)
         except etree.XMLSyntaxError:
             root = None
-        # An empty document raises or yields None, by version.
+        # An empty document raises or gives None, depending on the version.
         return etree.Element("html") if root is None else root
 
     @property
     def cut(self) -> bool:
-        """Whether the document was nested so deep (2,048 levels) that its end had to be dropped."""
+        """Whether the document was nested so deep (2,048 levels) that its end was dropped."""
         self.root  # noqa: B018  parses
         assert self._parser is not None
         log: Any = self._parser.error_log
         return bool(log.filter_from_level(etree.ErrorLevels.FATAL))
 
     def select(self, selector: str) -> list[Any]:
-        """All that the selector finds: lxml elements, or strings; a number or boolean of XPath alone in a list."""
+        """All matches: lxml elements, or strings; a list of one if the XPath gives a number or a boolean."""
         return evaluate(selector, self.root)
 
     def all(self, selector: str) -> list[str]:
         """
-        All that the selector finds, as text; also what is empty.
+        All matches as text, empty ones included.
 
-        Attributes and text() as they stand, an element as its text with white space folded.
+        Attributes and text() are unchanged; an element becomes its text with white space folded.
         """
         return [text_of(found) for found in evaluate(selector, self.root)]
 
     def first(self, selector: str, default: Default | None = None) -> str | Default | None:
-        """The first that the selector finds, as in `all`, or `default` where there is none."""
+        """The first match as text, as in `all`, or `default` if there is none."""
         for found in evaluate(selector, self.root):
             return text_of(found)
         return default
 
     def json(self) -> Any:
-        """The body as JSON. Raises ValueError if it is none."""
+        """The body as JSON. Raises ValueError if it is not JSON."""
         try:
             try:
                 return json.loads(self.body)
             except UnicodeDecodeError:
                 return json.loads(self.text)
         except ValueError as error:
-            raise ValueError(f"the body is no JSON: {error}; it starts with {self.text[:40]!r}") from None
+            raise ValueError(f"the body is not JSON: {error}; it starts with {self.text[:40]!r}") from None
 
     def details(
         self, selector: str, data: Mapping[str, object] | None = None, **more: object
@@ -123,11 +122,11 @@ class Page:
         """
         A task for each link that the selector finds, handing on `data` and every other keyword.
 
-        The selector finds URLs (``//a/@href``), or elements with an ``href``. What a browser could not open or would
-        not leave the page for is passed over: empty, ``#top``, ``mailto:``, ``javascript:``, a malformed URL.
+        The selector finds URLs (``//a/@href``), or elements with an ``href``. Links that a browser could not open, or
+        would not leave the page for, are skipped: empty, ``#top``, ``mailto:``, ``javascript:``, malformed URLs.
         Raises ValueError if the selector finds something else.
         """
-        handed = {**(data or {}), **more}
+        data = {**(data or {}), **more}
         for found in evaluate(selector, self.root):
             href = self._href(selector, found)
             if href is None or not href.strip() or href.strip().startswith("#"):
@@ -136,7 +135,7 @@ class Page:
                 url = clean_url(join_url(self._base, href), self._query_encoding)
             except ValueError:
                 continue
-            yield request(url, stage=stage, data=handed)
+            yield request(url, stage=stage, data=data)
 
     def task(
         self,
@@ -167,18 +166,18 @@ class Page:
 
     @cached_property
     def _decoded(self) -> tuple[str, str]:
-        return _decode(self.body, self.headers.get("content-type"), self._settings.encoding)
+        return decode(self.body, self.headers.get("content-type"), self._settings.encoding)
 
     @cached_property
     def _base(self) -> str:
         try:
             return clean_url(get_base_url(self.text, self.url), self._query_encoding)
-        except ValueError:  # a browser takes no base from javascript: and the like
+        except ValueError:  # a browser ignores a base such as javascript:
             return self.url
 
     @property
     def _query_encoding(self) -> str:
-        # Browsers send no UTF-16 in a URL, nor a byte order mark.
+        # Browsers never send UTF-16 in a URL, nor a byte order mark.
         return "utf-8" if self.encoding.startswith("utf") else self.encoding
 
     def _href(self, selector: str, found: Any) -> str | None:
@@ -186,31 +185,9 @@ class Page:
             return found
         if isinstance(found, etree._Element):
             href = found.get("href")
-            if href is not None or found.tag in _LINKS:
+            if href is not None or found.tag in _LINK_TAGS:
                 return None if href is None else str(href)
         kind = f"<{found.tag}>" if isinstance(found, etree._Element) else type(found).__name__
-        raise ValueError(f"{selector!r} finds {kind}, which is no link; end it with /@href or ::attr(href)")
-
-
-def _decode(body: bytes, content_type: str | None, override: str | None) -> tuple[str, str]:
-    try:
-        if override:
-            encoding = resolve_encoding(override) or override
-            text = to_unicode(body, encoding).removeprefix("\ufeff")
-        else:
-            encoding, text = html_to_unicode(content_type, body, auto_detect_fun=_guess)
-        if encoding.endswith("unicode-escape"):
-            raise LookupError("an encoding of Python's source code, not of pages")
-    except (LookupError, ValueError):
-        # Python has codecs that are no encodings of text (charset=zlib), or that refuse to replace (charset=idna).
-        encoding = _guess(body)
-        text = to_unicode(body, encoding)
-    return encoding, text.replace("\0", "")
-
-
-def _guess(body: bytes) -> str:
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
+        raise ValueError(
+            f"{selector!r} finds {kind}, which is not a link; end it with /@href or ::attr(href)"
+        )

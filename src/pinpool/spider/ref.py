@@ -1,20 +1,16 @@
-"""Where a spider stands: a file or an importable module, and the name in it."""
+"""Names a spider: a file or an importable module, and the variable in it."""
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pinpool.errors import SpiderError
 from pinpool.text import shown_path
 
-# Set while a spider's file is being imported: a crawl that starts then would start again in each worker.
-loading: ContextVar[bool] = ContextVar("loading", default=False)
-
 
 class SpiderRef(NamedTuple):
-    """Where a spider stands: a file or an importable module, and the name in it. `str` of it can be parsed again."""
+    """Where a spider is: a file or an importable module, and the variable in it. `parse_ref` reads its `str`."""
 
     path: str | None = None
     module: str | None = None
@@ -27,12 +23,12 @@ class SpiderRef(NamedTuple):
 
 def parse_ref(text: str) -> SpiderRef:
     """
-    ``movies.py``, ``package.module``, either with ``:name`` behind it, as a ref. The file need not exist yet.
+    The ref in ``movies.py`` or ``package.module``, either with ``:name`` after it. The file need not exist yet.
 
     Raises SpiderError if it can be neither a file nor a module.
     """
     home, colon, attribute = text.strip().rpartition(":")
-    # A colon that belongs to the path, as in C:\movies.py, has no name behind it.
+    # A colon that belongs to the path, as in C:\movies.py, has no name after it.
     if not (colon and attribute.isidentifier()):
         home, attribute = text.strip(), ""
     if Path(home).suffix in (".py", ".toml") or set(home) & set("/\\"):
@@ -40,26 +36,5 @@ def parse_ref(text: str) -> SpiderRef:
     if home and all(part.isidentifier() for part in home.split(".")):
         return SpiderRef(module=home, attribute=attribute or None)
     raise SpiderError(
-        f"{shown_path(text)!r} is no spider: name a file such as movies.py, or a module such as package.movies"
+        f"{shown_path(text)!r} is not a spider: name a file such as movies.py, or a module such as package.movies"
     )
-
-
-def home_of(module: dict[str, Any], name: str) -> SpiderRef:
-    spec, file = module.get("__spec__"), module.get("__file__")
-    if module.get("__package__"):
-        # Only as part of its package can such a file import its siblings.
-        return SpiderRef(module=spec.name if spec else module["__name__"])
-    if not file or not Path(file).is_file():
-        raise SpiderError(
-            f"the spider {name} was typed in, so worker processes cannot load it: "
-            f"save it in a file, {name}.py, and start that"
-        )
-    return SpiderRef(path=str(Path(file).absolute()))
-
-
-def shown_file(path: str) -> str:
-    """The path as short as it can be: relative where it lies below the current folder."""
-    try:
-        return str(Path(path).absolute().relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return path

@@ -1,6 +1,4 @@
-"""
-A file of URLs to start from, one a line, in place of a spider's own seeds.
-"""
+"""Reads a file of URLs, one per line, that replaces a spider's own seeds."""
 
 from __future__ import annotations
 
@@ -15,9 +13,9 @@ from pinpool.text import shown_path
 
 def read_seeds(source: str, stage: str) -> list[Task]:
     """
-    The URLs in the file `source` (``-`` is stdin) as tasks of the `stage`; blank lines and ``#`` comments are skipped.
+    The URLs in the file `source` (``-`` is stdin) as tasks of the `stage`. Skips blank lines and ``#`` comments.
 
-    Raises UsageError if it cannot be read, and SpiderError with every line that is no URL, or if there is none.
+    Raises UsageError if the file cannot be read, and SpiderError with each line that is not a URL, or if no line is.
     """
     name = "stdin" if source == "-" else shown_path(source)
     try:
@@ -34,7 +32,7 @@ def read_seeds(source: str, stage: str) -> list[Task]:
             except ValueError as error:
                 problems.append(f"{name}:{number}: {error}")
     if not tasks and not problems:
-        problems.append(f"{name}: no seeds in it: write one URL a line")
+        problems.append(f"{name}: no seeds found: write one URL per line")
     if problems:
         raise SpiderError(problems)
     return tasks

@@ -1,9 +1,10 @@
-"""What a user declares, and where it stands: seeds, stages, ban rule, hook, settings; a worker loads it by its ref."""
+"""The declaration of a spider: seeds, stages, ban rule, warm-up and settings."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from inspect import isasyncgenfunction, iscoroutinefunction, signature
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,23 +12,26 @@ from typing import Any, TypeVar
 from pinpool.errors import SpiderError
 from pinpool.model import Task
 from pinpool.settings import settings_from
-from pinpool.spider.ref import SpiderRef, home_of, loading, shown_file
-from pinpool.spider.user_errors import line_inside, problems_in
+from pinpool.spider.ref import SpiderRef
+from pinpool.spider.user_errors import line_inside, problems_in, shown_file
 from pinpool.tasks import request
 
 Seeds = str | Task | Iterable[str | Task] | Callable[[], Iterable[str | Task]]
 Stage = TypeVar("Stage", bound=Callable[..., object])
 
-_SHOWN_SEEDS = 20  # of the bad ones; a list of thousands helps nobody
+#: Set while a spider file is imported: a crawl that starts then would start again in each worker.
+importing: ContextVar[bool] = ContextVar("importing", default=False)
+
+_SHOWN_SEEDS = 20  # bad seeds that are listed; the rest are counted
 
 
 class Spider:
     """
     The declaration of a site.
 
-    `seeds` are URLs or tasks, or a function that returns them. `name` names the journal; it is the file's name
-    unless given. Every other keyword is a setting. Raises SettingsError, with all wrong settings at once; the other
-    faults are reported by `check`, when the file has been read to its end.
+    `seeds` are URLs or tasks, or a function that returns them. `name` names the journal; the default is the name of
+    the file. Every other keyword is a setting. Raises SettingsError with all wrong settings at once. All other
+    problems are reported by `check`, once the whole file has been read.
     """
 
     def __init__(self, seeds: Seeds = (), name: str | None = None, **settings: object) -> None:
@@ -41,7 +45,7 @@ class Spider:
         self.warm: Callable[[Any], object] | None = None
         self.origin: SpiderRef | None = None
         self._problems: list[str] = []
-        self.name = self._named(name)
+        self.name = self._checked_name(name)
         self.settings = settings_from(settings)
 
     def __repr__(self) -> str:
@@ -58,34 +62,33 @@ class Spider:
     def stage(self, name: str) -> Callable[[Stage], Stage]:
         """Declare a further stage: ``@spider.stage("reviews")``."""
         if not isinstance(name, str):
-            self._object(name, 'a stage needs a name: @spider.stage("reviews")')
+            self._report(name, 'a stage needs a name: @spider.stage("reviews")')
             return lambda function: function
 
         def declare(function: Stage) -> Stage:
             if not name.isidentifier():
-                self._object(function, f"{name!r} is no name of a stage: letters, digits and _ only")
+                self._report(function, f"{name!r} is not a stage name: use letters, digits and _ only")
             elif name in self.stages:
-                self._object(function, f"the stage {name} is declared twice")
+                self._report(function, f"the stage {name} is declared twice")
             else:
                 self.stages[name] = function
-            self._one_argument(function, "the page")
-            return function
+            return self._checked_function(function, "the page")
 
         return declare
 
     def ban(self, function: Stage) -> Stage:
         """Declare the ban rule: `function` takes a Page, and returns the reason why it is a ban, or None."""
         if self.ban_rule is not None:
-            self._object(function, "a ban rule is declared twice")
+            self._report(function, "a ban rule is declared twice")
         self.ban_rule = function
-        return self._one_argument(function, "the page")
+        return self._checked_function(function, "the page")
 
     def on_pin(self, function: Stage) -> Stage:
         """Declare what warms a new pin: `function` takes the pinned requests.Session, to log in or fetch a cookie."""
         if self.warm is not None:
-            self._object(function, "on_pin is declared twice")
+            self._report(function, "on_pin is declared twice")
         self.warm = function
-        return self._one_argument(function, "the session")
+        return self._checked_function(function, "the session")
 
     @property
     def first_stage(self) -> str:
@@ -94,23 +97,22 @@ class Spider:
 
     def start(self) -> Sequence[str | Task]:
         """
-        The seeds, as they were given. They are kept: a function is called once, a generator run once.
+        The seeds as they were given. A function is called once, a generator is run once, and the result is kept.
 
-        Raises SpiderError if the user's code for it does.
+        Raises SpiderError if the user's code raises.
         """
         if isinstance(self.seeds, list | tuple) and not isinstance(self.seeds, Task):
             return self.seeds
         try:
             given = self.seeds() if callable(self.seeds) else self.seeds
-            self.seeds = settled = (given,) if isinstance(given, str | Task) else tuple(given)
-        except Exception as error:  # noqa: BLE001  the user's code; whatever it is, there are no seeds
-            raise SpiderError(
-                problems_in(error, self.file, self._here(line_inside(error, self.file)))
-            ) from None
-        return settled
+            self.seeds = kept = (given,) if isinstance(given, str | Task) else tuple(given)
+        except Exception as error:  # noqa: BLE001  the user's code may raise anything
+            where = self._here(line_inside(error, self.file))
+            raise SpiderError(problems_in(error, self.file, where)) from None
+        return kept
 
     def check(self, *, seeds: bool = True) -> None:
-        """Raise SpiderError with everything that is wrong with this declaration; `seeds` says whether with theirs."""
+        """Raise SpiderError with every problem of this declaration. `seeds` says whether to check these as well."""
         problems = list(self._problems)
         if not self.stages:
             problems.append(f"{self._here()}: the spider has no stage: put @spider.index above a function")
@@ -127,11 +129,11 @@ class Spider:
         Where a worker process finds this spider.
 
         Raises SpiderError if it cannot be found again (typed into an interpreter, or made inside a function), or if
-        its own file is just being loaded.
+        its file is being imported.
         """
-        if loading.get():
+        if importing.get():
             raise SpiderError(
-                "the file starts a crawl while it is being loaded, as each worker would again: "
+                "the file starts a crawl while it is imported, and each worker would start it again: "
                 'put the crawl below  if __name__ == "__main__":'
             )
         if self.origin is not None:
@@ -139,20 +141,31 @@ class Spider:
         for module in (self._globals, vars(sys.modules["__main__"])):
             names = [name for name, value in module.items() if value is self]
             if names:
-                return home_of(module, self.name)._replace(
-                    attribute="spider" if "spider" in names else names[0]
-                )
+                name = "spider" if "spider" in names else names[0]
+                return self._home(module)._replace(attribute=name)
         raise SpiderError(
-            f"{self._here()}: worker processes cannot find this spider, because it is no global variable: "
+            f"{self._here()}: worker processes cannot find this spider, because it is not a global variable: "
             "write  spider = Spider(...)  at the top level of the file"
         )
 
-    def _named(self, name: str | None) -> str:
+    def _home(self, module: dict[str, Any]) -> SpiderRef:
+        spec, file = module.get("__spec__"), module.get("__file__")
+        if module.get("__package__"):
+            # Only as part of its package can such a file import its siblings.
+            return SpiderRef(module=spec.name if spec else module["__name__"])
+        if not file or not Path(file).is_file():
+            raise SpiderError(
+                f"the spider {self.name} was typed in, so worker processes cannot load it: "
+                f"save it in a file, {self.name}.py, and run that"
+            )
+        return SpiderRef(path=str(Path(file).absolute()))
+
+    def _checked_name(self, name: str | None) -> str:
         if name is None:
             module = str(self._globals.get("__name__", "spider")).rpartition(".")[2]
             return Path(self.file).stem if Path(self.file).suffix == ".py" else module.strip("_") or "spider"
         if not name.strip(". ") or not name.isprintable() or set(name) & set("/\\:"):
-            self._problems.append(f"{self._here()}: the name {name!r} cannot be the name of a file")
+            self._problems.append(f"{self._here()}: the name {name!r} cannot be used as a file name")
             return "spider"
         return name
 
@@ -163,7 +176,7 @@ class Spider:
                 if not isinstance(seed, Task):
                     request(seed, stage=self.first_stage)
                 elif self.stages and seed.stage not in self.stages:
-                    raise ValueError(f"there is no stage {seed.stage}, only {', '.join(self.stages)}")
+                    raise ValueError(f"no stage {seed.stage}; the spider has {', '.join(self.stages)}")
             except ValueError as error:
                 bad += 1
                 if bad <= _SHOWN_SEEDS:
@@ -171,21 +184,21 @@ class Spider:
         if bad > _SHOWN_SEEDS:
             yield f"{self._here()}: and {bad - _SHOWN_SEEDS} more seeds like these"
         if not self.start():
-            way = "give it some by Spider(seeds=[...]), or name a file with --seeds"
+            way = "write Spider(seeds=[...]), or name a file with --seeds"
             yield f"{self._here()}: the spider has no seeds: {way}"
 
-    def _one_argument(self, function: Stage, what: str) -> Stage:
+    def _checked_function(self, function: Stage, argument: str) -> Stage:
         if iscoroutinefunction(function) or isasyncgenfunction(function):
-            self._object(function, "write def, not async def: a worker does one page at a time")
+            self._report(function, "write def, not async def: a worker does one page at a time")
         try:
             signature(function).bind(None)
         except TypeError:
-            self._object(function, f"the function takes one argument, {what}")
+            self._report(function, f"the function must take one argument, {argument}")
         except ValueError:
-            pass  # a builtin that does not tell its arguments
+            pass  # a builtin without a signature
         return function
 
-    def _object(self, function: object, problem: str) -> None:
+    def _report(self, function: object, problem: str) -> None:
         code = getattr(function, "__code__", None)
         self._problems.append(f"{self._here(code.co_firstlineno if code else None)}: {problem}")
 

@@ -1,36 +1,64 @@
-"""What an exception of the user's code says, and where it was raised."""
+"""Describes exceptions of the user's code: what was raised, in which file, on which line."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pinpool.errors import UsageError
-from pinpool.spider.ref import shown_file
+from pinpool.errors import DeadlinePassed, UsageError
+
+
+def shown_file(path: str) -> str:
+    """The path, relative if it is below the current folder."""
+    try:
+        return str(Path(path).absolute().relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return path
 
 
 def line_inside(error: BaseException, file: str) -> int | None:
-    """The innermost line of `file` on the way to where `error` was raised."""
-    found, trace = None, error.__traceback__
+    """The innermost line of `file` in the traceback of `error`."""
+    line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == file:
-            found = trace.tb_lineno
+            line = trace.tb_lineno
         trace = trace.tb_next
-    return found
+    return line
+
+
+def last_place(error: BaseException, module: str) -> tuple[str, str]:
+    """The innermost file of `module` or its packages in the traceback, and the place in it as ``file:line``."""
+    parts = tuple(module.split("."))
+    place, trace = ("", module), error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        path = Path(file).with_suffix("")
+        tail = path.parent.parts if path.name == "__init__" else path.parts
+        if any(tail[-n:] == parts[:n] for n in range(1, len(parts) + 1)):
+            place = (file, f"{shown_file(file)}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return place
+
+
+def described(error: BaseException) -> str:
+    """The class and the text of an exception. Only DeadlinePassed is raised here."""
+    try:
+        text = str(error)
+    except DeadlinePassed:
+        raise
+    except BaseException:  # noqa: BLE001  its __str__ is the user's code as well
+        text = "(its text cannot be shown)"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def problems_in(error: BaseException, file: str, where: str) -> list[str]:
-    """What an exception of the user's code says, a line for each problem it brings."""
+    """The problems behind an exception that was raised while `file` was imported, a line each."""
     if isinstance(error, UsageError):
+        prefix = f"{shown_file(file)}:"
         return [
-            problem if problem.startswith(f"{shown_file(file)}:") else f"{where}: {problem}"
-            for problem in error.problems
+            problem if problem.startswith(prefix) else f"{where}: {problem}" for problem in error.problems
         ]
     if isinstance(error, SyntaxError) and error.filename and error.lineno and Path(error.filename).is_file():
         return [f"{shown_file(error.filename)}:{error.lineno}: {type(error).__name__}: {error.msg}"]
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  also somebody else's __str__
-        text = ""
     if isinstance(error, SystemExit):
-        return [f"{where}: the file leaves by SystemExit while it is loaded"]
-    return [f"{where}: {type(error).__name__}: {text}" if text else f"{where}: {type(error).__name__}"]
+        return [f"{where}: the file exits while it is imported (SystemExit)"]
+    return [f"{where}: {described(error)}"]

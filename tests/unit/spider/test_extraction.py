@@ -66,7 +66,7 @@ def test_items_and_tasks_may_come_in_any_nesting() -> None:
     assert not outcome.empty
 
 
-def test_one_dict_or_one_task_will_do() -> None:
+def test_one_dict_or_one_task_is_enough() -> None:
     task = request(URL, stage="detail")
 
     assert yielded({"n": 1}) == Extracted(('{"n":1}',), (), False)
@@ -105,15 +105,15 @@ def test_a_page_is_empty_if_nothing_but_urls_came_of_it(value: object, empty: bo
         ({1: 2}, "stage index: a key of the item is int"),
         (
             request(URL, stage="nowhere"),
-            "stage index asks for a page of stage nowhere; there is only index, detail",
+            "stage index asks for stage nowhere, but the spider only has index, detail",
         ),
     ],
 )
-def test_anything_else_is_evidence_that_names_it(value: object, message: str) -> None:
+def test_any_other_value_is_evidence_that_names_it(value: object, message: str) -> None:
     assert refused(value).startswith(message)
 
 
-def test_an_element_is_no_list_of_its_children() -> None:
+def test_an_element_is_not_a_list_of_its_children() -> None:
     outcome = outcome_of(lambda page: page.select("//p"))
 
     assert isinstance(outcome, Evidence)
@@ -199,7 +199,7 @@ def test_a_selector_that_cannot_be_used_is_evidence_with_its_reason() -> None:
 
     assert isinstance(outcome, Evidence)
     assert outcome.message.startswith(
-        "ValueError: '//p[' is no XPath selector: Invalid expression (test_extraction.py:"
+        "ValueError: '//p[' is not an XPath selector: Invalid expression (test_extraction.py:"
     )
 
 
@@ -286,7 +286,7 @@ def test_a_stage_that_no_longer_exists_is_evidence() -> None:
     outcome = extract(spider, request(URL, stage="film"), fetched(), Settings())
 
     assert isinstance(outcome, Evidence)
-    assert outcome.message == "there is no stage film, only index"
+    assert outcome.message == "no stage film; the spider has index"
 
 
 # The shipped spider

@@ -1,4 +1,4 @@
-"""What a user declares of a site."""
+"""What a user declares of a site: stages, rules and seeds."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def test_a_spider_is_named_after_its_file() -> None:
     assert Spider().name == "test_spider"
 
 
-def test_all_wrong_settings_are_told_at_once() -> None:
+def test_all_wrong_settings_are_reported_at_once() -> None:
     with pytest.raises(SettingsError) as refused:
         Spider(seeds=[SITE], pase=1, attempts=0)
 
     assert [problem.partition(":")[0] for problem in refused.value.problems] == ["pase", "attempts"]
 
 
-def test_every_fault_of_a_declaration_is_told_with_its_line() -> None:
+def test_every_problem_of_a_declaration_is_reported_with_its_line() -> None:
     spider = Spider(seeds=[SITE, "ftp://site.example/", request(SITE, stage="extra")], name="a/b")
 
     @spider.index
@@ -77,15 +77,15 @@ def test_every_fault_of_a_declaration_is_told_with_its_line() -> None:
 
     texts = [problem.split(": ", 1)[1] for problem in refused.value.problems]
     assert texts == [
-        "the name 'a/b' cannot be the name of a file",
-        "the function takes one argument, the page",
+        "the name 'a/b' cannot be used as a file name",
+        "the function must take one argument, the page",
         "the stage index is declared twice",
         "write def, not async def: a worker does one page at a time",
-        "'more films' is no name of a stage: letters, digits and _ only",
+        "'more films' is not a stage name: use letters, digits and _ only",
         "write def, not async def: a worker does one page at a time",
         'a stage needs a name: @spider.stage("reviews")',
         "seed 2: 'ftp://site.example/' cannot be requested: it must start with http:// or https://",
-        "seed 3: there is no stage extra, only index, detail",
+        "seed 3: no stage extra; the spider has index, detail",
     ]
     places = [problem.split(": ", 1)[0] for problem in refused.value.problems]
     assert all(place.rpartition(":")[0].endswith("test_spider.py") for place in places)
@@ -162,7 +162,7 @@ def test_a_function_of_seeds_is_called_once() -> None:
     assert calls == ["called"]
 
 
-def test_a_function_of_seeds_that_raises_is_named_by_its_line() -> None:
+def test_a_function_of_seeds_that_raises_is_reported_with_its_line() -> None:
     def seeds() -> list[str]:
         raise OSError("no list today")
 

@@ -95,7 +95,7 @@ def test_what_a_block_page_says_cannot_drive_a_terminal() -> None:
         (
             "ban_selector",
             ["//a[", "a::nope(x)", "//a"],
-            ["'//a[' is no XPath selector", "'a::nope(x)' is no CSS"],
+            ["'//a[' is not an XPath selector", "'a::nope(x)' is not a CSS"],
         ),
         ("ban_selector", "nothing(1)", ["'nothing(1)' cannot be used here"]),
         ("ban_text", ["", "x"], ["an empty text would be found in every page"]),
