@@ -71,5 +71,5 @@ def test_a_page_that_robots_txt_forbids_is_not_asked_for(spider: str) -> None:
     shown = CliRunner().invoke(app, ["try", spider, "--direct"])
 
     assert shown.exit_code == 3
-    assert "http://movies.test/1: forbidden by robots.txt" in shown.output
+    assert "http://movies.test/1: robots.txt forbids it" in shown.output
     assert len(responses.calls) == 1
