@@ -27,9 +27,10 @@ from pinpool.spider.ref import parse_ref
 from pinpool.spider.spider import Spider
 from pinpool.stats.figures import figures, stats_document
 from pinpool.stats.prometheus import Metrics
+from pinpool.stats.recommendation import advise
 from pinpool.stats.resources import parse_used, room
 from pinpool.stats.snapshot import Snapshot
-from pinpool.stats.utilization import Utilization, advise
+from pinpool.stats.utilization import Utilization
 from pinpool.tasks import request
 
 

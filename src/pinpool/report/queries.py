@@ -13,8 +13,9 @@ from pinpool.model import EventKind
 from pinpool.report.run_data import GivenUp, RunData, Totals
 from pinpool.report.timeline import Clock, Gap, Strip, pauses, strip
 from pinpool.stats.figures import stats_document
+from pinpool.stats.recommendation import advise
 from pinpool.stats.resources import parse_used
-from pinpool.stats.utilization import Utilization, advise
+from pinpool.stats.utilization import Utilization
 
 GIVEN_UP = 50  # tasks that a report lists; `pinpool failures` has them all
 LONGEST_TEXT = 2000  # characters of one URL; a page may link to megabytes

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from pinpool.model import Event, EventKind
-from pinpool.stats.resources import Meter, Reading, cores, read_tree, used_in
+from pinpool.stats.resources import WORKER_BYTES, Meter, Reading, Room, cores, read_tree, used_in
 
 
 def readings(*values: tuple[float, float]) -> list[Reading]:
@@ -92,3 +92,17 @@ def test_a_child_counts_with_its_parent_while_it_lives_and_after() -> None:
     assert during.tree_cpu >= before.tree_cpu + 0.15
     assert during.tree_memory > during.own_memory > 1_000_000
     assert after.tree_cpu >= before.tree_cpu + 0.15
+
+
+def test_more_workers_than_fit_are_refused_with_what_is_missing_and_how_many_fit() -> None:
+    room = Room(memory=10 * WORKER_BYTES, files=1_000)
+
+    assert room.refusal(10) == ""
+    assert room.refusal(500) == (
+        "500 workers would need 10.0 GB of memory (0.2 GB are free) and 2100 open files (1000 are allowed): "
+        "10 fit, so many are started"
+    )
+
+
+def test_one_worker_always_fits() -> None:
+    assert Room(memory=0, files=0).workers == 1

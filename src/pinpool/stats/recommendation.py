@@ -1,0 +1,81 @@
+"""
+How many workers: the thresholds and words that the advice after a run and `pinpool tune` share, and that advice. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pinpool.stats.utilization import Utilization
+from pinpool.text import counted
+
+#: Share of the machine's cores from which on they are the limit. The rest is lost in switching.
+BUSY = 0.85
+#: Workers that wait for more than this share of their time are too many, or something holds them back.
+WAITING = 0.15
+#: Two speeds this close are the same: runs of one kind differ by so much.
+NOISE = 0.03
+#: A run with less than this says nothing.
+LEAST_PAGES, LEAST_SECONDS = 50, 3.0
+
+
+def cores_text(load: float) -> str:
+    """That the cores are the limit, in words. `load` is the share of them that is used."""
+    return f"this machine's cores are {load:.0%} busy"
+
+
+def advise(document: Mapping[str, Any], utilization: Utilization, load: float | None) -> str:
+    """
+    One sentence on the number of workers, empty if the run was too short for any.
+
+    `document` is that of `pinpool stats --json`, `utilization` that of the last start, and `load` the share of the
+    cores that it used, None if that is not known.
+    """
+    rows = document["proxies"]
+    seconds, present = utilization.seconds, utilization.present
+    if document["run"]["pages"] < LEAST_PAGES or seconds < LEAST_SECONDS or not present:
+        return ""
+    workers = round(present / seconds)
+    running, pacing, parked = (
+        share / present for share in (utilization.running, utilization.pacing, utilization.parked)
+    )
+    if load is not None and load >= BUSY:
+        at_work = max(1, math.ceil(utilization.running / seconds))
+        return f"{cores_text(load)} at {counted(at_work, 'worker')}: more would not be faster"
+    used = f"{counted(workers, 'worker')} on {counted(len(rows), 'proxy', 'proxies')}"
+    if parked >= WAITING:
+        enough = max(1, workers - math.floor(utilization.parked / seconds))
+        return (
+            f"{used}: they waited for a proxy {parked:.0%} of the time; "
+            f"{counted(enough, 'worker')} would have been as fast, or a longer list faster"
+        )
+    unused = sum(not row["attempts"] for row in rows)
+    better, gain = _with_spares(workers, sum(row["state"] != "retired" for row in rows), unused)
+    if pacing >= WAITING and gain <= NOISE:
+        return (
+            f"{used}: they waited for their turn {pacing:.0%} of the time; "
+            "the pace sets the speed: only a shorter one, or more proxies, make it faster"
+        )
+    idle = 1.0 - running - pacing - parked
+    if idle > 2 * WAITING:
+        enough = max(1, math.ceil((utilization.running + utilization.pacing) / seconds * 1.1))
+        if enough < workers:
+            return (
+                f"{used}: they had nothing to do {idle:.0%} of the time; "
+                f"{counted(enough, 'worker')} would have been as fast"
+            )
+    did = "worked or waited for their turn" if pacing >= WAITING else "were at work"
+    worked = f"{used} {did} {running + pacing:.0%} of the time"
+    if gain > NOISE:
+        spares = counted(unused, "spare proxy was", "spare proxies were")
+        return f"{worked}; {spares} never used: {counted(better, 'worker')} would finish {gain:.0%} sooner"
+    return f"{worked}: as many as this list feeds"
+
+
+def _with_spares(workers: int, usable: int, unused: int) -> tuple[int, float]:
+    """How many workers the unused spare proxies would allow, and how much sooner they would finish."""
+    # One proxy in ten stays in reserve for those that will fail.
+    better = min(usable - math.ceil(usable / 10), workers + unused)
+    return better, 1 - workers / better if unused and better > workers else 0.0

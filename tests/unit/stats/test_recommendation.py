@@ -1,0 +1,102 @@
+"""The line after every crawl: whether another number of workers would have done better, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pinpool.stats.recommendation import advise
+from pinpool.stats.utilization import Utilization
+
+
+def document(proxies: int = 30, *, unused: int = 0, retired: int = 0, pages: int = 5_000) -> dict[str, Any]:
+    rows = [
+        {
+            "state": "retired" if number < retired else "spare",
+            "attempts": 0 if number >= proxies - unused else 9,
+        }
+        for number in range(proxies)
+    ]
+    return {"run": {"pages": pages}, "proxies": rows}
+
+
+def utilization(
+    workers: int = 24,
+    *,
+    running: float = 0.95,
+    pacing: float = 0.0,
+    parked: float = 0.0,
+    seconds: float = 100.0,
+) -> Utilization:
+    """A start of so many workers; the rest are shares of their time."""
+    present = workers * seconds
+    return Utilization(
+        seconds,
+        present,
+        present * running,
+        present * pacing,
+        present * parked,
+    )
+
+
+def test_spares_that_were_never_used_are_workers_that_could_have_been() -> None:
+    sentence = advise(document(unused=6), utilization(), 0.3)
+
+    assert sentence == (
+        "24 workers on 30 proxies were at work 95% of the time; "
+        "6 spare proxies were never used: 27 workers would finish 11% sooner"
+    )
+
+
+def test_one_proxy_in_ten_stays_in_reserve() -> None:
+    assert "as many as this list feeds" in advise(document(unused=3), utilization(27), 0.3)
+
+
+def test_retired_proxies_feed_nobody() -> None:
+    assert "as many as this list feeds" in advise(document(unused=2, retired=8), utilization(20), 0.3)
+
+
+def test_a_full_machine_is_named_before_anything_else() -> None:
+    sentence = advise(document(unused=10), utilization(20, running=0.85), 0.97)
+
+    assert sentence == "this machine's cores are 97% busy at 17 workers: more would not be faster"
+
+
+def test_workers_that_wait_for_a_proxy_are_too_many() -> None:
+    sentence = advise(document(20), utilization(30, running=0.6, parked=0.4), 0.3)
+
+    assert "they waited for a proxy 40% of the time; 18 workers would have been as fast" in sentence
+
+
+def test_a_pace_that_holds_the_workers_back_is_named() -> None:
+    assert "the pace sets the speed" in advise(document(), utilization(running=0.2, pacing=0.8), 0.3)
+
+
+def test_workers_without_work_are_too_many() -> None:
+    sentence = advise(document(), utilization(24, running=0.25), 0.3)
+
+    assert "they had nothing to do 75% of the time; 7 workers would have been as fast" in sentence
+
+
+@pytest.mark.parametrize(
+    ("run", "work"),
+    [
+        (document(pages=20), utilization()),
+        (document(), utilization(seconds=1.0)),
+        (document(), Utilization()),
+    ],
+)
+def test_a_run_that_did_too_little_is_not_judged(run: dict[str, Any], work: Utilization) -> None:
+    assert advise(run, work, 0.3) == ""
+
+
+def test_a_machine_of_unknown_load_is_not_taken_for_the_limit() -> None:
+    assert "cores" not in advise(document(), utilization(), None)
+
+
+def test_a_pace_leaves_room_for_the_spares_that_were_never_used() -> None:
+    sentence = advise(document(unused=6), utilization(running=0.2, pacing=0.75), 0.3)
+
+    assert "6 spare proxies were never used: 27 workers would finish 11% sooner" in sentence
+    assert "the pace sets the speed" in advise(document(), utilization(running=0.2, pacing=0.75), 0.3)
