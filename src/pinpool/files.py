@@ -1,11 +1,13 @@
-"""Output files and streams: opened, cut, replaced at once, made durable. What the system refuses becomes our error."""
+"""Files that users name: which of them may be written, and writing one so that readers find it whole."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -27,7 +29,99 @@ def real_path(path: str) -> str:
 
 def is_stream_path(path: str) -> bool:
     """Whether this is stdout, a pipe or a device: something that cannot be read again or cut."""
-    return path == STDOUT or (Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir())
+    if path == STDOUT:
+        return True
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):  # not there, or not a file name
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def use_of(path: str | Path, used: Mapping[str, str | Path]) -> str | None:
+    """What the file `path` is already used for: the key of the same file in `used`, whatever links lead to it."""
+    if is_stream_path(str(path)):
+        return None
+    return next((use for use, other in used.items() if _is_same(path, other)), None)
+
+
+def _is_same(path: str | Path, other: str | Path) -> bool:
+    try:
+        return os.path.realpath(path) == os.path.realpath(other) or Path(path).samefile(other)
+    except (
+        OSError,
+        ValueError,
+    ):  # not there, or not a file name: a variable may hold a list of proxies itself
+        return False
+
+
+def refusal(
+    path: Path, ours: bytes, *, within: int = 0, used: Mapping[str, str | Path] | None = None
+) -> str | None:
+    """
+    Why the file at `path` must not be replaced, with the next step; None if it may.
+
+    It must not be one of `used`, and hold nothing but what we wrote (`is_ours`). Nothing is left behind.
+    """
+    try:
+        if use := use_of(path, used or {}):
+            return f"is {use}: name another file"
+        if path.exists() and not path.is_file():
+            return "is not a file: name one"
+        folder = Path(os.path.realpath(path)).parent
+        if not folder.is_dir():
+            return "its folder does not exist: make it, or name another file"
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return "its folder cannot be written: name a file in another one"
+        if not is_ours(path, ours, within=within):
+            return "holds something else: move it away, or name another file"
+    except (OSError, ValueError) as error:
+        return f"cannot be used ({getattr(error, 'strerror', None) or 'not a file name'}): name another file"
+    return None
+
+
+def is_ours(path: Path, ours: bytes, *, within: int = 0) -> bool:
+    """Whether a file begins with `ours` (or has it in its first `within` bytes), is empty, or is not there."""
+    if not path.exists():
+        return True
+    with path.open("rb") as file:
+        head = file.read(max(within, len(ours)))
+    return not head or ours in head
+
+
+@contextmanager
+def replacing(path: str | Path, *, mode: int | None = None, durable: bool = True) -> Iterator[Path]:
+    """
+    A file to write beside the one at `path`. It takes that one's place when the block ends well; else nothing changes.
+
+    Readers find the old file or the new one, whole. Links keep leading to it. Its permissions stay, unless `mode` sets
+    them before anything is written. `durable` waits until the disk has it. Raises OSError.
+    """
+    real = Path(os.path.realpath(path))
+    part = real.with_name(f".{real.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        if mode is not None:
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+        yield part
+        if mode is None and real.exists():
+            shutil.copymode(real, part)
+        if durable:
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+        part.replace(real)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def storing(what: str, next_step: str) -> Iterator[None]:
+    """Turn an OSError into a StorageError. Only a reader that left a pipe goes on as it is: it has seen enough."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{what}: cannot be written ({error.strerror}): {next_step}") from error
 
 
 def open_stream(path: str) -> BinaryIO:
@@ -86,33 +180,3 @@ def closing(file: BinaryIO, *, is_stream: bool) -> Iterator[BinaryIO]:
     finally:
         if file is not sys.stdout.buffer:
             file.close()
-
-
-@contextmanager
-def replacing(path: str) -> Iterator[Path]:
-    """
-    A file to write beside the one at `path`, whose place it takes at once when the block ends well; else nothing
-    changes. Links keep leading to it, and its permissions stay.
-    """
-    place = Path(path).resolve()
-    part = place.with_name(f".{place.name}.part")
-    try:
-        yield part
-        if place.exists():
-            shutil.copymode(place, part)
-        part.replace(place)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def storing(path: str) -> Iterator[None]:
-    """A reader that left a pipe has seen enough: that goes on as it is, all else becomes a StorageError."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise StorageError(
-            f"output {path}: cannot be written ({error.strerror}): make room, then `pinpool resume`, or export again"
-        ) from error

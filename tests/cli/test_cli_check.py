@@ -163,8 +163,8 @@ def test_ctrl_c_ends_it_at_once_though_a_proxy_is_silent(desk: Desk) -> None:
         (["list.txt", "--url", "ftp://site.test/"], "it must start with http:// or https://"),
         (["list.txt", "--url", "http://anna:planted@site.test/"], "it contains a user name or password"),
         (["list.txt", "--alive", "list.txt"], "is the list of proxies itself"),
-        (["list.txt", "--alive", "bad.txt"], "has not written"),
-        (["list.txt", "--alive", "anna:planted@10.0.0.1:80/x"], "there is no folder"),
+        (["list.txt", "--alive", "bad.txt"], "holds something else"),
+        (["list.txt", "--alive", "anna:planted@10.0.0.1:80/x"], "its folder does not exist"),
     ],
 )
 def test_wrong_input_ends_with_2_before_anything_is_asked(desk: Desk, words: list[str], told: str) -> None:

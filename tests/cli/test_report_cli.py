@@ -46,7 +46,7 @@ def test_a_journal_that_is_being_written_can_be_reported(desk: Desk) -> None:
     ("arguments", "why"),
     [
         (["movies.db", "-o", "movies.db"], "output movies.db: is the journal"),
-        (["movies.db", "-o", "mine.txt"], "output mine.txt: is no earlier report"),
+        (["movies.db", "-o", "mine.txt"], "output mine.txt: holds something else"),
         (["movies.db", "--price", "free"], "a price is 2.50"),
         (["nothing.db"], "nothing.db"),
         (["mine.txt"], "mine.txt: is not a SQLite file"),

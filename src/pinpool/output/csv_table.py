@@ -19,10 +19,9 @@ from pinpool.files import (
     open_stream,
     replacing,
     size_of,
-    storing,
 )
 from pinpool.journal.records import Mark
-from pinpool.output.target import ItemRow, Target, fields_of
+from pinpool.output.target import ItemRow, Target, fields_of, storing_items
 
 
 class CsvTable:
@@ -59,7 +58,7 @@ class CsvTable:
         Raises StorageError if the file cannot be written, or has other columns than the items.
         """
         columns = columns_of(items())
-        with storing(self.mark.path):
+        with storing_items(self.mark.path):
             if self.is_stream:
                 with closing(open_stream(self.mark.path), is_stream=True) as file:
                     _write_rows(file, columns, items(), header=True)

@@ -14,11 +14,10 @@ from pinpool.files import (
     open_file,
     open_stream,
     size_of,
-    storing,
 )
 from pinpool.journal.records import Mark
 from pinpool.output.csv_table import holds
-from pinpool.output.target import ItemRow
+from pinpool.output.target import ItemRow, storing_items
 
 
 class JsonLines:
@@ -76,7 +75,7 @@ class JsonLines:
         if not items:
             return
         data = "".join(f"{text}\n" for _, text in items).encode()
-        with storing(self.mark.path):
+        with storing_items(self.mark.path):
             self._file.write(data)
             self._file.flush()
         self.mark = self.mark._replace(bytes=self.mark.bytes + len(data), last_item=items[-1][0])
@@ -84,5 +83,5 @@ class JsonLines:
     def close(self) -> None:
         """Make the file durable and close it. Closing twice is harmless."""
         if not self._file.closed:
-            with storing(self.mark.path), closing(self._file, is_stream=self.is_stream):
+            with storing_items(self.mark.path), closing(self._file, is_stream=self.is_stream):
                 pass

@@ -20,12 +20,12 @@ from types import TracebackType
 from typing import Self
 
 from pinpool.errors import SettingsError, StorageError
-from pinpool.files import is_stream_path, open_file, real_path, replacing, storing
+from pinpool.files import is_stream_path, open_file, real_path, replacing, use_of
 from pinpool.journal.records import Mark
 from pinpool.output.csv_table import CsvTable, columns_of
 from pinpool.output.jsonl import JsonLines
 from pinpool.output.parquet import ParquetTable, need_duckdb
-from pinpool.output.target import ItemRow, Kept, Target
+from pinpool.output.target import ItemRow, Kept, Target, storing_items
 
 BATCH = 1000
 Table = CsvTable | ParquetTable
@@ -46,12 +46,11 @@ def check_targets(
     """
     problems: list[str] = []
     named: set[str] = set()
-    taken = {real_path(str(path)): name for name, path in (inputs or {}).items()}
     own = {real_path(mark.path) for mark in earlier}
     for target in targets:
         path = real_path(target.path)
-        if path in taken:
-            problems.append(f"output {target.path}: is {taken[path]}: name another file")
+        if use := use_of(target.path, inputs or {}):
+            problems.append(f"output {target.path}: is {use}: name another file")
             continue
         if path in named:
             problems.append(f"output {target.path}: is named twice: name each file once")
@@ -216,7 +215,7 @@ def write_all(target: Target, items: Callable[[], Iterable[ItemRow]]) -> None:
     if table is not None:
         (table.stream(target.path, 0) if is_stream else table.open(target)).write(items)
     elif target.overwrite and not is_stream:
-        with storing(target.path), replacing(target.path) as part:
+        with storing_items(target.path), replacing(target.path) as part:
             _write_lines(JsonLines.overwrite(str(part)), items())
     else:
         _write_lines(

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
 from pinpool.errors import SettingsError, StorageError
-from pinpool.files import absolute, closing, open_file, open_stream, replacing, storing
+from pinpool.files import absolute, closing, open_file, open_stream, replacing
 from pinpool.journal.records import Mark
-from pinpool.output.target import ItemRow, Target, fields_of
+from pinpool.output.target import ItemRow, Target, fields_of, storing_items
 
 MEMORY = "1GB"  # the most that duckdb may take; a row group of small items needs a tenth of it
 ROW_GROUP = 20_480  # rows that duckdb gathers before it writes; measured: 128 MB in all, its 122,880 take 211
@@ -71,7 +71,7 @@ class ParquetTable:
         Raises StorageError if the file cannot be written.
         """
         columns = columns_of(items())
-        with storing(self.mark.path):
+        with storing_items(self.mark.path):
             if self.is_stream:
                 with tempfile.TemporaryDirectory() as folder:
                     whole = Path(folder, "items.parquet")

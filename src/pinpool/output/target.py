@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from pinpool.errors import JournalError, SettingsError
-from pinpool.files import STDOUT
+from pinpool.files import STDOUT, storing
 from pinpool.journal.records import Mark
 from pinpool.text import shown_path
 
@@ -43,6 +44,11 @@ def fields_of(number: int, text: str) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise JournalError(f"the journal is damaged: its item {number} is no JSON object")
     return fields
+
+
+def storing_items(path: str) -> AbstractContextManager[None]:
+    """Items go to `path` in this block: an OSError becomes a StorageError that tells the next step."""
+    return storing(f"output {path}", "make room, then `pinpool resume`, or export again")
 
 
 def parse_target(text: str, *, overwrite: bool = False) -> Target:

@@ -7,8 +7,6 @@ text are replaced, and the page's own policy lets no script and no style run but
 
 from __future__ import annotations
 
-import os
-import secrets
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pinpool.errors import SettingsError, StorageError
+from pinpool.errors import SettingsError
+from pinpool.files import refusal, replacing, storing
 from pinpool.journal.records import ProxyRow
 from pinpool.model import ProxyState
 from pinpool.report.charts import GROUPS, Scale, group_of, histogram_path, shade, strip_paths, timeline
@@ -84,25 +83,16 @@ def money(amount: float) -> str:
 
 def check_page(target: Path, journal: Path) -> None:
     """
-    Raise SettingsError if a report must not be written to `target`: it is the journal, no file, or a file that is not
-    an earlier report.
+    Raise SettingsError if a report must not be written to `target`: it is the journal, or holds anything but an
+    earlier report, or cannot be written.
     """
-    shown = shown_path(target)
-    try:
-        real, book = target.resolve(), journal.resolve()
-        parts = (f"{book.name}-", f".{book.name}.")  # SQLite's side files and the claim
-        if real == book or (real.parent == book.parent and real.name.startswith(parts)):
-            raise SettingsError(f"output {shown}: is the journal or one of its side files: name another")
-        if real.exists() and not real.is_file():
-            raise SettingsError(f"output {shown}: is no file: name another; `-o -` writes to stdout")
-        if not real.parent.is_dir():
-            raise SettingsError(f"output {shown}: its folder does not exist: make it, or name another")
-        if real.exists() and not _is_ours(real):
-            raise SettingsError(
-                f"output {shown}: is no earlier report: name another file, or move this one away"
-            )
-    except OSError as error:
-        raise SettingsError(f"output {shown}: cannot be looked at: {error.strerror}: name another") from None
+    real, book = target.resolve(), journal.resolve()
+    if real.parent == book.parent and real.name.startswith((f"{book.name}-", f".{book.name}.")):
+        problem: str | None = "is one of the journal's side files: name another file"
+    else:
+        problem = refusal(target, MARK.encode(), within=MARK_WITHIN, used={"the journal": journal})
+    if problem:
+        raise SettingsError(f"output {shown_path(target)}: {problem}")
 
 
 def write_page(html: str, target: Path) -> int:
@@ -112,25 +102,12 @@ def write_page(html: str, target: Path) -> int:
     Raises StorageError if it cannot be written.
     """
     data = html.encode()
-    real = target.resolve()
-    draft = real.with_name(f".{real.name[:100]}.{secrets.token_hex(4)}")
-    try:
-        try:
-            draft.write_bytes(data)
-            os.replace(draft, real)  # noqa: PTH105 - says better than rename that it overwrites
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"output {shown_path(target)}: cannot be written: {error.strerror}: name another"
-        ) from None
+    with (
+        storing(f"output {shown_path(target)}", "make room, or name another file"),
+        replacing(target, durable=False) as part,
+    ):
+        part.write_bytes(data)
     return len(data)
-
-
-def _is_ours(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(MARK_WITHIN)
-    return not head or MARK.encode() in head
 
 
 def _part(name: str) -> str:

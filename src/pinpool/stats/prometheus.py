@@ -8,14 +8,13 @@ https://prometheus.io/docs/instrumenting/exposition_formats/.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from pinpool.errors import JournalError, SettingsError
+from pinpool.files import refusal, replacing
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Place, ProxyRow
 from pinpool.model import ProxyState
@@ -199,33 +198,14 @@ class Metrics:
         yield Family("proxy_state", "gauge", "1 for the state of the proxy.", states)
 
     def _check(self) -> None:
-        name = shown_path(self._path)
-        try:
-            free, draft = _is_free(self._path), self._draft()
-            draft.touch()
-            draft.unlink()
-        except OSError as error:
-            raise SettingsError(
-                f"--metrics {name}: cannot be written ({error.strerror}): name another"
-            ) from None
-        if not free:
-            raise SettingsError(f"--metrics {name}: is a file of another kind: name another")
+        if problem := refusal(self._path, _BEGINNING):
+            raise SettingsError(f"--metrics {shown_path(self._path)}: {problem}")
 
     def _replace(self, text: str) -> None:
-        if not _is_free(self._path):
-            raise SettingsError("somebody has put a file of another kind there")
-        draft = self._draft()
-        try:
-            draft.write_text(text, encoding="utf-8", errors="replace")
-            draft.replace(self._path)
-        except OSError:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
-            raise
-
-    def _draft(self) -> Path:
-        # Not ending in .prom, or the exporter would read it half written.
-        return self._path.with_name(f".{self._path.name}.{os.getpid()}.new")
+        if problem := refusal(self._path, _BEGINNING):
+            raise SettingsError(problem)
+        with replacing(self._path, durable=False) as part:
+            part.write_text(text, encoding="utf-8", errors="replace")
 
 
 def exposition(families: Iterable[Family], common: Mapping[str, str]) -> str:
@@ -272,11 +252,3 @@ def _activities(view: Snapshot | None) -> dict[str, int]:
     census = view.census
     idle = max(0, census.workers - census.running - census.pacing - census.parked)
     return {"fetching": census.running, "pacing": census.pacing, "parked": census.parked, "idle": idle}
-
-
-def _is_free(path: Path) -> bool:
-    """False if there is anything but a file of ours: it would be replaced."""
-    if path.is_symlink() or not path.exists():
-        return not path.is_dir()
-    with path.open("rb") as file:
-        return path.is_file() and file.read(len(_BEGINNING)) in (b"", _BEGINNING)

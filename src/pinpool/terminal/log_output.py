@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pinpool.errors import SettingsError
+from pinpool.files import is_ours
 from pinpool.pool.log_pipe import CONTEXT
 from pinpool.proxies.redaction import message_of
 from pinpool.text import one_line, shown_path
@@ -49,10 +50,12 @@ class _Lines(logging.Handler):
         self._tell = tell
         self._file = -1
         self._torn = self._said = False
-        if not _is_free(path):
-            raise SettingsError(f"--log {shown_path(path)}: is a file of another kind: name another")
         there = path.exists()
         try:
+            if path.is_file() and os.access(path, os.R_OK) and not is_ours(path, _BEGINNING):
+                raise SettingsError(
+                    f"--log {shown_path(path)}: holds something else: move it away, or name another file"
+                )
             os.close(self._open())
             if not there:  # what turns out to be wrong later must find nothing left behind
                 path.unlink()
@@ -114,15 +117,6 @@ def listening(
         for handler in handlers:
             root.removeHandler(handler)
             handler.close()
-
-
-def _is_free(path: Path) -> bool:
-    """False for a file with something else in it: a list of proxies to which lines were added would be spoilt."""
-    try:
-        with path.open("rb") as file:
-            return not path.is_file() or file.read(len(_BEGINNING)) in (b"", _BEGINNING)
-    except OSError:
-        return True  # not there; or not to be read, which says that it is not a log of ours, nor an input
 
 
 def _line(record: logging.LogRecord) -> str:

@@ -66,16 +66,16 @@ def test_a_file_of_somebody_else_is_refused_and_stays(tmp_path: Path, text: str)
     path = tmp_path / "notes.txt"
     path.write_text(text)
 
-    assert "has not written" in refusal(path)
+    assert "holds something else" in refusal(path)
     assert path.read_text() == text
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
-    assert "is no file" in refusal(tmp_path / "pipe")
-    assert "is no file" in refusal(tmp_path)
-    assert "there is no folder" in refusal(tmp_path / "missing" / "good.txt")
+    assert "is not a file" in refusal(tmp_path / "pipe")
+    assert "is not a file" in refusal(tmp_path)
+    assert "its folder does not exist" in refusal(tmp_path / "missing" / "good.txt")
     assert "would print passwords" in refusal(Path("-"))
     assert "cannot be used" in refusal(tmp_path / ("x" * 300))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -185,12 +184,12 @@ def another_page(folder: Path) -> Path:
     ("place", "why"),
     [
         (lambda folder: folder / "movies.db", "is the journal"),
-        (lambda folder: folder / "movies.db-wal", "one of its side files"),
-        (lambda folder: folder / ".movies.db.claim", "one of its side files"),
+        (lambda folder: folder / "movies.db-wal", "one of the journal's side files"),
+        (lambda folder: folder / ".movies.db.claim", "one of the journal's side files"),
         (symlink, "is the journal"),
-        (another_page, "is no earlier report"),
-        (lambda folder: folder, "is no file"),
-        (lambda folder: Path("/dev/null"), "is no file"),
+        (another_page, "holds something else"),
+        (lambda folder: folder, "is not a file"),
+        (lambda folder: Path("/dev/null"), "is not a file"),
         (lambda folder: folder / "nowhere" / "report.html", "its folder does not exist"),
     ],
 )
@@ -224,8 +223,8 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_nothing_else(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(StorageError, match=r"report\.html: cannot be written: No space left on device"):
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StorageError, match=r"report\.html: cannot be written \(No space left on device\)"):
         write_page("new", page)
 
     assert page.read_text() == "old"

@@ -178,15 +178,15 @@ def test_a_file_of_another_kind_is_never_replaced(tmp_path: Path) -> None:
 
     metrics.finish()
     metrics.finish()
-    with pytest.raises(SettingsError, match=r"proxies\.txt: is a file of another kind"):
+    with pytest.raises(SettingsError, match=r"proxies\.txt: holds something else"):
         Metrics(tmp_path / "proxies.txt", tmp_path / "run.db")
-    with pytest.raises(SettingsError, match="cannot be written"):
+    with pytest.raises(SettingsError, match="its folder does not exist"):
         Metrics(tmp_path / "no" / "run.prom", tmp_path / "run.db")
 
     assert (tmp_path / "run.prom").read_text() == "somebody else's"
     assert len(told) == 1
     assert "the run goes on" in told[0]
-    assert sorted(path.suffix for path in tmp_path.iterdir() if "new" in path.name) == []
+    assert sorted(path.suffix for path in tmp_path.iterdir() if "part" in path.name) == []
 
 
 def test_an_ending_that_the_exporter_does_not_read_is_told(tmp_path: Path) -> None:

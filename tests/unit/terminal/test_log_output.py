@@ -154,7 +154,7 @@ def test_a_log_is_gone_on_with_but_no_other_file_is_touched(told: list[str], tmp
             logging.getLogger("films").info("once more")
 
     with (
-        pytest.raises(SettingsError, match=r"--log .*proxies\.txt: is a file of another kind"),
+        pytest.raises(SettingsError, match=r"--log .*proxies\.txt: holds something else"),
         listening(told.append, file=proxies),
     ):
         pass
