@@ -1,13 +1,51 @@
-"""Fixtures that several folders of tests share."""
+"""
+Fixtures that several folders of tests share, and what `--slow` means.
+
+A test with the marker `grid` has a long list of cases. Without `--slow` a few of them run, drawn with a fixed seed, so
+that every run of the fast tests takes the same ones.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from commands import Desk
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--slow", action="store_true", help="Run every case of the grids, and the soak for ten minutes."
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    cases: dict[str, list[pytest.Item]] = defaultdict(list)
+    keep: dict[str, int] = {}
+    for item in items:
+        if (marker := item.get_closest_marker("grid")) is not None:
+            test = item.nodeid.partition("[")[0]
+            cases[test].append(item)
+            keep[test] = marker.kwargs["keep"]
+    left_out: set[pytest.Item] = set()
+    for test, its_cases in cases.items():
+        drawn = Random(test).sample(its_cases, min(keep[test], len(its_cases)))
+        left_out.update(set(its_cases) - set(drawn))
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture
+def slow(request: pytest.FixtureRequest) -> bool:
+    """True if somebody asked for `--slow`."""
+    return bool(request.config.getoption("--slow"))
 
 
 @pytest.fixture

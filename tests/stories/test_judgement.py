@@ -28,6 +28,7 @@ def mixed(good: int, bad: int, sight: str, share: float = 1.0, since: float = 0.
     return [GOOD] * good + [Manner(sight, share, since)] * bad
 
 
+@pytest.mark.grid(keep=6)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("bad", [10, 25, 40])
 @pytest.mark.parametrize("sight", [*ANSWERS, *SILENCE, "refused"])
@@ -41,6 +42,7 @@ def test_proxies_that_show_no_page_cost_no_page_whatever_they_show(sight: str, b
     assert verdicts.rests_of_good <= 20, verdicts
 
 
+@pytest.mark.grid(keep=3)
 @pytest.mark.parametrize("share", [0.5, 0.7])
 @pytest.mark.parametrize("sight", [*ANSWERS, *SILENCE])
 def test_flaky_proxies_that_agree_by_chance_are_no_witnesses(sight: str, share: float) -> None:
@@ -52,6 +54,7 @@ def test_flaky_proxies_that_agree_by_chance_are_no_witnesses(sight: str, share: 
     assert verdicts.retired[0] == 0
 
 
+@pytest.mark.grid(keep=4)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("sight", [*ANSWERS, *SILENCE, "refused", "login"])
 def test_proxies_that_turn_bad_under_way_lose_their_say(sight: str, seed: int) -> None:
@@ -60,6 +63,7 @@ def test_proxies_that_turn_bad_under_way_lose_their_say(sight: str, seed: int) -
     crawl.run().are_just()
 
 
+@pytest.mark.grid(keep=4)
 @pytest.mark.parametrize("good, bad", [(1, 1), (1, 2), (1, 4), (2, 8)])
 @pytest.mark.parametrize("sight", ["400", "502", "banned", "empty", "reset"])
 def test_one_good_proxy_is_enough_for_a_short_list(sight: str, good: int, bad: int) -> None:
@@ -68,6 +72,7 @@ def test_one_good_proxy_is_enough_for_a_short_list(sight: str, good: int, bad: i
     verdicts.are_just()
 
 
+@pytest.mark.grid(keep=8)
 @pytest.mark.parametrize(
     "proxies, workers", [(1, 1), (2, 2), (2, 1), (10, 10), (10, 1), (100, 100), (100, 3)]
 )
@@ -84,6 +89,7 @@ def test_an_outage_costs_neither_page_nor_proxy(sight: str, seconds: int, proxie
     assert verdicts.seconds < 1.15 * seconds + 200
 
 
+@pytest.mark.grid(keep=3)
 @pytest.mark.parametrize("proxies", [1, 2, 10, 100])
 @pytest.mark.parametrize("sight", ["503", "banned", "reset", "silent"])
 def test_an_outage_from_the_first_second_on_is_waited_for(sight: str, proxies: int) -> None:
@@ -92,6 +98,7 @@ def test_an_outage_from_the_first_second_on_is_waited_for(sight: str, proxies: i
     verdicts.are_just()
 
 
+@pytest.mark.grid(keep=2)
 @pytest.mark.parametrize("sight", ["503", "banned", "reset", "silent", "stuck"])
 def test_a_site_that_turns_everybody_away_from_the_start_ends_the_run_and_nothing_is_lost(sight: str) -> None:
     verdicts = Crawl([GOOD] * 20, 200, weather=lambda now: sight).run()
@@ -101,6 +108,7 @@ def test_a_site_that_turns_everybody_away_from_the_start_ends_the_run_and_nothin
     assert verdicts.attempts < 100, "it is asked now and then"
 
 
+@pytest.mark.grid(keep=2)
 @pytest.mark.parametrize("proxies", [1, 2, 10])
 def test_a_spider_that_raises_on_every_page_fails_them_and_no_proxy(proxies: int) -> None:
     verdicts = Crawl([GOOD] * proxies, 100, weather=lambda now: "broken").run()
@@ -110,6 +118,7 @@ def test_a_spider_that_raises_on_every_page_fails_them_and_no_proxy(proxies: int
     )
 
 
+@pytest.mark.grid(keep=4)
 @pytest.mark.parametrize("proxies", [1, 2, 8])
 @pytest.mark.parametrize("sight", [*ANSWERS, *SILENCE, "broken"])
 def test_twenty_bad_pages_at_the_end_are_failed_soon_and_cost_no_proxy(sight: str, proxies: int) -> None:
@@ -119,6 +128,7 @@ def test_twenty_bad_pages_at_the_end_are_failed_soon_and_cost_no_proxy(sight: st
     assert verdicts.attempts < 1000, "four for each, a canary now and then, and those that were excused"
 
 
+@pytest.mark.grid(keep=2)
 @pytest.mark.parametrize("seed", range(4))
 def test_a_list_that_dies_before_the_last_page_leaves_that_page_for_a_better_one(seed: int) -> None:
     """The last page meets every dead proxy six times. Sixty refusals made it a failed one, and the run complete."""
@@ -133,6 +143,7 @@ def test_a_list_that_dies_before_the_last_page_leaves_that_page_for_a_better_one
     )
 
 
+@pytest.mark.grid(keep=2)
 @pytest.mark.parametrize("proxies", [2, 10])
 @pytest.mark.parametrize("again", ["400", "503", "reset"])
 def test_pages_that_have_changed_since_they_were_fetched_make_no_outage(again: str, proxies: int) -> None:
@@ -144,6 +155,7 @@ def test_pages_that_have_changed_since_they_were_fetched_make_no_outage(again: s
     assert verdicts.seconds < 1500
 
 
+@pytest.mark.grid(keep=3)
 @pytest.mark.parametrize("good, bad, workers", [(20, 80, 1), (4, 16, 1), (2, 8, 2)])
 @pytest.mark.parametrize("sight", ["reset", "banned", "400"])
 def test_a_few_workers_find_the_good_ones_of_a_bad_list(

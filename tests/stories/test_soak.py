@@ -21,13 +21,14 @@ import pytest
 from crawling import AS_PYTHON_IS_UP, PATIENCE, Job, Start, job, spider, strike
 from pinpool.lab import FAULTS, Lab
 
-SECONDS = float(os.environ.get("PINPOOL_SOAK_SECONDS", "20"))
+#: How long the soak goes on: by default one crawl, with `--slow` ten minutes.
+SECONDS, SLOW_SECONDS = float(os.environ.get("PINPOOL_SOAK_SECONDS", "10")), 600.0
 SEED = int(os.environ.get("PINPOOL_SOAK_SEED", "1"))
 
 pytestmark = [
     pytest.mark.soak,
     pytest.mark.processes,
-    pytest.mark.timeout(SECONDS + 300),
+    pytest.mark.timeout(max(SECONDS, SLOW_SECONDS) + 300),
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc"),
 ]
 
@@ -77,9 +78,10 @@ class Tally:
 
 @pytest.mark.parametrize("seed", [SEED])
 def test_whatever_dies_nothing_is_lost_nothing_is_twice_and_no_proxy_is_shared(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int, slow: bool
 ) -> None:
-    random, tally, until_then = Random(seed), Tally(), time.monotonic() + SECONDS
+    seconds = max(SECONDS, SLOW_SECONDS) if slow else SECONDS
+    random, tally, until_then = Random(seed), Tally(), time.monotonic() + seconds
 
     while tally.crawls == 0 or time.monotonic() < until_then:
         with (
@@ -98,7 +100,7 @@ def test_whatever_dies_nothing_is_lost_nothing_is_twice_and_no_proxy_is_shared(
 def torment(films: Job, random: Random, tally: Tally, until_then: float) -> None:
     """Run a crawl to its end, in however many starts, with two or three deaths a second."""
     start = films.crawl(*SETTINGS, under=AS_PYTHON_IS_UP)
-    give_up = time.monotonic() + SECONDS + 2 * PATIENCE
+    give_up = until_then + 2 * PATIENCE
     while start.runs_for(random.uniform(0.02, 0.8)):
         assert time.monotonic() < give_up, f"no end in sight; it said: {start.said}"
         if time.monotonic() > until_then:

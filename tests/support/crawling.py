@@ -22,8 +22,8 @@ __all__ = ["PATIENCE", "Cast", "Job", "Player", "Start", "job", "spider", "strik
 
 #: No wait in a story is longer. Whoever gets here has failed.
 PATIENCE = 60.0
-#: The processes of a run that has ended, however, are gone by then.
-GONE_SECONDS = 2.0
+#: The processes of a run that has ended, however, are gone within two seconds on an idle machine.
+GONE_SECONDS = 30.0
 
 #: A spider over the lab's films. BASE and PAGES are put in; MEDDLE is where a story does its mischief.
 FILMS = """
@@ -181,7 +181,7 @@ class Start:
         return Cast(tracker, forkserver, hands[:1], hands[1:])
 
     def leaves_nobody(self, seconds: float = GONE_SECONDS) -> None:
-        """The parent is gone; within two seconds all others are."""
+        """The parent is gone, and soon all others are."""
         self.process.wait(PATIENCE)
         try:
             until(lambda: not list(players(self.pid)), "all its processes gone", seconds)

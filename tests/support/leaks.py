@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from base64 import b64encode
 from collections.abc import Iterator
@@ -36,6 +37,12 @@ def traces(data: bytes, *words: str) -> list[str]:
     return [word for word in words or (HEAD, TAIL, KEY) if any(one in lower for one in spellings(word))]
 
 
+def everything_below(folder: Path) -> Iterator[Path]:
+    """All files and folders below. A folder that its owner removes meanwhile is no error, as it is for `rglob`."""
+    for place, folders, files in os.walk(folder):
+        yield from (Path(place, name) for name in (*folders, *files))
+
+
 class Haul(dict[str, bytes]):
     """What was seen last, by where; and which of the planted words were ever seen there."""
 
@@ -55,7 +62,7 @@ class Haul(dict[str, bytes]):
 
     def look_at(self, folder: Path, *but: str) -> None:
         """Every file below, but those that are there to hold passwords. Nobody else may look into it."""
-        for path in folder.rglob("*"):
+        for path in everything_below(folder):
             with suppress(OSError):  # it is gone
                 mode = path.stat().st_mode
                 if stat.S_ISREG(mode) and path.name not in but:
