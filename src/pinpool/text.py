@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 MAX_MESSAGE = 300  # characters of a message that somebody else wrote
 MAX_URL = 200  # characters of a URL
@@ -22,7 +23,7 @@ def counted(count: int, thing: str, things: str | None = None) -> str:
     return f"{count:,} {thing if count == 1 else things or thing + 's'}"
 
 
-def tally(counts: Mapping[str, int]) -> str:
+def tallied(counts: Mapping[Any, int]) -> str:
     """``timeout 3, refused 1``: the commonest first, zeros left out."""
     commonest = sorted(counts.items(), key=lambda entry: -entry[1])
     return ", ".join(f"{one_line(name)} {count:,}" for name, count in commonest if count)

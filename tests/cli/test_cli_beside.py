@@ -48,7 +48,7 @@ def test_stats_and_verify_read_a_journal_while_the_crawl_writes_it(desk: Desk, l
     assert (run["state"], run["ended"]) == ("running", None)
     assert run["tasks"] == {"done": 21, "gone": 0, "failed": 0, "waiting": 0, "in_flight": 1}
     assert (verify.code, verify.err) == (3, "")
-    assert "1 tasks are still open" in verify.out
+    assert "1 task is still open" in verify.out
     assert end.code == 130
 
 

@@ -78,7 +78,7 @@ def test_a_retry_that_finds_nothing_says_which_filter_found_none(desk: Desk) -> 
     assert none == "0 tasks are put back: no task was given up\n"
     assert url == "0 tasks are put back: --task: no task of http://films.example/other was given up\n"
     assert reason.startswith("0 tasks are put back: --reason: no task was given up for 'ban'; ")
-    assert found.startswith("1 tasks are put back")
+    assert found.startswith("1 task is put back")
 
 
 def test_what_a_fault_says_cannot_drive_the_terminal(desk: Desk) -> None:

@@ -209,9 +209,9 @@ def test_a_page_that_fails_is_exit_3_and_is_told_with_its_history(desk: Desk, la
     url = f"{lab.named_url}/detail/3"
     warned, said = crawl.err.splitlines()
     assert f" warning pinpool: given up: '{url}': http_error on " in warned
-    assert (crawl.code, said) == (3, "1 tasks failed; `pinpool failures films.db` says why")
+    assert (crawl.code, said) == (3, "1 task failed; `pinpool failures films.db` says why")
     assert (verify.code, told.code) == (3, 0)
-    assert "1 tasks failed" in verify.out
+    assert "1 task failed" in verify.out
     assert re.match(rf"detail {re.escape(url)}: http_error on [34] proxies\n", told.out)
     assert told.out.count("http_error (status 418)") in (3, 4)
     assert list(failure) == ["task", "stage", "url", "reason", "attempts", "page"]
@@ -249,7 +249,7 @@ def test_what_failed_can_be_put_back_and_is_done_by_a_resume(desk: Desk, lab: La
     resume = desk.run("resume", "films.db")
 
     assert (none.code, none.out) == (0, f"0 tasks are put back: {NONE_TIMED_OUT}\n")
-    assert (one.code, one.out) == (0, "1 tasks are put back; `pinpool resume films.db` tries them\n")
+    assert (one.code, one.out) == (0, "1 task is put back; `pinpool resume films.db` goes on\n")
     assert (resume.code, resume.err) == (0, "")
     assert complete(desk, lab)
     assert desk.run("failures", "films.db").out == "no task was given up\n"

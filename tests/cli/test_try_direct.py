@@ -37,7 +37,7 @@ def test_what_the_spider_makes_of_the_page_is_shown(spider: str) -> None:
 
     assert shown.exit_code == 0, shown.output
     assert '"title": "Heat"' in shown.stdout
-    assert "1 items, 0 tasks" in shown.stdout
+    assert "1 item, 0 tasks" in shown.stdout
 
 
 @responses.activate

@@ -87,7 +87,7 @@ def test_new_lines_are_taken_by_workers_that_wait_and_removed_ones_get_no_page_a
     listed.more_requests(30)
     assert listed.uses(0) == used
     assert "proxies.txt: 2 proxies joined, 1 proxy withdrawn (1 after the page in hand)" in start.said
-    assert "the 3 workers stay as they are" in start.said
+    assert "3 workers stay as they are" in start.said
     assert start.wait() == 0
     listed.films.complete()
     assert listed.states()[listed.lab.proxies[0].label] == ("retired", "withdrawn from the list")

@@ -19,7 +19,7 @@ from pinpool.text import (
     percent_column,
     seconds_column,
     stamp,
-    tally,
+    tallied,
     utc_time,
 )
 
@@ -43,7 +43,8 @@ def test_one_thing_is_singular_and_any_other_number_plural(
 
 def test_names_and_their_counts_are_listed_the_commonest_first_and_without_zeros() -> None:
     assert (
-        tally({"timeout": 3, "hang": 0, "a\x1b[31m": 1200, "crash": 3}) == "a [31m 1,200, timeout 3, crash 3"
+        tallied({"timeout": 3, "hang": 0, "a\x1b[31m": 1200, "crash": 3})
+        == "a [31m 1,200, timeout 3, crash 3"
     )
 
 

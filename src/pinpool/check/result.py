@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pinpool.model import Fault
 from pinpool.proxies.proxy import Proxy
+from pinpool.text import first_few, tallied
 
 #: Bytes. No service needs more to tell an address; a larger answer is a page, which may mention any.
 LONGEST_ECHO = 65_536
@@ -112,7 +113,7 @@ def tally(findings: Sequence[Finding], listed: int) -> str:
     faults = Counter(finding.fault for finding in findings if finding.fault is not None)
     parts = [f"{len(findings) - faults.total()} of {len(findings)} work"]
     if faults:
-        parts.append(", ".join(f"{fault} {count}" for fault, count in faults.most_common()))
+        parts.append(tallied(faults))
     if listed > len(findings):
         parts.append(f"{listed - len(findings)} not checked")
     return "; ".join(parts)
@@ -123,9 +124,7 @@ def text(findings: Sequence[Finding], listed: int) -> str:
     lines = _table(sorted(findings, key=lambda finding: finding.fault is None)) if findings else []
     lines.append(tally(findings, listed))
     for address, labels in shared_exits(findings).items():
-        named = ", ".join(labels[:SHOWN_PROXIES])
-        more = f" and {len(labels) - SHOWN_PROXIES} more" if len(labels) > SHOWN_PROXIES else ""
-        lines.append(f"{len(labels)} entries with one exit, {address}: {named}{more}")
+        lines.append(f"{len(labels)} entries with one exit, {address}: {first_few(labels, SHOWN_PROXIES)}")
     working = [finding for finding in findings if finding.fault is None]
     if working and not any(finding.exit for finding in working):
         lines.append("exits unknown: the URL's answer tells no address")

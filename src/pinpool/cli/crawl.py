@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pinpool.text import counted
+
 if TYPE_CHECKING:
     from pinpool.crawler.api import Run
     from pinpool.output.target import Target
@@ -230,7 +232,7 @@ def _show(
         elif ended.end == "interrupted":
             said = f"stopped at the wanted number of pages; `pinpool resume {journal}` goes on"
         elif ended.failed > options["max_failures"]:
-            code, said = 3, f"{ended.failed} tasks failed; `pinpool failures {journal}` says why"
+            code, said = 3, f"{counted(ended.failed, 'task')} failed; `pinpool failures {journal}` says why"
     except NoUsableProxy as error:
         code, said = 4, str(error)
     except BrokenPipeError:  # whoever read the items has seen enough

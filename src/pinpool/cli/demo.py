@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pinpool.text import counted
+
 if TYPE_CHECKING:
     from pinpool.crawler.api import Run
     from pinpool.lab import Lab
@@ -70,7 +72,8 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
         site.write_proxies(folder / "proxies.txt")
         bad = ", ".join(proxy.fault for proxy in site.proxies if proxy.fault) or "none"
         click.echo(
-            f"practice site with {pages * 10} films, {proxies} proxies (faulty: {bad}), {workers} workers"
+            f"practice site with {counted(pages * 10, 'film')}, {counted(workers, 'worker')}, "
+            f"{counted(proxies, 'proxy', 'proxies')} (faulty: {bad})"
         )
         progress = Progress(sys.stderr)
         stack.enter_context(listening(progress.tell))
@@ -121,8 +124,8 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
     twice = sum(1 for count in seen.values() if count > 1)
     missing = len(wanted.keys() - seen.keys())
     click.echo(
-        f"compared with the site: {len(wanted) - missing - wrong} films right, {wrong} wrong, {missing} missing, "
-        f"{twice} twice; {site.direct} requests past the proxies"
+        f"compared with the site: {counted(len(wanted) - missing - wrong, 'film')} right, {wrong} wrong, "
+        f"{missing} missing, {twice} twice; {counted(site.direct, 'request')} past the proxies"
     )
     click.echo(f"items: {folder / 'films.jsonl'}")
     click.echo(f"report: {page}")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from pinpool.text import counted
+
 
 @click.command(short_help="Write the items to files.")
 @click.argument("journal", type=click.Path(path_type=Path))
@@ -55,4 +57,4 @@ def export(journal: Path, outputs: tuple[str, ...], overwrites: tuple[str, ...])
         for target in targets:
             write_all(target, reader.items)
             if target.path != "-":
-                click.echo(f"{target.path}: {info.items} items", err=True)
+                click.echo(f"{target.path}: {counted(info.items, 'item')}", err=True)

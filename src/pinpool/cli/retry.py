@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from pinpool.text import counted
+
 
 @click.command(short_help="Put back what was given up.")
 @click.argument("journal", type=click.Path(path_type=Path))
@@ -30,7 +32,9 @@ def retry(journal: Path, reason: str | None, url: str | None) -> None:
     with Journal.open(journal) as opened:
         put_back = opened.requeue(reason=reason, url=url)
     if put_back:
-        click.echo(f"{put_back} tasks are put back; `pinpool resume {journal}` tries them")
+        click.echo(
+            f"{counted(put_back, 'task is', 'tasks are')} put back; `pinpool resume {journal}` goes on"
+        )
     else:
         click.echo(f"0 tasks are put back: {_why_none(journal, reason, url)}")
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pinpool.text import counted
+
 if TYPE_CHECKING:
     from pinpool.check.page import PageTry
     from pinpool.model import Fetched, Task
@@ -145,8 +147,8 @@ def _show_extracted(found: Extracted) -> bool:
     for child in found.tasks[:SHOWN_TASKS]:
         click.echo(f"{child.stage}: {child.method} {child.url}")
     if len(found.tasks) > SHOWN_TASKS:
-        click.echo(f"... and {len(found.tasks) - SHOWN_TASKS} more tasks")
-    click.echo(f"{len(found.items)} items, {len(found.tasks)} tasks")
+        click.echo(f"... and {counted(len(found.tasks) - SHOWN_TASKS, 'more task')}")
+    click.echo(f"{counted(len(found.items), 'item')}, {counted(len(found.tasks), 'task')}")
     if found.empty:
         click.echo(
             "nothing extracted: in a crawl this page would be tried elsewhere before it is believed", err=True

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from pinpool.text import counted
+
 if TYPE_CHECKING:
     from pinpool.tune.experiment import Result
     from pinpool.tune.result import Advice, Row
@@ -227,7 +229,9 @@ def _ending(result: Result, journal: Path) -> tuple[int, str]:
     ended = result.ended
     if ended is not None and ended.end == "complete":
         failed = (
-            f": {ended.failed} tasks failed; `pinpool failures {journal}` says why" if ended.failed else ""
+            f": {counted(ended.failed, 'task')} failed; `pinpool failures {journal}` says why"
+            if ended.failed
+            else ""
         )
         return (3 if failed else 0), f"the job was done before the trials were{failed}"
     if ended is not None and ended.end == "starved":

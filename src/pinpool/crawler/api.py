@@ -32,6 +32,7 @@ from pinpool.stats.resources import parse_used, room
 from pinpool.stats.snapshot import Snapshot
 from pinpool.stats.utilization import Utilization
 from pinpool.tasks import request
+from pinpool.text import counted
 
 
 class Run:
@@ -265,7 +266,9 @@ def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]
         tell(refusal)
     fitting = min(wanted or listed, there.workers)
     if fitting > listed:
-        tell(f"{fitting} workers on {listed} proxies: {fitting - listed} of them wait for a spare")
+        tell(
+            f"{fitting} workers on {counted(listed, 'proxy', 'proxies')}: {fitting - listed} of them wait for a spare"
+        )
     return fitting
 
 

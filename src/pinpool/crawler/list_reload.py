@@ -148,4 +148,4 @@ def _words(joined: int, withdrawn: int, busy: int, workers: int) -> str:
     if withdrawn:
         finishing = f" ({busy} after the page in hand)" if busy else ""
         changes.append(f"{counted(withdrawn, 'proxy', 'proxies')} withdrawn{finishing}")
-    return f"{', '.join(changes)}; the {workers} workers stay as they are"
+    return f"{', '.join(changes)}; {counted(workers, 'worker stays as it is', 'workers stay as they are')}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from pinpool.model import Event, EventKind, Fault, Outcome, TaskState
 from pinpool.policy.reputation import Reputation
-from pinpool.text import one_line, shown_url
+from pinpool.text import counted, one_line, shown_url
 
 log = logging.getLogger("pinpool")
 #: Nobody who uses the library without logging is to be bothered.
@@ -27,8 +27,8 @@ class RunLog:
 
     def page_done(self, url: str, outcome: Outcome, state: TaskState) -> None:
         if log.isEnabledFor(logging.DEBUG):
-            told = f"{len(outcome.items)} items, {len(outcome.tasks)} links in {outcome.seconds:.2f} s"
-            self._say(logging.DEBUG, f"page {state}: {told}", outcome, url)
+            found = f"{counted(len(outcome.items), 'item')}, {counted(len(outcome.tasks), 'link')}"
+            self._say(logging.DEBUG, f"page {state}: {found} in {outcome.seconds:.2f} s", outcome, url)
 
     def attempt_failed(self, url: str, outcome: Outcome, fault: Fault) -> None:
         if log.isEnabledFor(logging.INFO):

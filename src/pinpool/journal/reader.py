@@ -24,7 +24,7 @@ from pinpool.journal.page_samples import body_of, kind_of, was_read
 from pinpool.journal.records import AttemptRow, Failure, Kept, Mark, Place, ProxyRow, Pulse, RunInfo, Try
 from pinpool.journal.verify import CHECKS, NAMED_ROWS, Coverage
 from pinpool.model import Event, EventKind, Fetched, Task
-from pinpool.text import stamp
+from pinpool.text import counted, stamp
 
 SILENT_SECONDS = 30.0  # without a heartbeat, and with nobody holding the claim: the run has been killed
 
@@ -198,13 +198,11 @@ class Reader:
         found = {"orphans": 0, "duplicates": 0}
         damage = [text for (text,) in self._safely("PRAGMA integrity_check(10)", problems) if text != "ok"]
         problems += [f"{self.path}: the file is damaged: {text}" for text in damage]
-        for kind, say, query in CHECKS:
-            ids = [row[0] for row in self._safely(query, problems)]
+        for kind, row, say, query in CHECKS:
+            ids = [found_id for (found_id,) in self._safely(query, problems)]
             if ids:
-                named = ", ".join(str(row) for row in ids[:NAMED_ROWS]) + (
-                    ", …" if len(ids) > NAMED_ROWS else ""
-                )
-                problems.append(f"{len(ids)} {say.format(ids=named)}")
+                named = ", ".join(map(str, ids[:NAMED_ROWS])) + (", …" if len(ids) > NAMED_ROWS else "")
+                problems.append(f"{counted(len(ids), row)} {say.format(ids=named)}")
                 found[kind] = found.get(kind, 0) + len(ids)
         counts = dict(self._safely("SELECT state, count(*) FROM tasks GROUP BY state", problems))
         seeds, listed, items = self._sizes(problems)
@@ -232,12 +230,12 @@ class Reader:
         if not seeds:
             yield "there are no seeds: nothing was ever asked for"
         if seeds != listed:
-            yield f"{seeds} seeds were given, {listed} are there"
+            yield f"{counted(seeds, 'seed was', 'seeds were')} given, {listed:,} in the journal"
         if open_:
-            yield f"{open_} tasks are still open: `pinpool resume {self.path}` goes on with them"
+            yield f"{counted(open_, 'task is', 'tasks are')} still open: `pinpool resume {self.path}` goes on"
         if failed:
             yield (
-                f"{failed} tasks failed: `pinpool failures {self.path}` says why,"
+                f"{counted(failed, 'task')} failed: `pinpool failures {self.path}` says why,"
                 f" `pinpool retry {self.path}` puts them back"
             )
 

@@ -29,9 +29,10 @@ class Coverage(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A query for the ids of rows that must not exist, and how to say what they are."""
+    """A query for the ids of rows that must not exist: what a row is, and what is wrong with it."""
 
     kind: str
+    row: str
     say: str
     query: str
 
@@ -39,47 +40,55 @@ class Check(NamedTuple):
 CHECKS = (
     Check(
         "orphans",
-        "items of a task that is unknown or not done (item {ids})",
+        "item",
+        "of a task that is unknown or not done (item {ids})",
         "SELECT items.id FROM items LEFT JOIN tasks ON tasks.id = items.task"
         " WHERE tasks.state IS NULL OR tasks.state <> 'done'",
     ),
     Check(
         "orphans",
-        "attempts of an unknown task (attempt {ids})",
+        "attempt",
+        "of an unknown task (attempt {ids})",
         "SELECT attempts.id FROM attempts LEFT JOIN tasks ON tasks.id = attempts.task WHERE tasks.id IS NULL",
     ),
     Check(
         "orphans",
-        "attempts through an unknown proxy (attempt {ids})",
+        "attempt",
+        "through an unknown proxy (attempt {ids})",
         "SELECT attempts.id FROM attempts LEFT JOIN proxies ON proxies.id = attempts.proxy"
         " WHERE attempts.proxy IS NOT NULL AND proxies.id IS NULL",
     ),
     Check(
         "orphans",
-        "tasks whose parent is unknown or not done (task {ids})",
+        "task",
+        "whose parent is unknown or not done (task {ids})",
         "SELECT child.id FROM tasks AS child LEFT JOIN tasks AS parent ON parent.id = child.parent"
         " WHERE child.parent IS NOT NULL AND (parent.state IS NULL OR parent.state <> 'done')",
     ),
     Check(
         "duplicates",
-        "items stored twice (item {ids})",
+        "item",
+        "stored twice (item {ids})",
         "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY task, n ORDER BY id) AS place FROM items)"
         " WHERE place > 1",
     ),
     Check(
         "duplicates",
-        "tasks stored twice (task {ids})",
+        "task",
+        "stored twice (task {ids})",
         "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY key ORDER BY id) AS place FROM tasks)"
         " WHERE place > 1",
     ),
     Check(
         "duplicates",
-        "tasks that were answered twice (task {ids})",
+        "task",
+        "answered twice (task {ids})",
         "SELECT task FROM attempts WHERE ending <> 'failed' GROUP BY task HAVING count(*) > 1",
     ),
     Check(
         "counts",
-        "tasks whose items are not those that their page gave (task {ids})",
+        "task",
+        "whose items are not those that their page gave (task {ids})",
         "SELECT tasks.id FROM tasks LEFT JOIN"
         " (SELECT task, count(*) AS there, max(n) + 1 AS numbered FROM items GROUP BY task) AS own"
         " ON own.task = tasks.id"
@@ -87,14 +96,16 @@ CHECKS = (
     ),
     Check(
         "counts",
-        "tasks whose child tasks are not those that they added (task {ids})",
+        "task",
+        "whose child tasks are not those that they added (task {ids})",
         "SELECT tasks.id FROM tasks LEFT JOIN"
         " (SELECT parent, count(*) AS there FROM tasks WHERE parent IS NOT NULL GROUP BY parent) AS own"
         " ON own.parent = tasks.id WHERE children_n <> coalesce(there, 0) OR children_n > links_n",
     ),
     Check(
         "counts",
-        "tasks whose attempts are not as many as were made (task {ids})",
+        "task",
+        "whose attempts are not as many as were made (task {ids})",
         "SELECT tasks.id FROM tasks LEFT JOIN"
         " (SELECT task, count(*) AS there, max(n) AS numbered FROM attempts GROUP BY task) AS own"
         " ON own.task = tasks.id"
@@ -102,7 +113,8 @@ CHECKS = (
     ),
     Check(
         "endings",
-        "tasks whose end is not borne out by their last attempt (task {ids})",
+        "task",
+        "whose end is not borne out by their last attempt (task {ids})",
         # A done task whose last attempt failed was believed, and says why: an empty list page, for instance.
         "SELECT tasks.id FROM tasks LEFT JOIN attempts ON task = tasks.id AND n = tasks.attempts"
         " WHERE state <> 'waiting' AND NOT coalesce(CASE state WHEN 'gone' THEN ending = 'gone'"
@@ -111,13 +123,15 @@ CHECKS = (
     ),
     Check(
         "endings",
-        "tasks that were answered, but are not ended (task {ids})",
+        "task",
+        "answered, but not ended (task {ids})",
         "SELECT tasks.id FROM tasks WHERE state IN ('waiting', 'failed')"
         " AND EXISTS (SELECT 1 FROM attempts WHERE task = tasks.id AND ending <> 'failed')",
     ),
     Check(
         "endings",
-        "tasks that failed without a reason (task {ids})",
+        "task",
+        "that failed without a reason (task {ids})",
         "SELECT id FROM tasks WHERE state = 'failed' AND reason IS NULL",
     ),
 )

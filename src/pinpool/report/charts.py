@@ -14,7 +14,7 @@ from pinpool.model import Charge, Fault, ProxyState
 from pinpool.policy.faults import CHARGES
 from pinpool.report.timeline import Clock, Slice, Strip
 from pinpool.stats.histogram import Histogram
-from pinpool.text import tally
+from pinpool.text import tallied
 
 #: Faults by whom they are held against, in the order in which the chart stacks them.
 GROUPS: Mapping[str, str] = {
@@ -102,7 +102,7 @@ def _bars(counts: Sequence[int], floor: Sequence[float], scale: float) -> str:
 
 
 def _note(at: str, part: Slice, width: float) -> str:
-    failed = tally(part.faults)
+    failed = tallied(part.faults)
     return f"{at}: {part.pages / width:.1f} pages/s" + (f"; failed: {failed}" if failed else "")
 
 

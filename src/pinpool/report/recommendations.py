@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pinpool.model import Charge, Fault, ProxyState
 from pinpool.policy.faults import CHARGES
 from pinpool.report.run_data import GivenUp, RunData
-from pinpool.text import bare_url, byte_size, counted, first_few, one_line, percent, tally, utc_time
+from pinpool.text import bare_url, byte_size, counted, first_few, one_line, percent, tallied, utc_time
 
 #: Below these a thing is chance, or not worth anybody's time. Attempts, and shares of 1.
 FEW = 3
@@ -107,7 +107,7 @@ def _never_worked(account: RunData) -> Iterator[Recommendation]:
         yield Recommendation(
             50 + 30 * share,
             f"{counted(len(labels), 'proxy', 'proxies')} never served a page",
-            f"{tally(faults)}: {first_few(labels, NAMED)}. Ask their provider, or take them off the list.",
+            f"{tallied(faults)}: {first_few(labels, NAMED)}. Ask their provider, or take them off the list.",
             ("pinpool check PROXIES",),
         )
 
@@ -126,10 +126,10 @@ def _failed_from_then_on(account: RunData) -> Iterator[Recommendation]:
             yield Recommendation(
                 weight,
                 f"{one_line(label)} worked until {utc_time(since)} UTC and never after",
-                f"Since then: {tally(tail)}.",
+                f"Since then: {tallied(tail)}.",
             )
         return
-    told = [f"{label} from {utc_time(since)} UTC on ({tally(tail)})" for since, label, tail in sorted(gone)]
+    told = [f"{label} from {utc_time(since)} UTC on ({tallied(tail)})" for since, label, tail in sorted(gone)]
     yield Recommendation(
         weight,
         f"{counted(len(gone), 'proxy', 'proxies')} worked at first and then no more",
@@ -214,7 +214,7 @@ def _given_up(account: RunData) -> Iterator[Recommendation]:
     yield Recommendation(
         90 if failed / max(account.run.pages + failed, 1) >= NOTABLE_SHARE else 70,
         f"{counted(failed, 'page was', 'pages were')} given up",
-        f"By the last fault: {tally(faults)}. Look at their history; once the cause is mended, put them back.",
+        f"By the last fault: {tallied(faults)}. Look at their history; once the cause is mended, put them back.",
         (f"pinpool failures {journal}", f"pinpool retry {journal} && pinpool resume {journal}"),
     )
     if first and first.fault in _PAGE_FAULTS and (page := _way_to(first, account)):
@@ -249,7 +249,7 @@ def _lost_workers(account: RunData) -> Iterator[Recommendation]:
     losses = account.run.worker_losses
     if losses >= FEW:
         waste = account.waste(Fault.CRASH, Fault.HANG)
-        told = tally(Counter({fault: account.waste(fault).attempts for fault in (Fault.CRASH, Fault.HANG)}))
+        told = tallied(Counter({fault: account.waste(fault).attempts for fault in (Fault.CRASH, Fault.HANG)}))
         evidence = f"Pages were fetched again: {told}." if waste.attempts else "No page was lost by that."
         yield Recommendation(45, f"{counted(losses, 'worker')} died or hung, and were replaced", evidence)
 

@@ -15,6 +15,7 @@ from pinpool.settings import settings_from
 from pinpool.spider.ref import SpiderRef
 from pinpool.spider.user_errors import line_inside, problems_in, shown_file
 from pinpool.tasks import request
+from pinpool.text import counted
 
 Seeds = str | Task | Iterable[str | Task] | Callable[[], Iterable[str | Task]]
 Stage = TypeVar("Stage", bound=Callable[..., object])
@@ -182,7 +183,7 @@ class Spider:
                 if bad <= _SHOWN_SEEDS:
                     yield f"{self._here()}: seed {number}: {error}"
         if bad > _SHOWN_SEEDS:
-            yield f"{self._here()}: and {bad - _SHOWN_SEEDS} more seeds like these"
+            yield f"{self._here()}: and {counted(bad - _SHOWN_SEEDS, 'more seed')} like these"
         if not self.start():
             way = "write Spider(seeds=[...]), or name a file with --seeds"
             yield f"{self._here()}: the spider has no seeds: {way}"

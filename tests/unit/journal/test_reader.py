@@ -85,57 +85,57 @@ NEW_ITEM = "INSERT INTO items (task, n, data) VALUES"
 
 
 ITEMS, CHILDREN, ATTEMPTS = "whose items are not", "whose child tasks are not", "whose attempts are not"
-NOT_BORNE_OUT, NOT_ENDED = "not borne out by their last attempt", "answered, but are not ended"
-ORPHANED_ITEMS, ORPHANED_TASKS = "items of a task that is unknown", "whose parent is unknown or not done"
+NOT_BORNE_OUT, NOT_ENDED = "not borne out by their last attempt", "answered, but not ended"
+ORPHANED_ITEMS, ORPHANED_TASKS = "of a task that is unknown", "whose parent is unknown or not done"
 
 
 @pytest.mark.parametrize(
     ("statements", "said"),
     [
-        (["DELETE FROM items WHERE id = 2"], [f"1 tasks {ITEMS} those that their page gave (task 2)"]),
-        ([f"{NEW_ITEM} (2, 2, '')"], [f"1 tasks {ITEMS} those that their page gave (task 2)"]),
-        (["UPDATE items SET n = 5 WHERE id = 2"], [f"1 tasks {ITEMS} those that their page gave (task 2)"]),
-        ([*UNGUARDED_ITEMS, f"{NEW_ITEM} (2, 0, '')"], ["1 items stored twice (item 4)", ITEMS]),
-        ([f"{NEW_ITEM} (77, 0, '')"], [f"1 {ORPHANED_ITEMS} or not done (item 4)"]),
-        (["DELETE FROM tasks WHERE id = 3"], [f"1 tasks {CHILDREN} those that they added (task 1)"]),
+        (["DELETE FROM items WHERE id = 2"], [f"1 task {ITEMS} those that their page gave (task 2)"]),
+        ([f"{NEW_ITEM} (2, 2, '')"], [f"1 task {ITEMS} those that their page gave (task 2)"]),
+        (["UPDATE items SET n = 5 WHERE id = 2"], [f"1 task {ITEMS} those that their page gave (task 2)"]),
+        ([*UNGUARDED_ITEMS, f"{NEW_ITEM} (2, 0, '')"], ["1 item stored twice (item 4)", ITEMS]),
+        ([f"{NEW_ITEM} (77, 0, '')"], [f"1 item {ORPHANED_ITEMS} or not done (item 4)"]),
+        (["DELETE FROM tasks WHERE id = 3"], [f"1 task {CHILDREN} those that they added (task 1)"]),
         (
             ["DELETE FROM tasks WHERE id = 1"],
-            ["1 seeds were given, 0 are there", f"3 tasks {ORPHANED_TASKS}"],
+            ["1 seed was given, 0 in the journal", f"3 tasks {ORPHANED_TASKS}"],
         ),
         (
             [
                 f"DELETE FROM {row} = 4"
                 for row in ("attempts WHERE task", "items WHERE task", "tasks WHERE id")
             ],
-            [f"1 tasks {CHILDREN} those that they added (task 1)"],
+            [f"1 task {CHILDREN} those that they added (task 1)"],
         ),
         (
             [*UNGUARDED_TASKS, "INSERT INTO tasks SELECT * FROM tasks WHERE id = 3"],
-            ["1 tasks stored twice (task 3)", CHILDREN],
+            ["1 task stored twice (task 3)", CHILDREN],
         ),
-        (["UPDATE tasks SET parent = 77 WHERE id = 3"], [f"1 tasks {ORPHANED_TASKS} (task 3)"]),
-        (["UPDATE tasks SET links_n = 2 WHERE id = 1"], [f"1 tasks {CHILDREN}"]),
-        (["UPDATE tasks SET state = 'waiting' WHERE id = 3"], [f"1 tasks that were {NOT_ENDED} (task 3)"]),
-        (["UPDATE tasks SET state = 'waiting' WHERE id = 2"], [f"2 {ORPHANED_ITEMS}"]),
+        (["UPDATE tasks SET parent = 77 WHERE id = 3"], [f"1 task {ORPHANED_TASKS} (task 3)"]),
+        (["UPDATE tasks SET links_n = 2 WHERE id = 1"], [f"1 task {CHILDREN}"]),
+        (["UPDATE tasks SET state = 'waiting' WHERE id = 3"], [f"1 task {NOT_ENDED} (task 3)"]),
+        (["UPDATE tasks SET state = 'waiting' WHERE id = 2"], [f"2 items {ORPHANED_ITEMS}"]),
         (["UPDATE tasks SET state = 'waiting' WHERE id = 1"], [f"3 tasks {ORPHANED_TASKS}"]),
         (["UPDATE tasks SET state = 'done' WHERE id = 3"], [f"{NOT_BORNE_OUT} (task 3)"]),
         (["UPDATE tasks SET state = 'gone' WHERE id = 4"], [f"{NOT_BORNE_OUT} (task 4)"]),
-        (["UPDATE tasks SET state = 'failed', reason = 'x' WHERE id = 3"], [NOT_ENDED, "1 tasks failed:"]),
+        (["UPDATE tasks SET state = 'failed', reason = 'x' WHERE id = 3"], [NOT_ENDED, "1 task failed:"]),
         (
             ["UPDATE tasks SET state = 'failed' WHERE id = 3"],
-            ["1 tasks that failed without a reason (task 3)"],
+            ["1 task that failed without a reason (task 3)"],
         ),
         (
             ["DELETE FROM attempts WHERE task = 3"],
             [f"{ATTEMPTS} as many as were made (task 3)", NOT_BORNE_OUT],
         ),
-        (["DELETE FROM attempts WHERE n = 2"], [f"1 tasks {ATTEMPTS} as many as were made (task 4)"]),
-        (["UPDATE attempts SET task = 77 WHERE task = 3"], ["1 attempts of an unknown task (attempt 3)"]),
+        (["DELETE FROM attempts WHERE n = 2"], [f"1 task {ATTEMPTS} as many as were made (task 4)"]),
+        (["UPDATE attempts SET task = 77 WHERE task = 3"], ["1 attempt of an unknown task (attempt 3)"]),
         (
             ["UPDATE attempts SET proxy = 77 WHERE task = 3"],
-            ["1 attempts through an unknown proxy (attempt 3)"],
+            ["1 attempt through an unknown proxy (attempt 3)"],
         ),
-        (["UPDATE attempts SET ending = 'ok' WHERE id = 4"], ["1 tasks that were answered twice (task 4)"]),
+        (["UPDATE attempts SET ending = 'ok' WHERE id = 4"], ["1 task answered twice (task 4)"]),
         (["UPDATE run SET seeds = 0"], ["no seeds: nothing was ever asked for"]),
         (["DELETE FROM run"], ["no seeds: nothing was ever asked for"]),
         (["DROP TABLE items"], ["no such table: items"]),
@@ -187,8 +187,8 @@ def test_open_and_failed_tasks_are_missing_with_the_next_step(path: Path) -> Non
 
     assert (found.complete, found.open, found.failed, found.ended) == (False, 1, 1, 1)
     assert found.problems == [
-        f"1 tasks are still open: `pinpool resume {path}` goes on with them",
-        f"1 tasks failed: `pinpool failures {path}` says why, `pinpool retry {path}` puts them back",
+        f"1 task is still open: `pinpool resume {path}` goes on",
+        f"1 task failed: `pinpool failures {path}` says why, `pinpool retry {path}` puts them back",
     ]
 
 

@@ -388,7 +388,7 @@ def test_a_file_that_may_not_grow_is_told_and_leaves_a_sound_journal(path: Path)
     with Reader(path) as reader:
         coverage = reader.coverage()
     assert len(coverage.problems) == 1
-    assert "are still open" in coverage.problems[0]
+    assert "still open" in coverage.problems[0]
 
 
 def test_a_journal_that_another_program_locks_is_told(path: Path, journal: Journal) -> None:
@@ -424,7 +424,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_said_to_be_kept(path: Path,
         coverage = reader.coverage()
         assert coverage.ended >= kept
         assert (coverage.orphans, coverage.duplicates) == (0, 0)
-        assert [problem for problem in coverage.problems if "are still open" not in problem] == []
+        assert [problem for problem in coverage.problems if "still open" not in problem] == []
 
     finish_work(path)
 

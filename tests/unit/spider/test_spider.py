@@ -114,7 +114,7 @@ def test_thousands_of_bad_seeds_are_counted_not_listed() -> None:
         spider.check()
 
     assert len(refused.value.problems) == 21
-    assert refused.value.problems[-1].endswith("and 4980 more seeds like these")
+    assert refused.value.problems[-1].endswith("and 4,980 more seeds like these")
 
 
 # Seeds
