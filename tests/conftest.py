@@ -15,6 +15,8 @@ from random import Random
 import pytest
 
 from commands import Desk
+from engines import Maker, is_alive, scripted_engine, spares
+from pinpool.pool.processes import ProcessEngine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,3 +56,28 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(tmp_path)
     yield made
     made.clear()
+
+
+@pytest.fixture(params=["forkserver", "spawn"])
+def method(request: pytest.FixtureRequest) -> str:
+    """How processes start."""
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+def make(method: str) -> Iterator[Maker]:
+    """Makes started engines of scripted workers, and checks that none leaves a process behind."""
+    engines: list[ProcessEngine] = []
+
+    def build(workers: int, proxies: int, *, hang: float = 30.0, cooling: float = 3600.0) -> ProcessEngine:
+        engine = scripted_engine(workers, spares(proxies), hang=hang, cooling=cooling, start_method=method)
+        engines.append(engine)
+        engine.start()
+        return engine
+
+    yield build
+    pids = [pid for engine in engines for pid in engine.worker_pids]
+    for engine in engines:
+        engine.close()
+    assert [pid for pid in pids if is_alive(pid)] == []

@@ -44,7 +44,7 @@ def main(workers: int, tasks: int) -> None:
     while engine.census().count(ProxyState.PINNED) < workers:
         engine.poll(0.01)
     ready = time.perf_counter() - began
-    memory = [private_megabytes(line.pid) for line in engine._present().board.read()]
+    memory = [private_megabytes(line.pid) for line in engine.workers()]
 
     blob = pickle.dumps((nothing, ()))
     cpu, began, submitted, answered = time.process_time(), time.perf_counter(), 0, 0

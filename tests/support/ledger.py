@@ -1,4 +1,4 @@
-"""Who gives work to an engine, and keeps the books on what comes back."""
+"""Gives work to an engine as the crawl does, and counts what comes back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pinpool.pool.processes import ProcessEngine
 
 
 class Ledger:
-    """Submits every piece of work until each has one answer, as the crawl does, and counts what it sees."""
+    """Submits work until it has an answer. What failed is submitted again, unless `resubmit` is false."""
 
     def __init__(self, engine: ProcessEngine, resubmit: bool = True) -> None:
         self.engine = engine
@@ -29,7 +29,7 @@ class Ledger:
         self.flight[self._serial] = work
         self.engine.submit(self._serial, work.encode())
 
-    def run(self, *, until: Callable[[], bool] | None = None, seconds: float = 30.0) -> None:
+    def run(self, *, until: Callable[[], bool] | None = None, seconds: float = 90.0) -> None:
         give_up = time.monotonic() + seconds
         done = until or (lambda: not self.flight)
         while not done():

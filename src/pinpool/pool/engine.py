@@ -1,10 +1,10 @@
 """
-The small surface of an engine that the crawl may touch. An engine runs assignments and never decides a retry.
+The protocol of an engine: what runs assignments in workers. An engine never decides a retry.
 
     start() · submit(serial, assignment) · poll(timeout) → signals · census() · cool() · retire() · join() · withdraw()
     kill() · flush() · close()
 
-A serial is given by the caller, once for each attempt, and comes back in exactly one `Answered` or `Lost`.
+The caller gives each attempt a serial of its own, which comes back in exactly one `Answered` or `Lost`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
+from pinpool.errors import PinpoolError
 from pinpool.model import Assignment, Ending, Event, Evidence, Outcome, ProxyState, Sign, Step
 from pinpool.pool.lease_types import Standing
+
+UNGUARDED = (
+    "a script that starts a crawl or a PinnedPool must do so under `if __name__ == '__main__':`, "
+    "because each worker process imports it"
+)
+
+
+class EngineError(PinpoolError):
+    """The workers cannot be kept alive; the run was stopped and can be resumed."""
 
 
 class Answered(NamedTuple):
@@ -27,10 +37,10 @@ class Answered(NamedTuple):
 
 class Lost(NamedTuple):
     """
-    The attempt will never be answered.
+    An attempt that nobody will answer.
 
-    `sign` is CRASH or HANG if it was the task's own doing as far as one can tell, None if it merely went down with
-    others. `proxy` is -1 if it is not known; `message` may hold the stack where the worker hung.
+    `sign` is CRASH or HANG if the task itself probably caused that, None if its worker was lost with others. `proxy` is
+    -1 if it is not known; `message` may hold the stack where the worker hung.
     """
 
     serial: int
@@ -46,7 +56,7 @@ class Lost(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """Something happened that is worth a line in the journal."""
+    """An event for the journal."""
 
     event: Event
 
@@ -57,9 +67,9 @@ Signal = Answered | Lost | Noted
 @dataclass(frozen=True)
 class Census:
     """
-    Workers by activity, and where each proxy stands.
+    Workers by activity, and the state of each proxy.
 
-    `parked` workers wait for a proxy. `wakes_in` is seconds until the next resting proxy is spare, None if none rests.
+    `parked` workers wait for a proxy. `wakes_in` is seconds until the next cooling proxy is spare, None if none cools.
     """
 
     workers: int = 0
@@ -71,7 +81,7 @@ class Census:
     states: Mapping[int, ProxyState] = field(default_factory=dict)
     wakes_in: float | None = None
 
-    # Asked at every turn of the crawl loop, and made anew only once a tick.
+    # The crawl loop asks at every turn, and the census changes only once a tick.
     @cached_property
     def _counts(self) -> Counter[ProxyState]:
         return Counter(self.states.values())
@@ -97,7 +107,7 @@ class Census:
 
 
 def window(able: int) -> int:
-    """How many tasks an engine should hold: one for each worker with a proxy, and a few to take next."""
+    """How many tasks an engine should hold: one for each of the `able` workers with a proxy, and a few to take next."""
     return able + max(2, able // 4) if able else 0
 
 
@@ -107,25 +117,25 @@ class Engine(Protocol):
     name: str
 
     def start(self) -> None:
-        """Start the workers; they pin their proxies by themselves."""
+        """Start the workers; each pins a proxy by itself."""
 
     def submit(self, serial: int, work: Assignment | bytes) -> None:
-        """Hand an assignment, or a pickled call, to whichever worker is free. Never waits."""
+        """Give an assignment, or a pickled call, to the next free worker. Never waits."""
 
     def poll(self, timeout: float) -> list[Signal]:
-        """Wait up to `timeout` seconds for news; may return none."""
+        """Wait up to `timeout` seconds for signals; the list may be empty."""
 
     def wake(self) -> None:
-        """End a `poll` that waits; may be called by any thread."""
+        """End a `poll` that waits. Any thread may call this."""
 
     def census(self) -> Census:
-        """How things stood at the last look."""
+        """The counts of the last tick."""
 
     def cool(self, proxy: int, seconds: float) -> None:
-        """The sentence on a proxy that a worker has swapped: rest that long."""
+        """Rest a proxy that a worker has swapped for `seconds`."""
 
     def retire(self, proxy: int, reason: str) -> None:
-        """The sentence on a proxy that a worker has swapped: out for this run."""
+        """Retire a proxy that a worker has swapped: it is out for this run."""
 
     def join(self, standings: Collection[Standing]) -> None:
         """These proxies are on the list now, for the first time or again; workers that wait for one take them."""
@@ -137,7 +147,7 @@ class Engine(Protocol):
         """End one worker process; its attempt comes back as `Lost`."""
 
     def flush(self) -> list[Signal]:
-        """What has happened to proxies since the last `poll`: the last call but `close`."""
+        """The moves of proxies since the last `poll`. Call it last, just before `close`."""
 
     def close(self) -> None:
         """End every process of this engine. Attempts in flight are not answered any more."""

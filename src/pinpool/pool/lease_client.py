@@ -1,75 +1,20 @@
-"""The parent's copy of the lease queue's books: what a new Manager starts from when the old one has died."""
+"""The lease queue as a worker and the parent see it: method calls through the Manager's socket, with a time limit."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 from multiprocessing import managers
 from multiprocessing.managers import BaseProxy
 from typing import Any, cast
 
-from pinpool.model import Event, EventKind, ProxyState
 from pinpool.pool.lease_types import Lease, Report, Standing
 
-
-class Standings:
-    """Where each proxy stands, by id, and which of the pinned are on their way out."""
-
-    def __init__(self, proxies: Iterable[Standing]) -> None:
-        self._all = {one.proxy: one for one in proxies}
-        self._leaving: dict[int, str] = {}
-
-    def __repr__(self) -> str:
-        return f"<Standings {len(self._all)} proxies, {len(self._leaving)} leaving>"
-
-    def __iter__(self) -> Iterator[Standing]:
-        return iter(self._all.values())
-
-    def stand(self, proxy: int, state: ProxyState, rest_seconds: float = 0.0) -> None:
-        """A proxy stands there now. What is off the list stays off, whatever is said of it later."""
-        if proxy not in self._leaving and self._all[proxy].state is not ProxyState.RETIRED:
-            self._all[proxy] = self._all[proxy]._replace(state=state, rest_seconds=rest_seconds)
-
-    def update(self, report: Report) -> None:
-        """Take over what the lease queue says."""
-        self._leaving = dict(report.leaving)
-        for proxy, state in report.states.items():
-            rest = report.rests.get(proxy, 0.0)
-            self._all[proxy] = self._all[proxy]._replace(state=state, rest_seconds=rest)
-
-    def join(self, standings: Iterable[Standing]) -> None:
-        """These are on the list now."""
-        for one in standings:
-            if self._leaving.pop(one.proxy, None) is None:
-                self._all[one.proxy] = one
-
-    def withdraw(self, proxies: Collection[int], reason: str) -> None:
-        """These are off the list."""
-        for proxy in proxies:
-            if self._all[proxy].state is ProxyState.PINNED:
-                self._leaving[proxy] = reason
-            else:
-                self.stand(proxy, ProxyState.RETIRED)
-
-    def to_leave(self, proxy: int) -> int:
-        """`proxy` if its worker is to leave it, else 0."""
-        return proxy if proxy in self._leaving else 0
-
-    def reborn(self) -> list[Event]:
-        """All workers are gone: who was on its way out is out. Returns that as events."""
-        now, gone = time.time(), self._leaving
-        self._leaving = {}
-        for proxy in gone:
-            self.stand(proxy, ProxyState.RETIRED)
-        return [Event(now, EventKind.WITHDRAWN, proxy, None, reason) for proxy, reason in gone.items()]
-
-
-#: The longest wait for an answer, a worker's own `timeout` of a second included.
+#: The longest wait for an answer; a worker's own `timeout` of a second is part of it.
 ANSWER_SECONDS = 10.0
 
 
 class LeaseProxy(BaseProxy):
-    """The lease queue as a worker and the parent see it, through the Manager's socket."""
+    """The methods of `leases.LeaseQueue`, with the same meaning."""
 
     _mute = False
 
@@ -145,9 +90,9 @@ class LeaseProxy(BaseProxy):
 
     def _ask(self, method: str, *arguments: object) -> Any:
         """
-        As BaseProxy._callmethod, but with an end: a Manager that somebody has stopped must not stop the run.
+        As BaseProxy._callmethod, but with a time limit: a Manager that somebody has stopped must not stop the run.
 
-        Raises OSError (TimeoutError) or EOFError if the Manager does not answer; what the queue raises passes through.
+        Raises OSError (TimeoutError) or EOFError if the Manager does not answer, and whatever the queue raises.
         """
         proxy = cast(Any, self)
         if self._mute:
@@ -157,7 +102,7 @@ class LeaseProxy(BaseProxy):
         connection = proxy._tls.connection
         connection.send((proxy._id, method, arguments, {}))
         if not connection.poll(ANSWER_SECONDS):
-            # For good: to connect anew would wait for its greeting.
+            # For good: a new connection would wait for the Manager's greeting.
             self._mute = True
             raise TimeoutError(f"the Manager did not answer within {ANSWER_SECONDS:g} s")
         kind, answer = connection.recv()

@@ -1,64 +1,70 @@
 """
-The lease queue: who holds which proxy. It lives in a Manager process, and a proxy never leaves it inside a message.
+The lease queue: which worker holds which proxy. It lives in a Manager process, and no proxy is ever lost in a message.
 
 A plain queue would lose a proxy with each worker that dies, and a worker killed while it waits in ``get()`` would
-still swallow the next one put in. Here a proxy is always in exactly one state of the life-cycle table; a worker is
-known by a random token, asks again and again in short waits, and is given the same proxy however often it asks. The
-parent hands in the tokens of the dead, and their proxies are spare again.
+still swallow the next one put in. Here each proxy is always in exactly one state of the life-cycle table. A worker has
+a random token, asks again and again in short waits, and gets the same proxy however often it asks. The parent reports
+the tokens of dead workers, and their proxies are spare again.
 
-The worker's swap rests its proxy for a provisional time; the parent judges later, and lengthens the rest or retires it.
+A worker's swap rests its proxy for a provisional time. The parent judges later: it sets the real rest, or retires it.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from multiprocessing.managers import BaseManager
 
+from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.model import Event, EventKind, ProxyState
-from pinpool.pool.lease_client import LeaseProxy
 from pinpool.pool.lease_types import Holder, Lease, Report, Standing
 from pinpool.proxies.lifecycle import move
 from pinpool.proxies.proxy import Proxy
 
 
 class LeaseQueue:
-    """All proxies of a run and who holds them. Methods may be called by many threads; none waits over `timeout`."""
+    """
+    All proxies of a run and who holds them; the one owner of their states. Many threads may call it at once.
 
-    def __init__(self, standings: Iterable[Standing], seats: int, cooling: float) -> None:
+    `seats` is the number of lines on the status board, `cooling` the provisional rest of a swapped proxy in seconds.
+    """
+
+    def __init__(
+        self, standings: Iterable[Standing], seats: int, cooling: float, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._changed = threading.Condition()
         self._cooling = cooling
+        self._clock = clock
         self._addresses: dict[int, Proxy] = {}
         self._states: dict[int, ProxyState] = {}
-        self._fresh: deque[int] = deque()
-        self._rested: deque[int] = deque()
+        self._fresh: deque[int] = deque()  # spare ones
+        self._rested: deque[int] = deque()  # spare ones that have not served a page since their rest
         self._probing: set[int] = set()
         self._leaving: dict[int, str] = {}
         self._until: dict[int, float] = {}
-        self._holds: dict[int, int] = {}
-        self._workers: dict[int, tuple[int, int]] = {}
+        self._holds: dict[int, int] = {}  # token -> proxy
+        self._workers: dict[int, tuple[int, int]] = {}  # token -> pid, seat
         self._free_seats = deque(range(seats))
-        self._let_go: dict[int, float] = {}
+        self._released: dict[int, float] = {}
         self._generation = 0
         self._moves: list[Event] = []
         self._answers: list[bytes] = []
         self._complaints: list[str] = []
         self._next_turn = 0.0
-        for proxy, address, state, rest in standings:
-            self._addresses[proxy] = address
+        now = clock.monotonic()
+        for standing in standings:
+            proxy, state = standing.proxy, standing.state_without_worker
+            self._addresses[proxy] = standing.address
             self._states[proxy] = state
-            if state is ProxyState.PINNED:
-                # Whoever used it in an earlier life of the run may have done so a moment ago.
-                self._let_go[proxy] = time.monotonic()
+            if state is not standing.state:
+                self._released[proxy] = (
+                    now  # by a worker of an earlier pool, which may have used it until now
+                )
             if state is ProxyState.COOLING:
-                self._until[proxy] = time.monotonic() + rest
-            elif state is not ProxyState.RETIRED:
-                # Whoever pinned it in an earlier life of the run is gone.
-                self._states[proxy] = ProxyState.SPARE
+                self._until[proxy] = now + standing.rest_seconds
+            elif state is ProxyState.SPARE:
                 self._fresh.append(proxy)
 
     def __repr__(self) -> str:
@@ -72,7 +78,7 @@ class LeaseQueue:
         """
         Give a worker its seat on the board, -1 if none is free yet, and a proxy if there is one.
 
-        Raises LookupError if its pool is not the present one: it came up too late and has nothing to do any more.
+        Raises LookupError if the worker belongs to a pool that is over: it started too late, and must end itself.
         """
         with self._changed:
             if generation != self._generation:
@@ -87,12 +93,12 @@ class LeaseQueue:
         """
         The worker's proxy: the one it holds, or a spare within `timeout` seconds, or None.
 
-        Raises LookupError, as do `swap` and `exchange`, for a worker that was taken for dead: it must end itself.
+        Raises LookupError, as all methods for workers do, if the parent took the worker for dead: it must end itself.
         """
-        deadline = time.monotonic() + timeout
+        deadline = self._clock.monotonic() + timeout
         with self._changed:
             while (lease := self._lease(token)) is None:
-                now = time.monotonic()
+                now = self._clock.monotonic()
                 if now >= deadline:
                     return None
                 self._changed.wait(min([deadline, *self._until.values()]) - now)
@@ -102,17 +108,17 @@ class LeaseQueue:
         """
         Rest the worker's proxy and give it a spare.
 
-        If there is none the worker parks, and cannot return its answer; it is kept here for the parent's next report.
+        Without a spare the worker parks and cannot return its answer. The next report to the parent holds it then.
         """
         with self._changed:
             self._check_known(token)
-            held = self._release(token, EventKind.FAULTED)
-            if held is not None and self._states[held] is ProxyState.COOLING:
-                self._until[held] = time.monotonic() + self._cooling
+            proxy = self._release(token, EventKind.FAULTED)
+            if proxy is not None and self._states[proxy] is ProxyState.COOLING:
+                self._until[proxy] = self._clock.monotonic() + self._cooling
             return self._lease_or_keep(token, answer)
 
     def leave(self, token: int, answer: bytes) -> Lease | None:
-        """Give the worker a spare for its proxy if that was withdrawn; without a spare it parks as in `swap`."""
+        """Replace the worker's proxy by a spare if it was withdrawn. Without a spare the worker parks as in `swap`."""
         with self._changed:
             self._check_known(token)
             if self._holds.get(token) in self._leaving:
@@ -120,10 +126,10 @@ class LeaseQueue:
             return self._lease_or_keep(token, answer)
 
     def exchange(self, token: int, avoid: Iterable[int]) -> Lease | None:
-        """Give a worker a spare that is not in `avoid` for its proxy, which is spare again; None if there is none."""
+        """Replace the worker's proxy, which is spare again, by a spare that is not in `avoid`. None without such."""
         with self._changed:
             self._check_known(token)
-            self._wake()
+            self._end_rests()
             for shelf in (self._fresh, self._rested):
                 proxy = next((spare for spare in shelf if spare not in avoid), None)
                 if proxy is not None:
@@ -139,12 +145,12 @@ class LeaseQueue:
 
     def turn(self, seconds: float) -> float:
         """
-        How many seconds from now a worker's turn at the site begins; it takes so many `seconds`, then others follow.
+        Seconds from now until the worker's turn at the site. The turn takes `seconds`; then the next worker's begins.
 
-        So the rate at the site holds over all workers, however many of them have waited for something else meanwhile.
+        This keeps the site's rate over all workers, however long some of them have waited for something else.
         """
         with self._changed:
-            now = time.monotonic()
+            now = self._clock.monotonic()
             start = max(now, self._next_turn)
             self._next_turn = start + seconds
             return start - now
@@ -157,12 +163,12 @@ class LeaseQueue:
     # ------------------------------------------------------------------ for the parent
 
     def begin(self, generation: int) -> None:
-        """From now on only workers of this pool may check in; 0 is nobody's."""
+        """From now on only workers of this pool may check in; with 0 none may."""
         with self._changed:
             self._generation = generation
 
     def reap(self, tokens: Iterable[int]) -> None:
-        """Workers have died: their seats are free and their proxies are spare."""
+        """These workers are dead: their seats are free and their proxies are spare."""
         with self._changed:
             for token in tokens:
                 _, seat = self._workers.pop(token, (0, -1))
@@ -172,14 +178,14 @@ class LeaseQueue:
             self._changed.notify_all()
 
     def cool(self, proxy: int, seconds: float) -> None:
-        """Judge a resting proxy: it rests for `seconds` from now. One that does not rest is left alone."""
+        """Rest a cooling proxy for `seconds` from now. No effect on any other."""
         with self._changed:
             if self._states.get(proxy) is ProxyState.COOLING:
-                self._until[proxy] = time.monotonic() + seconds
+                self._until[proxy] = self._clock.monotonic() + seconds
                 self._changed.notify_all()
 
     def retire(self, proxy: int, reason: str) -> None:
-        """Judge a resting proxy, or one that has rested meanwhile: it is out for this run. A pinned one stays."""
+        """Retire a cooling proxy, or one whose rest is over. A pinned one stays."""
         with self._changed:
             state = self._states.get(proxy)
             if state is ProxyState.COOLING:
@@ -190,9 +196,9 @@ class LeaseQueue:
 
     def join(self, standings: Iterable[Standing]) -> None:
         """
-        These proxies are on the list now. One that stands as cooling has to prove itself before it counts as healthy.
+        These proxies are on the list now. A cooling one is on probation: it must serve a page before it is healthy.
 
-        One that is still on its way out stays, and keeps its worker.
+        A withdrawn one that is still pinned stays, and keeps its worker.
         """
         with self._changed:
             for proxy, address, state, _ in standings:
@@ -206,20 +212,20 @@ class LeaseQueue:
             self._changed.notify_all()
 
     def withdraw(self, proxies: Iterable[int], reason: str) -> None:
-        """These proxies are off the list: they are retired, a pinned one as soon as its worker lets go of it."""
+        """These proxies are off the list: they retire, a pinned one as soon as its worker lets go of it."""
         with self._changed:
             for proxy in proxies:
                 state = self._states[proxy]
                 if state is ProxyState.PINNED:
                     self._leaving[proxy] = reason
-                elif state is not ProxyState.RETIRED:  # which has a better reason
+                elif state is not ProxyState.RETIRED:  # a retired one keeps the reason it has
                     self._take_off(proxy, reason)
 
     def report(self) -> Report:
         """Everything since the last report, and how things stand now."""
         with self._changed:
-            self._wake()
-            now = time.monotonic()
+            self._end_rests()
+            now = self._clock.monotonic()
             report = Report(
                 moves=tuple(self._moves),
                 answers=tuple(self._answers),
@@ -243,7 +249,7 @@ class LeaseQueue:
 
     def _lease(self, token: int) -> Lease | None:
         self._check_known(token)
-        self._wake()
+        self._end_rests()
         if token in self._holds:
             return self._as_lease(self._holds[token])
         if not self._fresh and not self._rested:
@@ -257,14 +263,14 @@ class LeaseQueue:
         return lease
 
     def _release(self, token: int, how: EventKind) -> int | None:
-        """Take the worker's proxy out of its hand; a withdrawn one retires."""
-        held = self._holds.pop(token, None)
-        if held is not None:
-            self._let_go[held] = time.monotonic()
-            self._move(held, how)
-            if held in self._leaving:
-                self._move(held, EventKind.WITHDRAWN, self._leaving.pop(held))
-        return held
+        """Take the worker's proxy from it, and return that proxy; a withdrawn one retires."""
+        proxy = self._holds.pop(token, None)
+        if proxy is not None:
+            self._released[proxy] = self._clock.monotonic()
+            self._move(proxy, how)
+            if proxy in self._leaving:
+                self._move(proxy, EventKind.WITHDRAWN, self._leaving.pop(proxy))
+        return proxy
 
     def _put_back(self, proxy: int | None) -> None:
         if proxy is not None and self._states[proxy] is ProxyState.SPARE:
@@ -283,11 +289,11 @@ class LeaseQueue:
         return self._as_lease(proxy)
 
     def _as_lease(self, proxy: int) -> Lease:
-        idle = time.monotonic() - self._let_go.get(proxy, -math.inf)
+        idle = self._clock.monotonic() - self._released.get(proxy, -math.inf)
         return Lease(proxy, self._addresses[proxy], proxy in self._probing, idle)
 
-    def _wake(self) -> None:
-        now = time.monotonic()
+    def _end_rests(self) -> None:
+        now = self._clock.monotonic()
         for proxy in [proxy for proxy, until in self._until.items() if until <= now]:
             del self._until[proxy]
             self._probing.add(proxy)
@@ -295,39 +301,10 @@ class LeaseQueue:
             self._shelve(proxy)
 
     def _shelve(self, proxy: int) -> None:
-        # A proxy that has not proven itself since its rest is taken last.
+        # A proxy that has not served a page since its rest is handed out last.
         (self._rested if proxy in self._probing else self._fresh).append(proxy)
         self._changed.notify()
 
     def _move(self, proxy: int, what: EventKind, detail: str = "", worker: int | None = None) -> None:
         self._states[proxy] = move(self._states[proxy], what)
-        self._moves.append(Event(time.time(), what, proxy, worker, detail))
-
-
-class LeaseManager(BaseManager):
-    """The process that serves the lease queue."""
-
-    def leases(self, standings: Iterable[Standing], seats: int, cooling: float) -> LeaseProxy:
-        raise AttributeError("replaced by register() below")
-
-    def end(self, patience: float) -> None:
-        """
-        End the process: ask it to go, and kill it if it has not gone after `patience` seconds.
-
-        It is asked in a thread, for a Manager that somebody has stopped would keep us waiting for ever.
-        """
-        shutdown = getattr(self, "shutdown", None)  # made by start(), when that comes to its end
-        if shutdown is not None:
-            asking = threading.Thread(target=shutdown, name="pinpool-manager-end", daemon=True)
-            asking.start()
-            asking.join(patience)
-        self.kill()
-
-    def kill(self) -> None:
-        """End the process at once, if it has not ended by itself."""
-        process = getattr(self, "_process", None)
-        if process is not None:
-            process.kill()
-
-
-LeaseManager.register("leases", LeaseQueue, proxytype=LeaseProxy)
+        self._moves.append(Event(self._clock.epoch(), what, proxy, worker, detail))

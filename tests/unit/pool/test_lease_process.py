@@ -1,7 +1,7 @@
-"""The parent's copy of the lease queue's books, of use when the Manager dies at a bad moment."""
+"""The parent's copy of where the proxies stand, from which a new Manager starts."""
 
-from pinpool.model import ProxyState
-from pinpool.pool.lease_client import Standings
+from pinpool.model import EventKind, ProxyState
+from pinpool.pool.lease_process import Standings
 from pinpool.pool.lease_types import Standing
 from pinpool.pool.leases import LeaseQueue
 from pinpool.proxies.proxy import Proxy
@@ -20,9 +20,9 @@ def states(standings: Standings) -> dict[int, ProxyState]:
 def test_a_proxy_that_was_on_its_way_out_does_not_come_back_with_a_new_manager() -> None:
     standings = Standings([standing(1, PINNED), standing(2, COOLING), standing(3)])
     standings.withdraw([1, 2], "off the list")
-    standings.stand(1, COOLING, 60.0)  # what is said of its last page comes late
+    standings.move(1, EventKind.FAULTED, 60.0)  # the decision about its last page comes late
 
-    events = standings.reborn()
+    events = standings.retire_leaving()
 
     assert states(standings) == {1: RETIRED, 2: RETIRED, 3: SPARE}
     assert [(event.kind, event.proxy, event.detail) for event in events] == [("withdrawn", 1, "off the list")]
@@ -36,7 +36,7 @@ def test_a_withdrawn_proxy_that_joins_again_is_asked_to_leave_no_more() -> None:
     standings.join([standing(1)])
 
     assert (asked, standings.to_leave(1)) == (1, 0)
-    assert standings.reborn() == []
+    assert standings.retire_leaving() == []
 
 
 def test_the_lease_queue_has_the_last_word_on_who_is_leaving() -> None:

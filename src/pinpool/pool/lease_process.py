@@ -1,0 +1,218 @@
+"""The Manager process with the lease queue, as its owner, the parent, sees it: start, ask, replace, end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from multiprocessing.context import BaseContext
+from multiprocessing.managers import BaseManager
+
+from pinpool.model import Event, EventKind, ProxyState
+from pinpool.pool.child_process import ignore_terminal, keep_signals_from_children, never_outlive_parent
+from pinpool.pool.engine import UNGUARDED, EngineError
+from pinpool.pool.lease_client import LeaseProxy
+from pinpool.pool.lease_types import Report, Standing
+from pinpool.pool.leases import LeaseQueue
+from pinpool.proxies.lifecycle import STATE_AFTER
+
+#: How long the Manager may take to end; after that it is killed.
+END_SECONDS = 1.5
+#: How often a Manager that dies at its start is started again.
+TRIES = 3
+#: The rest of a proxy whose worker cannot be killed, and may still use it.
+UNKILLABLE_SECONDS = 3600.0
+
+
+class Standings:
+    """
+    The parent's copy of where each proxy stands. The lease queue owns that; this is what a new Manager starts from.
+
+    It holds the queue's last report, and what the parent has told the queue since.
+    """
+
+    def __init__(self, proxies: Iterable[Standing]) -> None:
+        self._all = {standing.proxy: standing for standing in proxies}
+        self._leaving: dict[int, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<Standings {len(self._all)} proxies, {len(self._leaving)} leaving>"
+
+    def __iter__(self) -> Iterator[Standing]:
+        return iter(self._all.values())
+
+    def update(self, report: Report) -> None:
+        """Copy what the lease queue reports."""
+        self._leaving = dict(report.leaving)
+        for proxy, state in report.states.items():
+            rest = report.rests.get(proxy, 0.0)
+            self._all[proxy] = self._all[proxy]._replace(state=state, rest_seconds=rest)
+
+    def move(self, proxy: int, how: EventKind, rest_seconds: float = 0.0) -> None:
+        """A proxy moves. A withdrawn or retired one stays off, whatever follows from its last page."""
+        standing = self._all[proxy]
+        if proxy not in self._leaving and standing.state is not ProxyState.RETIRED:
+            self._all[proxy] = standing._replace(state=STATE_AFTER[how], rest_seconds=rest_seconds)
+
+    def join(self, standings: Iterable[Standing]) -> None:
+        """These proxies are on the list now."""
+        for standing in standings:
+            if self._leaving.pop(standing.proxy, None) is None:
+                self._all[standing.proxy] = standing
+
+    def withdraw(self, proxies: Collection[int], reason: str) -> None:
+        """These proxies are off the list; a pinned one leaves when its worker lets go of it."""
+        for proxy in proxies:
+            if self._all[proxy].state is ProxyState.PINNED:
+                self._leaving[proxy] = reason
+            else:
+                self.move(proxy, EventKind.WITHDRAWN)
+
+    def to_leave(self, proxy: int) -> int:
+        """`proxy` if its worker is to leave it, else 0."""
+        return proxy if proxy in self._leaving else 0
+
+    def retire_leaving(self) -> list[Event]:
+        """All workers are dead, so the proxies that were leaving are retired. Returns the events."""
+        leaving, self._leaving = self._leaving, {}
+        for proxy in leaving:
+            self.move(proxy, EventKind.WITHDRAWN)
+        return [
+            Event(time.time(), EventKind.WITHDRAWN, proxy, None, reason) for proxy, reason in leaving.items()
+        ]
+
+
+class _Manager(BaseManager):
+    """The process that serves the lease queue."""
+
+    def leases(self, standings: Iterable[Standing], seats: int, cooling: float) -> LeaseProxy:
+        raise AttributeError("replaced by register() below")
+
+
+_Manager.register("leases", LeaseQueue, proxytype=LeaseProxy)
+
+
+class LeaseProcess:
+    """
+    The lease queue in its Manager process. What the parent asks of it also goes into `standings`.
+
+    A call to a dead Manager has no effect there: the next `report` finds it dead, and `restart` uses the standings.
+    """
+
+    def __init__(
+        self, standings: Iterable[Standing], context: BaseContext, *, seats: int, cooling: float
+    ) -> None:
+        self.standings = Standings(standings)
+        self._context = context
+        self._seats = seats
+        self._cooling = cooling
+        self._manager: _Manager | None = None
+        self.queue: LeaseProxy
+
+    @property
+    def pid(self) -> int | None:
+        """The Manager's process id, None while there is none."""
+        process = getattr(self._manager, "_process", None)
+        return process.pid if process is not None else None
+
+    def start(self) -> None:
+        """Start a Manager with the standings. Raises EngineError if it dies at its start, again and again."""
+        for _ in range(TRIES):
+            try:
+                with keep_signals_from_children():
+                    # Kept before signals are let through again, so that `end` ends it in any case.
+                    self._manager = _Manager(ctx=self._context)
+                    self._manager.start(initializer=_enter_manager)
+                self.queue = self._manager.leases(tuple(self.standings), self._seats, self._cooling)
+                return
+            except (OSError, EOFError):
+                self.end()
+        raise EngineError(f"no process came up; {UNGUARDED}")
+
+    def restart(self, in_use: Iterable[int]) -> list[Event]:
+        """
+        Replace a dead Manager. All workers are dead but those that cannot be killed, which hold the proxies `in_use`.
+
+        Returns the moves that the dead Manager did not report. Raises EngineError as `start` does.
+        """
+        self.end()
+        for proxy in in_use:
+            self.standings.move(proxy, EventKind.FAULTED, UNKILLABLE_SECONDS)
+        events = self.standings.retire_leaving()
+        self.start()
+        return events
+
+    def end(self) -> None:
+        """End the process: ask it to, and kill it if it takes too long."""
+        manager, self._manager = self._manager, None
+        if manager is None:
+            return
+        shutdown = getattr(manager, "shutdown", None)  # made by start(), if that came to its end
+        if shutdown is not None:
+            # In a thread, because a stopped Manager would keep us waiting for ever.
+            asking = threading.Thread(target=shutdown, name="pinpool-manager-end", daemon=True)
+            asking.start()
+            asking.join(END_SECONDS)
+        _kill(manager)
+
+    def kill(self) -> None:
+        """Kill the process; it may be dead already."""
+        if self._manager is not None:
+            _kill(self._manager)
+
+    # ------------------------------------------------------------------ what the parent asks of the queue
+
+    def report(self) -> Report | None:
+        """What the queue reports; None if the Manager is dead."""
+        try:
+            report = self.queue.report()
+        except (OSError, EOFError):
+            return None
+        self.standings.update(report)
+        return report
+
+    def begin(self, generation: int) -> None:
+        """Only workers of this pool may check in; with 0 none may."""
+        self._ask(lambda queue: queue.begin(generation))
+
+    def reap(self, tokens: Collection[int]) -> None:
+        """These workers are dead."""
+        if tokens:
+            self._ask(lambda queue: queue.reap(tokens))
+
+    def cool(self, proxy: int, seconds: float) -> None:
+        """Rest a proxy that a worker has swapped."""
+        self.standings.move(proxy, EventKind.FAULTED, seconds)
+        self._ask(lambda queue: queue.cool(proxy, seconds))
+
+    def retire(self, proxy: int, reason: str) -> None:
+        """Retire a proxy that a worker has swapped."""
+        self.standings.move(proxy, EventKind.EXHAUSTED)
+        self._ask(lambda queue: queue.retire(proxy, reason))
+
+    def join(self, standings: Collection[Standing]) -> None:
+        """These proxies are on the list now."""
+        self.standings.join(standings)
+        self._ask(lambda queue: queue.join(standings))
+
+    def withdraw(self, proxies: Collection[int], reason: str) -> None:
+        """These proxies are off the list."""
+        self.standings.withdraw(proxies, reason)
+        self._ask(lambda queue: queue.withdraw(proxies, reason))
+
+    def _ask(self, call: Callable[[LeaseProxy], None]) -> None:
+        try:
+            call(self.queue)
+        except (OSError, EOFError):
+            return  # see the class
+
+
+def _kill(manager: BaseManager) -> None:
+    process = getattr(manager, "_process", None)
+    if process is not None:
+        process.kill()
+
+
+def _enter_manager() -> None:
+    ignore_terminal(also_sigterm=True)
+    never_outlive_parent()

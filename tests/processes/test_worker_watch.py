@@ -1,0 +1,133 @@
+"""Worker processes that die or hang: rows T1 to T4, T16 and T17 of the research on pools. Every wait has a deadline."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from engines import Maker, all_idle, all_pinned, kill_manager
+from ledger import Ledger
+from pinpool.model import Sign
+from pinpool.pool.status_board import Activity
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.mark.parametrize("death", ["exit", "kill", "segfault"])
+def test_t1_a_crash_in_a_task_loses_that_attempt_only_and_frees_the_proxy(make: Maker, death: str) -> None:
+    engine = make(workers=3, proxies=3)
+    ledger = Ledger(engine)
+
+    for number in range(60):
+        ledger.submit(death if number in (5, 25) else "ok")
+    ledger.run()
+    all_pinned(ledger, 3)
+
+    assert ledger.good == 58
+    assert [(work, lost.sign) for work, lost in ledger.lost] == [(death, Sign.CRASH)] * 2
+    assert engine.census().rebuilds == 0
+    assert engine.census().losses == 2
+
+
+def test_t2_killing_an_idle_worker_builds_a_new_pool_and_loses_nothing(make: Maker) -> None:
+    """It may have held the lock of the task pipe. Nobody can tell, so the pool is replaced."""
+    engine = make(workers=2, proxies=2)
+    ledger = Ledger(engine)
+
+    for _ in range(3):
+        all_idle(ledger, 2)
+        rebuilds = ledger.events["rebuilt"]
+        os.kill(engine.worker_pids[0], signal.SIGKILL)
+        ledger.run(until=lambda before=rebuilds: ledger.events["rebuilt"] > before)  # type: ignore[misc]
+        for _ in range(20):
+            ledger.submit("ok")
+        ledger.run()
+
+    all_pinned(ledger, 2)
+    assert ledger.good == 60
+    assert engine.census().rebuilds == 3
+
+
+def test_t3_killing_a_worker_while_it_writes_its_answer_loses_nothing(make: Maker) -> None:
+    engine = make(workers=2, proxies=2)
+    ledger = Ledger(engine)
+    all_pinned(ledger, 2)
+
+    for _ in range(30):
+        ledger.submit("big:4000000")
+    for _ in range(3):
+        # Board says IDLE while put() runs, and an answer of 4 MB takes a while to write.
+        victim = None
+        give_up = time.monotonic() + 10  # they may all be written by then
+        while victim is None and time.monotonic() < give_up:
+            victim = next(
+                (li.pid for li in engine.workers() if li.activity is Activity.IDLE and li.serial), None
+            )
+        if victim is not None:
+            os.kill(victim, signal.SIGKILL)
+        ledger.run(until=lambda: True)
+    ledger.run()
+
+    assert ledger.good == 30
+
+
+@pytest.mark.parametrize("hang", ["loop", "swallow", "grip", "stop"])
+def test_t4_a_hung_task_is_ended_and_reported_with_its_stack(make: Maker, hang: str) -> None:
+    engine = make(workers=2, proxies=2, hang=1.5)
+    ledger = Ledger(engine)
+
+    ledger.submit(hang)
+    for _ in range(20):
+        ledger.submit("ok")
+    ledger.run()
+    all_pinned(ledger, 2)
+
+    assert ledger.good == 20
+    (work, lost), *others = ledger.lost
+    assert (work, lost.sign, others) == (hang, Sign.HANG, [])
+    assert engine.census().rebuilds == 0
+    if hang != "stop":  # a stopped process cannot answer
+        assert "scripted_job.py" in lost.message
+
+
+def test_t17_workers_that_cannot_reach_the_manager_do_not_become_a_storm(make: Maker) -> None:
+    """If the initializer failed at once, the pool would start 147 processes a second for four workers."""
+    engine = make(workers=4, proxies=4)
+    ledger = Ledger(engine)
+    all_pinned(ledger, 4)
+    kill_manager(engine)
+    for pid in engine.worker_pids:
+        os.kill(pid, signal.SIGKILL)
+
+    # Nobody polls, so nobody rebuilds: this is what the pool does by itself.
+    seen: set[int] = set()
+    give_up = time.monotonic() + 2.0
+    while time.monotonic() < give_up:
+        seen |= set(engine.worker_pids)
+        time.sleep(0.01)
+    for _ in range(8):
+        ledger.submit("ok")
+    ledger.run()
+
+    assert len(seen) <= 4 * 3
+    assert ledger.good == 8
+
+
+def test_t16_stop_check_kill_never_jams_the_pool(make: Maker) -> None:
+    engine = make(workers=4, proxies=4)
+    ledger = Ledger(engine)
+    all_pinned(ledger, 4)
+
+    for _ in range(40):
+        for _ in range(8):
+            ledger.submit("ok")
+        victim = engine.worker_pids
+        if victim:
+            engine.kill(victim[0])
+        ledger.run()
+
+    assert ledger.good == 320
+    assert engine.census().rebuilds == 0
