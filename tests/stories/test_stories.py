@@ -398,28 +398,31 @@ from pinpool.journal import sqlite as storage
 storage.BUSY_SECONDS = 0.5
 """
 
-
-def snatch(db: sqlite3.Connection) -> None:
-    """Take the lock in the moment between two commits of the run."""
-    for _ in range(1_000_000):
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError:
-            continue
-    raise AssertionError("the journal was never free")
+#: After the first commit with an item it waits until the test holds the lock.
+LETS_THE_TEST_LOCK = f"""{IMPATIENT}
+import time
+from pathlib import Path
+from pinpool.journal.writer import Journal
+commit = Journal.commit
+def commit_and_wait(journal):
+    commit(journal)
+    if journal.last_item():
+        Path("free").touch()
+        while not Path("locked").exists():
+            time.sleep(0.005)
+Journal.commit = commit_and_wait
+"""
 
 
 def test_a_journal_that_another_program_locks_stops_the_run_with_one_line_and_loses_nothing(
-    slow_films: Job,
+    films: Job,
 ) -> None:
-    films = slow_films
-    films.lab.set_site_fault("/page/12", "silent")  # so that the run cannot end before somebody has the lock
-    start = films.crawl("-w", "4", "--timeout", "900", "--deadline", "900", under=IMPATIENT)
-    until(lambda: len(films.lab.requests) > 10, "requests")
+    start = films.crawl("-w", "4", under=LETS_THE_TEST_LOCK)
 
+    until((films.folder / "free").exists, "a moment between two commits")
     with closing(sqlite3.connect(films.journal, isolation_level=None, timeout=0)) as other:
-        snatch(other)
+        other.execute("BEGIN IMMEDIATE")
+        (films.folder / "locked").touch()
         assert start.wait() == 1
         late = films.resume(under=IMPATIENT)
         assert late.wait() == 2
