@@ -141,8 +141,8 @@ class Fetched(NamedTuple):
 
 class PageSample(NamedTuple):
     """
-    A page on which extraction failed, kept so that a selector can be mended. `kind` tells failures apart, `headers` is
-    a JSON object, `body` is compressed by zlib and perhaps cut, `size` counts the bytes of the whole body before that.
+    A page on which extraction failed, stored so that a selector can be mended. `kind` is that of the failure, `headers`
+    a JSON object, `body` compressed by zlib and perhaps cut, `size` the bytes of the whole body before that.
     """
 
     kind: str
@@ -185,7 +185,7 @@ class Outcome(NamedTuple):
     tasks: tuple[Task, ...] = ()
     result: bytes | None = None  # what a function run by PinnedPool returned, pickled
     unasked: str = ""
-    kept: PageSample | None = None
+    sample: PageSample | None = None
 
 
 class TaskState(StrEnum):

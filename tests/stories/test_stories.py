@@ -429,7 +429,6 @@ def test_a_journal_that_another_program_locks_stops_the_run_with_one_line_and_lo
 
     for refused in (start, late):
         says_one_line(refused, "films.db", "locked", "pinpool resume films.db")
-    films.lab.set_site_fault("/page/12", None)
     assert films.resume().wait() == 0
     films.complete()
 

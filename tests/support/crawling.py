@@ -239,7 +239,7 @@ class Job:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            errors="surrogateescape",  # a kept page is in the encoding of its site
+            errors="surrogateescape",  # a page sample is in the encoding of its site
             timeout=PATIENCE,
             check=False,
         )

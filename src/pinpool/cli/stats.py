@@ -96,7 +96,7 @@ def _print_page(journal: Path, number: int) -> None:
     from pinpool.journal.reader import Reader
 
     with Reader(journal) as reader:
-        _, fetched = reader.page(number)
+        _, fetched = reader.page_sample(number)
     if sys.stdout.isatty():  # a page may hold whatever drives a terminal
         raise click.UsageError(
             f"a page is not for a terminal: add > page.html, or | less to look at page {number}"
@@ -112,7 +112,7 @@ def _list_pages(journal: Path, as_json: bool) -> None:
     from pinpool.journal.reader import Reader
 
     with Reader(journal) as reader:
-        kept = reader.pages()
+        kept = reader.page_samples()
     if as_json:
         click.echo(json.dumps([page._asdict() for page in kept], ensure_ascii=False))
         return

@@ -101,7 +101,7 @@ def _kept(place: str) -> tuple[Task, Fetched]:
     if not journal or not number.isdecimal() or not number.isascii():
         raise click.BadParameter(f"{shown_path(place)!r} is not RUN.db:ID", param_hint="--page")
     with Reader(journal) as reader:
-        return reader.page(int(number))
+        return reader.page_sample(int(number))
 
 
 def _show(task: Task, attempts: Iterable[PageTry], *, kept: bool) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from pinpool.crawler.launch import Ended, Launch, set_aside
 from pinpool.errors import JournalError, NoUsableProxy, SettingsError, SpiderError
 from pinpool.journal.reader import Reader, failure_document
-from pinpool.journal.verify import Coverage
+from pinpool.journal.verify import Coverage, coverage
 from pinpool.journal.writer import Journal
 from pinpool.model import EventKind, Task
 from pinpool.output.outputs import check_targets, lost_outputs
@@ -54,7 +54,7 @@ class Run:
     def coverage(self) -> Coverage:
         """What `pinpool verify` says."""
         with Reader(self.journal) as reader:
-            return reader.coverage()
+            return coverage(reader)
 
     @property
     def stats(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from urllib3.util import Retry
 from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.diagnosis import evidence_of
 from pinpool.fetch.robots import FORBIDDEN, Rules, judge_robots, origin_of, robots_task, unavailable
-from pinpool.journal.page_samples import Memory, keep, kind_of, was_read
+from pinpool.journal.page_samples import SentKinds, kind_of, sample_of, was_read
 from pinpool.model import Assignment, Charge, Ending, Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import CHARGES, judge
 from pinpool.pool.deadline import limit
@@ -44,7 +44,7 @@ class PageJob:
     def __init__(self, ref: SpiderRef, settings: Settings) -> None:
         self.spider = load(ref)
         self.settings = settings
-        self._kinds = Memory()
+        self._sent_kinds = SentKinds()
 
     def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult | None:
         assert isinstance(work, Assignment)
@@ -98,11 +98,11 @@ class PageJob:
 
     def _unread(self, pin: Pin, task: Task, fetched: Fetched, evidence: Evidence) -> JobResult:
         """The page came, but is of no use; the first of each kind of failed extraction goes along."""
-        fault, kept = judge(evidence), None
+        fault, sample = judge(evidence), None
         kind = kind_of(task.stage, fault, evidence.message, fetched.size)
-        if was_read(fault, fetched.status) and self._kinds.is_new(kind):
-            kept = keep(kind, fetched, spellings(pin.lease.address))
-        return JobResult(Ending.FAILED, fetched.status, fetched.size, evidence, kept=kept)
+        if was_read(fault, fetched.status) and self._sent_kinds.add(kind):
+            sample = sample_of(kind, fetched, spellings(pin.lease.address))
+        return JobResult(Ending.FAILED, fetched.status, fetched.size, evidence, sample=sample)
 
 
 def warm(spider: Spider, session: requests.Session) -> None:

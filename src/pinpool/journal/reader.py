@@ -1,10 +1,4 @@
-"""
-What a journal says, for those who only look: stats, failures, verify, report, export. Also while the run
-writes it.
-
-`Reader.coverage` is the proof behind `pinpool verify`: it holds every count that a task's end wrote down
-against the rows themselves, so that whatever is missing, left over or there twice shows.
-"""
+"""What a journal says, for those who only read: stats, failures, verify, report, export. Also while a run writes it."""
 
 from __future__ import annotations
 
@@ -14,32 +8,25 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from pinpool.errors import JournalError
-from pinpool.journal import schema
 from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import body_of, kind_of, was_read
-from pinpool.journal.records import AttemptRow, Failure, Kept, Mark, Place, ProxyRow, Pulse, RunInfo, Try
-from pinpool.journal.verify import CHECKS, NAMED_ROWS, Coverage
+from pinpool.journal.records import AttemptRow, Failure, Mark, Place, ProxyRow, Pulse, RunInfo, SampleRow, Try
+from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS
 from pinpool.model import Event, EventKind, Fetched, Task
-from pinpool.text import counted, stamp
+from pinpool.text import stamp
 
-SILENT_SECONDS = 30.0  # without a heartbeat, and with nobody holding the claim: the run has been killed
-
-RUN_COLUMNS = (
-    "spider, spider_ref, version, workers, engine, start_method, settings, proxies, state, started, ended,"
-    " heartbeat, seconds, starts, seeds, worker_losses, pool_rebuilds"
-)
+SILENT_SECONDS = 30.0  # without a heartbeat, and with nobody holding the claim: the run was killed
 
 
 class Reader:
     """
-    The journal as it stands at the first question, and not a moment later: all answers of one reader agree.
+    The journal as it is at the first question: all answers of one reader agree.
 
-    So use it and close it: for newer figures open another; one that stays open keeps the writer from tidying
-    its file. Raises JournalError if there is no journal that can be read, or if it turns out to be damaged.
+    So use it and close it, and open another one for newer figures: while a reader is open, the writer cannot tidy its
+    file. Raises JournalError if there is no journal that can be read, or if it turns out to be damaged.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -50,214 +37,155 @@ class Reader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
         return f"<Reader {self.path}>"
 
     def close(self) -> None:
-        """Let the journal go. Closing twice is harmless."""
+        """Close the file. Closing twice is harmless."""
         self._db.close()
 
-    def run_info(self, now: float) -> RunInfo:
-        """
-        The run as a whole. One that says it is running, but was killed before `now`, is told as interrupted.
-        """
-        row = dict(zip(RUN_COLUMNS.split(", "), self._row(f"SELECT {RUN_COLUMNS} FROM run"), strict=True))
-        in_flight = self._row("SELECT in_flight FROM run")[0]
-        silent = row["state"] == "running" and now - row["heartbeat"] > SILENT_SECONDS
-        if silent and not storage.is_claimed(self.path):
-            row["state"], in_flight = "interrupted", 0
-        counts = dict.fromkeys(("done", "gone", "failed", "waiting"), 0)
-        counts |= dict(self._rows("SELECT state, count(*) FROM tasks GROUP BY state"))
-        counts["in_flight"] = min(in_flight, counts["waiting"])
-        counts["waiting"] -= counts["in_flight"]
-        items = self._row("SELECT count(*) FROM items")[0]
-        return RunInfo(**row, tasks=counts, pages=counts["done"] + counts["gone"], items=items)
-
-    def pulse(self) -> Pulse:
-        """How the run stands by its own word, a killed one too."""
-        return Pulse(*self._row(f"SELECT {', '.join(Pulse._fields)} FROM run"))
-
-    def place(self) -> Place:
-        """Where everything ends now."""
-        last = "SELECT coalesce(max(id), 0) FROM"
-        return Place(*self._row(f"SELECT ({last} attempts), ({last} events), ({last} items)"))
-
-    def attempts(self, after: int = 0) -> Iterator[AttemptRow]:
-        """Every attempt with an id above `after`, in the order in which they were settled."""
-        columns = ", ".join(AttemptRow._fields)
-        for row in self._rows(f"SELECT {columns} FROM attempts WHERE id > {after:d} ORDER BY id"):
-            yield AttemptRow._make((*row[:-2], bool(row[-2]), bool(row[-1])))
-
-    def tree(self) -> Iterator[tuple[int, int | None, bool]]:
-        """(id, id of the page that asked for it, whether it is a list page) of every task, in order of ids."""
-        for task, parent, is_index in self._rows("SELECT id, parent, is_index FROM tasks ORDER BY id"):
-            yield task, parent, bool(is_index)
-
-    def proxies(self) -> list[ProxyRow]:
-        """Every proxy that was ever listed, in the order in which they joined."""
-        rows = self._rows(f"SELECT {', '.join(ProxyRow._fields)} FROM proxies ORDER BY id")
-        return [ProxyRow._make((*row[:-1], bool(row[-1]))) for row in rows]
-
-    def charges(self) -> list[tuple[int, int, int]]:
-        """(proxy, charged, forgiven): how many failures are held against each, and how many were and no longer are."""
-        query = (
-            "SELECT proxy, sum(NOT forgiven), sum(forgiven) FROM attempts"
-            " WHERE charged AND proxy IS NOT NULL GROUP BY proxy"
-        )
-        return list(self._rows(query))
-
-    def pins(self, after: int = 0) -> dict[int, int]:
-        """How often each proxy was leased, by proxy id; only in events with ids above `after`."""
-        leased = "SELECT proxy, count(*) FROM events WHERE id > ? AND kind = ? GROUP BY proxy"
-        return dict(self._rows(leased, (after, EventKind.LEASED)))
-
-    def items_since(self, after: int) -> int:
-        """How many items have ids above `after`."""
-        return int(self._row(f"SELECT count(*) FROM items WHERE id > {after:d}")[0])
-
-    def last(self, kind: EventKind) -> str:
-        """The detail of the last event of that kind; empty if there is none."""
-        rows = list(self._rows("SELECT detail FROM events WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,)))
-        return str(rows[0][0]) if rows else ""
-
-    def outputs(self) -> list[Mark]:
-        """How far each output file of the run has been written."""
-        return [Mark(*row) for row in self._rows(schema.LIST_OUTPUTS)]
-
-    def events(self) -> Iterator[Event]:
-        """Every event, in the order in which they were kept."""
-        for row in self._rows("SELECT at, kind, proxy, worker, detail FROM events ORDER BY id"):
-            yield Event(*row)
-
-    def items(self) -> Iterator[tuple[int, str]]:
-        """(id, JSON text) of every item, in the order in which they were stored."""
-        yield from self._rows("SELECT id, data FROM items ORDER BY id")
-
-    def failures(self) -> Iterator[Failure]:
-        """Each task that was given up, in order of ids, with its whole history."""
-        rows = self._rows(
-            "SELECT tasks.id, stage, url, tasks.reason, label, fault, seconds, status, at, message, size"
-            " FROM tasks LEFT JOIN attempts ON attempts.task = tasks.id"
-            " LEFT JOIN proxies ON proxies.id = attempts.proxy"
-            " WHERE tasks.state = 'failed' ORDER BY tasks.id, n"
-        )
-        kept = {page.kind: page.id for page in self.pages()}
-        for task, tries in groupby(rows, key=itemgetter(0, 1, 2, 3)):
-            yield Failure._make(
-                (*task, [_try(task[1], row[4:], kept) for row in tries if row[8] is not None])
-            )
-
-    def pages(self) -> list[Kept]:
-        """The pages that were kept, one for each kind of failed extraction, in the order in which they came."""
-        if not self._keeps_pages:
-            return []
-        rows = self._rows(
-            "SELECT pages.id, kind, task, stage, pages.url, status, size FROM pages"
-            " JOIN tasks ON tasks.id = pages.task ORDER BY pages.id"
-        )
-        return [Kept._make(row) for row in rows]
-
-    def page(self, number: int) -> tuple[Task, Fetched]:
-        """
-        A kept page as the spider saw it, with its task. `size` of the answer counts the whole body, which may have
-        been cut. Raises JournalError if there is no such page, or it is damaged.
-        """
-        found = self._rows(
-            "SELECT stage, tasks.url, key, method, data, pages.url, status, pages.headers, pages.body, size"
-            " FROM pages JOIN tasks ON tasks.id = pages.task WHERE pages.id = ?",
-            (number,),
-        )
-        row = next(found, None) if self._keeps_pages else None
-        if row is None:
-            known = f"`pinpool failures {self.path} --pages` lists those that there are"
-            raise JournalError(f"{self.path}: no page {number} was kept: {known}")
-        try:
-            headers = {str(name): str(value) for name, value in json.loads(row[7]).items()}
-            body = body_of(row[8])
-        except (ValueError, TypeError, AttributeError) as error:
-            raise JournalError(f"{self.path}: page {number} cannot be read: {error}") from None
-        task = Task(row[0], row[1], row[2], row[3], data=row[4])
-        return task, Fetched(row[5], row[6], headers, body, 0.0, row[9])
-
-    @property
-    def _keeps_pages(self) -> bool:
-        # Reading does not bring a journal up to date, and one of an older pinpool has no such table.
-        return any(self._rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pages'"))
-
-    def coverage(self) -> Coverage:
-        """
-        Whether every task that was ever asked for ended exactly once, and all that pages gave is there
-        exactly once.
-        """
-        problems: list[str] = []
-        found = {"orphans": 0, "duplicates": 0}
-        damage = [text for (text,) in self._safely("PRAGMA integrity_check(10)", problems) if text != "ok"]
-        problems += [f"{self.path}: the file is damaged: {text}" for text in damage]
-        for kind, row, say, query in CHECKS:
-            ids = [found_id for (found_id,) in self._safely(query, problems)]
-            if ids:
-                named = ", ".join(map(str, ids[:NAMED_ROWS])) + (", …" if len(ids) > NAMED_ROWS else "")
-                problems.append(f"{counted(len(ids), row)} {say.format(ids=named)}")
-                found[kind] = found.get(kind, 0) + len(ids)
-        counts = dict(self._safely("SELECT state, count(*) FROM tasks GROUP BY state", problems))
-        seeds, listed, items = self._sizes(problems)
-        open_, failed, tasks = counts.get("waiting", 0), counts.get("failed", 0), sum(counts.values())
-        problems += self._wanting(seeds, listed, open_, failed)
-        return Coverage(
-            complete=not problems,
-            seeds=seeds,
-            tasks=tasks,
-            ended=tasks - open_,
-            open=open_,
-            failed=failed,
-            orphans=found["orphans"],
-            items=items,
-            duplicates=found["duplicates"],
-            problems=problems,
-        )
-
-    def _sizes(self, problems: list[str]) -> tuple[int, int, int]:
-        listed, items = "SELECT count(*) FROM tasks WHERE parent IS NULL", "SELECT count(*) FROM items"
-        rows = self._safely(f"SELECT seeds, ({listed}), ({items}) FROM run", problems)
-        return rows[0] if rows else (0, 0, 0)
-
-    def _wanting(self, seeds: int, listed: int, open_: int, failed: int) -> Iterator[str]:
-        if not seeds:
-            yield "there are no seeds: nothing was ever asked for"
-        if seeds != listed:
-            yield f"{counted(seeds, 'seed was', 'seeds were')} given, {listed:,} in the journal"
-        if open_:
-            yield f"{counted(open_, 'task is', 'tasks are')} still open: `pinpool resume {self.path}` goes on"
-        if failed:
-            yield (
-                f"{counted(failed, 'task')} failed: `pinpool failures {self.path}` says why,"
-                f" `pinpool retry {self.path}` puts them back"
-            )
-
-    def _safely(self, query: str, problems: list[str]) -> list[Any]:
-        try:
-            return list(self._rows(query))
-        except JournalError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-            return []
-
-    def _row(self, query: str) -> Any:
-        for row in self._rows(query):
-            return row
-        raise JournalError(f"{self.path}: it is damaged: it holds no run: --fresh starts anew")
-
-    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[Any]:
+    def rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[Any]:
+        """The rows that a query of your own finds. Raises JournalError if the file cannot answer it."""
         try:
             # Not `yield from`: a reader that stops half-way would then close the cursor after the journal, and raise.
             for row in self._db.execute(query, values):  # noqa: UP028
                 yield row
         except sqlite3.DatabaseError as error:
             raise JournalError(storage.explain(self.path, error)) from error
+
+    def run_info(self, now: float) -> RunInfo:
+        """The run as a whole. If it says that it is running, but was killed before `now`, it is "interrupted"."""
+        columns = RunInfo._fields[:-3]  # the others are counted
+        *values, in_flight = self._row(f"SELECT {', '.join(columns)}, in_flight FROM run")
+        run = dict(zip(columns, values, strict=True))
+        silent = run["state"] == "running" and now - run["heartbeat"] > SILENT_SECONDS
+        if silent and not storage.is_claimed(self.path):
+            run["state"], in_flight = "interrupted", 0
+        counts = dict.fromkeys(("done", "gone", "failed", "waiting"), 0) | dict(self.rows(COUNT_TASKS))
+        counts["in_flight"] = min(in_flight, counts["waiting"])
+        counts["waiting"] -= counts["in_flight"]
+        items = self._row("SELECT count(*) FROM items")[0]
+        return RunInfo(**run, tasks=counts, pages=counts["done"] + counts["gone"], items=items)
+
+    def pulse(self) -> Pulse:
+        """How the run says it is doing; one that was killed still says it is running."""
+        return Pulse(*self._row(f"SELECT {', '.join(Pulse._fields)} FROM run"))
+
+    def place(self) -> Place:
+        """The ids of the last attempt, event and item."""
+        last = "SELECT coalesce(max(id), 0) FROM"
+        return Place(*self._row(f"SELECT ({last} attempts), ({last} events), ({last} items)"))
+
+    def attempts(self, after: int = 0) -> Iterator[AttemptRow]:
+        """Every attempt with an id above `after`, in the order in which they were settled."""
+        columns = ", ".join(AttemptRow._fields)
+        for row in self.rows(f"SELECT {columns} FROM attempts WHERE id > ? ORDER BY id", (after,)):
+            yield AttemptRow._make((*row[:-2], bool(row[-2]), bool(row[-1])))
+
+    def tree(self) -> Iterator[tuple[int, int | None, bool]]:
+        """(id, id of the page that asked for it, whether it is a list page) of every task, in order of ids."""
+        for task, parent, is_index in self.rows("SELECT id, parent, is_index FROM tasks ORDER BY id"):
+            yield task, parent, bool(is_index)
+
+    def proxies(self) -> list[ProxyRow]:
+        """Every proxy that was ever listed, in the order in which they joined."""
+        rows = self.rows(f"SELECT {', '.join(ProxyRow._fields)} FROM proxies ORDER BY id")
+        return [ProxyRow._make((*row[:-1], bool(row[-1]))) for row in rows]
+
+    def charges(self) -> list[tuple[int, int, int]]:
+        """(proxy, charged, forgiven): how many failures are charged to each, and how many were but no longer are."""
+        query = (
+            "SELECT proxy, sum(NOT forgiven), sum(forgiven) FROM attempts"
+            " WHERE charged AND proxy IS NOT NULL GROUP BY proxy"
+        )
+        return list(self.rows(query))
+
+    def pins(self, after: int = 0) -> dict[int, int]:
+        """How often each proxy was leased, by proxy id; only in events with ids above `after`."""
+        leased = "SELECT proxy, count(*) FROM events WHERE id > ? AND kind = ? GROUP BY proxy"
+        return dict(self.rows(leased, (after, EventKind.LEASED)))
+
+    def items_since(self, after: int) -> int:
+        """How many items have ids above `after`."""
+        return int(self._row("SELECT count(*) FROM items WHERE id > ?", (after,))[0])
+
+    def last(self, kind: EventKind) -> str:
+        """The detail of the last event of a kind; empty if there is none."""
+        query = "SELECT detail FROM events WHERE kind = ? ORDER BY id DESC LIMIT 1"
+        return str(next(self.rows(query, (kind,)), ("",))[0])
+
+    def outputs(self) -> list[Mark]:
+        """How far each output file of the run has been written."""
+        return [Mark(*row) for row in self.rows(LIST_OUTPUTS)]
+
+    def events(self) -> Iterator[Event]:
+        """Every event, oldest first."""
+        for row in self.rows("SELECT at, kind, proxy, worker, detail FROM events ORDER BY id"):
+            yield Event(*row)
+
+    def items(self) -> Iterator[tuple[int, str]]:
+        """(id, JSON text) of every item, in the order in which they were stored."""
+        yield from self.rows("SELECT id, data FROM items ORDER BY id")
+
+    def failures(self) -> Iterator[Failure]:
+        """Each task that was given up, in order of ids, with its whole history."""
+        rows = self.rows(
+            "SELECT tasks.id, stage, url, tasks.reason, label, fault, seconds, status, at, message, size"
+            " FROM tasks LEFT JOIN attempts ON attempts.task = tasks.id"
+            " LEFT JOIN proxies ON proxies.id = attempts.proxy"
+            " WHERE tasks.state = 'failed' ORDER BY tasks.id, n"
+        )
+        kept = {page.kind: page.id for page in self.page_samples()}
+        for task, tries in groupby(rows, key=itemgetter(0, 1, 2, 3)):
+            yield Failure._make(
+                (*task, [_try(task[1], row[4:], kept) for row in tries if row[8] is not None])
+            )
+
+    def page_samples(self) -> list[SampleRow]:
+        """The page samples, one for each kind of failed extraction, oldest first."""
+        if not self._has_samples:
+            return []
+        rows = self.rows(
+            "SELECT pages.id, kind, task, stage, pages.url, status, size FROM pages"
+            " JOIN tasks ON tasks.id = pages.task ORDER BY pages.id"
+        )
+        return [SampleRow._make(row) for row in rows]
+
+    def page_sample(self, number: int) -> tuple[Task, Fetched]:
+        """
+        The page as the spider saw it, with its task. `size` counts the whole body, which may have been cut.
+
+        Raises JournalError if there is no such sample, or it is damaged.
+        """
+        query = (
+            "SELECT stage, tasks.url, key, method, data, pages.url, status, pages.headers, pages.body, size"
+            " FROM pages JOIN tasks ON tasks.id = pages.task WHERE pages.id = ?"
+        )
+        row = next(self.rows(query, (number,)), None) if self._has_samples else None
+        if row is None:
+            step = f"`pinpool failures {self.path} --pages` lists the samples"
+            raise JournalError(f"{self.path}: there is no page sample {number}: {step}")
+        stage, url, key, method, data, final_url, status, headers, body, size = row
+        try:
+            headers = {str(name): str(value) for name, value in json.loads(headers).items()}
+            body = body_of(body)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise JournalError(f"{self.path}: page sample {number} cannot be read: {error}") from None
+        task = Task(stage, url, key, method, data=data)
+        return task, Fetched(final_url, status, headers, body, 0.0, size)
+
+    @property
+    def _has_samples(self) -> bool:
+        # Reading does not bring a journal up to date, and one of an older pinpool has no such table.
+        return any(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pages'"))
+
+    def _row(self, query: str, values: tuple[Any, ...] = ()) -> Any:
+        for row in self.rows(query, values):
+            return row
+        raise JournalError(f"{self.path}: it is damaged: it holds no run: --fresh makes a new one")
 
 
 def failure_document(failure: Failure) -> dict[str, Any]:

@@ -146,7 +146,7 @@ class Try(NamedTuple):
     """
     One attempt of a task that was given up; `proxy` is a label, None where it never got known.
 
-    `page` is the id of the kept page that shows this kind of failure, perhaps that of another task.
+    `page` is the id of the page sample for this kind of failure, perhaps that of another task.
     """
 
     proxy: str | None
@@ -168,10 +168,10 @@ class Failure(NamedTuple):
     attempts: list[Try]
 
 
-class Kept(NamedTuple):
+class SampleRow(NamedTuple):
     """
-    A kept page without its body: `url` is where it came from, `task` the id of the task that asked for it, `size` the
-    bytes of its body.
+    A page sample without its body. `url` is where the page came from in the end, `task` the id of the task that asked
+    for it, `size` the bytes of its body.
     """
 
     id: int

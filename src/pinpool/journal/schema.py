@@ -171,7 +171,7 @@ ADD_ATTEMPT = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD_ITEM = "INSERT INTO items (task, n, data) VALUES (?, ?, ?)"
-KEEP_PAGE = """
+ADD_SAMPLE = """
     INSERT INTO pages (task, n, kind, url, status, headers, body, size)
     SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM pages) < ? ON CONFLICT (kind) DO NOTHING
 """
@@ -213,6 +213,7 @@ LIST_HISTORY = """
     SELECT proxy, fault, charged, excused FROM attempts WHERE task = ? AND ending = 'failed'
         AND n > (SELECT forgotten FROM tasks WHERE id = attempts.task) ORDER BY n
 """
+COUNT_TASKS = "SELECT state, count(*) FROM tasks GROUP BY state"
 LIST_OUTPUTS = "SELECT * FROM outputs ORDER BY path"
 HEARTBEAT = "UPDATE run SET in_flight = ?, worker_losses = ?, pool_rebuilds = ?, heartbeat = ?, seconds = ?"
 FINISH = "UPDATE run SET state = ?, ended = ?, heartbeat = ?, seconds = ?, in_flight = 0"

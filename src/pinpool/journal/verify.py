@@ -1,19 +1,23 @@
-"""The proof behind `pinpool verify`: rows that must not exist."""
+"""The proof behind `pinpool verify`: the counts that the end of each task stored, compared with the rows themselves."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import Counter
+from typing import Any, NamedTuple
 
-NAMED_ROWS = 3  # of each kind of fault that `verify` finds
+from pinpool.errors import JournalError
+from pinpool.journal.reader import Reader
+from pinpool.journal.schema import COUNT_TASKS
+from pinpool.text import counted
+
+NAMED_ROWS = 3  # in the message of one check
 
 
 class Coverage(NamedTuple):
     """
-    What `verify` found; `_asdict()` is its JSON document. `complete` means that nothing at all was found
-    wanting.
+    What `verify` found; `_asdict()` is its JSON document. `complete` means that there are no problems at all.
 
-    `orphans` counts rows whose owner is missing or never ended well, `duplicates` rows that are there once
-    too often.
+    `orphans` counts rows whose owner is missing or did not end well, `duplicates` rows that are stored twice.
     """
 
     complete: bool
@@ -28,12 +32,66 @@ class Coverage(NamedTuple):
     problems: list[str]
 
 
+def coverage(reader: Reader) -> Coverage:
+    """Check that every task ended exactly once, and that everything its page gave is stored exactly once."""
+    problems: list[str] = []
+
+    def rows(query: str) -> list[Any]:
+        """An unreadable table is a problem, and must not hide those of the others."""
+        try:
+            return list(reader.rows(query))
+        except JournalError as error:
+            problems.extend(problem for problem in error.problems if problem not in problems)
+            return []
+
+    path = reader.path
+    damage = [text for (text,) in rows("PRAGMA integrity_check(10)") if text != "ok"]
+    problems += [f"{path}: the file is damaged: {text}" for text in damage]
+    found = Counter[str]()
+    for check in CHECKS:
+        ids = [row[0] for row in rows(check.query)]
+        if ids:
+            named = ", ".join(map(str, ids[:NAMED_ROWS])) + (", …" if len(ids) > NAMED_ROWS else "")
+            problems.append(f"{counted(len(ids), check.row)} {check.wrong} ({check.row} {named})")
+            found[check.kind] += len(ids)
+    counts = dict(rows(COUNT_TASKS))
+    open_, failed, tasks = counts.get("waiting", 0), counts.get("failed", 0), sum(counts.values())
+    stored, items = "SELECT count(*) FROM tasks WHERE parent IS NULL", "SELECT count(*) FROM items"
+    sizes = rows(f"SELECT seeds, ({stored}), ({items}) FROM run")
+    seeds, stored_seeds, stored_items = sizes[0] if sizes else (0, 0, 0)
+    if not seeds:
+        problems.append("there are no seeds: nothing was ever asked for")
+    if seeds != stored_seeds:
+        problems.append(f"{counted(seeds, 'seed was', 'seeds were')} given, {stored_seeds:,} in the journal")
+    if open_:
+        problems.append(
+            f"{counted(open_, 'task is', 'tasks are')} still open: `pinpool resume {path}` goes on"
+        )
+    if failed:
+        problems.append(
+            f"{counted(failed, 'task')} failed: `pinpool failures {path}` says why,"
+            f" `pinpool retry {path}` puts them back"
+        )
+    return Coverage(
+        complete=not problems,
+        seeds=seeds,
+        tasks=tasks,
+        ended=tasks - open_,
+        open=open_,
+        failed=failed,
+        orphans=found["orphans"],
+        items=stored_items,
+        duplicates=found["duplicates"],
+        problems=problems,
+    )
+
+
 class Check(NamedTuple):
-    """A query for the ids of rows that must not exist: what a row is, and what is wrong with it."""
+    """A query for the ids of rows that must not exist: what a `row` is, and what is `wrong` with it."""
 
     kind: str
     row: str
-    say: str
+    wrong: str
     query: str
 
 
@@ -41,81 +99,81 @@ CHECKS = (
     Check(
         "orphans",
         "item",
-        "of a task that is unknown or not done (item {ids})",
+        "of a task that is unknown or not done",
         "SELECT items.id FROM items LEFT JOIN tasks ON tasks.id = items.task"
         " WHERE tasks.state IS NULL OR tasks.state <> 'done'",
     ),
     Check(
         "orphans",
         "attempt",
-        "of an unknown task (attempt {ids})",
+        "of an unknown task",
         "SELECT attempts.id FROM attempts LEFT JOIN tasks ON tasks.id = attempts.task WHERE tasks.id IS NULL",
     ),
     Check(
         "orphans",
         "attempt",
-        "through an unknown proxy (attempt {ids})",
+        "through an unknown proxy",
         "SELECT attempts.id FROM attempts LEFT JOIN proxies ON proxies.id = attempts.proxy"
         " WHERE attempts.proxy IS NOT NULL AND proxies.id IS NULL",
     ),
     Check(
         "orphans",
         "task",
-        "whose parent is unknown or not done (task {ids})",
+        "whose parent is unknown or not done",
         "SELECT child.id FROM tasks AS child LEFT JOIN tasks AS parent ON parent.id = child.parent"
         " WHERE child.parent IS NOT NULL AND (parent.state IS NULL OR parent.state <> 'done')",
     ),
     Check(
         "duplicates",
         "item",
-        "stored twice (item {ids})",
+        "stored twice",
         "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY task, n ORDER BY id) AS place FROM items)"
         " WHERE place > 1",
     ),
     Check(
         "duplicates",
         "task",
-        "stored twice (task {ids})",
+        "stored twice",
         "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY key ORDER BY id) AS place FROM tasks)"
         " WHERE place > 1",
     ),
     Check(
         "duplicates",
         "task",
-        "answered twice (task {ids})",
+        "answered twice",
         "SELECT task FROM attempts WHERE ending <> 'failed' GROUP BY task HAVING count(*) > 1",
     ),
     Check(
         "counts",
         "task",
-        "whose items are not those that their page gave (task {ids})",
+        "whose items do not match their count",
         "SELECT tasks.id FROM tasks LEFT JOIN"
-        " (SELECT task, count(*) AS there, max(n) + 1 AS numbered FROM items GROUP BY task) AS own"
+        " (SELECT task, count(*) AS stored, max(n) + 1 AS numbered FROM items GROUP BY task) AS own"
         " ON own.task = tasks.id"
-        " WHERE items_n <> coalesce(there, 0) OR items_n <> coalesce(numbered, 0)",
+        " WHERE items_n <> coalesce(stored, 0) OR items_n <> coalesce(numbered, 0)",
     ),
     Check(
         "counts",
         "task",
-        "whose child tasks are not those that they added (task {ids})",
+        "whose child tasks do not match their count",
         "SELECT tasks.id FROM tasks LEFT JOIN"
-        " (SELECT parent, count(*) AS there FROM tasks WHERE parent IS NOT NULL GROUP BY parent) AS own"
-        " ON own.parent = tasks.id WHERE children_n <> coalesce(there, 0) OR children_n > links_n",
+        " (SELECT parent, count(*) AS stored FROM tasks WHERE parent IS NOT NULL GROUP BY parent) AS own"
+        " ON own.parent = tasks.id WHERE children_n <> coalesce(stored, 0) OR children_n > links_n",
     ),
     Check(
         "counts",
         "task",
-        "whose attempts are not as many as were made (task {ids})",
+        "whose attempts do not match their count",
         "SELECT tasks.id FROM tasks LEFT JOIN"
-        " (SELECT task, count(*) AS there, max(n) AS numbered FROM attempts GROUP BY task) AS own"
+        " (SELECT task, count(*) AS stored, max(n) AS numbered FROM attempts GROUP BY task) AS own"
         " ON own.task = tasks.id"
-        " WHERE attempts <> coalesce(there, 0) OR attempts <> coalesce(numbered, 0)",
+        " WHERE attempts <> coalesce(stored, 0) OR attempts <> coalesce(numbered, 0)",
     ),
     Check(
         "endings",
         "task",
-        "whose end is not borne out by their last attempt (task {ids})",
-        # A done task whose last attempt failed was believed, and says why: an empty list page, for instance.
+        "whose last attempt does not match how they ended",
+        # A done task whose last attempt failed has a reason: for instance an empty list page that was believed.
         "SELECT tasks.id FROM tasks LEFT JOIN attempts ON task = tasks.id AND n = tasks.attempts"
         " WHERE state <> 'waiting' AND NOT coalesce(CASE state WHEN 'gone' THEN ending = 'gone'"
         " WHEN 'failed' THEN ending = 'failed'"
@@ -124,14 +182,14 @@ CHECKS = (
     Check(
         "endings",
         "task",
-        "answered, but not ended (task {ids})",
+        "answered, but not ended",
         "SELECT tasks.id FROM tasks WHERE state IN ('waiting', 'failed')"
         " AND EXISTS (SELECT 1 FROM attempts WHERE task = tasks.id AND ending <> 'failed')",
     ),
     Check(
         "endings",
         "task",
-        "that failed without a reason (task {ids})",
+        "that failed without a reason",
         "SELECT id FROM tasks WHERE state = 'failed' AND reason IS NULL",
     ),
 )

@@ -21,7 +21,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from pinpool.errors import JournalError, StorageError
 from pinpool.journal import schema
 from pinpool.journal import sqlite as storage
-from pinpool.journal.page_samples import KEPT_PAGES
+from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.records import About, Mark, ProxyRecord, RunEnd, Settlement, Waiting
 from pinpool.model import Ending, Event, EventKind, Fault, Outcome, ProxyState, Task, TaskState
 
@@ -192,8 +192,8 @@ class Journal:
             return 0
         n = found[0] + 1
         self._add_attempt(task_id, n, outcome, fault, charged)
-        if outcome.kept is not None:
-            self._db.execute(schema.KEEP_PAGE, (task_id, n, *outcome.kept, KEPT_PAGES))
+        if outcome.sample is not None:
+            self._db.execute(schema.ADD_SAMPLE, (task_id, n, *outcome.sample, MOST_SAMPLES))
         if state is None or state is TaskState.WAITING:
             self._db.execute(schema.PUT_OFF, (not_before, n, charged, task_id))
             return 0

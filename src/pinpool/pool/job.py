@@ -26,7 +26,7 @@ class JobResult(NamedTuple):
     tasks: tuple[Task, ...] = ()
     result: bytes | None = None
     unasked: str = ""
-    kept: PageSample | None = None
+    sample: PageSample | None = None
 
 
 class Job(Protocol):

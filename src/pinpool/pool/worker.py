@@ -141,7 +141,7 @@ class Worker:
     def _swap(self, outcome: Outcome) -> bytes:
         answer = pack(outcome)
         if self._repin(self._leases.swap, outcome.serial, answer):
-            return pack(outcome._replace(ending=Ending.RESUMED, evidence=None, swapped=False, kept=None))
+            return pack(outcome._replace(ending=Ending.RESUMED, evidence=None, swapped=False, sample=None))
         return answer
 
     def _repin(self, ask: Callable[[int, bytes], Lease | None], serial: int, answer: bytes) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pinpool.journal.reader import Reader, failure_document
 from pinpool.journal.records import RunInfo
+from pinpool.journal.verify import coverage
 from pinpool.model import EventKind
 from pinpool.report.run_data import GivenUp, RunData, Totals
 from pinpool.report.timeline import Clock, Gap, Strip, pauses, strip
@@ -26,7 +27,7 @@ class Survey(Reader):
 
     def clock(self, run: RunInfo) -> Clock:
         """The time of the run so far, its pauses cut out."""
-        last = next(self._rows("SELECT at + seconds FROM attempts ORDER BY id DESC LIMIT 1"), (run.started,))[
+        last = next(self.rows("SELECT at + seconds FROM attempts ORDER BY id DESC LIMIT 1"), (run.started,))[
             0
         ]
         end = max(run.ended or run.heartbeat, last)
@@ -40,7 +41,7 @@ class Survey(Reader):
         if not count:
             return []
         return list(
-            self._rows(
+            self.rows(
                 "SELECT earlier, at FROM (SELECT lag(at) OVER (ORDER BY id) AS earlier, at FROM attempts)"
                 f" WHERE at > earlier ORDER BY at - earlier DESC LIMIT {count:d}"
             )
@@ -48,7 +49,7 @@ class Survey(Reader):
 
     def strips(self, clock: Clock) -> dict[int, Strip]:
         """Where each proxy stood over time, by its id."""
-        rows = self._rows("SELECT proxy, at, kind FROM events WHERE proxy IS NOT NULL ORDER BY proxy, id")
+        rows = self.rows("SELECT proxy, at, kind FROM events WHERE proxy IS NOT NULL ORDER BY proxy, id")
         return {
             proxy: strip(clock, [(at, kind) for _, at, kind in moves])
             for proxy, moves in groupby(rows, key=itemgetter(0))
@@ -57,7 +58,7 @@ class Survey(Reader):
     def silences(self, clock: Clock) -> list[Gap]:
         """When the whole site did not answer, from and to; the last may go on."""
         found, since = [], None
-        for at, kind in self._rows(
+        for at, kind in self.rows(
             f"SELECT at, kind FROM events WHERE kind IN ('{EventKind.PAUSED}', '{EventKind.CONTINUED}') ORDER BY id"
         ):
             if kind == EventKind.PAUSED:
@@ -71,11 +72,11 @@ class Survey(Reader):
         """(stage, URL) of these tasks, by id."""
         wanted = ", ".join(str(int(task)) for task in tasks)
         query = f"SELECT id, stage, substr(url, 1, {LONGEST_TEXT}) FROM tasks WHERE id IN ({wanted})"
-        return {task: (stage, url) for task, stage, url in self._rows(query)}
+        return {task: (stage, url) for task, stage, url in self.rows(query)}
 
     def given_up(self) -> list[GivenUp]:
         """The first tasks that failed for good."""
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT tasks.id, stage, substr(url, 1, {LONGEST_TEXT}), coalesce(reason, 'no reason is known'),"
             " tasks.attempts, (SELECT count(DISTINCT proxy) FROM attempts AS tried WHERE tried.task = tasks.id),"
             " fault, message FROM tasks LEFT JOIN attempts ON attempts.task = tasks.id AND n = tasks.attempts"
@@ -84,14 +85,14 @@ class Survey(Reader):
         return [GivenUp(*row) for row in rows]
 
     def page_of_first_failure(self) -> int | None:
-        """The kept page that shows why the first of the tasks failed that failed for good."""
+        """The id of the page sample for the first of the tasks that failed for good."""
         first = next(self.failures(), None)
         return failure_document(first)["page"] if first else None
 
     def faults_of_failed(self) -> dict[str, int]:
         """How many tasks failed for good, by the fault of their last attempt."""
         return dict(
-            self._rows(
+            self.rows(
                 "SELECT coalesce(fault, 'unknown'), count(*) FROM tasks"
                 " LEFT JOIN attempts ON attempts.task = tasks.id AND n = tasks.attempts"
                 " WHERE tasks.state = 'failed' GROUP BY 1 ORDER BY 2 DESC"
@@ -106,7 +107,7 @@ def account(journal: Path, now: float) -> RunData:
         totals = Totals(survey.clock(run))
         for row in survey.attempts():
             totals.add(row)
-        proxies, pins, coverage = survey.proxies(), survey.pins(), survey.coverage()
+        proxies, pins, checked = survey.proxies(), survey.pins(), coverage(survey)
         figures = {proxy: ledger.figures for proxy, ledger in totals.ledgers.items()}
         sheet = Utilization.parse(survey.last(EventKind.WORKED))
         used = parse_used(survey.last(EventKind.MEASURED))
@@ -121,9 +122,9 @@ def account(journal: Path, now: float) -> RunData:
             urls=survey.urls({page.task for page in totals.slowest}),
             given_up=survey.given_up(),
             faults_of_failed=survey.faults_of_failed(),
-            complete=coverage.complete,
+            complete=checked.complete,
             # That tasks are open or failed is said last, and is no fault of the journal.
-            damage=coverage.problems[: len(coverage.problems) - bool(coverage.open) - bool(coverage.failed)],
+            damage=checked.problems[: len(checked.problems) - bool(checked.open) - bool(checked.failed)],
             silences=survey.silences(totals.clock),
             advice=advise(told, sheet, used.load if used else None) if sheet else "",
             page=survey.page_of_first_failure(),

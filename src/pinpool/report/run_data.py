@@ -134,7 +134,7 @@ class RunData:
     tasks given up by their last fault, of which `given_up` holds the first few; `urls` are those of the slow pages,
     by task; `complete` is what `verify` found, `damage` those of its problems that no resume will mend.
     `silences` are the times in which the whole site did not answer; `advice` is on the number of workers, or empty.
-    `page` is the id of the kept page that shows why the first of `given_up` failed, None if none was kept.
+    `page` is the id of the page sample for the first of `given_up`, None if there is none.
     """
 
     journal: str

@@ -23,11 +23,11 @@ from journals import START, answered, done, new_journal, task, whole_run
 from leaks import PASSWORD, traces
 from pinpool.crawler.page_job import PageJob
 from pinpool.errors import JournalError
-from pinpool.journal import page_samples as keeping
-from pinpool.journal import schema
-from pinpool.journal.page_samples import KINDS_SENT, MAX_KEPT, Memory, body_of, keep, kind_of
+from pinpool.journal import page_samples, schema
+from pinpool.journal.page_samples import KINDS_SENT, LARGEST_SAMPLE, SentKinds, body_of, kind_of, sample_of
 from pinpool.journal.reader import Reader, failure_document
 from pinpool.journal.records import Settlement
+from pinpool.journal.verify import coverage
 from pinpool.journal.writer import Journal
 from pinpool.lab import Lab
 from pinpool.model import (
@@ -75,7 +75,7 @@ def unread(
     kept: PageSample | None, message: str = "ValueError: no year (movies.py:7)", size: int = 13
 ) -> Outcome:
     evidence = Evidence(Step.EXTRACT, Sign.RAISED, message, 200)
-    return Outcome(1, 7, 1, Ending.FAILED, START, 0.1, 200, size, evidence, kept=kept)
+    return Outcome(1, 7, 1, Ending.FAILED, START, 0.1, 200, size, evidence, sample=kept)
 
 
 def given_up(task_id: int, outcome: Outcome) -> Settlement:
@@ -83,7 +83,7 @@ def given_up(task_id: int, outcome: Outcome) -> Settlement:
 
 
 def kept(message: str = "ValueError: no year (movies.py:7)", page: Fetched = PAGE) -> PageSample:
-    return keep(kind_of("detail", "extract", message, page.size), page)
+    return sample_of(kind_of("detail", "extract", message, page.size), page)
 
 
 # ------------------------------------------------------------------------------------------------- kinds
@@ -125,10 +125,10 @@ def test_an_empty_block_page_is_of_another_kind_than_a_film_whose_selectors_are_
 
 
 def test_a_worker_sends_each_kind_once_and_only_so_many() -> None:
-    memory = Memory()
+    kinds = SentKinds()
 
-    first, again = memory.is_new("a"), memory.is_new("a")
-    more = [memory.is_new(str(number)) for number in range(2 * KINDS_SENT)]
+    first, again = kinds.add("a"), kinds.add("a")
+    more = [kinds.add(str(number)) for number in range(2 * KINDS_SENT)]
 
     assert (first, again) == (True, False)
     assert sum(more) == KINDS_SENT - 1
@@ -140,23 +140,23 @@ def test_a_worker_sends_each_kind_once_and_only_so_many() -> None:
 def test_only_the_headers_that_an_extractor_needs_are_kept() -> None:
     secret = {"set-cookie": "session=s3cret", "x-token": "s3cret", "content-type": "text/html; charset=gbk"}
 
-    page = keep("kind", PAGE._replace(headers=secret))
+    page = sample_of("kind", PAGE._replace(headers=secret))
 
     assert json.loads(page.headers) == {"content-type": "text/html; charset=gbk"}
 
 
 def test_a_page_that_cannot_be_compressed_is_cut() -> None:
-    noise = os.urandom(2 * MAX_KEPT)
+    noise = os.urandom(2 * LARGEST_SAMPLE)
 
-    page = keep("kind", PAGE._replace(body=noise))
+    page = sample_of("kind", PAGE._replace(body=noise))
 
-    assert len(page.body) <= MAX_KEPT
+    assert len(page.body) <= LARGEST_SAMPLE
     assert noise.startswith(body_of(page.body))
     assert page.size == len(noise)
 
 
 def test_a_page_of_any_size_compressed_is_read_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "MAX_READ", 1000)
+    monkeypatch.setattr(page_samples, "LARGEST_BODY", 1000)
 
     assert len(body_of(zlib.compress(b"x" * 100_000))) == 1000
 
@@ -169,7 +169,7 @@ def test_the_proxys_login_is_crossed_out_of_a_page_that_shows_it(encoding: str) 
     body = " ".join(["alice", *words, "Heat"]).encode(encoding, "xmlcharrefreplace")
     shown = PAGE._replace(body=body, url=f"{PAGE.url}?{quote(PASSWORD)}", headers={"link": PASSWORD})
 
-    page = keep("kind", shown, spellings(proxy))
+    page = sample_of("kind", shown, spellings(proxy))
 
     assert traces(body_of(page.body) + page.url.encode() + page.headers.encode()) == []
     assert body_of(page.body).startswith(b"alice ***")
@@ -183,7 +183,7 @@ def proxy_header(password: str) -> str:
 
 @pytest.mark.parametrize("proxy", [Proxy("http", "192.0.2.1", 80), Proxy("socks4", "192.0.2.1", 80, "alice")])
 def test_a_proxy_without_a_password_takes_nothing_from_a_page(proxy: Proxy) -> None:
-    page = keep("kind", PAGE._replace(body=b"alice at 192.0.2.1:80, ***"), spellings(proxy))
+    page = sample_of("kind", PAGE._replace(body=b"alice at 192.0.2.1:80, ***"), spellings(proxy))
 
     assert body_of(page.body) == b"alice at 192.0.2.1:80, ***"
 
@@ -202,11 +202,11 @@ def test_a_worker_sends_the_page_that_its_spider_could_not_read(desk: Desk) -> N
     assert first is not None
     assert second is not None
     assert first.evidence is not None
-    assert first.kept is not None
-    assert first.kept.kind == "detail extract: AttributeError (broken.py:13)"
-    assert body_of(first.kept.body) == PAGE.body
+    assert first.sample is not None
+    assert first.sample.kind == "detail extract: AttributeError (broken.py:13)"
+    assert body_of(first.sample.body) == PAGE.body
     assert second.evidence == first.evidence
-    assert second.kept is None
+    assert second.sample is None
 
 
 # ------------------------------------------------------------------------------------------------- the journal
@@ -221,8 +221,8 @@ def test_the_first_page_of_a_kind_is_kept_and_every_failure_of_that_kind_names_i
         )
 
     with Reader(path) as reader:
-        (page,) = reader.pages()
-        asked, fetched = reader.page(page.id)
+        (page,) = reader.page_samples()
+        asked, fetched = reader.page_sample(page.id)
         failures = [failure_document(failure) for failure in reader.failures()]
 
     assert (page.task, page.stage, page.url, page.status, page.size) == (1, "detail", PAGE.url, 200, 13)
@@ -233,14 +233,14 @@ def test_the_first_page_of_a_kind_is_kept_and_every_failure_of_that_kind_names_i
 
 
 def test_a_run_keeps_only_so_many_pages(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinpool.journal.writer.KEPT_PAGES", 3)
+    monkeypatch.setattr("pinpool.journal.writer.MOST_SAMPLES", 3)
     with new_journal(path, *(task(str(n)) for n in range(1, 9))) as journal:
         for number in range(1, 9):
             message = f"ValueError: x (movies.py:{number})"
             journal.settle(given_up(number, unread(kept(message), message)), START)
 
     with Reader(path) as reader:
-        pages, failures = reader.pages(), [failure_document(failure) for failure in reader.failures()]
+        pages, failures = reader.page_samples(), [failure_document(failure) for failure in reader.failures()]
 
     assert len(pages) == 3
     assert [failure["page"] for failure in failures] == [1, 2, 3, None, None, None, None, None]
@@ -254,14 +254,14 @@ def test_a_journal_of_before_can_be_read_and_is_brought_up_to_date_for_writing(
         whole_run(path)
 
     with Reader(path) as reader:
-        before = reader.pages(), list(reader.failures())
-        with pytest.raises(JournalError, match="no page 1 was kept"):
-            reader.page(1)
+        before = reader.page_samples(), list(reader.failures())
+        with pytest.raises(JournalError, match="there is no page sample 1"):
+            reader.page_sample(1)
     with Journal.open(path) as journal:
         journal.add_seeds([task("new")])
         journal.settle(given_up(5, unread(kept())), START)
     with Reader(path) as reader:
-        after = [page.kind for page in reader.pages()]
+        after = [page.kind for page in reader.page_samples()]
 
     assert before == ([], [])
     assert after == ["detail extract: ValueError (movies.py:7)"]
@@ -289,10 +289,10 @@ def test_a_page_that_somebody_tampered_with_is_told_as_damaged(
 
     with Reader(path) as reader:
         if value == b"":
-            assert reader.page(1)[1].body == b""
+            assert reader.page_sample(1)[1].body == b""
         else:
-            with pytest.raises(JournalError, match="page 1 cannot be read"):
-                reader.page(1)
+            with pytest.raises(JournalError, match="page sample 1 cannot be read"):
+                reader.page_sample(1)
 
 
 def test_verify_is_not_led_astray_by_kept_pages(path: Path) -> None:
@@ -304,8 +304,8 @@ def test_verify_is_not_led_astray_by_kept_pages(path: Path) -> None:
         journal.settle(done(1, answered()), START)
 
     with Reader(path) as reader:
-        assert reader.coverage().complete
-        assert len(reader.pages()) == 1
+        assert coverage(reader).complete
+        assert len(reader.page_samples()) == 1
 
 
 # ------------------------------------------------------------------------------------------------- the commands
@@ -362,7 +362,7 @@ def test_a_page_that_is_not_there_is_told_with_the_way_to_those_that_are(desk: D
     assert (none.code, none.out) == (0, "no page was kept\n")
     assert (missing.code, missing.err) == (tried.code, tried.err)
     assert missing.code == 2
-    assert "no page 7 was kept: `pinpool failures films.db --pages` lists" in missing.err
+    assert "there is no page sample 7: `pinpool failures films.db --pages` lists" in missing.err
     assert (unclear.code, "is not RUN.db:ID" in unclear.err) == (2, True)
     assert (both.code, "--page fetches nothing" in both.err) == (2, True)
 
@@ -370,7 +370,7 @@ def test_a_page_that_is_not_there_is_told_with_the_way_to_those_that_are(desk: D
 def test_what_a_page_says_cannot_drive_the_terminal(desk: Desk) -> None:
     hostile = "banned \x1b[2J"
     with new_journal(desk / "films.db", task("1")) as journal:
-        page = keep(hostile, PAGE._replace(url="http://films.example/\x1b]0;x\x07"))
+        page = sample_of(hostile, PAGE._replace(url="http://films.example/\x1b]0;x\x07"))
         journal.settle(given_up(1, unread(page)), time.time())
 
     said = desk.run("failures", "films.db", "--pages")

@@ -30,6 +30,7 @@ from journals import (
 from pinpool.errors import JournalError, StorageError
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Mark, Settlement
+from pinpool.journal.verify import coverage
 from pinpool.journal.writer import Journal
 from pinpool.model import Ending, Event, EventKind, Fault, ProxyState, Task, TaskState
 
@@ -317,7 +318,7 @@ def test_a_group_is_due_when_it_is_large_or_old(journal: Journal) -> None:
 def test_nothing_of_a_group_is_seen_before_its_commit(path: Path, journal: Journal) -> None:
     journal.settle(done(1, answered(item("x"), tasks=(task("a"),))), START)
     with Reader(path) as before:
-        assert before.coverage().open == 1
+        assert coverage(before).open == 1
         assert list(before.items()) == []
 
     journal.commit()
@@ -354,8 +355,8 @@ def test_a_full_disk_is_told_and_leaves_a_sound_journal(path: Path, journal: Jou
     assert journal.pending == 0
     journal.close()
     with Reader(path) as reader:
-        coverage = reader.coverage()
-    assert (coverage.open, coverage.items, coverage.orphans) == (2, 0, 0)
+        found = coverage(reader)
+    assert (found.open, found.items, found.orphans) == (2, 0, 0)
     with Journal.open(path) as again:
         again.settle(done(2, answered(item("x" * 1000))), START)
 
@@ -386,9 +387,9 @@ def test_a_file_that_may_not_grow_is_told_and_leaves_a_sound_journal(path: Path)
     assert "pinpool resume" in said.stdout
     assert said.stderr == ""
     with Reader(path) as reader:
-        coverage = reader.coverage()
-    assert len(coverage.problems) == 1
-    assert "still open" in coverage.problems[0]
+        found = coverage(reader)
+    assert len(found.problems) == 1
+    assert "still open" in found.problems[0]
 
 
 def test_a_journal_that_another_program_locks_is_told(path: Path, journal: Journal) -> None:
@@ -421,14 +422,14 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_said_to_be_kept(path: Path,
     kept = killed_writer(path, Random(moment))
 
     with Reader(path) as reader:
-        coverage = reader.coverage()
-        assert coverage.ended >= kept
-        assert (coverage.orphans, coverage.duplicates) == (0, 0)
-        assert [problem for problem in coverage.problems if "still open" not in problem] == []
+        found = coverage(reader)
+        assert found.ended >= kept
+        assert (found.orphans, found.duplicates) == (0, 0)
+        assert [problem for problem in found.problems if "still open" not in problem] == []
 
     finish_work(path)
 
     with Reader(path) as reader:
-        coverage = reader.coverage()
-        assert coverage.problems == []
-        assert (coverage.tasks, coverage.items) == (440, 400)
+        found = coverage(reader)
+        assert found.problems == []
+        assert (found.tasks, found.items) == (440, 400)
