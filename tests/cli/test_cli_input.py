@@ -191,7 +191,7 @@ def test_all_wrong_settings_of_the_command_line_are_told_at_once(refused: Refuse
     )
 
     assert said == [
-        "pace: -3.0 is not from 0 to 86400",
+        "pace: '-3' is not from 0 to 86400",
         "pacee: no such setting; did you mean pace?",
         "attempts: 'many' is not a whole number",
         "empty_ok: 'perhaps' is neither yes nor no",
@@ -203,7 +203,7 @@ def test_all_wrong_settings_of_the_command_line_are_told_at_once(refused: Refuse
     [
         (["-s", "pace"], "'pace' is not KEY=VALUE"),
         (["--bogus"], "--bogus"),
-        (["--pace", "fast"], "'fast' is not a valid float"),
+        (["--pace", "fast"], "pace: 'fast' is not a number"),
         (["-w", "0"], "0 is not in the range x>=1"),
         (["--limit", "0"], "0 is not in the range x>=1"),
         (["--max-failures", "-1"], "-1 is not in the range x>=0"),

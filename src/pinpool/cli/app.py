@@ -13,23 +13,20 @@ from typing import NoReturn
 import click
 
 from pinpool.cli.check import check
-from pinpool.cli.crawl import crawl, resume
-from pinpool.cli.demo import demo, lab
+from pinpool.cli.crawl import crawl
+from pinpool.cli.demo import demo
+from pinpool.cli.exit_codes import EPILOG, ExitCode
 from pinpool.cli.export import export
+from pinpool.cli.failures import failures
+from pinpool.cli.lab import lab
 from pinpool.cli.report import report
+from pinpool.cli.resume import resume
 from pinpool.cli.retry import retry
-from pinpool.cli.stats import failures, stats, verify
+from pinpool.cli.stats import stats
 from pinpool.cli.try_page import try_
 from pinpool.cli.tune import tune
+from pinpool.cli.verify import verify
 from pinpool.errors import NoUsableProxy, PinpoolError, UsageError
-
-COMPLETE, INTERNAL, USAGE, FAILURES, NO_PROXY, INTERRUPTED = 0, 1, 2, 3, 4, 130
-
-EPILOG = """\b
-Exit codes: 0 complete; 1 internal error; 2 usage, spider or proxy list wrong;
-3 complete with more failed tasks than --max-failures; 4 no usable proxy left;
-130 interrupted. After 1, 4 and 130, `pinpool resume` goes on.
-"""
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,16 +53,16 @@ def run() -> NoReturn:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        code = INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except UsageError as error:
         click.echo(str(error), err=True)
-        code = USAGE
+        code = ExitCode.USAGE
     except NoUsableProxy as error:
         click.echo(str(error), err=True)
-        code = NO_PROXY
+        code = ExitCode.NO_PROXY
     except PinpoolError as error:
         click.echo(str(error), err=True)
-        code = INTERNAL
+        code = ExitCode.INTERNAL
     except Exception as error:
         if os.environ.get("PINPOOL_TRACEBACK"):
             raise
@@ -73,8 +70,8 @@ def run() -> NoReturn:
         click.echo(
             f"internal error: {kind}: {error}; set PINPOOL_TRACEBACK=1 to see where, and report it", err=True
         )
-        code = INTERNAL
-    sys.exit(code or COMPLETE)
+        code = ExitCode.INTERNAL
+    sys.exit(code or ExitCode.COMPLETE)
 
 
 @contextmanager

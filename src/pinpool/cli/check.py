@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pinpool.cli.exit_codes import ExitCode, leave
+from pinpool.cli.options import json_option, json_text
 from pinpool.text import counted
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ LONGEST = 3600.0  # seconds
     metavar="S",
     help="Seconds for one proxy, from connecting to the last byte.  [10]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.option(
     "--alive",
     type=click.Path(path_type=Path),
@@ -93,12 +94,15 @@ def check(
             _keep(alive, chosen, findings, interrupted=interrupted)
     finally:
         if as_json:
-            click.echo(json.dumps(document(task.url, findings, total), ensure_ascii=False))
+            click.echo(json_text(document(task.url, findings, total)))
         else:
             click.echo(text(findings, total))
     working = sum(finding.fault is None for finding in findings)
-    code = 130 if interrupted else 0 if working == total else 3 if working else 4
-    click.get_current_context().exit(code)
+    if interrupted:
+        leave(ExitCode.INTERRUPTED)
+    if not working:
+        leave(ExitCode.NO_PROXY)
+    leave(ExitCode.COMPLETE if working == total else ExitCode.INCOMPLETE)
 
 
 def _gather(

@@ -1,19 +1,18 @@
-"""`pinpool demo` and `pinpool lab`: the practice site and its proxies."""
+"""`pinpool demo`: a crawl of the practice site, compared with what the site holds."""
 
 from __future__ import annotations
 
-import signal
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pinpool.cli.exit_codes import ExitCode, leave
+from pinpool.cli.options import site_options, writing
+from pinpool.cli.running import load_spider, progress_and_log
 from pinpool.text import counted
 
 if TYPE_CHECKING:
@@ -27,19 +26,9 @@ JOURNAL, PAGE = "movies.db", "report.html"  # in the demo's folder
 
 
 @click.command(short_help="See it work, on this machine alone.")
-@click.option(
-    "--pages",
-    type=click.IntRange(1, 5000),
-    default=10,
-    show_default=True,
-    help="List pages, of ten films each.",
-)
-@click.option("--proxies", type=click.IntRange(1, 500), default=8, show_default=True)
+@site_options
 @click.option("--workers", type=click.IntRange(1), default=6, show_default=True)
 @click.option("--calm", is_flag=True, help="Only good proxies.")
-@click.option(
-    "--seed", type=int, default=1, show_default=True, help="The same seed gives the same site and faults."
-)
 @click.option(
     "--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep journal and items in this folder."
 )
@@ -55,10 +44,6 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
     from pinpool.crawler.api import crawl
     from pinpool.lab import Lab
     from pinpool.report.html import check_page
-    from pinpool.spider.loader import load
-    from pinpool.spider.ref import parse_ref
-    from pinpool.terminal.log_output import listening
-    from pinpool.terminal.progress import Progress
 
     faults = [] if calm else [DEMO_FAULTS[n % len(DEMO_FAULTS)] for n in range(proxies * 3 // 8)]
     with ExitStack() as stack:
@@ -66,7 +51,8 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
             folder = Path(tempfile.mkdtemp(prefix="pinpool-demo-"))
         else:
             folder = keep
-            _write(folder, "--keep", lambda: folder.mkdir(parents=True, exist_ok=True))
+            with writing(folder, "--keep"):
+                folder.mkdir(parents=True, exist_ok=True)
         check_page(folder / PAGE, folder / JOURNAL)
         site = stack.enter_context(Lab(pages=pages, proxies=proxies, faults=faults, latency=0.02, seed=seed))
         site.write_proxies(folder / "proxies.txt")
@@ -75,11 +61,10 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
             f"practice site with {counted(pages * 10, 'film')}, {counted(workers, 'worker')}, "
             f"{counted(proxies, 'proxy', 'proxies')} (faulty: {bad})"
         )
-        progress = Progress(sys.stderr)
-        stack.enter_context(listening(progress.tell))
-        stack.callback(progress.close)
+        progress = stack.enter_context(progress_and_log({}))
+        spider, _ = load_spider("pinpool.examples.movies", None)
         run = crawl(
-            load(parse_ref("pinpool.examples.movies")),
+            spider,
             folder / "proxies.txt",
             workers=workers,
             journal=folder / JOURNAL,
@@ -87,7 +72,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
             seeds=[f"{site.named_url}/page/{n}" for n in range(1, pages + 1)],
             fresh=True,
             watch=progress,
-            # Practice proxies forgive soon, and nobody wants to wait half a minute for a demonstration.
+            # Practice proxies recover soon, and a demonstration must not wait for half a minute.
             cooling=2.0,
             timeout=3.0,
             deadline=8.0,
@@ -97,7 +82,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
 
 
 def _report(site: Lab, run: Run, folder: Path) -> None:
-    """Show the run, compare it with what the site really holds, and exit with 1 if they differ."""
+    """Show the run, compare it with what the site really holds, and leave with 0 only if they agree."""
     from pinpool.report.html import render, write_page
     from pinpool.report.queries import account
     from pinpool.terminal.proxy_table import proxy_table
@@ -129,108 +114,5 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
     )
     click.echo(f"items: {folder / 'films.jsonl'}")
     click.echo(f"report: {page}")
-    if not coverage.complete or wrong or missing or twice or site.direct:
-        click.get_current_context().exit(1)
-
-
-@click.command(short_help="A practice site and proxies to try on.")
-@click.option(
-    "--site-port",
-    type=click.IntRange(0, 65535),
-    default=8000,
-    show_default=True,
-    help="0 takes any free port.",
-)
-@click.option(
-    "--pages",
-    type=click.IntRange(1, 5000),
-    default=10,
-    show_default=True,
-    help="List pages, of ten films each.",
-)
-@click.option("--proxies", type=click.IntRange(1, 500), default=8, show_default=True)
-@click.option(
-    "--faults",
-    default="",
-    metavar="LIST",
-    help="refused,blackhole,auth,ban,drip,reset,softban,flaky: one proxy each.",
-)
-@click.option(
-    "--latency", type=click.FloatRange(0), default=0.0, metavar="MS", help="Milliseconds for each answer."
-)
-@click.option(
-    "--dying",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.0,
-    metavar="SHARE",
-    help="Share of the proxies that dies for good each minute, 0.2 for instance.",
-)
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option(
-    "--write-proxies",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the list of proxies to this file.",
-)
-def lab(
-    site_port: int,
-    pages: int,
-    proxies: int,
-    faults: str,
-    latency: float,
-    dying: float,
-    seed: int,
-    write_proxies: Path | None,
-) -> None:
-    """Keep the practice site and its proxies running until Ctrl-C, to try a spider on.
-
-    \b
-    Example:
-      pinpool lab --proxies 8 --faults refused,ban --write-proxies proxies.txt
-    """
-    from pinpool.lab import Lab
-
-    named = [fault.strip() for fault in faults.split(",") if fault.strip()]
-    try:
-        site = Lab(
-            pages=pages,
-            proxies=proxies,
-            faults=named,
-            latency=latency / 1000,
-            seed=seed,
-            site_port=site_port,
-            dying=dying,
-        )
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--faults") from None
-    over = threading.Event()
-    # Not Event.set() in the handler: it would wait for a lock that wait() may hold.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        site.start()
-    except OSError as error:
-        hint = f"port {site_port} cannot be used: {error.strerror}; choose another, or 0 for any free one"
-        raise click.BadParameter(hint, param_hint="--site-port") from None
-    try:
-        if write_proxies is not None:
-            _write(write_proxies, "--write-proxies", lambda: site.write_proxies(write_proxies))
-        click.echo(f"site: {site.url}/page/1 (through its proxies also {site.named_url}/page/1)")
-        for proxy in site.proxies:
-            click.echo(f"proxy: {proxy.label}" + (f"  {proxy.fault}" if proxy.fault else ""))
-        if write_proxies is not None:
-            click.echo(f"list with passwords: {write_proxies}")
-        click.echo("Ctrl-C ends it", err=True)
-        sys.stdout.flush()
-        while not over.wait(3600):
-            pass
-    except KeyboardInterrupt:
-        click.echo("", err=True)
-    finally:
-        site.stop()
-
-
-def _write(path: Path, option: str, write: Callable[[], None]) -> None:
-    try:
-        write()
-    except OSError as error:
-        hint = f"{path} cannot be written: {error.strerror}; name another"
-        raise click.BadParameter(hint, param_hint=option) from None
+    good = coverage.complete and not (wrong or missing or twice or site.direct)
+    leave(ExitCode.COMPLETE if good else ExitCode.INTERNAL)

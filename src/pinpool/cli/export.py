@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import click
 
+from pinpool.cli.options import journal_argument, output_options, targets
 from pinpool.text import counted
 
 
 @click.command(short_help="Write the items to files.")
-@click.argument("journal", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "outputs",
-    multiple=True,
-    metavar="FILE[:FORMAT]",
-    help="Append the items to FILE (jsonl, csv, parquet); - is stdout. May be given several times.",
-)
-@click.option(
-    "-O",
-    "overwrites",
-    multiple=True,
-    metavar="FILE[:FORMAT]",
-    help="The same, but overwrite FILE.",
-)
-def export(journal: Path, outputs: tuple[str, ...], overwrites: tuple[str, ...]) -> None:
+@journal_argument
+@output_options
+def export(journal: Path, **options: Any) -> None:
     """Write the items of JOURNAL to files, each item once, in the order in which they came; also while it runs.
 
     With -O the new file takes the place of the old one when it is whole. CSV and Parquet have a column for each
@@ -37,14 +27,11 @@ def export(journal: Path, outputs: tuple[str, ...], overwrites: tuple[str, ...])
       pinpool export movies.db -o films.csv -o films.parquet
       pinpool export movies.db -o - | head
     """
-    import time
-
     from pinpool.journal.reader import Reader
     from pinpool.output.outputs import check_targets, write_all
-    from pinpool.output.target import parse_target
 
-    targets = [*map(parse_target, outputs), *(parse_target(text, overwrite=True) for text in overwrites)]
-    if not targets:
+    outputs = targets(options)
+    if not outputs:
         raise click.UsageError("name a file with -o, for instance -o items.jsonl; - is stdout")
     with Reader(journal) as reader:
         info = reader.run_info(time.time())
@@ -53,8 +40,8 @@ def export(journal: Path, outputs: tuple[str, ...], overwrites: tuple[str, ...])
             inputs |= {
                 f"the run's own {mark.path}, and it is not complete": mark.path for mark in reader.outputs()
             }
-        check_targets(targets, inputs)
-        for target in targets:
+        check_targets(outputs, inputs)
+        for target in outputs:
             write_all(target, reader.items)
             if target.path != "-":
                 click.echo(f"{target.path}: {counted(info.items, 'item')}", err=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pinpool.cli.options import journal_argument
+
 if TYPE_CHECKING:
     from pinpool.report.cost import Price
 
@@ -24,7 +26,7 @@ def _price(context: click.Context, option: click.Parameter, text: str | None) ->
 
 
 @click.command(short_help="The run as one page of HTML.")
-@click.argument("journal", type=click.Path(path_type=Path))
+@journal_argument
 @click.option(
     "-o",
     "--output",

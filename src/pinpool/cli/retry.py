@@ -1,4 +1,4 @@
-"""`pinpool retry`."""
+"""`pinpool retry`: give failed tasks another chance."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from pinpool.cli.options import journal_argument
 from pinpool.text import counted
 
 
 @click.command(short_help="Put back what was given up.")
-@click.argument("journal", type=click.Path(path_type=Path))
+@journal_argument
 @click.option(
     "--reason", metavar="TEXT", help="Only tasks whose reason or last fault says so, for instance timeout."
 )
@@ -40,7 +41,7 @@ def retry(journal: Path, reason: str | None, url: str | None) -> None:
 
 
 def _why_none(journal: Path, reason: str | None, url: str | None) -> str:
-    """Which of the filters no task came through."""
+    """Which of the filters let no task through."""
     from pinpool.crawler.api import Run
 
     given_up = {failure["url"] for failure in Run(journal).failures()}

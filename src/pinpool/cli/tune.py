@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,20 +10,29 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pinpool.text import counted
+from pinpool.cli.exit_codes import ExitCode, leave
+from pinpool.cli.options import (
+    given_settings,
+    json_option,
+    json_text,
+    new_run_options,
+    quiet_option,
+    read_stdin_once,
+    setting_options,
+    writing,
+)
+from pinpool.cli.running import failed_line, load_spider, progress_and_log, start_workers_early
 
 if TYPE_CHECKING:
     from pinpool.tune.experiment import Result
-    from pinpool.tune.result import Advice, Row
+    from pinpool.tune.result import Row
 
-#: What may be asked otherwise than it was recorded.
-_POLICY = ("pace", "attempts", "swap_after", "cooling")
-_MOST = 10_000
-#: Of a job that is simulated: the model keeps all its pages in memory.
-_MOST_PAGES = 1_000_000
-#: Options that mean nothing in the other form of the command.
-_ONLY_MODELLED = ("seed",)
-_ONLY_MEASURED = ("minutes", "kept", "seeds", "fresh", "settings", "quiet")
+MOST_WORKERS = 10_000
+#: The model keeps all pages of the job in memory.
+MOST_MODELLED_PAGES = 1_000_000
+#: Parameters that mean nothing in the other form of the command.
+ONLY_MODELLED = ("seed",)
+ONLY_MEASURED = ("minutes", "journal", "seeds", "fresh", "settings", "quiet")
 
 
 def _sizes(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
@@ -32,11 +40,17 @@ def _sizes(context: click.Context, parameter: click.Parameter, value: str | None
     if value is None:
         return None
     parts = [part.strip() for part in value.split(",") if part.strip()]
-    wrong = [part for part in parts if not (part.isascii() and part.isdigit() and 0 < int(part) <= _MOST)]
+    wrong = [part for part in parts if not _is_number_of_workers(part)]
     if wrong or not parts:
         named = ", ".join(map(repr, wrong)) or repr(value)
-        raise click.BadParameter(f"{named}: give numbers of workers from 1 to {_MOST}, for instance 2,4,8")
+        raise click.BadParameter(
+            f"{named}: give numbers of workers from 1 to {MOST_WORKERS}, for instance 2,4,8"
+        )
     return sorted({int(part) for part in parts})
+
+
+def _is_number_of_workers(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) <= MOST_WORKERS
 
 
 @click.command(short_help="How many workers the list can feed.")
@@ -45,9 +59,9 @@ def _sizes(context: click.Context, parameter: click.Parameter, value: str | None
     "-p",
     "--proxies",
     metavar="FILE",
-    help="List of proxies, one a line; - is stdin. [PINPOOL_PROXIES] With --from: as if the list had so many.",
+    help="List of proxies, one a line; - is stdin.  [PINPOOL_PROXIES] With --from: as if the list had so many.",
 )
-@click.option("--sizes", callback=_sizes, metavar="2,4,8", help="Numbers of workers to look at.")
+@click.option("--sizes", callback=_sizes, metavar="2,4,8", help="Numbers of workers to compare.")
 @click.option(
     "--pages",
     type=click.IntRange(1, 10_000_000),
@@ -55,224 +69,161 @@ def _sizes(context: click.Context, parameter: click.Parameter, value: str | None
     help="Most pages to fetch. With --from: as if the job had N pages.",
 )
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), metavar="M", help="Most time.  [10]")
-@click.option(
-    "-j", "--journal", "kept", type=click.Path(path_type=Path), help="Journal of the run.  [<spider>.db]"
-)
-@click.option(
-    "--seeds", metavar="FILE", help="URLs to start from, one a line, in place of the spider's; - is stdin."
-)
-@click.option("--fresh", is_flag=True, help="Keep an earlier journal under another name and begin anew.")
+@new_run_options
 @click.option(
     "--from",
-    "journal",
+    "recorded",
     type=click.Path(path_type=Path),
     metavar="RUN.db",
-    help="In place of SPIDER: learn from the run in this journal; nothing is fetched.",
+    help="Instead of SPIDER: learn from the run in this journal; nothing is fetched.",
 )
-@click.option("--pace", metavar="S", help="Least seconds between two requests of one proxy.")
-@click.option("--attempts", metavar="N", help="Charged attempts before a task is given up.")
-@click.option("--swap-after", metavar="N", help="Doubtful faults in a row before a worker swaps.")
-@click.option("--cooling", metavar="S", help="First rest of a faulted proxy.")
-@click.option("-s", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of the spider.")
+@setting_options("pace", "attempts", "swap_after", "cooling", defaults=False)
 @click.option("--seed", type=int, default=1, help="With --from: the same seed gives the same figures.  [1]")
 @click.option(
     "--svg", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a plot to FILE."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress, and only errors of the log.")
+@json_option
+@quiet_option
 @click.pass_context
-def tune(context: click.Context, /, spider: str | None, journal: Path | None, **options: Any) -> None:
+def tune(context: click.Context, /, spider: str | None, recorded: Path | None, **options: Any) -> None:
     """Find out how many workers are worth while: by trials of the job of SPIDER, or from the journal of a run.
 
     The trials crawl the job itself, each with more workers, until that does not help any more. All they fetch is kept
-    in a journal, with which `pinpool resume` goes on. With --from nothing is fetched: the crawl is simulated with the
-    latencies, faults and deaths that were recorded; --pace and its kin then ask what other rules would do.
+    in a journal, and `pinpool resume` does the rest. With --from nothing is fetched: the crawl is simulated with the
+    latencies, faults and deaths that were recorded. There, options such as --pace ask what other settings would do.
 
     \b
     Example:
       pinpool tune movies.py -p proxies.txt --pages 2000
       pinpool tune --from movies.db --proxies 100 --pages 55000
     """
-    if (spider is None) == (journal is None):
+    if (spider is None) == (recorded is None):
         raise click.UsageError("name a spider to try it, or with --from the journal of a run; see --help")
-    form, others = ("with --from", _ONLY_MEASURED) if journal else ("without --from", _ONLY_MODELLED)
+    form, others = ("with --from", ONLY_MEASURED) if recorded else ("without --from", ONLY_MODELLED)
     given = [name for name in others if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if given:
-        names = {one.name: one.opts[-1] for one in context.command.params}
+        names = {parameter.name: parameter.opts[-1] for parameter in context.command.params}
         raise click.UsageError(f"{', '.join(names[name] for name in given)} means nothing {form}")
-    if journal is not None:
-        _model(journal, **options)
+    if recorded is not None:
+        _model(recorded, options)
     else:
         assert spider is not None
-        _measure(context, spider, **options)
+        _measure(spider, options)
 
 
-def _model(
-    journal: Path,
-    *,
-    sizes: Sequence[int] | None,
-    proxies: str | None,
-    pages: int | None,
-    seed: int,
-    svg: Path | None,
-    as_json: bool,
-    **policy: Any,
-) -> None:
+def _model(journal: Path, options: dict[str, Any]) -> None:
     from pinpool.tune.forecast import forecast
 
-    if proxies is not None and not (proxies.isascii() and proxies.isdigit() and 0 < int(proxies) <= _MOST):
-        hint = f"with --from give a number from 1 to {_MOST}, as if the list had so many"
+    proxies, pages = options["proxies"], options["pages"]
+    if proxies is not None and not _is_number_of_workers(proxies):
+        hint = f"with --from give a number from 1 to {MOST_WORKERS}, as if the list had so many"
         raise click.BadParameter(hint, param_hint="--proxies")
-    if pages is not None and pages > _MOST_PAGES:
-        raise click.BadParameter(f"with --from at most {_MOST_PAGES:,} pages", param_hint="--pages")
-    foretold = forecast(
+    if pages is not None and pages > MOST_MODELLED_PAGES:
+        raise click.BadParameter(f"with --from at most {MOST_MODELLED_PAGES:,} pages", param_hint="--pages")
+    predicted = forecast(
         journal,
-        sizes=sizes,
+        sizes=options["sizes"],
         proxies=None if proxies is None else int(proxies),
         pages=pages,
-        changed={name: policy[name] for name in _POLICY if policy[name] is not None},
-        seed=seed,
+        changed=given_settings(options),
+        seed=options["seed"],
         note=lambda line: click.echo(line, err=True),
-        progress=_progress,
+        progress=_overwrite_line,
     )
-    show(
-        foretold.rows,
-        proxies=foretold.proxies,
-        pages=foretold.pages,
-        spares=foretold.spares,
-        svg=svg,
-        as_json=as_json,
+    _print(
+        options,
+        predicted.rows,
+        proxies=predicted.proxies,
+        pages=predicted.pages,
+        spares_to_hold=predicted.spares,
     )
 
 
-def _measure(
-    context: click.Context,
-    spider: str,
-    *,
-    sizes: Sequence[int] | None,
-    proxies: str | None,
-    pages: int | None,
-    minutes: float | None,
-    kept: Path | None,
-    seeds: str | None,
-    fresh: bool,
-    settings: Sequence[str],
-    svg: Path | None,
-    as_json: bool,
-    quiet: bool,
-    **policy: Any,
-) -> None:
-    from pinpool.crawler import PRELOAD
-    from pinpool.pool.child_process import warm_up
-
-    if seeds == "-" and proxies == "-":
-        raise click.UsageError("stdin can be the list of proxies or the seeds, not both")
-    if svg is not None and not svg.absolute().parent.is_dir():  # rather now than after ten minutes
+def _measure(spider: str, options: dict[str, Any]) -> None:
+    svg = options["svg"]
+    read_stdin_once(options["proxies"], options["seeds"])
+    if svg is not None and not svg.absolute().parent.is_dir():  # better now than after ten minutes
         raise click.BadParameter(f"{svg} cannot be written: there is no such folder", param_hint="--svg")
-    warm_up(PRELOAD)
-    from pinpool.settings import pairs
-    from pinpool.spider.loader import load
-    from pinpool.spider.ref import parse_ref
-    from pinpool.spider.seeds import read_seeds
-    from pinpool.terminal.log_output import listening
-    from pinpool.terminal.progress import Progress
+    start_workers_early()
     from pinpool.tune.experiment import plan, run
     from pinpool.tune.table import standing, trial_line
 
-    progress = Progress(sys.stderr, quiet=quiet)
-    say = (lambda line: None) if quiet else progress.tell
-    try:
-        with listening(progress.tell, quiet=quiet):
-            loaded = load(parse_ref(spider))
-            chosen = plan(
-                loaded,
-                proxies,
-                seeds=None if seeds is None else read_seeds(seeds, loaded.first_stage),
-                sizes=sizes,
-                pages=pages,
-                minutes=minutes,
-                journal=kept,
-                fresh=fresh,
-                tell=progress.tell,
-                **{name: policy[name] for name in _POLICY if policy[name] is not None},
-                **pairs(settings),
-            )
-            say(chosen.words)
-            result = run(
-                chosen,
-                show=lambda workers, view, trial: progress.show(lambda: standing(workers, view, trial)),
-                told=lambda row: say(trial_line(row)),
-            )
-    finally:
-        progress.close()
+    with progress_and_log(options) as progress:
+        say = (lambda line: None) if options["quiet"] else progress.tell
+        loaded, seeds = load_spider(spider, options["seeds"])
+        chosen = plan(
+            loaded,
+            options["proxies"],
+            seeds=seeds,
+            sizes=options["sizes"],
+            pages=options["pages"],
+            minutes=options["minutes"],
+            journal=options["journal"],
+            fresh=options["fresh"],
+            tell=progress.tell,
+            **given_settings(options),
+        )
+        say(chosen.words)
+        result = run(
+            chosen,
+            show=lambda workers, view, trial: progress.show(lambda: standing(workers, view, trial)),
+            told=lambda row: say(trial_line(row)),
+        )
     for note in result.notes:
         say(note)
-    show(
+    journal = chosen.launch.journal
+    _print(
+        options,
         result.rows,
+        journal=journal,
         proxies=len(chosen.launch.proxies.proxies),
         pages=result.pages,
-        spares=result.spares,
-        svg=svg,
-        as_json=as_json,
+        spares_to_hold=result.spares,
         advice=result.advice,
-        journal=chosen.launch.journal,
     )
-    code, said = _ending(result, chosen.launch.journal)
-    progress.tell(said)
-    if code:
-        context.exit(code)
+    code, last_line = _ending(result, journal)
+    progress.tell(last_line)
+    leave(code)
 
 
-def _ending(result: Result, journal: Path) -> tuple[int, str]:
+def _ending(result: Result, journal: Path) -> tuple[ExitCode, str]:
     """The exit code, which is that of a crawl that ended so, and how the job goes on."""
     goes_on = f"pinpool resume {journal}" + (f" -w {result.advice.workers}" if result.advice.workers else "")
     ended = result.ended
     if ended is not None and ended.end == "complete":
-        failed = (
-            f": {counted(ended.failed, 'task')} failed; `pinpool failures {journal}` says why"
-            if ended.failed
-            else ""
-        )
-        return (3 if failed else 0), f"the job was done before the trials were{failed}"
+        done = "the job was done before the trials were"
+        if ended.failed:
+            return ExitCode.INCOMPLETE, f"{done}: {failed_line(ended.failed, journal)}"
+        return ExitCode.COMPLETE, done
     if ended is not None and ended.end == "starved":
-        return 4, f"{ended.why}; `{goes_on} -p LIST` goes on, with a better list or at a better time"
+        hint = f"`{goes_on} -p LIST` goes on, with a better list or at a better time"
+        return ExitCode.NO_PROXY, f"{ended.why}; {hint}"
     if result.interrupted:
-        return 130, f"interrupted; `{goes_on}` goes on"
-    return 0, f"what was fetched is kept: `{goes_on}` does the rest of the job"
+        return ExitCode.INTERRUPTED, f"interrupted; `{goes_on}` goes on"
+    return ExitCode.COMPLETE, f"what was fetched is kept: `{goes_on}` does the rest of the job"
 
 
-def _progress(text: str) -> None:
+def _overwrite_line(text: str) -> None:
     """One line that the next one overwrites; nothing off a terminal."""
     if sys.stderr.isatty():
         click.echo(f"\r{text:<40}\r{text}", err=True, nl=False)
 
 
-def show(
-    rows: Sequence[Row],
-    *,
-    proxies: int,
-    pages: int | None,
-    spares: int | None,
-    svg: Path | None,
-    as_json: bool,
-    advice: Advice | None = None,
-    journal: Path | None = None,
+def _print(
+    options: dict[str, Any], rows: Sequence[Row], *, journal: Path | None = None, **figures: Any
 ) -> None:
-    """Print the rows as a table with the advice, or as JSON, and write the plot."""
+    """Print the document of these rows as a table with the advice, or as JSON, and write the plot."""
     from pinpool.tune.result import tune_document
     from pinpool.tune.table import answer, plot
 
-    told = tune_document(rows, proxies=proxies, pages=pages, spares_to_hold=spares, advice=advice)
+    document = tune_document(rows, **figures)
     if journal is not None:
-        told["journal"] = str(journal)
-    if svg is not None and rows:
-        try:
-            svg.write_text(plot(rows, told["recommended"]), encoding="utf-8")
-        except OSError as error:
-            hint = f"{svg} cannot be written: {error.strerror}; name another"
-            raise click.BadParameter(hint, param_hint="--svg") from None
-    if as_json:
-        click.echo(json.dumps(told, ensure_ascii=False))
-        return
-    blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    click.echo(answer(rows, told, blocks=blocks))
+        document["journal"] = str(journal)
+    if options["svg"] is not None and rows:
+        with writing(options["svg"], "--svg"):
+            options["svg"].write_text(plot(rows, document["recommended"]), encoding="utf-8")
+    if options["as_json"]:
+        click.echo(json_text(document))
+    else:
+        blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        click.echo(answer(rows, document, blocks=blocks))

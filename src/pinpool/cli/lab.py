@@ -1,0 +1,96 @@
+"""`pinpool lab`: the practice site and its proxies, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from pinpool.cli.options import site_options, writing
+
+
+@click.command(short_help="A practice site and proxies to try on.")
+@click.option(
+    "--site-port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="0 takes any free port.",
+)
+@site_options
+@click.option(
+    "--faults",
+    default="",
+    metavar="LIST",
+    help="refused,blackhole,auth,ban,drip,reset,softban,flaky: one proxy each.",
+)
+@click.option(
+    "--latency", type=click.FloatRange(0), default=0.0, metavar="MS", help="Milliseconds for each answer."
+)
+@click.option(
+    "--dying",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    metavar="SHARE",
+    help="Share of the proxies that dies for good each minute, 0.2 for instance.",
+)
+@click.option(
+    "--write-proxies",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the list of proxies to this file.",
+)
+def lab(
+    site_port: int,
+    pages: int,
+    proxies: int,
+    faults: str,
+    latency: float,
+    dying: float,
+    seed: int,
+    write_proxies: Path | None,
+) -> None:
+    """Keep the practice site and its proxies running until Ctrl-C, to try a spider on.
+
+    \b
+    Example:
+      pinpool lab --proxies 8 --faults refused,ban --write-proxies proxies.txt
+    """
+    from pinpool.lab import Lab
+
+    try:
+        site = Lab(
+            pages=pages,
+            proxies=proxies,
+            faults=[fault.strip() for fault in faults.split(",") if fault.strip()],
+            latency=latency / 1000,
+            seed=seed,
+            site_port=site_port,
+            dying=dying,
+        )
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--faults") from None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        site.start()
+    except OSError as error:
+        hint = f"port {site_port} cannot be used: {error.strerror}; choose another, or 0 for any free one"
+        raise click.BadParameter(hint, param_hint="--site-port") from None
+    try:
+        if write_proxies is not None:
+            with writing(write_proxies, "--write-proxies"):
+                site.write_proxies(write_proxies)
+        click.echo(f"site: {site.url}/page/1 (through its proxies also {site.named_url}/page/1)")
+        for proxy in site.proxies:
+            click.echo(f"proxy: {proxy.label}" + (f"  {proxy.fault}" if proxy.fault else ""))
+        if write_proxies is not None:
+            click.echo(f"list with passwords: {write_proxies}")
+        click.echo("Ctrl-C ends it", err=True)
+        sys.stdout.flush()
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+    finally:
+        site.stop()

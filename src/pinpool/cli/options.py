@@ -1,0 +1,130 @@
+"""Arguments and options that several commands have, and what is checked of them in the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pinpool.settings import SETTINGS, default_text, pairs
+
+if TYPE_CHECKING:
+    from pinpool.output.target import Target
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+journal_argument = click.argument("journal", type=click.Path(path_type=Path))
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress, and only errors of the log.")
+proxies_option = click.option(
+    "-p", "--proxies", metavar="FILE", help="List of proxies, one a line; - is stdin.  [PINPOOL_PROXIES]"
+)
+_other_settings_option = click.option(
+    "-s", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of the spider."
+)
+_journal_option = click.option(
+    "-j", "--journal", type=click.Path(path_type=Path), help="Journal of the run.  [<spider>.db]"
+)
+_seeds_option = click.option(
+    "--seeds", metavar="FILE", help="URLs to start from, one a line, instead of the spider's; - is stdin."
+)
+_fresh_option = click.option(
+    "--fresh", is_flag=True, help="Keep an earlier journal under another name and start again."
+)
+_append_option = click.option(
+    "-o",
+    "outputs",
+    multiple=True,
+    metavar="FILE[:FORMAT]",
+    help="Append the items to FILE (jsonl, csv, parquet); - is stdout. May be given several times.",
+)
+_overwrite_option = click.option(
+    "-O", "overwrites", multiple=True, metavar="FILE[:FORMAT]", help="The same, but overwrite FILE."
+)
+
+
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, shown in help in this order."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+#: Of the practice site.
+site_options = together(
+    click.option(
+        "--pages",
+        type=click.IntRange(1, 5000),
+        default=10,
+        show_default=True,
+        help="List pages, of ten films each.",
+    ),
+    click.option(
+        "--proxies", type=click.IntRange(1, 500), default=8, show_default=True, help="Practice proxies."
+    ),
+    click.option(
+        "--seed", type=int, default=1, show_default=True, help="The same seed gives the same site and faults."
+    ),
+)
+#: Of commands that start a run.
+new_run_options = together(_journal_option, _seeds_option, _fresh_option)
+output_options = together(_append_option, _overwrite_option)
+
+
+def setting_options(*names: str, defaults: bool = True) -> Callable[[F], F]:
+    """
+    An option for each of these settings, and ``-s`` for all others.
+
+    `defaults` shows the defaults in help. The values are texts; `settings_from` checks them, all at once.
+    """
+    options: list[Callable[[F], F]] = []
+    for name in names:
+        text = SETTINGS[name].help
+        default = f"  [{default_text(name)}]" if defaults else ""
+        help = f"{text[0].upper()}{text[1:]}.{default}"
+        options.append(click.option("--" + name.replace("_", "-"), metavar=SETTINGS[name].metavar, help=help))
+    return together(*options, _other_settings_option)
+
+
+def given_settings(options: Mapping[str, Any]) -> dict[str, object]:
+    """The settings among a command's options, by name."""
+    named = {name: options[name] for name in SETTINGS if options.get(name) is not None}
+    return {**named, **pairs(options["settings"])}
+
+
+def targets(options: Mapping[str, Any]) -> list[Target]:
+    """What `output_options` name. Raises SettingsError."""
+    from pinpool.output.target import parse_target
+
+    return [
+        *(parse_target(text) for text in options["outputs"]),
+        *(parse_target(text, overwrite=True) for text in options["overwrites"]),
+    ]
+
+
+def read_stdin_once(proxies: str | None, seeds: str | None) -> None:
+    if seeds == "-" and proxies == "-":
+        raise click.UsageError("stdin can be the list of proxies or the seeds, not both")
+
+
+def json_text(document: object) -> str:
+    """What ``--json`` prints."""
+    return json.dumps(document, ensure_ascii=False)
+
+
+@contextmanager
+def writing(path: Path, option: str) -> Iterator[None]:
+    """What fails inside is told as a wrong path in `option`."""
+    try:
+        yield
+    except OSError as error:
+        hint = f"{path} cannot be written: {error.strerror}; name another"
+        raise click.BadParameter(hint, param_hint=option) from None
