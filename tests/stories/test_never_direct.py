@@ -30,9 +30,9 @@ from peers import (
     tls,
 )
 from pinpool.errors import FetchFailed
-from pinpool.fetch.connections import tls_context
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.fetch.session import PinnedSession
+from pinpool.fetch.sockets import tls_context
 from pinpool.lab import Lab
 from pinpool.model import Fault
 from pinpool.policy.faults import judge

@@ -17,8 +17,8 @@ from threading import Thread
 
 from pinpool.check.result import Finding, exit_address
 from pinpool.errors import FetchFailed
-from pinpool.fetch.connections import tls_context
 from pinpool.fetch.fetcher import Fetcher
+from pinpool.fetch.sockets import tls_context
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import answer, is_gone, judge
 from pinpool.proxies.proxy import Proxy

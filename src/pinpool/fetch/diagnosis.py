@@ -1,9 +1,8 @@
 """
-What an exception from the network says: the evidence, as exact as the exception and the step it came at
-allow.
+Turns an exception from the network into evidence, as exact as the exception and its step allow.
 
-Messages are made of our own words, numbers, and the fixed texts of OpenSSL and PySocks. What a peer sent is
-never repeated, nor the text of an exception that may hold a URL: either may hold a password.
+Messages contain our own words, numbers, and the fixed texts of OpenSSL and PySocks. They never repeat what a peer sent,
+or the text of an exception that may contain a URL: either may contain a password.
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ from pinpool.model import Evidence, Sign, Step
 
 _DOING = {
     Step.CONNECT: "connecting to the proxy",
-    Step.PROXY: "introducing ourselves to the proxy",
+    Step.PROXY: "logging in to the proxy",
     Step.TUNNEL: "asking the proxy for the site",
     Step.TLS: "starting TLS with the site",
     Step.HEAD: "waiting for the answer",
     Step.BODY: "reading the body",
 }
 
-# Our own machine is short of something: no proxy is to blame, whatever the step.
+# Our own machine lacks something: no proxy is to blame, whatever the step.
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
-_NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
 
 _TUNNEL_STATUS = re.compile(r"Tunnel connection failed: (\d{3})\b")
 _SOCKS_CODE = re.compile(r"0x([0-9a-f]{2})")
@@ -49,17 +48,16 @@ _E = TypeVar("_E", bound=BaseException)
 
 def evidence_of(error: BaseException) -> Evidence | None:
     """
-    What an exception that came out of a `PinnedSession` says, or None if the network had no part in it.
+    The evidence in an exception of a `PinnedSession`, or None if it did not come from the network.
 
-    An HTTPError (by `raise_for_status`) has none: that status was a complete answer.
+    An HTTPError (of `raise_for_status`) has none: its status was a complete answer.
     """
-    known = getattr(error, "evidence", None)
-    if isinstance(known, Evidence):
-        return known
+    attached = getattr(error, "evidence", None)
+    if isinstance(attached, Evidence):
+        return attached
     if isinstance(error, requests.exceptions.TooManyRedirects):
         return Evidence(Step.PAGE, Sign.REDIRECTS, "too many redirects")
-    # Without evidence of its own it came from reading the body, which requests does after the adapter is
-    # done.
+    # Without evidence attached it came from reading the body, which requests does after the adapter.
     kinds = (
         requests.exceptions.ConnectionError,
         requests.exceptions.Timeout,
@@ -70,26 +68,25 @@ def evidence_of(error: BaseException) -> Evidence | None:
 
 
 def attach(error: _E, evidence: Evidence) -> _E:
-    """The same exception, with what `evidence_of` will say of it."""
+    """The same exception, with evidence for `evidence_of`."""
     error.evidence = evidence  # type: ignore[attr-defined]
     return error
 
 
 def diagnose(error: BaseException, step: Step, *, late: bool) -> Evidence:
     """
-    The evidence in an exception of requests, urllib3, PySocks, ssl, http.client or socket that came at
-    `step`.
+    The evidence in an exception of requests, urllib3, PySocks, ssl, http.client or socket, raised at `step`.
 
     `late` says that the page's time is up: then a time-out is the deadline. Never raises.
     """
     cause = _root(error)
+    doing = _DOING.get(step, "fetching")
     if (refusal := _refusal(cause, step)) is not None:
         return refusal
     match cause:
         case TimeoutError():
-            sign, what = (
-                (Sign.DEADLINE, "the page's time was up") if late else (Sign.TIMEOUT, "nothing came in time")
-            )
+            sign = Sign.DEADLINE if late else Sign.TIMEOUT
+            what = "the page's time was up" if late else "nothing came in time"
         case socket.gaierror() | UnicodeError() | LocationParseError() if step is Step.CONNECT:
             sign, what = Sign.UNREACHABLE, "its name does not resolve"
         case socket.gaierror():
@@ -111,48 +108,44 @@ def diagnose(error: BaseException, step: Step, *, late: bool) -> Evidence:
         case http.client.HTTPException():
             sign, what = Sign.BROKEN, f"not HTTP ({type(cause).__name__})"
         case OSError() if cause.errno in _LOCAL:
-            text = f"{os.strerror(cause.errno or 0)} on this machine; fewer workers, or a higher limit"
-            return Evidence(Step.WORKER, Sign.RAISED, text)
+            what = f"{os.strerror(cause.errno or 0)} on this machine; use fewer workers, or raise the limit"
+            return Evidence(Step.WORKER, Sign.RAISED, what)
         case OSError():
-            no_way = step is Step.CONNECT or cause.errno in _NO_WAY
-            sign = Sign.UNREACHABLE if no_way else Sign.RESET
+            no_route = step is Step.CONNECT or cause.errno in _NO_ROUTE
+            sign = Sign.UNREACHABLE if no_route else Sign.RESET
             what = os.strerror(cause.errno) if cause.errno else type(cause).__name__
         case _:
-            return Evidence(Step.HEAD, Sign.BROKEN, f"unforeseen {type(cause).__name__} while {_doing(step)}")
-    return Evidence(step, sign, f"{what} while {_doing(step)}")
+            return Evidence(Step.HEAD, Sign.BROKEN, f"unexpected {type(cause).__name__} while {doing}")
+    return Evidence(step, sign, f"{what} while {doing}")
 
 
 def login_refused(status: int, headers: Mapping[str, str]) -> Evidence | None:
     """
-    Evidence, if an answer to a plain request says that the proxy does not know our login.
+    Evidence, if the answer to a plain request says that the proxy refuses our login.
 
-    That is a 407. But tinyproxy says 401 to a wrong password, and signs it; a site's 401 is an answer like any other.
+    That is a 407. Tinyproxy answers 401 to a wrong password, and names itself. Any other 401 is the site's answer.
     """
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return _login_refused(status)
-    if status == HTTPStatus.UNAUTHORIZED and headers.get("server", "").lower().startswith("tinyproxy"):
-        return _login_refused(status)
-    return None
+    is_refused = status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or (
+        status == HTTPStatus.UNAUTHORIZED and headers.get("server", "").lower().startswith("tinyproxy")
+    )
+    return _login_refused(status) if is_refused else None
 
 
 def site_unknown(headers: Mapping[str, str] | Message) -> bool:
     """
-    Whether a proxy says that the site's name does not resolve. Squid up to 4 marks that; 5.7 and all others tested
-    here answer as for any site that they cannot reach.
+    Whether a proxy says that the site's name does not resolve.
+
+    Squid up to 4 has a header for it. Squid 5.7 and all others tested here answer as for any site they cannot reach.
     """
     return (headers.get("x-squid-error") or "").startswith("ERR_DNS_FAIL")
 
 
 def _login_refused(status: int) -> Evidence:
-    return Evidence(Step.PROXY, Sign.AUTH, f"the proxy asks for other credentials ({status})", status)
-
-
-def _doing(step: Step) -> str:
-    return _DOING.get(step, "fetching")
+    return Evidence(Step.PROXY, Sign.AUTH, f"the proxy refused the login ({status})", status)
 
 
 def _root(error: BaseException) -> BaseException:
-    """The exception that the libraries have wrapped, each in its own way: urllib3, requests, PySocks, Python."""
+    """The innermost exception. urllib3, requests, PySocks and Python each wrap one in their own way."""
     for _ in range(10):
         inner = [
             *error.args,
@@ -160,7 +153,7 @@ def _root(error: BaseException) -> BaseException:
             getattr(error, "socket_err", None),
             error.__cause__,
         ]
-        wrapped = next((one for one in inner if isinstance(one, BaseException)), None)
+        wrapped = next((part for part in inner if isinstance(part, BaseException)), None)
         if wrapped is None:
             break
         error = wrapped
@@ -168,7 +161,7 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _refusal(cause: BaseException, step: Step) -> Evidence | None:
-    """Evidence, if the proxy has said in so many words that it will not do it."""
+    """Evidence, if the proxy has explicitly refused."""
     match cause:
         case socks.SOCKS5AuthError():
             return Evidence(Step.PROXY, Sign.AUTH, "the proxy refused the login")
@@ -178,23 +171,21 @@ def _refusal(cause: BaseException, step: Step) -> Evidence | None:
             if isinstance(cause, socks.SOCKS4Error) and code in _IDENTD:
                 return Evidence(Step.PROXY, Sign.AUTH, f"the proxy refused the user: {cause.msg}")
             sign = _SOCKS5_SIGNS.get(code, Sign.REFUSED)
-            return Evidence(Step.TUNNEL, sign, f"the proxy refused the way to the site: {cause.msg}")
+            return Evidence(Step.TUNNEL, sign, f"the proxy refused to connect to the site: {cause.msg}")
         case OSError() if step is Step.TUNNEL and (found := _TUNNEL_STATUS.match(str(cause))):
             status = int(found[1])
-            # Nobody but the proxy answers a CONNECT, so its 401 is about our login as well.
+            # Only the proxy answers a CONNECT, so a 401 is about our login too.
             if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED):
                 return _login_refused(status)
-            return Evidence(
-                Step.TUNNEL, Sign.STATUS, f"the proxy refused the tunnel with status {status}", status
-            )
+            what = f"the proxy refused the tunnel with status {status}"
+            return Evidence(Step.TUNNEL, Sign.STATUS, what, status)
     return None
 
 
 def _tls(error: ssl.SSLError, step: Step) -> Evidence:
-    reason = (
-        getattr(error, "verify_message", "") or (error.reason or "handshake failed").replace("_", " ").lower()
-    )
+    reason = getattr(error, "verify_message", "")
+    reason = reason or (error.reason or "handshake failed").replace("_", " ").lower()
     if step in (Step.CONNECT, Step.PROXY, Step.TUNNEL):
         return Evidence(Step.PROXY, Sign.TLS, f"TLS with the proxy: {reason}")
-    # TLS 1.3 tells some refusals only with the first answer, so the step may be HEAD or BODY.
+    # TLS 1.3 reports some refusals only with the first answer, so the step may be HEAD or BODY.
     return Evidence(Step.TLS, Sign.TLS, f"TLS with the site: {reason}")

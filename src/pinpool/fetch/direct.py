@@ -9,10 +9,11 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from pinpool.errors import FetchFailed
+from pinpool.fetch.content_coding import too_large
 from pinpool.fetch.diagnosis import diagnose, evidence_of
 from pinpool.fetch.fetcher import CHUNK
 from pinpool.fetch.session import DEFAULT_HEADERS, first_profile
-from pinpool.model import Evidence, Fetched, Sign, Step, Task
+from pinpool.model import Fetched, Step, Task
 from pinpool.settings import Settings
 
 
@@ -54,8 +55,7 @@ class DirectFetcher:
                 for chunk in answer.iter_content(CHUNK):
                     body += chunk
                     if len(body) > settings.max_body:
-                        message = f"the body is larger than {settings.max_body:,} bytes"
-                        raise FetchFailed(Evidence(step, Sign.TOO_LARGE, message, answer.status_code))
+                        raise too_large(settings.max_body, answer.status_code)
         except requests.TooManyRedirects as error:
             raise FetchFailed(evidence_of(error) or diagnose(error, step, late=False)) from None
         except (requests.RequestException, HTTPError, OSError) as error:

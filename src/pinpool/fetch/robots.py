@@ -1,7 +1,7 @@
 """
 robots.txt, for a run that asks for it (RFC 9309): what a site forbids, and how slowly it wants to be read.
 
-A pin asks each origin for itself, so that what a lying proxy says of a site goes with that proxy.
+Each pin asks each origin itself. So a lying proxy's answer is dropped with that proxy.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from pinpool.tasks import request
 if TYPE_CHECKING:
     from protego import Protego
 
-#: The reason of a page that is left alone.
+#: The reason why a page was not requested.
 FORBIDDEN = "robots.txt forbids it"
-#: Bytes that are read of it, and seconds for which it is believed: the figures of RFC 9309, 2.5 and 2.4.
-MOST_BYTES = 500 * 1024
-LONGEST_LIFE = 86_400.0
-#: Seconds. A site that asks for a longer Crawl-delay gets this one: a run must not stand still on its word.
-LONGEST_DELAY = 60.0
+#: Bytes that are read of the file, and seconds until it is fetched again (RFC 9309, 2.5 and 2.4).
+MAX_BYTES = 500 * 1024
+MAX_AGE = 86_400.0
+#: Seconds. The upper bound of a Crawl-delay: no site may stop a run.
+MAX_DELAY = 60.0
 
-#: Agents times rules. Honest files have some ten thousand, half a megabyte can have a hundred million: minutes.
-MOST_WORK = 10_000_000
+#: Agents times rules. Honest files have some ten thousand. Half a megabyte can have a hundred million, which takes
+#: minutes to parse.
+MAX_WORK = 10_000_000
 
 
 class Rules:
-    """What one robots.txt says; without a `text` all is allowed. `agent` is always the User-Agent that is sent."""
+    """What one robots.txt says. An empty `text` allows everything. `agent` is the User-Agent that is sent."""
 
     def __init__(self, text: str = "") -> None:
         self._protego: Protego | None = None
         if text:
-            # Only a run that wants robots.txt pays for this import.
+            # Only a run with `robots` pays for this import.
             from protego import Protego
 
             self._protego = Protego.parse(text)
@@ -47,20 +48,20 @@ class Rules:
         return self._protego is None or self._protego.can_fetch(url, agent)
 
     def delay(self, agent: str) -> float:
-        """Least seconds between two requests (Crawl-delay), 0 if it does not say, never above `LONGEST_DELAY`."""
+        """Least seconds between two requests (Crawl-delay), 0 without one, at most `MAX_DELAY`."""
         wanted = self._protego.crawl_delay(agent) if self._protego else None
-        # Written so that a nan is nothing.
-        return min(wanted, LONGEST_DELAY) if wanted is not None and wanted > 0 else 0.0
+        # `> 0` is false for nan.
+        return min(wanted, MAX_DELAY) if wanted is not None and wanted > 0 else 0.0
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port: where a robots.txt holds."""
+    """Scheme, host and port: one robots.txt applies to these."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def robots_task(origin: str) -> Task:
-    """The request for an origin's robots.txt; its stage is no spider's."""
+    """The request for an origin's robots.txt. Its stage is not a stage of the spider."""
     return request(f"{origin}/robots.txt", stage="robots.txt")
 
 
@@ -68,16 +69,16 @@ def judge_robots(fetched: Fetched) -> Rules | Evidence:
     """
     What the answer to `robots_task` means.
 
-    4xx forbids nothing, but for 429, which says "ask later". On 5xx nothing may be requested (RFC 9309, 2.3.1.4):
-    both are evidence, and the page is tried again as after any failed fetch.
+    4xx forbids nothing, except 429, which means "ask later". On 5xx nothing may be requested (RFC 9309, 2.3.1.4).
+    Both are evidence, and the page is tried again as after any failed fetch.
     """
     status = fetched.status
     if 200 <= status < 300:
-        text = fetched.body[:MOST_BYTES].decode("utf-8", "replace").replace("\0", "").removeprefix("\ufeff")
+        text = fetched.body[:MAX_BYTES].decode("utf-8", "replace").replace("\0", "").removeprefix("\ufeff")
         agents = text.lower().count("agent:")
-        if agents * text.count("\n") > MOST_WORK:
-            told = "robots.txt: it names too many agents and rules to be read"
-            return Evidence(Step.PAGE, Sign.TOO_LARGE, told, status)
+        if agents * text.count("\n") > MAX_WORK:
+            message = "robots.txt: too many agents and rules to parse"
+            return Evidence(Step.PAGE, Sign.TOO_LARGE, message, status)
         return Rules(text)
     if status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS:
         return Rules()
@@ -86,7 +87,7 @@ def judge_robots(fetched: Fetched) -> Rules | Evidence:
 
 
 def unavailable(evidence: Evidence) -> Rules | Evidence:
-    """A fetch of it that failed: one that redirects for ever forbids nothing (2.3.1.2), else the evidence stands."""
+    """What a failed fetch of robots.txt means. Endless redirects forbid nothing (RFC 9309, 2.3.1.2)."""
     if evidence.sign is Sign.REDIRECTS:
         return Rules()
     return evidence._replace(message=f"robots.txt: {evidence.message}")

@@ -1,4 +1,4 @@
-"""A requests.Session with one way out."""
+"""A requests.Session that sends everything through one proxy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
-from pinpool.fetch.connections import PinnedAdapter
+from pinpool.fetch.adapter import PinnedAdapter
 from pinpool.settings import Settings
 
 if TYPE_CHECKING:
     from pinpool.proxies.proxy import Proxy
 
-#: Sent unless the spider says otherwise. Only what is decoded here with a limit is asked for.
+#: Sent unless the spider overrides them. Only codings that are decoded within a limit are accepted.
 DEFAULT_HEADERS = MappingProxyType(
     {
         "User-Agent": "Mozilla/5.0 (compatible; pinpool)",
@@ -29,7 +29,7 @@ NO_PROFILE: Mapping[str, str] = MappingProxyType({})
 
 
 def first_profile(settings: Settings) -> Mapping[str, str]:
-    """The profile of one who is not in a crowd, so that two tries are alike."""
+    """The profile for a single fetch, so that two tries send the same."""
     return settings.profiles[0] if settings.profiles else NO_PROFILE
 
 
@@ -37,9 +37,9 @@ class PinnedSession(requests.Session):
     """
     A requests.Session whose requests all go through one proxy, whatever the environment or a caller says.
 
-    It raises what requests raises; requests.exceptions.ProxyError if it is pointed at another proxy or
-    adapter, and also where the proxy refuses its login. Time-outs and the limit of redirects come from
-    `settings`, headers from there and, before these, from `profile`. Its answers are not limited in size.
+    It raises what requests raises: requests.exceptions.ProxyError if a caller names another proxy or adapter, or if
+    the proxy refuses the login. Time-outs, the limit of redirects and headers come from `settings`; headers of
+    `profile` overrule these. Answers are not limited in size.
     """
 
     _sealed = False
@@ -63,12 +63,12 @@ class PinnedSession(requests.Session):
 
     @property
     def pin(self) -> PinnedAdapter:
-        """The one way out."""
+        """The adapter that sends everything."""
         return self._pin
 
     @property
     def until(self) -> float:
-        """A `time.monotonic()` value after which every read raises a time-out. At first never."""
+        """A `time.monotonic()` value after which every read raises a time-out. The default is infinity."""
         return self._pin.progress.until
 
     @until.setter
@@ -78,11 +78,11 @@ class PinnedSession(requests.Session):
     def get_adapter(self, url: str | bytes) -> BaseAdapter:
         if str(url).lower().startswith(("http://", "https://")):
             return self._pin
-        raise requests.exceptions.InvalidSchema("a pinned session knows http:// and https:// only")
+        raise requests.exceptions.InvalidSchema("a pinned session sends http:// and https:// only")
 
     def mount(self, prefix: str | bytes, adapter: BaseAdapter) -> None:
-        """Refuse. But for the direct adapters that requests mounts while it sets up: those are let go."""
+        """Refuse, except for the direct adapters that requests mounts during its set-up: these are dropped."""
         if self._sealed:
             raise requests.exceptions.ProxyError(
-                f"{self!r} sends through its proxy only; mount nothing on it"
+                f"{self!r} sends through its proxy only; mount no adapter on it"
             )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from pinpool.fetch.fetcher import Fetcher
-from pinpool.fetch.robots import LONGEST_LIFE, Rules, origin_of
+from pinpool.fetch.robots import MAX_AGE, Rules, origin_of
 from pinpool.fetch.session import NO_PROFILE
 from pinpool.pool.lease_types import Lease
 from pinpool.settings import Settings
@@ -54,7 +54,7 @@ class Pin:
     def rules_for(self, url: str) -> Rules | None:
         """What the robots.txt of this site has said to this pin; None if it has to be asked, perhaps once more."""
         asked_at, rules = self.robots.get(origin_of(url), (-math.inf, None))
-        return rules if time.monotonic() < asked_at + LONGEST_LIFE else None
+        return rules if time.monotonic() < asked_at + MAX_AGE else None
 
     def heed(self, url: str, rules: Rules) -> None:
         """Keep to these rules from now on, and to their Crawl-delay, if it is the longest yet, with every request."""

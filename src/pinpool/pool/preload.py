@@ -15,12 +15,12 @@ import runpy  # noqa: F401  each child runs its parent's script by it
 
 import parsel.csstranslator  # noqa: F401  90 ms in each worker, for the first CSS selector of its spider
 
-import pinpool.fetch.connections
 import pinpool.fetch.fetcher
+import pinpool.fetch.sockets
 import pinpool.pool.worker
 
 # Reading the certificate bundle costs 12 ms, so it is done here and not in each worker.
-pinpool.fetch.connections.tls_context(os.environ.get("PINPOOL_CA_BUNDLE") or None)
+pinpool.fetch.sockets.tls_context(os.environ.get("PINPOOL_CA_BUNDLE") or None)
 
 gc.collect()
 gc.freeze()

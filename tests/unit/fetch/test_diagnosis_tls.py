@@ -1,4 +1,4 @@
-"""What TLS leaves as evidence: with the proxy, with the site, and one within the other."""
+"""The evidence of TLS: with the proxy, with the site, and one within the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One exchange through one proxy: answers, redirects, cookies, limits and time."""
+"""One exchange through one proxy: answers, connections, cookies and redirects."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ import pytest
 import requests
 
 from exchanges import PLAIN, evidence, fetch, soon, task
-from peers import (
-    Peer,
-    answer,
-    answering,
-    socks5,
-)
+from peers import Peer, answer, answering, socks5
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.model import Charge, Evidence, Sign, Step
@@ -35,8 +30,8 @@ def test_an_answer_comes_back_whole_with_lower_case_headers() -> None:
     assert page.seconds > 0
 
 
-def test_a_status_that_is_no_page_is_an_answer_all_the_same() -> None:
-    """Rule: whoever judges statuses does not live here."""
+def test_an_error_status_is_an_answer() -> None:
+    """Rule: a fetch does not judge the status."""
     with Peer(answering(answer(b"later", "503 Service Unavailable", Retry_After="9"))) as proxy:
         page = fetch(proxy.proxy())
 
@@ -106,8 +101,8 @@ def test_a_url_that_cannot_be_requested_is_evidence_and_sends_nothing(url: str) 
     assert proxy.connections == 0
 
 
-def test_what_goes_wrong_before_anybody_connects_is_not_the_proxys_doing() -> None:
-    """It would burn the whole list: each proxy is tried and none is ever asked."""
+def test_a_failure_before_the_connection_is_not_the_proxys_fault() -> None:
+    """Otherwise it would retire the whole list without asking any proxy."""
 
     def no_token(request: requests.PreparedRequest) -> requests.PreparedRequest:
         raise OSError("no token")
@@ -280,7 +275,7 @@ def test_redirects_in_a_circle_end_at_the_limit() -> None:
 @pytest.mark.parametrize(
     "location", ["ftp://site.test/", "javascript:x", "http://[", "http://u:planted@a.test/"]
 )
-def test_a_redirect_to_no_page_is_evidence(location: str) -> None:
+def test_a_redirect_to_something_else_than_a_page_is_evidence(location: str) -> None:
     with Peer(answering(redirecting("302 Found", location))) as proxy:
         found = evidence(proxy.proxy())
 

@@ -1,4 +1,4 @@
-"""robots.txt: what a site says there, and what the answer to the question means."""
+"""What a robots.txt says, and what each answer to the request for it means."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pinpool.crawler.page_job import ask_robots
 from pinpool.errors import FetchFailed
-from pinpool.fetch.robots import LONGEST_DELAY, MOST_BYTES, Rules, judge_robots
+from pinpool.fetch.robots import MAX_BYTES, MAX_DELAY, Rules, judge_robots
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
 
 SITE = "https://site.example"
@@ -39,17 +39,17 @@ def rules(body: bytes = b"", status: int = 200) -> Rules:
 
 
 class Site:
-    """Answers whatever it is asked with the same."""
+    """Gives the same answer to every request."""
 
-    def __init__(self, said: Fetched | Evidence) -> None:
-        self.said = said
+    def __init__(self, answer: Fetched | Evidence) -> None:
+        self.answer = answer
         self.asked: list[Task] = []
 
     def fetch(self, task: Task, until: float) -> Fetched:
         self.asked.append(task)
-        if isinstance(self.said, Evidence):
-            raise FetchFailed(self.said)
-        return self.said
+        if isinstance(self.answer, Evidence):
+            raise FetchFailed(self.answer)
+        return self.answer
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_a_crawl_delay_is_that_of_our_group() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"), [("0.5", 0.5), ("86400", LONGEST_DELAY), ("nan", 0), ("-3", 0), ("soon", 0)]
+    ("wanted", "kept"), [("0.5", 0.5), ("86400", MAX_DELAY), ("nan", 0), ("-3", 0), ("soon", 0)]
 )
-def test_no_crawl_delay_brings_a_run_to_a_stand_still(told: str, kept: float) -> None:
-    assert rules(f"User-agent: *\nCrawl-delay: {told}".encode()).delay(AGENT) == kept
+def test_no_crawl_delay_stops_a_run(wanted: str, kept: float) -> None:
+    assert rules(f"User-agent: *\nCrawl-delay: {wanted}".encode()).delay(AGENT) == kept
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 410, 451, 304])
@@ -128,7 +128,7 @@ def test_a_byte_order_mark_and_nuls_hide_no_rule() -> None:
 
 def test_no_more_than_the_standards_half_megabyte_is_read() -> None:
     head = b"User-agent: *\nDisallow: /early\n"
-    body = head + b"#" * MOST_BYTES + b"\nDisallow: /late\n"
+    body = head + b"#" * MAX_BYTES + b"\nDisallow: /late\n"
 
     assert not rules(body).allow(f"{SITE}/early", AGENT)
     assert rules(body).allow(f"{SITE}/late", AGENT)
@@ -177,4 +177,4 @@ def test_no_file_makes_a_worker_stumble(lines: list[tuple[str, str]], url: str) 
     found = rules("\n".join(f"{field}: {value}" for field, value in lines).encode("utf-8", "replace"))
 
     assert found.allow(url, AGENT) in (True, False)
-    assert 0 <= found.delay(AGENT) <= LONGEST_DELAY
+    assert 0 <= found.delay(AGENT) <= MAX_DELAY

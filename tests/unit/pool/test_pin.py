@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pinpool.fetch.robots import LONGEST_LIFE, Rules
+from pinpool.fetch.robots import MAX_AGE, Rules
 from pinpool.pool.lease_types import Lease
 from pinpool.pool.pin import MOST_ORIGINS, Pin
 from pinpool.proxies.proxy import Proxy
@@ -67,7 +67,7 @@ def test_rules_are_asked_for_again_after_a_day() -> None:
     one, rules = pin(), Rules()
     one.heed(URL, rules)
 
-    one.robots["http://site.test"] = time.monotonic() - LONGEST_LIFE - 1, rules
+    one.robots["http://site.test"] = time.monotonic() - MAX_AGE - 1, rules
 
     assert one.rules_for(URL) is None
 

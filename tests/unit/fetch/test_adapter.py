@@ -1,7 +1,7 @@
 """
-A connection that was kept, and that the other side has closed meanwhile: our next request crosses its farewell.
+A kept connection that the other side has closed, so that our next request crosses the close.
 
-Tinyproxy hangs up after every answer and does not say so; others do when a connection has been idle for long.
+Tinyproxy closes after every answer without announcing it; others close connections that are idle for long.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_https_is_asked_for_again_through_a_new_tunnel(tmp_path: Path) -> None:
 
 
 def test_a_form_is_not_sent_a_second_time() -> None:
-    """Rule: what may change something is repeated by nobody but the judge of the whole task."""
+    """Rule: a request that may change something is only repeated as a new attempt."""
     form = task(method="POST", body=b"q=heat")
     with Peer(answering_once) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
         fetcher.fetch(form, soon())

@@ -1,4 +1,4 @@
-"""Nothing goes out but through the pin, whatever anybody passes, sets or puts into the environment."""
+"""Everything is sent through the pin, whatever a caller passes or the environment says."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from requests.adapters import HTTPAdapter
 
 from peers import PATIENCE, Line, Peer, answer, answering, connect_then, socks5, tls
 from pinpool.errors import SettingsError
-from pinpool.fetch.connections import tls_context
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.fetch.session import PinnedSession
+from pinpool.fetch.sockets import tls_context
 from pinpool.model import Task
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings
@@ -187,14 +187,14 @@ def test_there_is_no_way_around_the_pin(
     assert refused == (proxy.connections == 0)
 
 
-def test_another_proxy_is_refused_with_words() -> None:
+def test_another_proxy_is_refused_with_a_reason() -> None:
     with (
         Peer(answering()) as proxy,
         PinnedSession(proxy.proxy("http", "anna", "planted"), Settings()) as session,
     ):
         with pytest.raises(requests.exceptions.ProxyError, match=f"pinned to http://anna@{proxy.netloc}"):
             session.get(URL, proxies={"http": "http://127.0.0.1:9"})
-        with pytest.raises(requests.exceptions.ProxyError, match="mount nothing"):
+        with pytest.raises(requests.exceptions.ProxyError, match="mount no adapter"):
             session.mount("http://", HTTPAdapter())
 
     assert proxy.connections == 0
@@ -272,8 +272,8 @@ def test_a_session_has_a_time_out_where_the_caller_gives_none() -> None:
         session.get(URL)
 
 
-def test_a_session_can_be_given_a_moment_after_which_nothing_is_read() -> None:
-    """For hooks on a new pin, where no alarm watches: in a thread."""
+def test_a_session_reads_nothing_after_its_until() -> None:
+    """For hooks on a new pin in a thread, where no alarm can be set."""
 
     def drip(line: Line) -> None:
         line.head()
@@ -344,17 +344,3 @@ def test_switching_verification_off_for_one_request_leaves_it_on_for_all_others(
 
     assert tls_context(None).verify_mode is ssl.CERT_REQUIRED
     assert tls_context(None).check_hostname
-
-
-def test_the_context_is_read_once() -> None:
-    assert tls_context(None) is tls_context(None)
-
-
-@pytest.mark.parametrize("content", [None, "", "no certificate"])
-def test_a_bundle_that_cannot_be_used_is_named(tmp_path: Path, content: str | None) -> None:
-    bundle = tmp_path / "bundle.pem"
-    if content is not None:
-        bundle.write_text(content)
-
-    with pytest.raises(SettingsError, match=r"ca_bundle: .*bundle\.pem: .*name a PEM file"):
-        tls_context(str(bundle))

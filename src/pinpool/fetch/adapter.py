@@ -1,0 +1,212 @@
+"""The adapter of a pinned session: all its connections start at one proxy, and it has no pool for any others."""
+
+from __future__ import annotations
+
+import ssl
+from base64 import b64encode
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import ProxyManager
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.contrib.socks import SOCKSProxyManager
+from urllib3.exceptions import HTTPError
+
+from pinpool.fetch.connections import PlainConnection, SocksConnection, SocksTlsConnection, TlsConnection
+from pinpool.fetch.diagnosis import attach, diagnose, login_refused
+from pinpool.fetch.sockets import Progress, tls_context
+from pinpool.model import Sign, Step
+from pinpool.settings import Settings
+
+if TYPE_CHECKING:
+    from urllib3.poolmanager import PoolManager
+
+    from pinpool.proxies.proxy import Proxy
+
+#: With the left ones PySocks would look up the site's name on this machine, and that query goes out without a proxy.
+_PROXY_RESOLVES = {"socks4": "socks4a", "socks5": "socks5h"}
+
+
+class _Pool(HTTPConnectionPool):
+    """Repeats a request on a new connection if an old one turns out to be closed."""
+
+    progress: Progress
+
+    def urlopen(self, method: str, url: str, *args: Any, **options: Any) -> Any:
+        self.progress.is_reused = True
+        try:
+            return super().urlopen(method, url, *args, **options)
+        except Exception as error:
+            if not self._was_stale(method, error):
+                raise
+        self.progress.step = Step.HEAD
+        return super().urlopen(method, url, *args, **options)
+
+    def _was_stale(self, method: str, error: Exception) -> bool:
+        # Tinyproxy closes after every answer without announcing it, so our next request may cross the close. That is
+        # nobody's fault. Only methods that change nothing are repeated.
+        if not self.progress.is_reused or method not in ("GET", "HEAD"):
+            return False
+        return diagnose(error, self.progress.step, late=self.progress.is_late)[:2] == (Step.HEAD, Sign.RESET)
+
+
+class _TlsPool(_Pool, HTTPSConnectionPool):
+    pass
+
+
+def _pools_of(
+    pools: type[_Pool], connections: type[PlainConnection], progress: Progress
+) -> Callable[..., HTTPConnectionPool]:
+    def pool(host: str, port: int, **options: Any) -> HTTPConnectionPool:
+        made = pools(host, port, **options)
+        made.progress = progress
+        made.ConnectionCls = cast(Any, partial(connections, progress))
+        return made
+
+    return pool
+
+
+def _manager(proxy: Proxy, context: ssl.SSLContext, progress: Progress) -> PoolManager:
+    # The login is never part of a URL here: urllib3 puts its URLs into exceptions.
+    host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
+    address = f"{_PROXY_RESOLVES.get(proxy.scheme, proxy.scheme)}://{host}:{proxy.port}"
+    options: dict[str, Any] = {
+        "ssl_context": context,
+        # urllib3 leaves Nagle's algorithm on towards a proxy, and a POST then waits 40 ms for an ACK.
+        "socket_options": HTTPConnection.default_socket_options,
+    }
+    plain: type[PlainConnection] = PlainConnection
+    secure: type[PlainConnection] = TlsConnection
+    manager: PoolManager
+    if proxy.scheme.startswith("socks"):
+        plain, secure = SocksConnection, SocksTlsConnection
+        manager = SOCKSProxyManager(address, proxy.username or None, proxy.password or None, **options)
+    else:
+        login = {}
+        if proxy.username:
+            secret = b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
+            login = {"Proxy-Authorization": f"Basic {secret}"}
+        manager = ProxyManager(address, proxy_headers=login, proxy_ssl_context=context, **options)
+    pools = {"http": _pools_of(_Pool, plain, progress), "https": _pools_of(_TlsPool, secure, progress)}
+    manager.pool_classes_by_scheme = cast(Any, pools)
+    return manager
+
+
+class _NoDirectRoute:
+    """Takes the place of the pool that requests has for connections without a proxy."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise requests.exceptions.ProxyError(
+            f"this session is pinned to {self._label}: it has no direct connections"
+        )
+
+
+class PinnedAdapter(HTTPAdapter):
+    """
+    Sends everything, http and https, through one proxy.
+
+    A caller that names another proxy gets requests.exceptions.ProxyError, and nothing is sent. A client certificate
+    is refused with requests.exceptions.SSLError. Without a time-out of the caller that of `settings` applies.
+    """
+
+    def __init__(self, proxy: Proxy, settings: Settings) -> None:
+        self.label = proxy.label
+        self.progress = Progress()
+        self._is_http_proxy = not proxy.scheme.startswith("socks")
+        self._timeout = (settings.connect_timeout, settings.timeout)
+        self._manager = _manager(proxy, tls_context(settings.ca_bundle), self.progress)
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return f"<PinnedAdapter {self.label}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} belongs to its worker; it cannot be pickled or copied")
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        self.poolmanager = cast(Any, _NoDirectRoute(self.label))
+
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> NoReturn:
+        self._refuse()
+
+    def get_connection(self, url: Any, proxies: Any = None) -> NoReturn:
+        self._refuse()
+
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        parts = urlsplit(request.url)
+        options: dict[str, Any] | None = None
+        if verify is False:
+            # None replaces the shared context: urllib3 would switch verification off in it, for everybody.
+            options = {"ssl_context": None, "cert_reqs": "CERT_NONE"}
+        elif isinstance(verify, str):
+            options = {"ssl_context": tls_context(verify)}
+        return self._manager.connection_from_host(parts.hostname, parts.port, parts.scheme, options)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Do nothing: the context has the authorities. Requests would read them again for each connection."""
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        if self.asks_proxy(request.url):
+            return cast(str, requests.utils.urldefragauth(request.url))
+        return cast(str, request.path_url)
+
+    def asks_proxy(self, url: str | None) -> bool:
+        """Whether the proxy itself answers for this URL. Otherwise there is a tunnel, and the site answers."""
+        return self._is_http_proxy and str(url)[:5].lower() == "http:"
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        if requests.utils.select_proxy(str(request.url), proxies):
+            self._refuse()
+        if cert:
+            raise requests.exceptions.SSLError(
+                "a pinned session sends no client certificate; leave out `cert`"
+            )
+        self.progress.step = Step.HEAD
+        try:
+            response = super().send(request, stream, timeout or self._timeout, verify)
+        except requests.exceptions.InvalidURL:
+            raise
+        except (requests.RequestException, HTTPError) as error:
+            attach(error, diagnose(error, self.progress.step, late=self.progress.is_late))
+            raise
+        asks_proxy = self.asks_proxy(request.url)
+        if asks_proxy and (refusal := login_refused(response.status_code, response.headers)) is not None:
+            response.close()
+            raise attach(requests.exceptions.ProxyError(refusal.message), refusal)
+        return response
+
+    def pool(self, scheme: str, host: str, port: int | None) -> HTTPConnectionPool:
+        """The urllib3 pool whose connections reach this site through the proxy."""
+        return self._manager.connection_from_host(host, port, scheme)
+
+    def close(self) -> None:
+        """Close every connection that is not in use. The adapter can still be used, with new ones."""
+        pools = self._manager.pools
+        for key in pools.keys():  # noqa: SIM118  this container cannot be iterated
+            with suppress(KeyError):
+                pools[key].close()
+        self._manager.clear()
+
+    def _refuse(self) -> NoReturn:
+        raise requests.exceptions.ProxyError(
+            f"this session is pinned to {self.label}; leave out `proxies` and `trust_env`"
+        )

@@ -1,0 +1,128 @@
+"""
+Sockets that never read beyond the page's time, and the TLS context that they share.
+
+A peer that drips one byte at a time outlasts every read timeout: in the head, in a tunnel's answer, in a SOCKS reply.
+So before each read the socket's timeout is cut to the time that is left. That works in every thread, without a timer.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import math
+import socket
+import ssl
+import time
+from functools import lru_cache
+from typing import Any
+
+import socks
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+from pinpool.errors import SettingsError
+from pinpool.model import Step
+
+
+@lru_cache(maxsize=8)
+def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+    """
+    The context for every TLS connection, to sites and to proxies: certificate and host name are verified.
+
+    `ca_bundle` is a PEM file of authorities that replaces the shipped ones. Reading it takes 12 ms, so call this once
+    before workers are forked. Raises SettingsError if the file cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_bundle or DEFAULT_CA_BUNDLE_PATH)
+    except OSError as error:
+        reason = error.strerror if error.errno else "no certificates in PEM format in it"
+        raise SettingsError(f"ca_bundle: {ca_bundle}: {reason}; name a PEM file of authorities") from None
+    context.sslsocket_class = TlsSocket
+    return context
+
+
+class Progress:
+    """
+    How far the current exchange is. All connections of a pin share it.
+
+    `until` is the end of the page's time (`time.monotonic`). `is_reused` says whether the connection has served
+    before. `received` counts the bytes of all answers so far, heads included. `asked` counts all requests sent,
+    redirects included; the last one was sent at `asked_at` (`time.monotonic`).
+    """
+
+    __slots__ = ("asked", "asked_at", "is_reused", "received", "step", "until")
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.asked_at = -math.inf
+        self.step = Step.CONNECT
+        self.until = math.inf
+        self.is_reused = False
+        self.received = 0
+
+    @property
+    def is_late(self) -> bool:
+        return time.monotonic() >= self.until - 0.001
+
+    def limit(self, sock: socket.socket) -> None:
+        """Let the next read of `sock` end with the page's time. Raises TimeoutError if that is over."""
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time for the page is up")
+        if left < (sock.gettimeout() or math.inf):
+            sock.settimeout(left)
+
+
+class TlsSocket(ssl.SSLSocket):
+    """Limits `recv`, by which TLS within TLS reads the outer connection. A `SocketReader` does all other reads."""
+
+    progress: Progress | None = None
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        if self.progress is not None:
+            self.progress.limit(self)
+        return super().recv(buflen, flags)
+
+
+class SocksSocket(socks.socksocket):
+    """Limits each read of the SOCKS conversation, and tells the login from the request for the site."""
+
+    progress: Progress
+
+    def recv_into(self, *args: Any) -> int:
+        self.progress.limit(self)
+        return super().recv_into(*args)
+
+    def _write_SOCKS5_address(self, addr: Any, file: Any) -> Any:  # noqa: N802  the name is PySocks's
+        # The only hook that PySocks calls between login and request.
+        self.progress.step = Step.TUNNEL
+        return super()._write_SOCKS5_address(addr, file)  # type: ignore[misc]
+
+
+class SocketReader(io.RawIOBase):
+    """Reads an answer for http.client. Limits and counts each read."""
+
+    def __init__(self, sock: socket.socket, progress: Progress) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._progress = progress
+        self.in_head = True
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._progress.limit(self._sock)
+        count = self._raw.readinto(buffer)
+        if count == 0 and self.in_head:
+            # http.client takes the end of the stream for the end of the headers.
+            raise http.client.RemoteDisconnected("closed before the end of the headers")
+        self._progress.received += count or 0
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
