@@ -6,13 +6,11 @@ import os
 import secrets
 import shutil
 import stat
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
-from pinpool.errors import SettingsError, StorageError
+from pinpool.errors import StorageError
 
 STDOUT = "-"
 
@@ -122,61 +120,3 @@ def storing(what: str, next_step: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise StorageError(f"{what}: cannot be written ({error.strerror}): {next_step}") from error
-
-
-def open_stream(path: str) -> BinaryIO:
-    """Stdout, a pipe or a device, for writing. Raises SettingsError."""
-    try:
-        return sys.stdout.buffer if path == STDOUT else Path(path).open("wb")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def open_file(path: str) -> BinaryIO:
-    """A file for reading and writing, made if it is not there. Raises SettingsError."""
-    try:
-        Path(path).touch()
-        return Path(path).open("r+b")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: str, error: OSError) -> SettingsError:
-    return SettingsError(f"output {path}: cannot be written ({error.strerror}): name another file with -o")
-
-
-def size_of(file: BinaryIO) -> int:
-    """Its bytes; the position is at its end then."""
-    return file.seek(0, os.SEEK_END)
-
-
-def ends_line(file: BinaryIO, position: int) -> bool:
-    """Whether the file reaches to `position`, and a line ends there."""
-    if position == 0:
-        return True
-    file.seek(position - 1)
-    return file.read(1) == b"\n"
-
-
-def cut_at(file: BinaryIO, position: int) -> int:
-    """End the file at `position`, with a line end if there is none, and return the position to write at."""
-    is_whole = ends_line(file, position)
-    file.truncate(position)
-    file.seek(position)
-    if is_whole:
-        return position
-    file.write(b"\n")
-    return position + 1
-
-
-@contextmanager
-def closing(file: BinaryIO, *, is_stream: bool) -> Iterator[BinaryIO]:
-    """Hand over what is buffered, make a file durable, and close it, but for stdout."""
-    try:
-        yield file
-        file.flush()
-        if not is_stream:
-            os.fsync(file.fileno())
-    finally:
-        if file is not sys.stdout.buffer:
-            file.close()

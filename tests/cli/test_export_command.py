@@ -20,9 +20,10 @@ from journals import START, answered, done, new_journal, task
 from pinpool.errors import JournalError, SettingsError, StorageError
 from pinpool.journal.writer import Journal
 from pinpool.lab import Lab
+from pinpool.output.format import ItemRow
 from pinpool.output.outputs import Outputs, check_targets, write_all
 from pinpool.output.parquet import Column, columns_of
-from pinpool.output.target import ItemRow, parse_target
+from pinpool.output.target import parse_target
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -200,7 +201,7 @@ def test_what_is_overwritten_stays_until_the_new_file_is_whole(tmp_path: Path, e
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 @pytest.mark.parametrize("text", ["[1]", "7", "{", '{"a":' * 20_000])
 def test_an_item_that_is_no_object_is_told_as_damage(tmp_path: Path, ending: str, text: str) -> None:
-    with pytest.raises(JournalError, match="its item 1 is no JSON object"):
+    with pytest.raises(JournalError, match="its item 1 is not a JSON object"):
         write_all(parse_target(str(tmp_path / f"items.{ending}")), lambda: [(1, text)])
 
 
@@ -301,7 +302,7 @@ def test_a_damaged_item_is_told_without_a_traceback(desk: Desk) -> None:
     said = desk.run("export", "films.db", "-o", "a.csv")
 
     assert said.code == 2
-    assert said.err == "the journal is damaged: its item 1 is no JSON object\n"
+    assert said.err == "the journal is damaged: its item 1 is not a JSON object\n"
 
 
 @pytest.mark.processes

@@ -16,7 +16,7 @@ from pinpool.journal.reader import Reader, failure_document
 from pinpool.journal.verify import Coverage, coverage
 from pinpool.journal.writer import Journal
 from pinpool.model import EventKind, Task
-from pinpool.output.outputs import check_targets, lost_outputs
+from pinpool.output.outputs import check_targets
 from pinpool.output.target import Target, parse_target
 from pinpool.pool.child_process import end_if_starting
 from pinpool.proxies.proxy import ProxyList
@@ -188,7 +188,6 @@ def resume(
     )
     check_targets(launch.outputs, _inputs(launch, source) | _named_metrics(metrics), earlier)
     gauges = Metrics(Path(metrics), path, tell) if metrics else None
-    lost_outputs(launch.outputs, earlier)
     return _go(launch, launch.go_on(), watch, gauges)
 
 

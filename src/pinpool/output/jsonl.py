@@ -1,87 +1,117 @@
-"""Items as JSON Lines."""
+"""Items as JSON Lines (https://jsonlines.org), written while the run goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import BinaryIO, Self
 
-from pinpool.files import (
-    absolute,
+from pinpool.files import absolute
+from pinpool.journal.records import Mark
+from pinpool.output.format import ItemRow, Items, ItemsAfter, Output
+from pinpool.output.streams import (
     closing,
     cut_at,
     ends_line,
-    open_file,
-    open_stream,
+    open_output,
     size_of,
+    storing_items,
 )
-from pinpool.journal.records import Mark
-from pinpool.output.csv_table import holds
-from pinpool.output.target import ItemRow, storing_items
+
+BATCH = 1000  # items that are written at once
 
 
-class JsonLines:
-    """
-    A file of JSON lines that grows. `mark` says how far it has come.
+class JsonLines(Output):
+    """A file of JSON lines that grows with the run."""
 
-    Making one raises SettingsError if the file cannot be opened.
-    """
+    name = "jsonl"
+    title = "JSON Lines"
 
     def __init__(self, file: BinaryIO, mark: Mark, *, is_stream: bool = False) -> None:
-        self.mark = mark
-        self.is_stream = is_stream
+        super().__init__(mark, is_stream=is_stream)
         self._file = file
 
-    def __repr__(self) -> str:
-        return f"<JsonLines {self.mark.path} {self.mark.bytes} bytes>"
+    @classmethod
+    def begin(cls, path: str, *, overwrite: bool) -> Self:
+        file = open_output(path)
+        return cls._begin(file, path, 0 if overwrite else size_of(file))
 
     @classmethod
-    def append(cls, path: str) -> Self:
-        """Begin with the run's first item, after what the file holds."""
-        file = open_file(path)
-        return cls._begin(file, path, size_of(file))
-
-    @classmethod
-    def overwrite(cls, path: str) -> Self:
-        """Begin with the run's first item, in place of what the file holds."""
-        return cls._begin(open_file(path), path, 0)
-
-    @classmethod
-    def resume(cls, mark: Mark, items_after: Callable[[int], Iterable[ItemRow]]) -> Self:
+    def resume(cls, mark: Mark, items_after: ItemsAfter) -> Self:
         """
-        Go on after `mark`, or begin again with the run's first item if the file is no longer as `mark` says.
-        Only what the run wrote itself is cut off; behind what others wrote it goes on at the end.
+        Go on after `mark`, or begin with the run's first item if the file is not as `mark` says. Cut off only what
+        the run itself wrote; where others wrote, go on behind it.
         """
-        file = open_file(mark.path)
+        file = open_output(mark.path)
         if ends_line(file, mark.bytes):
-            is_ours = holds(file, mark.bytes, items_after(mark.last_item))
+            is_ours = _holds(file, mark.bytes, items_after(mark.last_item))
             return cls(file, mark._replace(bytes=cut_at(file, mark.bytes if is_ours else size_of(file))))
         first = islice(items_after(0), 1)
-        is_ours = ends_line(file, mark.base) and holds(file, mark.base, first, alone=False)
+        is_ours = ends_line(file, mark.base) and _holds(file, mark.base, first, alone=False)
         return cls._begin(file, mark.path, mark.base if is_ours else size_of(file))
 
     @classmethod
     def stream(cls, path: str, last_item: int) -> Self:
-        """Write what comes after `last_item` to stdout, a pipe or a device."""
-        return cls(open_stream(path), Mark(path, "jsonl", 0, 0, last_item), is_stream=True)
+        return cls(open_output(path), Mark(path, cls.name, 0, 0, last_item), is_stream=True)
 
     @classmethod
     def _begin(cls, file: BinaryIO, path: str, base: int) -> Self:
         base = cut_at(file, base)
-        return cls(file, Mark(absolute(path), "jsonl", base, base, 0))
+        return cls(file, Mark(absolute(path), cls.name, base, base, 0))
+
+    @classmethod
+    def write_file(cls, path: Path, items: Items) -> int:
+        last_item = 0
+        with path.open("wb") as file:
+            for batch in _batches(items()):
+                file.write(_lines(batch))
+                last_item = batch[-1][0]
+        return last_item
+
+    def advance(self, items_after: ItemsAfter) -> None:
+        for batch in _batches(items_after(self.mark.last_item)):
+            self.write(batch)
 
     def write(self, items: Sequence[ItemRow]) -> None:
-        """Write items, and hand them to the system. Raises StorageError if it does not take them."""
-        if not items:
-            return
-        data = "".join(f"{text}\n" for _, text in items).encode()
+        """Write at least one item, and hand it to the system. Raises StorageError."""
+        data = _lines(items)
         with storing_items(self.mark.path):
             self._file.write(data)
             self._file.flush()
         self.mark = self.mark._replace(bytes=self.mark.bytes + len(data), last_item=items[-1][0])
 
+    def finish(self, items_after: ItemsAfter) -> None:
+        try:
+            self.advance(items_after)
+        finally:
+            self.close()
+
     def close(self) -> None:
-        """Make the file durable and close it. Closing twice is harmless."""
+        """Make the file durable and close it. Closing twice is harmless. Raises StorageError."""
         if not self._file.closed:
             with storing_items(self.mark.path), closing(self._file, is_stream=self.is_stream):
                 pass
+
+
+def _batches(items: Iterable[ItemRow]) -> Iterator[list[ItemRow]]:
+    rows = iter(items)
+    while batch := list(islice(rows, BATCH)):
+        yield batch
+
+
+def _lines(items: Sequence[ItemRow]) -> bytes:
+    return "".join(f"{text}\n" for _, text in items).encode()
+
+
+def _holds(file: BinaryIO, position: int, items: Iterable[ItemRow], *, alone: bool = True) -> bool:
+    """
+    Whether the lines of `items` follow from `position` on, with nothing else behind them if `alone`. The last line
+    may be cut off, and there may be fewer lines than items.
+    """
+    file.seek(position)
+    for _, text in items:
+        line = f"{text}\n".encode()
+        if (found := file.read(len(line))) != line:
+            return line.startswith(found)
+    return not alone or not file.read(1)

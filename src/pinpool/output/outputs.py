@@ -1,52 +1,50 @@
 """
-Items to files: JSON lines while the run goes on, tables (CSV, Parquet) from the whole journal at its end. Each item
-once, also after a kill and a resume.
+Items to files: some formats grow while the run goes on, tables are written from the whole journal at its end. Each
+item once, also after a kill and a resume.
 
-For that the journal keeps a `Mark` for each file. The file is written first and its mark after it, so a
-resume cuts off what the run has written behind the mark, and writes that again; what others wrote there stays.
-A file that is no longer as its mark says gets the run from its first item: maybe a break, but never a hole.
+For that the journal keeps a `Mark` for each file. The file is written first and its mark after it. So a resume cuts
+off what the run wrote behind the mark, and writes it again. What others wrote there stays. A file that is not as its
+mark says gets the run from its first item: maybe items twice, but never one missing.
 
 Stdout, pipes and devices are streams: they get what is stored from now on, and no mark.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pinpool.errors import SettingsError, StorageError
-from pinpool.files import is_stream_path, open_file, real_path, replacing, use_of
+from pinpool.files import is_stream_path, real_path, replacing, use_of
 from pinpool.journal.records import Mark
-from pinpool.output.csv_table import CsvTable, columns_of
-from pinpool.output.jsonl import JsonLines
-from pinpool.output.parquet import ParquetTable, need_duckdb
-from pinpool.output.target import ItemRow, Kept, Target, storing_items
+from pinpool.journal.writer import Journal
+from pinpool.output.format import ItemRow, Items, Output, UnfitFile
+from pinpool.output.registry import FORMATS
+from pinpool.output.streams import check_file, storing_items
+from pinpool.output.target import Target
 
-BATCH = 1000
-Table = CsvTable | ParquetTable
-_TABLES: dict[str, type[CsvTable] | type[ParquetTable]] = {"csv": CsvTable, "parquet": ParquetTable}
+BATCH = 1000  # items that are read from the journal at once
 
 
 def check_targets(
     targets: Sequence[Target],
     inputs: Mapping[str, str | Path] | None = None,
     earlier: Iterable[Mark] = (),
-) -> None:
+) -> list[Mark]:
     """
-    Raise SettingsError, for all of them at once, if targets cannot be opened, are named twice, or are one of
-    `inputs`, such as ``{"the journal": path}``; also if a Parquet file, to which nothing can be added, holds something
-    that is not the run's own (`earlier`), and is not to be overwritten.
+    Raise SettingsError, for all problems at once, if targets cannot be written, are named twice, are one of `inputs`,
+    such as ``{"the journal": path}``, or hold what their format cannot add to and the run did not write.
 
-    Nothing is left behind: a file that is not there is made and taken away again, the others stay as they are.
+    `earlier` are the outputs of earlier starts, which go on beside the targets. One that cannot be written is a
+    problem too, unless a target is a new file in its place. Returns those that are given up so. All files stay as
+    they are.
     """
     problems: list[str] = []
     named: set[str] = set()
-    own = {real_path(mark.path) for mark in earlier}
+    own = {real_path(mark.path): mark for mark in earlier}
     for target in targets:
         path = real_path(target.path)
         if use := use_of(target.path, inputs or {}):
@@ -55,72 +53,51 @@ def check_targets(
         if path in named:
             problems.append(f"output {target.path}: is named twice: name each file once")
         named.add(path)
-        try:
-            if target.format == "parquet":
-                need_duckdb(target.path)
-            if not is_stream_path(path):
-                there = Path(path).exists()
-                open_file(path).close()
-                if not there:
-                    Path(path).unlink()
-                grows = target.format != "parquet" or target.overwrite or path in own
-                if there and not grows and Path(path).stat().st_size:
-                    told = "exists already, and Parquet cannot be added to: -O overwrites it"
-                    problems.append(f"output {target.path}: {told}")
-        except SettingsError as error:
-            problems += error.problems
-    if problems:
-        raise SettingsError(problems)
-
-
-def lost_outputs(
-    targets: Sequence[Target], earlier: Iterable[Mark], items: Callable[[], Iterable[ItemRow]] = tuple
-) -> list[Mark]:
-    """
-    The `earlier` outputs that cannot go on, since they cannot be opened or lack a column for `items`, where
-    `targets` name a new file in their place. Raises SettingsError if none does and one cannot be opened.
-    """
-    marks = {real_path(mark.path): mark for mark in earlier}
-    named = {real_path(target.path) for target in targets}
-    is_new = any(path not in marks and not is_stream_path(path) for path in named)
-    lost: list[Mark] = []
-    problems: list[str] = []
-    for mark in (mark for path, mark in marks.items() if path not in named):
-        try:
-            check_targets([Target(mark.path, mark.format)], earlier=[mark])
-            may_lack = is_new and mark.format == "csv" and not is_stream_path(mark.path)
-            if may_lack and CsvTable(mark).lacks(columns_of(items())):
-                lost.append(mark)
-        except SettingsError as error:
+        problems += _problems(target, is_own=path in own)
+    has_new = any(path not in own and not is_stream_path(path) for path in named)
+    lost = []
+    for path, mark in own.items():
+        if path not in named and (unwritable := _problems(Target(mark.path, mark.format), is_own=True)):
             lost.append(mark)
-            problems += error.problems
-    if problems and not is_new:
+            problems += () if has_new else unwritable
+    if problems:
         raise SettingsError(problems)
     return lost
 
 
+def _problems(target: Target, *, is_own: bool) -> Sequence[str]:
+    output = FORMATS[target.format]
+    try:
+        output.check_package(target.path)
+        size = 0 if is_stream_path(target.path) else check_file(target.path)
+    except SettingsError as error:
+        return error.problems
+    if size and not (output.can_append or target.overwrite or is_own):
+        return [
+            f"output {target.path}: exists already, and {output.title} cannot be added to: -O overwrites it"
+        ]
+    return ()
+
+
 class Outputs:
     """
-    All output files of a run, each begun or, if the journal has a mark for it, gone on with; so are the files
-    of earlier starts that are not among the targets. Use it as a context.
+    All output files of a run: those of earlier starts, for which the journal has a mark, and new ones. Use it as a
+    context.
 
-    Raises SettingsError for all that cannot be opened, at once, before anything is written.
+    Raises SettingsError for everything that cannot be opened, before anything is written.
     """
 
-    def __init__(self, journal: Kept, targets: Sequence[Target] = ()) -> None:
+    def __init__(self, journal: Journal, targets: Sequence[Target] = ()) -> None:
         self._journal = journal
-        self._lines: list[JsonLines] = []
-        self._tables: list[Table] = []
+        self._outputs: list[Output] = []
         try:
             self._open_all(targets)
         except BaseException:
             self.close()
             raise
         # Before the first item: a resume would take a file that grows without a mark for somebody else's.
-        for lines in self._lines:
-            self._record(lines)
-        for table in self._tables:
-            self._record(table)
+        for output in self._outputs:
+            self._record(output)
         journal.commit()
 
     def __enter__(self) -> Self:
@@ -132,30 +109,29 @@ class Outputs:
         self.close()
 
     def advance(self) -> None:
-        """Write the items that are new since the last time. To be called right after a commit of the journal."""
-        for output in self._lines:
+        """Write the items that are new since the last time. Call it right after a commit of the journal."""
+        for output in self._outputs:
             before = output.mark
-            for batch in _batches(self._items_after(before.last_item)):
-                output.write(batch)
+            output.advance(self._items_after)
             if output.mark != before:
                 self._record(output)
 
     def finish(self) -> None:
         """
-        Write what is still missing, and the tables; make all durable, and commit. The last call but `close`.
-        A table that cannot be written stops no other; StorageError tells of all of them at the end.
+        Write what is missing, make all files durable, and commit. Only `close` may follow.
+
+        A file that cannot be written stops no other; StorageError names all of them at the end.
         """
         problems = []
         self._journal.commit()
-        self.advance()
-        self.close()
-        for table in self._tables:
-            first = table.mark.last_item if table.is_stream else 0
+        for output in self._outputs:
             try:
-                table.write(partial(self._items_after, first))
-                self._record(table)
+                output.finish(self._items_after)
+                self._record(output)
             except StorageError as error:
                 problems.append(str(error))
+                if isinstance(error, UnfitFile):
+                    self._journal.forget_output(output.mark.path)
         self._journal.commit()
         if problems:
             raise StorageError("\n".join(problems))
@@ -163,38 +139,31 @@ class Outputs:
     def close(self) -> None:
         """Close all files, also if one of them cannot be made durable."""
         with ExitStack() as stack:
-            for output in self._lines:
+            for output in self._outputs:
                 stack.callback(output.close)
 
     def _open_all(self, targets: Sequence[Target]) -> None:
-        check_targets(targets, earlier=self._journal.outputs())
-        known = {real_path(mark.path): mark for mark in self._journal.outputs()}
-        for mark in lost_outputs(targets, known.values(), partial(self._items_after, 0)):
+        earlier = {real_path(mark.path): mark for mark in self._journal.outputs()}
+        for mark in check_targets(targets, earlier=earlier.values()):
             self._journal.forget_output(mark.path)
-            del known[real_path(mark.path)]
-        named = {real_path(target.path) for target in targets}
-        earlier = [Target(mark.path, mark.format) for path, mark in known.items() if path not in named]
-        for target in (*targets, *earlier):
-            self._open(target, known.get(real_path(target.path)))
+            del earlier[real_path(mark.path)]
+        for target in targets:
+            self._open(target, earlier.pop(real_path(target.path), None))
+        for mark in earlier.values():
+            self._open(Target(mark.path, mark.format), mark)
 
-    def _open(self, target: Target, known: Mark | None) -> None:
-        target = target._replace(path=known.path) if known else target  # its one name, whatever links to it
-        path, table = target.path, _TABLES.get(target.format)
-        goes_on = known is not None and known.format == target.format and not target.overwrite
+    def _open(self, target: Target, mark: Mark | None) -> None:
+        output = FORMATS[target.format]
+        path = mark.path if mark else target.path  # its one name, whatever links lead to it
         if is_stream_path(path):
-            last_item = self._journal.last_item()
-            if table is not None:
-                self._tables.append(table.stream(path, last_item))
-            else:
-                self._lines.append(JsonLines.stream(path, last_item))
-        elif table is not None:
-            self._tables.append(table(known) if known and goes_on else table.open(target))
-        elif known and goes_on:
-            self._lines.append(JsonLines.resume(known, self._items_after))
+            opened = output.stream(path, self._journal.last_item())
+        elif mark and mark.format == target.format and not target.overwrite:
+            opened = output.resume(mark, self._items_after)
         else:
-            self._lines.append(JsonLines.overwrite(path) if target.overwrite else JsonLines.append(path))
+            opened = output.begin(path, overwrite=target.overwrite)
+        self._outputs.append(opened)
 
-    def _record(self, output: JsonLines | Table) -> None:
+    def _record(self, output: Output) -> None:
         if not output.is_stream:
             self._journal.output(output.mark)
 
@@ -204,34 +173,18 @@ class Outputs:
             item = rows[-1][0]
 
 
-def write_all(target: Target, items: Callable[[], Iterable[ItemRow]]) -> None:
+def write_all(target: Target, items: Items) -> None:
     """
-    Write `items` to `target` in one go: for `pinpool export`. A file that is overwritten is replaced at once when the
-    new one is whole; a table reads the items twice.
+    Write all `items` to `target`, for `pinpool export`. A file that is overwritten is replaced when the new one is
+    whole. A table reads the items twice.
 
     Raises SettingsError if the file cannot be opened, StorageError if it cannot be written.
     """
-    table, is_stream = _TABLES.get(target.format), is_stream_path(target.path)
-    if table is not None:
-        (table.stream(target.path, 0) if is_stream else table.open(target)).write(items)
-    elif target.overwrite and not is_stream:
+    output = FORMATS[target.format]
+    if is_stream_path(target.path):
+        output.stream(target.path, 0).finish(lambda _: items())
+    elif target.overwrite:
         with storing_items(target.path), replacing(target.path) as part:
-            _write_lines(JsonLines.overwrite(str(part)), items())
+            output.write_file(part, items)
     else:
-        _write_lines(
-            JsonLines.stream(target.path, 0) if is_stream else JsonLines.append(target.path), items()
-        )
-
-
-def _write_lines(lines: JsonLines, items: Iterable[ItemRow]) -> None:
-    try:
-        for batch in _batches(items):
-            lines.write(batch)
-    finally:
-        lines.close()
-
-
-def _batches(items: Iterable[ItemRow]) -> Iterator[list[ItemRow]]:
-    rows = iter(items)
-    while batch := list(islice(rows, BATCH)):
-        yield batch
+        output.begin(target.path, overwrite=False).finish(lambda _: items())

@@ -8,19 +8,18 @@ is text, as in CSV. Without any field there is one column, `url`, because Parque
 
 from __future__ import annotations
 
+import errno
 import json
 import math
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from glob import escape
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple
 
-from pinpool.errors import SettingsError, StorageError
-from pinpool.files import absolute, closing, open_file, open_stream, replacing
-from pinpool.journal.records import Mark
-from pinpool.output.target import ItemRow, Target, fields_of, storing_items
+from pinpool.errors import SettingsError
+from pinpool.output.format import ItemRow, Items, Output, fields_of
 
 MEMORY = "1GB"  # the most that duckdb may take; a row group of small items needs a tenth of it
 ROW_GROUP = 20_480  # rows that duckdb gathers before it writes; measured: 128 MB in all, its 122,880 take 211
@@ -38,63 +37,28 @@ class Column(NamedTuple):
     type: str
 
 
-class ParquetTable:
-    """
-    A Parquet file, which is replaced at once when the new one is whole. Nothing can be added to one.
+class ParquetTable(Output):
+    """A Parquet file. Nothing can be added to one."""
 
-    Raises SettingsError where duckdb is missing.
-    """
-
-    def __init__(self, mark: Mark, *, is_stream: bool = False) -> None:
-        need_duckdb(mark.path)
-        self.mark = mark
-        self.is_stream = is_stream
-
-    def __repr__(self) -> str:
-        return f"<ParquetTable {self.mark.path}>"
+    name = "parquet"
+    title = "Parquet"
+    can_append = False
 
     @classmethod
-    def open(cls, target: Target) -> Self:
-        """Raises SettingsError if the file cannot be opened."""
-        open_file(target.path).close()
-        return cls(Mark(absolute(target.path), "parquet", 0, 0, 0))
+    def check_package(cls, path: str) -> None:
+        if find_spec("duckdb") is None:
+            raise SettingsError(
+                f"output {path}: Parquet needs duckdb: pip install 'pinpool[parquet]', or use .jsonl"
+            )
 
     @classmethod
-    def stream(cls, path: str, last_item: int) -> Self:
-        """The table of the items after `last_item`, to stdout, a pipe or a device."""
-        return cls(Mark(path, "parquet", 0, 0, last_item), is_stream=True)
-
-    def write(self, items: Callable[[], Iterable[ItemRow]]) -> None:
-        """
-        Write the table of `items`, which is read twice: for the columns, then for the rows.
-
-        Raises StorageError if the file cannot be written.
-        """
-        columns = columns_of(items())
-        with storing_items(self.mark.path):
-            if self.is_stream:
-                with tempfile.TemporaryDirectory() as folder:
-                    whole = Path(folder, "items.parquet")
-                    self._write(columns, items(), whole)
-                    with (
-                        whole.open("rb") as made,
-                        closing(open_stream(self.mark.path), is_stream=True) as file,
-                    ):
-                        shutil.copyfileobj(made, file)
-            else:
-                with replacing(self.mark.path) as part:
-                    last_item = self._write(columns, items(), part)
-                    with part.open("r+b") as written, closing(written, is_stream=False):
-                        size = part.stat().st_size
-                self.mark = self.mark._replace(bytes=size, last_item=last_item)
-
-    def _write(self, columns: list[Column], items: Iterable[ItemRow], path: Path) -> int:
-        """Returns the id of the last item, 0 for none."""
+    def write_file(cls, path: Path, items: Items) -> int:
         import duckdb
 
+        columns = columns_of(items())
         # duckdb takes a file of JSON lines fifty times as fast as it takes rows from Python.
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", suffix=".jsonl") as rows:
-            last_item, count = _write_rows(rows, columns, items)  # type: ignore[arg-type]
+            last_item, count = _write_rows(rows, columns, items())  # type: ignore[arg-type]
             group = max(1, min(ROW_GROUP, GROUP_BYTES * count // max(1, rows.tell())))
             rows.flush()
             config = {"memory_limit": MEMORY, "threads": "1", "autoload_known_extensions": "false"}
@@ -102,19 +66,8 @@ class ParquetTable:
                 with duckdb.connect(":memory:", config={**config, "temp_directory": str(path.parent)}) as db:
                     db.execute(_copy(columns, Path(rows.name), path, group))
             except duckdb.Error as error:
-                told = str(error).partition("\n")[0]
-                raise StorageError(f"output {self.mark.path}: Parquet cannot be written: {told}") from None
+                raise OSError(errno.EIO, str(error).partition("\n")[0]) from None
         return last_item
-
-
-def need_duckdb(path: str) -> None:
-    """Raise SettingsError if duckdb, which writes Parquet, is not installed. Does not load it."""
-    from importlib.util import find_spec
-
-    if find_spec("duckdb") is None:
-        raise SettingsError(
-            f"output {path}: Parquet needs duckdb: pip install 'pinpool[parquet]', or use .jsonl"
-        )
 
 
 def columns_of(items: Iterable[ItemRow]) -> list[Column]:

@@ -19,9 +19,10 @@ from pinpool.errors import SettingsError, StorageError
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Mark
 from pinpool.journal.writer import Journal
+from pinpool.output.format import ItemRow
 from pinpool.output.jsonl import JsonLines
 from pinpool.output.outputs import Outputs, check_targets, write_all
-from pinpool.output.target import ItemRow, Target, parse_target
+from pinpool.output.target import Target, parse_target
 
 
 @pytest.fixture
@@ -331,7 +332,7 @@ def test_a_full_disk_is_told_with_the_file_and_the_next_step(journal: Journal, k
 
 
 def test_what_a_full_disk_did_not_take_is_not_marked(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    lines = JsonLines.append(str(tmp_path / "items.jsonl"))
+    lines = JsonLines.begin(str(tmp_path / "items.jsonl"), overwrite=False)
     lines.write([(1, item("film 1"))])
     before = lines.mark
 

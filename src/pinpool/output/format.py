@@ -1,0 +1,105 @@
+"""What every format of output files offers: from items to one file or stream."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pinpool.errors import JournalError, StorageError
+from pinpool.files import absolute, replacing
+from pinpool.journal.records import Mark
+from pinpool.output.streams import closing, open_output, size_of, storing_items
+
+ItemRow = tuple[int, str]  # id and JSON text
+Items = Callable[[], Iterable[ItemRow]]  # may be called again, for a second reading
+ItemsAfter = Callable[[int], Iterable[ItemRow]]  # those with a higher id, in the order of ids
+
+
+class UnfitFile(StorageError):
+    """The items do not fit into this file, now or later."""
+
+
+class Output:
+    """
+    One file or stream that gets the items. Each subclass is a format, and `registry.py` lists it.
+
+    A format needs no more than `write_file`: then a file is replaced at the end of the run, when the new one is whole,
+    and a stream gets the whole file. One that can grow with the run overrides the methods that open, write and close.
+
+    `mark` says how much a file holds; the journal keeps it. A stream (stdout, a pipe, a device) has no mark there.
+    """
+
+    name: ClassVar[str]  # as in ``-o FILE:FORMAT``; also the ending of its files
+    title: ClassVar[str]  # for people
+    can_append: ClassVar[bool] = True  # whether items can be added to a file that others wrote
+
+    def __init__(self, mark: Mark, *, is_stream: bool = False) -> None:
+        self.mark = mark
+        self.is_stream = is_stream
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.mark.path}>"
+
+    @classmethod
+    def check_package(cls, path: str) -> None:
+        """Raise SettingsError if a package is missing that this format needs."""
+
+    @classmethod
+    def write_file(cls, path: Path, items: Items) -> int:
+        """Write a new file with all `items`; returns the id of the last one, 0 for none. Raises OSError."""
+        raise NotImplementedError
+
+    @classmethod
+    def begin(cls, path: str, *, overwrite: bool) -> Self:
+        """Begin with the run's first item, after what the file holds or in its place. Raises SettingsError."""
+        with open_output(path) as file:
+            base = 0 if overwrite else size_of(file)
+        return cls(Mark(absolute(path), cls.name, base, base, 0))
+
+    @classmethod
+    def resume(cls, mark: Mark, items_after: ItemsAfter) -> Self:
+        """Go on with a file of the run. Raises SettingsError."""
+        return cls(mark)
+
+    @classmethod
+    def stream(cls, path: str, last_item: int) -> Self:
+        """Write the items after `last_item` to stdout, a pipe or a device. Raises SettingsError."""
+        return cls(Mark(path, cls.name, 0, 0, last_item), is_stream=True)
+
+    def advance(self, items_after: ItemsAfter) -> None:
+        """Write the new items, if the format can grow. Raises StorageError."""
+
+    def finish(self, items_after: ItemsAfter) -> None:
+        """Write what is missing, make it durable and close it. Raises StorageError."""
+        with storing_items(self.mark.path):
+            if self.is_stream:
+                with tempfile.TemporaryDirectory() as folder:
+                    whole = Path(folder, "items")
+                    self.write_file(whole, partial(items_after, self.mark.last_item))
+                    stream = open_output(self.mark.path)
+                    with closing(stream, is_stream=True), whole.open("rb") as file:
+                        shutil.copyfileobj(file, stream)
+            else:
+                with replacing(self.mark.path) as part:
+                    last_item = self.write_file(part, partial(items_after, 0))
+                    size = part.stat().st_size
+                self.mark = self.mark._replace(base=0, bytes=size, last_item=last_item)
+
+    def close(self) -> None:
+        """Close without writing. Closing twice is harmless."""
+
+
+def fields_of(number: int, text: str) -> dict[str, Any]:
+    """The fields of the item with this id. Raises JournalError if its text is not a JSON object."""
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise JournalError(f"the journal is damaged: its item {number} is not a JSON object")
+    return fields
