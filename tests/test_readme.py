@@ -10,7 +10,7 @@ import pytest
 
 from pinpool.cli.app import app
 from pinpool.model import Fault
-from pinpool.policy.faults import CHARGES
+from pinpool.policy.faults import FAULTS
 from pinpool.proxies.lifecycle import LIFE
 from pinpool.proxies.parse import parse
 from pinpool.settings import manual_table
@@ -79,7 +79,7 @@ def test_every_fault_is_explained_beside_those_that_are_charged_alike() -> None:
 
     assert set(told) == set(Fault)
     for row in rows:
-        assert len({CHARGES[fault] for fault in told if told[fault] == row}) == 1, row
+        assert len({FAULTS[fault].charge for fault in told if told[fault] == row}) == 1, row
 
 
 def test_the_table_of_settings_is_the_one_that_their_declarations_make() -> None:

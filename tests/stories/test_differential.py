@@ -24,7 +24,7 @@ from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.lab import Lab
 from pinpool.model import Fault, Fetched, Task
-from pinpool.policy.faults import answer, judge
+from pinpool.policy.faults import answer, fault_of
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings
 
@@ -91,10 +91,10 @@ def fault(proxy: Proxy, url: str, authority: Path | None = None) -> Fault | None
     try:
         page = fetch(proxy, url, authority)
     except FetchFailed as failed:
-        return judge(failed.evidence)
+        return fault_of(failed.evidence)
     tunnelled = url.startswith("https:") or proxy.scheme.startswith("socks")
     found = answer(page.status, Settings().ban_status, tunnelled=tunnelled)
-    return found and judge(found)
+    return found and fault_of(found)
 
 
 def crawl(folder: Path, base: str, proxies: list[Proxy], workers: int, authority: Path) -> Run:

@@ -36,7 +36,7 @@ from peers import (
 from pinpool.crawler.page_job import PageJob
 from pinpool.lab import Lab
 from pinpool.model import Assignment, Ending, Fault
-from pinpool.policy.faults import judge
+from pinpool.policy.faults import fault_of
 from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease
 from pinpool.pool.pin import Pin
@@ -325,7 +325,7 @@ def test_the_situation_is_told_by_its_name(ground: Ground, fault: Fault, route: 
 
     assert done.ending is Ending.FAILED
     assert done.evidence is not None
-    assert (judge(done.evidence), done.items, done.tasks) == (fault, (), ())
+    assert (fault_of(done.evidence), done.items, done.tasks) == (fault, (), ())
     assert done.evidence.message
     assert PASSWORD not in repr(done)
 

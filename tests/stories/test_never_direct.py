@@ -35,7 +35,7 @@ from pinpool.fetch.session import PinnedSession
 from pinpool.fetch.sockets import tls_context
 from pinpool.lab import Lab
 from pinpool.model import Fault
-from pinpool.policy.faults import judge
+from pinpool.policy.faults import fault_of
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings
 
@@ -274,7 +274,7 @@ def test_a_socks4_proxy_that_cannot_look_up_names_is_to_blame_and_not_asked_arou
     with Peer(refusing) as proxy:
         found = evidence(proxy.proxy("socks4"))
 
-    assert judge(found) is Fault.TUNNEL
+    assert fault_of(found) is Fault.TUNNEL
     assert set(lookups) == {"127.0.0.1"}
 
 
@@ -431,4 +431,4 @@ def test_no_variable_of_the_environment_adds_an_authority(
         ):
             session.get("https://site.test/")
 
-    assert judge(found) is Fault.TLS
+    assert fault_of(found) is Fault.TLS

@@ -26,7 +26,7 @@ from pinpool.crawler.loop import Loop
 from pinpool.crawler.signals import Stop
 from pinpool.journal.writer import Journal
 from pinpool.model import Assignment, Charge, Ending, Evidence, Outcome, ProxyState, Sign, Step, Task
-from pinpool.policy.faults import CHARGES, judge
+from pinpool.policy.faults import FAULTS, fault_of
 from pinpool.policy.reputation import Reputation, must_swap, until_judged
 from pinpool.pool.engine import Answered, Census, Noted, Signal
 from pinpool.pool.lease_types import Lease, Standing
@@ -294,7 +294,7 @@ class _Engine:
                 worker.probing = False
                 self._queue.proven(worker.token)
         else:
-            charge = CHARGES[judge(outcome.evidence)]
+            charge = FAULTS[fault_of(outcome.evidence)].charge
             worker.strikes += charge is not Charge.WORKER
             if must_swap(charge, worker.strikes, probing=worker.probing, swap_after=self._swap_after):
                 outcome = outcome._replace(swapped=True)

@@ -13,7 +13,7 @@ from pinpool.fetch.direct import DirectFetcher
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.fetch.session import first_profile
 from pinpool.model import Charge, Evidence, Fault, Fetched, Sign, Step, Task
-from pinpool.policy.faults import CHARGES, judge
+from pinpool.policy.faults import FAULTS, fault_of
 from pinpool.pool.deadline import limit
 from pinpool.proxies.proxy import Proxy
 from pinpool.spider.extraction import Extracted, read
@@ -34,12 +34,12 @@ class PageTry(NamedTuple):
     @property
     def fault(self) -> Fault | None:
         """The fault, None if the site has answered."""
-        return judge(self.result) if isinstance(self.result, Evidence) else None
+        return fault_of(self.result) if isinstance(self.result, Evidence) else None
 
     @property
     def settled(self) -> bool:
         """Whether another proxy would not change the result."""
-        return self.fault is None or CHARGES[self.fault] in (Charge.PAGE, Charge.SITE)
+        return self.fault is None or FAULTS[self.fault].charge in (Charge.PAGE, Charge.SITE)
 
 
 def try_proxies(spider: Spider, task: Task, proxies: Iterable[Proxy]) -> Iterator[PageTry]:

@@ -20,7 +20,7 @@ from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.fetch.sockets import tls_context
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
-from pinpool.policy.faults import answer, is_gone, judge
+from pinpool.policy.faults import answer, fault_of, is_gone
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings
 
@@ -98,7 +98,7 @@ def conclude(proxy: Proxy, found: Fetched | Evidence, seconds: float, settings: 
             return Finding(proxy, None, "", seconds, found.status, exit_address(found.body))
         found = wrong
     limit = f" ({settings.deadline:g} s)" if found.sign is Sign.DEADLINE else ""
-    return Finding(proxy, judge(found), found.message + limit, seconds, found.status)
+    return Finding(proxy, fault_of(found), found.message + limit, seconds, found.status)
 
 
 def _wrong(proxy: Proxy, fetched: Fetched, settings: Settings) -> Evidence | None:

@@ -13,7 +13,7 @@ from pinpool.fetch.diagnosis import evidence_of
 from pinpool.fetch.robots import FORBIDDEN, Rules, judge_robots, origin_of, robots_task, unavailable
 from pinpool.journal.page_samples import SentKinds, kind_of, sample_of, was_read
 from pinpool.model import Assignment, Charge, Ending, Evidence, Fetched, Sign, Step, Task
-from pinpool.policy.faults import CHARGES, judge
+from pinpool.policy.faults import FAULTS, fault_of
 from pinpool.pool.deadline import limit
 from pinpool.pool.job import JobResult
 from pinpool.pool.pin import Pin
@@ -98,9 +98,9 @@ class PageJob:
 
     def _unread(self, pin: Pin, task: Task, fetched: Fetched, evidence: Evidence) -> JobResult:
         """The page came, but is of no use; the first of each kind of failed extraction goes along."""
-        fault, sample = judge(evidence), None
+        fault, sample = fault_of(evidence), None
         kind = kind_of(task.stage, fault, evidence.message, fetched.size)
-        if was_read(fault, fetched.status) and self._sent_kinds.add(kind):
+        if FAULTS[fault].sampled and was_read(fetched.status) and self._sent_kinds.add(kind):
             sample = sample_of(kind, fetched, spellings(pin.lease.address))
         return JobResult(Ending.FAILED, fetched.status, fetched.size, evidence, sample=sample)
 
@@ -119,7 +119,7 @@ def warm(spider: Spider, session: requests.Session) -> None:
         raise
     except BaseException as error:  # noqa: BLE001  whatever it is, SystemExit too: this pin did not come to life
         evidence = evidence_of(error) if isinstance(error, Exception) else None
-        if evidence is None or CHARGES[judge(evidence)] is Charge.PAGE:
+        if evidence is None or FAULTS[fault_of(evidence)].charge is Charge.PAGE:
             evidence = Evidence(Step.PAGE, Sign.BAN, describe(error))
         raise FetchFailed(evidence._replace(message=f"on_pin: {evidence.message}")) from None
 

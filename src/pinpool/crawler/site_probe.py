@@ -16,8 +16,8 @@ from pinpool.crawler.scheduler import Frontier
 from pinpool.journal.writer import Journal
 from pinpool.model import Assignment, Ending, Event, EventKind, Fault, Outcome, ProxyState, Task
 from pinpool.policy.blame import Blame
-from pinpool.policy.circuit_breaker import CANARIES, BreakerState, CircuitBreaker, Word, heard
-from pinpool.policy.faults import judge
+from pinpool.policy.circuit_breaker import CANARIES, BreakerState, CircuitBreaker, site_sign
+from pinpool.policy.faults import SiteSign, fault_of
 from pinpool.pool.engine import Census
 
 #: How long a site may be silent that has never said a word: its address may be wrong.
@@ -75,7 +75,7 @@ class SiteProbe:
         return self._breaker.failed(
             outcome.proxy,
             task,
-            judge(outcome.evidence),
+            fault_of(outcome.evidence),
             outcome.at + outcome.seconds,
             now,
             in_use=census.count(ProxyState.PINNED),
@@ -124,7 +124,7 @@ class SiteProbe:
         ):  # none of those that are wanted is free: any must do
             self._send(page, ())
         elif outcome.evidence is not None:
-            self._hear_failure(outcome, judge(outcome.evidence))
+            self._hear_failure(outcome, fault_of(outcome.evidence))
         elif outcome.unasked:  # robots.txt has changed its mind, or forbids even the first page
             self._fetched = deque((one for one in self._fetched if one != page), CANARIES)
             if not self._fetched:
@@ -140,16 +140,16 @@ class SiteProbe:
 
     def _hear_failure(self, outcome: Outcome, fault: Fault) -> None:
         assert outcome.evidence is not None
-        word = heard(fault, served=bool(self._fetched))
+        sign = site_sign(fault, served=bool(self._fetched))
         if outcome.swapped:
-            guilty = word is Word.NOTHING
+            guilty = sign is SiteSign.NOTHING
             if guilty:
                 self._breaker.accused()
             penalty = self._blame.penalty(outcome.proxy, fault, excused=not guilty)
             self._proxy_control.carry_out(penalty, outcome.proxy, fault if guilty else None)
-        if word is Word.ANSWERED:
+        if sign is SiteSign.ANSWERED:
             self._site_answered(outcome)
-        elif word is Word.SILENT:
+        elif sign is SiteSign.SILENT:
             self._breaker.silenced(outcome.proxy, outcome.evidence.retry_after)
 
     def _back(self, now: float, census: Census) -> None:

@@ -22,9 +22,6 @@ LARGEST_BODY = 20_000_000  # bytes, not compressed: four times the default limit
 #: Response headers that an extractor may need. An allow-list: cookies and tokens come under many names.
 _HEADERS = ("content-type", "content-language", "last-modified", "link")
 
-#: On a page that was read to its end, the extractor or the ban rule may have raised these.
-_READ = frozenset({Fault.EXTRACT, Fault.EMPTY, Fault.BANNED, Fault.DEADLINE})
-
 _LINE_OF_CODE = re.compile(r" \([^()]{1,100}:\d+\)\Z")  # where the user's code raised: (movies.py:12)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _NUMBER = re.compile(r"\d+")
@@ -50,9 +47,9 @@ def kind_of(stage: str, fault: str, message: str, size: int) -> str:
     return f"{stage} {fault}: {words}".encode("utf-8", "replace").decode()
 
 
-def was_read(fault: str | None, status: int | None) -> bool:
-    """Whether the spider may have looked at the page of an attempt that ended like this."""
-    return status is not None and status < 400 and fault in _READ
+def was_read(status: int | None) -> bool:
+    """True if the spider may have read an answer of this status. Only such pages are sampled."""
+    return status is not None and status < 400
 
 
 class SentKinds:

@@ -197,5 +197,5 @@ def failure_document(failure: Failure) -> dict[str, Any]:
 
 def _try(stage: str, row: tuple[Any, ...], kept: Mapping[str, int]) -> Try:
     proxy, fault, seconds, status, at, message, size = row
-    page = kept.get(kind_of(stage, fault, message or "", size)) if was_read(fault, status) else None
+    page = kept.get(kind_of(stage, fault, message or "", size)) if was_read(status) else None
     return Try(proxy, fault, seconds, status, at, message, page)

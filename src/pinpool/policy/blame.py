@@ -13,9 +13,9 @@ from random import Random
 from typing import NamedTuple
 
 from pinpool.model import Charge, Fault, Outcome
-from pinpool.policy.faults import CHARGES, judge
+from pinpool.policy.faults import FAULTS, fault_of
 from pinpool.policy.reputation import AT_ONCE, Penalty, Reputation
-from pinpool.policy.retry import UNASKED, WITNESSES, Believe, GiveUp, Past, Resubmit, decide
+from pinpool.policy.retry import WITNESSES, Believe, GiveUp, Past, Resubmit, decide
 from pinpool.settings import Settings
 
 _TO_PROXY = (Charge.PROXY, Charge.DOUBTFUL, Charge.OPEN)
@@ -82,7 +82,7 @@ class Blame:
         others = {one for one in self._settled(history) if one.proxy != proxy}
         for other in {one.proxy for one in others}:
             self.reputation.blame(other, task)
-        liars = {one.proxy for one in others if CHARGES[one.fault] is Charge.PAGE}
+        liars = {one.proxy for one in others if FAULTS[one.fault].charge is Charge.PAGE}
         return Credit(proven, tuple(sorted(liars)))
 
     def rule(
@@ -102,7 +102,7 @@ class Blame:
         assert outcome.evidence is not None
         return self.weigh(
             task,
-            judge(outcome.evidence),
+            fault_of(outcome.evidence),
             outcome.proxy if outcome.proxy > 0 else None,
             history,
             swapped=outcome.swapped,
@@ -126,7 +126,7 @@ class Blame:
         excused: bool = False,
     ) -> Decision:
         """The same of a fault that is known already, through the proxy `known`."""
-        charge = CHARGES[fault]
+        charge = FAULTS[fault].charge
         charged = charge in _TO_PROXY and not excused
         if known is not None and not excused:
             if charge is Charge.PROXY:
@@ -135,7 +135,7 @@ class Blame:
                 self.reputation.strike(known, task, suspect=charged)
         # One that was never asked for the page has told nothing new of it.
         opinion = _Opinion(Resubmit(0.0, charged=False))
-        if fault not in UNASKED:
+        if FAULTS[fault].asked:
             opinion = self._opinion(
                 task, [*history, Failure(known, fault, excused)], alive, is_index=is_index
             )
@@ -184,7 +184,7 @@ class Blame:
         # With nobody who works, none is to be believed more than others.
         nobody = not believed
         past = [
-            Past(one.proxy, one.fault, CHARGES[one.fault], nobody or one.proxy in believed, one.excused)
+            Past(one.proxy, one.fault, FAULTS[one.fault].charge, nobody or one.proxy in believed, one.excused)
             for one in failures
         ]
         return past, len(believed)
@@ -202,7 +202,7 @@ class Blame:
         """The failures for which a proxy of this list, the page or the site may be to blame."""
         for one in failures:
             known = one.proxy is not None and one.proxy in self.reputation and not one.excused
-            if known and CHARGES[one.fault] not in (Charge.PROXY, Charge.WORKER):
+            if known and FAULTS[one.fault].charge not in (Charge.PROXY, Charge.WORKER):
                 yield _Told(one.proxy or 0, one.fault)
 
     def penalty(
@@ -212,7 +212,7 @@ class Blame:
         if excused:
             return AT_ONCE
         grounds = 0
-        if CHARGES[fault] is not Charge.PROXY:
+        if FAULTS[fault].charge is not Charge.PROXY:
             # The worker counts what it saw; some of that is known by now to have been the pages, or not known yet not
             # to have been.
             grounds = self.reputation.needed(proxy, self._settings.swap_after)

@@ -13,6 +13,7 @@ import math
 from enum import Enum
 
 from pinpool.model import Fault
+from pinpool.policy.faults import FAULTS, SiteSign
 from pinpool.policy.reputation import CAP_SECONDS
 
 #: Canaries at a time. One proxy that fails must not keep a run waiting, and one answer is proof enough.
@@ -26,31 +27,13 @@ ROUNDS = 8
 #: Seconds of the first pause and of the longest; each doubles the one before, ± 25 %.
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 
-#: What only the proxy's own machine can say; a site that is down does not make it say so.
-_OF_THE_PROXY = frozenset({Fault.REFUSED, Fault.PROXY_AUTH, Fault.PROXY_TLS})
-#: The site has answered, or the worker has failed.
-_NO_SIGN = frozenset(
-    {Fault.HTTP_ERROR, Fault.TOO_LARGE, Fault.REDIRECTS, Fault.EXTRACT, Fault.CRASH, Fault.HANG}
-)
 
-
-class Word(Enum):
-    """What a failed canary tells of the site."""
-
-    ANSWERED = "answered"  # it was something else than the page, but it came from the site
-    SILENT = "silent"
-    NOTHING = "nothing"  # it was the proxy's own doing, or the worker's
-
-
-def heard(fault: Fault, *, served: bool) -> Word:
-    """
-    What the fault of a canary tells. `served` says that the site has served a page before: if not, one in which the
-    spider finds nothing may be all there is.
-    """
-    if fault in _OF_THE_PROXY or fault in (Fault.CRASH, Fault.HANG):
-        return Word.NOTHING
-    answered = fault in _NO_SIGN or (fault is Fault.EMPTY and not served)
-    return Word.ANSWERED if answered else Word.SILENT
+def site_sign(fault: Fault, *, served: bool) -> SiteSign:
+    """What the fault says of the site: ANSWERED, SILENT or NOTHING. `served`: the site has served a page before."""
+    sign = FAULTS[fault].site
+    if sign is SiteSign.SILENT_IF_SERVED:
+        return SiteSign.SILENT if served else SiteSign.ANSWERED
+    return sign
 
 
 class BreakerState(Enum):
@@ -98,9 +81,9 @@ class CircuitBreaker:
         """
         A page was not fetched. True if nobody is to be blamed for now, because it may well be the site.
 
-        `in_use` counts the proxies that are pinned, `alive` those that are not retired; `served` as in `heard`.
+        `in_use` counts the proxies that are pinned, `alive` those that are not retired; `served` as in `site_sign`.
         """
-        if heard(fault, served=served) is not Word.SILENT or proxy <= 0:
+        if site_sign(fault, served=served) is not SiteSign.SILENT or proxy <= 0:
             return False
         self.silent.add(proxy)
         self._suspects.setdefault(proxy, []).append((moment, task))

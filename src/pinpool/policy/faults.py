@@ -1,70 +1,160 @@
 """
-From the evidence of a failed attempt to its fault, and from the fault to whoever is charged with it.
+From the evidence of a failed attempt to its fault, and what each fault means: one row a fault.
 
-The further an exchange had come, the more parties had a hand in it: while we connect there is only the proxy,
-once the tunnel stands the site is a suspect too, and when the whole answer is there the proxy has done its
-work.
+The further an exchange came, the more parties had a part in it. While we connect there is only the proxy. Once the
+tunnel is open the site is a suspect too. When the whole answer is there the proxy has done its work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from enum import Enum
 from http import HTTPStatus
+from typing import NamedTuple
 
 from pinpool.model import Charge, Evidence, Fault, Sign, Step
 
-CHARGES: Mapping[Fault, Charge] = {
-    Fault.REFUSED: Charge.PROXY,
-    Fault.UNREACHABLE: Charge.PROXY,
-    Fault.PROXY_AUTH: Charge.PROXY,
-    Fault.TUNNEL: Charge.PROXY,
-    Fault.PROXY_TLS: Charge.PROXY,
-    Fault.CONNECT_TIMEOUT: Charge.DOUBTFUL,
-    Fault.BANNED: Charge.DOUBTFUL,
-    Fault.EMPTY: Charge.DOUBTFUL,
-    Fault.TIMEOUT: Charge.OPEN,
-    Fault.DEADLINE: Charge.OPEN,
-    Fault.RESET: Charge.OPEN,
-    Fault.TRUNCATED: Charge.OPEN,
-    # Not the site's alone: a proxy that opens TLS to read along shows the same bad certificate. Were it
-    # charged to the site, that proxy would spoil page after page; as an open question the others soon tell
-    # which it is.
-    Fault.TLS: Charge.OPEN,
-    Fault.SERVER_ERROR: Charge.SITE,
-    Fault.DNS: Charge.SITE,
-    Fault.HTTP_ERROR: Charge.PAGE,
-    Fault.TOO_LARGE: Charge.PAGE,
-    Fault.REDIRECTS: Charge.PAGE,
-    Fault.EXTRACT: Charge.PAGE,
-    Fault.CRASH: Charge.WORKER,
-    Fault.HANG: Charge.WORKER,
+
+class SiteSign(Enum):
+    """What a fault says of the site as a whole. The circuit breaker counts silence."""
+
+    ANSWERED = "answered"  # something else than the page, but it came from the site
+    SILENT = "silent"  # a site that is down may show itself so
+    SILENT_IF_SERVED = "silent if the site has served a page before, else an answer"
+    NOTHING = "nothing"  # the proxy or our worker failed by itself
+
+
+class FaultRule(NamedTuple):
+    """
+    What one fault means, for everybody who asks.
+
+    `description` is one sentence for people. `asked`: the proxy was asked for the page. `site` is for the circuit
+    breaker. `of_page`: proxies that report the same of a page settle what it is. `slow`: a time-out. `sampled`: the
+    spider may have read the page, so that a page sample helps to mend it.
+    """
+
+    charge: Charge
+    description: str
+    site: SiteSign = SiteSign.SILENT
+    asked: bool = True
+    of_page: bool = False
+    slow: bool = False
+    sampled: bool = False
+
+
+#: The one table: a new fault is a member of `Fault` and a row here.
+FAULTS: Mapping[Fault, FaultRule] = {
+    # Not asked: else the last page of a run is given up for a list that has died. A connect time-out is not among
+    # them: others settle what it was, also when a whole site is silent. Nor is a refused login: on plain http a
+    # hostile page could answer 407, and it must not burn a whole list.
+    Fault.REFUSED: FaultRule(
+        Charge.PROXY,
+        "The proxy refused the connection, or closed it before any greeting: the proxy.",
+        SiteSign.NOTHING,
+        asked=False,
+    ),
+    Fault.UNREACHABLE: FaultRule(
+        Charge.PROXY,
+        "No way leads to the proxy, or its name does not resolve: the proxy, or our network.",
+        asked=False,
+    ),
+    Fault.PROXY_AUTH: FaultRule(
+        Charge.PROXY,
+        "The proxy did not accept the user or the password: the line in the list of proxies.",
+        SiteSign.NOTHING,
+    ),
+    Fault.TUNNEL: FaultRule(Charge.PROXY, "The proxy would not carry us to the site: most likely the proxy."),
+    Fault.PROXY_TLS: FaultRule(
+        Charge.PROXY,
+        "TLS with the proxy itself failed: the proxy, or its scheme should be http.",
+        SiteSign.NOTHING,
+        asked=False,
+    ),
+    Fault.CONNECT_TIMEOUT: FaultRule(
+        Charge.DOUBTFUL,
+        "The proxy did not take the connection in time: the proxy, dead or overloaded.",
+        slow=True,
+    ),
+    Fault.TIMEOUT: FaultRule(
+        Charge.OPEN,
+        "Nothing came for longer than the time-out: the proxy or the site, others will tell.",
+        slow=True,
+    ),
+    Fault.DEADLINE: FaultRule(
+        Charge.OPEN,
+        "The whole page took longer than its deadline: the proxy or the site, others will tell.",
+        slow=True,
+        sampled=True,
+    ),
+    Fault.RESET: FaultRule(
+        Charge.OPEN,
+        "The connection was closed before an answer came: the proxy or the site, others will tell.",
+    ),
+    Fault.TRUNCATED: FaultRule(
+        Charge.OPEN, "The answer was cut off or cannot be read: the proxy or the site, others will tell."
+    ),
+    Fault.BANNED: FaultRule(
+        Charge.DOUBTFUL,
+        "The site turned us away (a ban status, or the spider's ban rule): most likely the proxy.",
+        sampled=True,
+    ),
+    # If the site has never served a page, one without content may be all there is.
+    Fault.EMPTY: FaultRule(
+        Charge.DOUBTFUL,
+        "The page held nothing where something was expected: a hidden ban, or a page that is empty.",
+        SiteSign.SILENT_IF_SERVED,
+        of_page=True,
+        sampled=True,
+    ),
+    Fault.DNS: FaultRule(
+        Charge.SITE, "The site's host name does not resolve: most likely the URL or the site."
+    ),
+    # Not the site's alone: a proxy that opens TLS to read along shows the same bad certificate. Were it charged to
+    # the site, that proxy would spoil page after page; as an open question the others soon tell which it is.
+    Fault.TLS: FaultRule(
+        Charge.OPEN, "The site's certificate or handshake is wrong: the site, or a proxy that reads along."
+    ),
+    Fault.SERVER_ERROR: FaultRule(
+        Charge.SITE, "The answer was an error of the server, 5xx: most likely the site, for a while."
+    ),
+    Fault.HTTP_ERROR: FaultRule(
+        Charge.PAGE,
+        "The answer had a status that is no page: most likely the page.",
+        SiteSign.ANSWERED,
+        of_page=True,
+    ),
+    Fault.TOO_LARGE: FaultRule(
+        Charge.PAGE,
+        "The answer is larger than the limit: the page, or raise max_body.",
+        SiteSign.ANSWERED,
+        of_page=True,
+    ),
+    Fault.REDIRECTS: FaultRule(
+        Charge.PAGE,
+        "The page redirects in circles or too often: most likely the page.",
+        SiteSign.ANSWERED,
+        of_page=True,
+    ),
+    Fault.EXTRACT: FaultRule(
+        Charge.PAGE,
+        "The spider's code raised, or did not finish: the spider, or a page of another shape.",
+        SiteSign.ANSWERED,
+        of_page=True,
+        sampled=True,
+    ),
+    Fault.CRASH: FaultRule(
+        Charge.WORKER,
+        "The worker process died or failed in our own code: the page, or too little memory.",
+        SiteSign.NOTHING,
+    ),
+    Fault.HANG: FaultRule(
+        Charge.WORKER,
+        "The worker did not come back after the deadline and was killed: most likely the page.",
+        SiteSign.NOTHING,
+    ),
 }
 
-DESCRIPTIONS: Mapping[Fault, str] = {
-    Fault.REFUSED: "The proxy refused the connection, or closed it before any greeting: the proxy.",
-    Fault.UNREACHABLE: "No way leads to the proxy, or its name does not resolve: the proxy, or our network.",
-    Fault.PROXY_AUTH: "The proxy did not accept the user or the password: the line in the list of proxies.",
-    Fault.TUNNEL: "The proxy would not carry us to the site: most likely the proxy.",
-    Fault.PROXY_TLS: "TLS with the proxy itself failed: the proxy, or its scheme should be http.",
-    Fault.CONNECT_TIMEOUT: "The proxy did not take the connection in time: the proxy, dead or overloaded.",
-    Fault.TIMEOUT: "Nothing came for longer than the time-out: the proxy or the site, others will tell.",
-    Fault.DEADLINE: "The whole page took longer than its deadline: the proxy or the site, others will tell.",
-    Fault.RESET: "The connection was closed before an answer came: the proxy or the site, others will tell.",
-    Fault.TRUNCATED: "The answer was cut off or cannot be read: the proxy or the site, others will tell.",
-    Fault.BANNED: "The site turned us away (a ban status, or the spider's ban rule): most likely the proxy.",
-    Fault.EMPTY: "The page held nothing where something was expected: a hidden ban, or a page that is empty.",
-    Fault.DNS: "The site's host name does not resolve: most likely the URL or the site.",
-    Fault.TLS: "The site's certificate or handshake is wrong: the site, or a proxy that reads along.",
-    Fault.SERVER_ERROR: "The answer was an error of the server, 5xx: most likely the site, for a while.",
-    Fault.HTTP_ERROR: "The answer had a status that is no page: most likely the page.",
-    Fault.TOO_LARGE: "The answer is larger than the limit: the page, or raise max_body.",
-    Fault.REDIRECTS: "The page redirects in circles or too often: most likely the page.",
-    Fault.EXTRACT: "The spider's code raised, or did not finish: the spider, or a page of another shape.",
-    Fault.CRASH: "The worker process died or failed in our own code: the page, or too little memory.",
-    Fault.HANG: "The worker did not come back after the deadline and was killed: most likely the page.",
-}
-
-# Looked up first: what a sign means at one step alone.
+# Looked up first: what a sign means at this step only.
 _AT: Mapping[tuple[Step, Sign], Fault] = {
     (Step.CONNECT, Sign.REFUSED): Fault.REFUSED,
     (Step.CONNECT, Sign.RESET): Fault.REFUSED,
@@ -90,17 +180,17 @@ _AT: Mapping[tuple[Step, Sign], Fault] = {
     (Step.PAGE, Sign.BROKEN): Fault.TRUNCATED,
     # A ban rule is the spider's code as much as an extractor is.
     (Step.PAGE, Sign.RAISED): Fault.EXTRACT,
-    # The page had been fetched in time: no proxy is to be suspected of what the spider does with it.
+    # The page had been fetched in time: no proxy is suspected for what the spider does with it.
     (Step.EXTRACT, Sign.DEADLINE): Fault.EXTRACT,
     (Step.EXTRACT, Sign.TIMEOUT): Fault.EXTRACT,
-    # Credentials that spider code speaks of are the site's; as the proxy's they would retire it.
+    # Credentials that spider code mentions are the site's. As the proxy's they would retire the proxy.
     (Step.EXTRACT, Sign.AUTH): Fault.EXTRACT,
     (Step.WORKER, Sign.AUTH): Fault.CRASH,
     (Step.WORKER, Sign.DEADLINE): Fault.HANG,
     (Step.WORKER, Sign.TIMEOUT): Fault.HANG,
 }
 
-# Looked up next: what a sign means wherever it is seen.
+# Looked up next: what a sign means at any step.
 _ANYWHERE: Mapping[Sign, Fault] = {
     Sign.AUTH: Fault.PROXY_AUTH,
     Sign.DEADLINE: Fault.DEADLINE,
@@ -108,7 +198,7 @@ _ANYWHERE: Mapping[Sign, Fault] = {
     Sign.HANG: Fault.HANG,
 }
 
-# And these too, once something that may be the site has answered.
+# These too, once something that may be the site has answered.
 _ANSWERED: Mapping[Sign, Fault] = {
     Sign.BAN: Fault.BANNED,
     Sign.EMPTY: Fault.EMPTY,
@@ -117,7 +207,7 @@ _ANSWERED: Mapping[Sign, Fault] = {
 }
 _ANSWERING = frozenset({Step.HEAD, Step.BODY, Step.PAGE, Step.EXTRACT})
 
-# The rest: nearly always something nobody has met yet, charged to whoever is the main suspect at that step.
+# The rest is rare or new. It gets the fault of the main suspect at that step.
 _DEFAULTS: Mapping[Step, Fault] = {
     Step.CONNECT: Fault.UNREACHABLE,
     Step.PROXY: Fault.REFUSED,
@@ -131,8 +221,8 @@ _DEFAULTS: Mapping[Step, Fault] = {
 }
 
 
-def judge(evidence: Evidence) -> Fault:
-    """The fault that the evidence shows. Every pair of step and sign has one, so this never raises."""
+def fault_of(evidence: Evidence) -> Fault:
+    """The fault that the evidence shows. Never raises: every pair of step and sign has a fault."""
     step, sign = evidence.step, evidence.sign
     if (fault := _AT.get((step, sign))) is not None:
         return fault
@@ -144,22 +234,21 @@ def judge(evidence: Evidence) -> Fault:
         if (fault := _ANSWERED.get(sign)) is not None:
             return fault
     if sign is Sign.RAISED and step is not Step.EXTRACT:
-        return Fault.CRASH  # not the spider's code, so ours
+        return Fault.CRASH  # our code, as it is not the spider's
     return _ANYWHERE.get(sign, _DEFAULTS[step])
 
 
 def is_gone(status: int) -> bool:
-    """Whether the site says that the page does not exist: an answer, not a failure."""
+    """True if the site says that the page does not exist: an answer, not a failure."""
     return status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
 def answer(status: int, ban_status: Collection[int], *, tunnelled: bool = False) -> Evidence | None:
     """
-    What is wrong with a complete answer of this status, or None: then it is a page, or gone.
+    What is wrong with a complete answer of this status; None if it is a page, or gone.
 
-    `ban_status` goes first, so a spider can call even 200 or 404 a ban. `tunnelled` says that the answer came
-    through a tunnel, hence from the site: its 407 is just an odd status there. Believed, it would retire the
-    proxy.
+    `ban_status` goes first, so a spider can call even 200 or 404 a ban. `tunnelled`: the answer came through a tunnel,
+    so from the site. A 407 is only an odd status there; taken for the proxy's it would retire the proxy.
     """
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and not tunnelled:
         return Evidence(Step.PROXY, Sign.AUTH, "the proxy asks for other credentials (407)", status)

@@ -19,12 +19,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pinpool.model import Charge, Fault
+from pinpool.policy.faults import FAULTS
 from pinpool.text import counted
 
-#: Faults of a proxy that was not asked for the page yet. The last page of a run would else be given up for a list that
-#: has died. A connect time-out is not among them: others settle what it was, also when a whole site is silent. Nor is a
-#: refused login: on plain http a hostile page could answer 407, and it must not burn a whole list.
-UNASKED = frozenset({Fault.REFUSED, Fault.UNREACHABLE, Fault.PROXY_TLS})
 #: One URL that no proxy will tunnel must not burn a whole list.
 PROXY_FAULTS = 60
 #: So many proxies that work elsewhere, or all that there are, and it is the page. Two that answer every other page with
@@ -99,9 +96,9 @@ def decide(
     After 60 + 5 x `attempts` failures of proxies that were asked for it, at the latest, the verdict is final.
     """
     last = past[-1]
-    if last.fault in UNASKED:
+    if not FAULTS[last.fault].asked:
         return Resubmit(0.0, charged=False)
-    past = [one for one in past if one.fault not in UNASKED]
+    past = [one for one in past if FAULTS[one.fault].asked]
     if len(past) >= PROXY_FAULTS + HARD_CAP * attempts:
         return GiveUp(f"{len(past)} failures, the last {last.fault}")
     if last.excused:
@@ -150,7 +147,7 @@ class _Quorum(NamedTuple):
 
 def _agreed(told: Sequence[Past], last: Past, attempts: int, quorum: _Quorum) -> bool:
     """Whether enough proxies say of the page what the last one said."""
-    if last.charge is not Charge.PAGE and last.fault is not Fault.EMPTY:
+    if not FAULTS[last.fault].of_page:
         return False
     same = [one for one in told if one.fault is last.fault]
     # The only proxy left is asked a second time, unless the budget forbids it.

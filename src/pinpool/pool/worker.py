@@ -24,7 +24,7 @@ from typing import NoReturn
 from pinpool.errors import AttemptFailed
 from pinpool.fetch.session import NO_PROFILE
 from pinpool.model import Assignment, Charge, Ending, Evidence, Outcome, Sign, Step
-from pinpool.policy.faults import CHARGES, judge
+from pinpool.policy.faults import FAULTS, fault_of
 from pinpool.policy.reputation import must_swap
 from pinpool.pool.child_process import dump_stack_to, ignore_terminal, never_outlive_parent
 from pinpool.pool.deadline import disarm
@@ -129,7 +129,7 @@ class Worker:
 
     def _answer_failure(self, outcome: Outcome, evidence: Evidence) -> bytes:
         """Swap the pin if the evidence asks for it. Returns what to tell the parent, after parking if need be."""
-        pin, charge = self.pin, CHARGES[judge(evidence)]
+        pin, charge = self.pin, FAULTS[fault_of(evidence)].charge
         pin.strikes += charge is not Charge.WORKER
         # The next task lies ready; the parent may not want it to meet this proxy once it knows of the failure.
         pin.hesitates = not pin.served

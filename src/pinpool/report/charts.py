@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from pinpool.model import Charge, Fault, ProxyState
-from pinpool.policy.faults import CHARGES
+from pinpool.policy.faults import FAULTS
 from pinpool.report.timeline import Clock, Slice, Strip
 from pinpool.stats.histogram import Histogram
 from pinpool.text import tallied
@@ -60,7 +60,7 @@ class Timeline(NamedTuple):
 def group_of(fault: str) -> str:
     """The group of a fault; one that a newer journal may hold counts as open."""
     try:
-        return CHARGES[Fault(fault)].value
+        return FAULTS[Fault(fault)].charge.value
     except ValueError:
         return Charge.OPEN.value
 

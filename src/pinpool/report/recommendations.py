@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from statistics import median
 from typing import NamedTuple
 
-from pinpool.model import Charge, Fault, ProxyState
-from pinpool.policy.faults import CHARGES
+from pinpool.model import Fault, ProxyState
+from pinpool.policy.faults import FAULTS
 from pinpool.report.run_data import GivenUp, RunData
 from pinpool.text import bare_url, byte_size, counted, first_few, one_line, percent, tallied, utc_time
 
@@ -27,10 +27,8 @@ SLOW = 3.0  # times the median of all proxies
 ENOUGH_TO_TIME = 20
 NAMED = 5  # proxies in one sentence
 
-_SILENT = frozenset({Fault.TIMEOUT.value, Fault.DEADLINE.value, Fault.CONNECT_TIMEOUT.value})
-_PAGE_FAULTS = frozenset(
-    {fault.value for fault, charge in CHARGES.items() if charge is Charge.PAGE} | {Fault.EMPTY.value}
-)
+_SILENT = frozenset(fault.value for fault, rule in FAULTS.items() if rule.slow)
+_PAGE_FAULTS = frozenset(fault.value for fault, rule in FAULTS.items() if rule.of_page)
 _BANS = (Fault.BANNED.value, Fault.EMPTY.value)
 
 

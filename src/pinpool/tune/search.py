@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pinpool.journal.records import AttemptRow
 from pinpool.model import Charge, Ending, Fault
-from pinpool.policy.faults import CHARGES
+from pinpool.policy.faults import FAULTS
 from pinpool.stats.histogram import wilson
 from pinpool.text import counted
 from pinpool.tune.result import BUSY, NOISE, Advice, Row, advise
@@ -80,7 +80,7 @@ def tally(rows: Sequence[AttemptRow]) -> dict[int, Tally]:
 
 def _by_load(fault: str | None) -> bool:
     known = {name.value for name in Fault}
-    return fault in known and CHARGES[Fault(fault)] in (Charge.DOUBTFUL, Charge.OPEN, Charge.SITE)
+    return fault in known and FAULTS[Fault(fault)].charge in (Charge.DOUBTFUL, Charge.OPEN, Charge.SITE)
 
 
 def hold(tried: Sequence[Tried], *, fixed: bool = False) -> str:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from pinpool.model import Charge
 from pinpool.policy.blame import Blame, Failure
-from pinpool.policy.faults import CHARGES
+from pinpool.policy.faults import FAULTS
 from pinpool.policy.reputation import Reputation, Retire, must_swap
 from pinpool.policy.retry import Resubmit
 from pinpool.settings import Settings
@@ -337,7 +337,7 @@ class _Crawl:
     def _fault(self, worker: _Worker, page: int, failing: Failing) -> bool:
         """Judge a failed attempt as the crawl does. True if the worker has swapped its pin."""
         self._faults += 1
-        charge = CHARGES[failing.fault]
+        charge = FAULTS[failing.fault].charge
         worker.strikes += charge is not Charge.WORKER
         swapped = must_swap(
             charge, worker.strikes, probing=worker.probing, swap_after=self._settings.swap_after

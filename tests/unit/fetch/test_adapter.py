@@ -18,7 +18,7 @@ from peers import Line, Peer, Script, answer, connect_then, socks5, tls
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.model import Fault
-from pinpool.policy.faults import judge
+from pinpool.policy.faults import fault_of
 from pinpool.settings import Settings
 
 
@@ -70,7 +70,7 @@ def test_a_form_is_not_sent_a_second_time() -> None:
         with pytest.raises(FetchFailed) as caught:
             fetcher.fetch(form, soon())
 
-    assert judge(caught.value.evidence) is Fault.RESET
+    assert fault_of(caught.value.evidence) is Fault.RESET
     assert len(proxy.heads) == 2
 
 
@@ -81,7 +81,7 @@ def test_a_new_connection_that_is_closed_without_an_answer_is_a_reset() -> None:
     with Peer(silent) as proxy:
         found = evidence(proxy.proxy())
 
-    assert judge(found) is Fault.RESET
+    assert fault_of(found) is Fault.RESET
     assert len(proxy.heads) == 1
 
 
@@ -97,5 +97,5 @@ def test_a_proxy_that_hangs_up_for_good_is_asked_twice_and_no_more() -> None:
         with pytest.raises(FetchFailed) as caught:
             fetcher.fetch(task(), soon())
 
-    assert judge(caught.value.evidence) is Fault.RESET
+    assert fault_of(caught.value.evidence) is Fault.RESET
     assert len(proxy.heads) == 3

@@ -14,7 +14,7 @@ from peers import Peer, answer, answering, socks5
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.model import Charge, Evidence, Sign, Step
-from pinpool.policy.faults import CHARGES, judge
+from pinpool.policy.faults import FAULTS, fault_of
 from pinpool.settings import Settings
 
 # Requests and answers
@@ -112,7 +112,7 @@ def test_a_failure_before_the_connection_is_not_the_proxys_fault() -> None:
         with pytest.raises(FetchFailed) as caught:
             fetcher.fetch(task(), soon())
 
-    assert CHARGES[judge(caught.value.evidence)] is not Charge.PROXY
+    assert FAULTS[fault_of(caught.value.evidence)].charge is not Charge.PROXY
     assert proxy.connections == 0
 
 

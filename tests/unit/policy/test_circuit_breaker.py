@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pinpool.model import Charge, Fault
 from pinpool.policy.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, ROUNDS, BreakerState, CircuitBreaker
-from pinpool.policy.faults import CHARGES
+from pinpool.policy.faults import FAULTS
 from pinpool.policy.reputation import CAP_SECONDS
 
 
@@ -93,7 +93,7 @@ def test_a_list_of_one_or_two_is_suspicious_as_soon_as_all_of_it_fails(alive: in
 @pytest.mark.parametrize(
     "fault",
     [Fault.REFUSED, Fault.PROXY_AUTH, Fault.PROXY_TLS]
-    + [fault for fault in Fault if CHARGES[fault] in (Charge.PAGE, Charge.WORKER)],
+    + [fault for fault in Fault if FAULTS[fault].charge in (Charge.PAGE, Charge.WORKER)],
 )
 def test_what_a_silent_site_cannot_cause_raises_no_suspicion(fault: Fault) -> None:
     assert not any(all_fail(CircuitBreaker(), 20, fault))

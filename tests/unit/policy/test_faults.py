@@ -7,26 +7,25 @@ from itertools import product
 import pytest
 
 from pinpool.model import Charge, Evidence, Fault, Sign, Step
-from pinpool.policy.faults import CHARGES, DESCRIPTIONS, answer, is_gone, judge
+from pinpool.policy.faults import FAULTS, answer, fault_of, is_gone
 
 
 def test_every_fault_has_a_charge_and_a_description_of_one_sentence() -> None:
-    assert set(CHARGES) == set(Fault)
-    assert set(DESCRIPTIONS) == set(Fault)
-    for text in DESCRIPTIONS.values():
-        assert text.endswith(".")
-        assert text.count(".") == 1
+    assert set(FAULTS) == set(Fault)
+    for rule in FAULTS.values():
+        assert rule.description.endswith(".")
+        assert rule.description.count(".") == 1
 
 
 @pytest.mark.parametrize(("step", "sign"), list(product(Step, Sign)))
 @pytest.mark.parametrize("status", [None, 0, 200, 407, 503])
 def test_every_evidence_is_judged(step: Step, sign: Sign, status: int | None) -> None:
-    assert judge(Evidence(step, sign, status=status)) in Fault
+    assert fault_of(Evidence(step, sign, status=status)) in Fault
 
 
 @pytest.mark.parametrize("fault", Fault)
 def test_every_fault_can_be_the_judgement_of_some_evidence(fault: Fault) -> None:
-    judgements = {judge(Evidence(step, sign, status=503)) for step, sign in product(Step, Sign)}
+    judgements = {fault_of(Evidence(step, sign, status=503)) for step, sign in product(Step, Sign)}
 
     assert fault in judgements
 
@@ -70,32 +69,32 @@ def test_every_fault_can_be_the_judgement_of_some_evidence(fault: Fault) -> None
 def test_the_fault_follows_from_how_far_the_exchange_came_and_what_was_seen(
     step: Step, sign: Sign, fault: Fault
 ) -> None:
-    assert judge(Evidence(step, sign)) is fault
+    assert fault_of(Evidence(step, sign)) is fault
 
 
 @pytest.mark.parametrize("sign", Sign)
 @pytest.mark.parametrize("step", [Step.CONNECT, Step.PROXY])
 def test_the_site_is_never_charged_before_it_could_have_been_reached(step: Step, sign: Sign) -> None:
-    assert CHARGES[judge(Evidence(step, sign, status=503))] not in (Charge.SITE, Charge.PAGE)
+    assert FAULTS[fault_of(Evidence(step, sign, status=503))].charge not in (Charge.SITE, Charge.PAGE)
 
 
 @pytest.mark.parametrize("sign", Sign)
 def test_a_spiders_own_code_never_costs_a_proxy_its_place_at_once(sign: Sign) -> None:
-    assert CHARGES[judge(Evidence(Step.EXTRACT, sign))] is not Charge.PROXY
+    assert FAULTS[fault_of(Evidence(Step.EXTRACT, sign))].charge is not Charge.PROXY
 
 
 def test_a_deadline_in_the_spiders_code_is_not_the_proxys() -> None:
-    assert judge(Evidence(Step.EXTRACT, Sign.DEADLINE)) is Fault.EXTRACT
+    assert fault_of(Evidence(Step.EXTRACT, Sign.DEADLINE)) is Fault.EXTRACT
 
 
 def test_a_407_in_the_tunnel_means_the_credentials() -> None:
-    assert judge(Evidence(Step.TUNNEL, Sign.STATUS, status=407)) is Fault.PROXY_AUTH
-    assert judge(Evidence(Step.TUNNEL, Sign.STATUS, status=503)) is Fault.TUNNEL
+    assert fault_of(Evidence(Step.TUNNEL, Sign.STATUS, status=407)) is Fault.PROXY_AUTH
+    assert fault_of(Evidence(Step.TUNNEL, Sign.STATUS, status=503)) is Fault.TUNNEL
 
 
 def test_a_wrong_certificate_is_an_open_question() -> None:
     """It may be a proxy that reads along, so it must not be charged to the site alone."""
-    assert CHARGES[Fault.TLS] is Charge.OPEN
+    assert FAULTS[Fault.TLS].charge is Charge.OPEN
 
 
 @pytest.mark.parametrize("status", [200, 201, 206, 299, 404, 410])
@@ -126,7 +125,7 @@ def test_any_other_status_is_evidence(status: int, fault: Fault) -> None:
     assert evidence is not None
     assert evidence.status == status
     assert str(status) in evidence.message
-    assert judge(evidence) is fault
+    assert fault_of(evidence) is fault
 
 
 @pytest.mark.parametrize("status", [200, 404, 503])
@@ -134,11 +133,11 @@ def test_a_spider_can_call_any_status_a_ban(status: int) -> None:
     evidence = answer(status, {status})
 
     assert evidence is not None
-    assert judge(evidence) is Fault.BANNED
+    assert fault_of(evidence) is Fault.BANNED
 
 
 def test_a_site_cannot_retire_proxies_by_answering_407_through_a_tunnel() -> None:
     evidence = answer(407, (403,), tunnelled=True)
 
     assert evidence is not None
-    assert judge(evidence) is Fault.HTTP_ERROR
+    assert fault_of(evidence) is Fault.HTTP_ERROR

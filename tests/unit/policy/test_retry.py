@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinpool.model import Charge, Fault
-from pinpool.policy.faults import CHARGES
-from pinpool.policy.retry import UNASKED, Believe, GiveUp, Past, Resubmit, decide
+from pinpool.policy.faults import FAULTS
+from pinpool.policy.retry import Believe, GiveUp, Past, Resubmit, decide
 
 Verdict = Resubmit | GiveUp | Believe
 
 
 def said(fault: Fault, *proxies: int | None, credible: bool = True, excused: bool = False) -> list[Past]:
-    return [Past(proxy, fault, CHARGES[fault], credible, excused) for proxy in proxies]
+    return [Past(proxy, fault, FAULTS[fault].charge, credible, excused) for proxy in proxies]
 
 
 def verdict(
@@ -30,7 +30,7 @@ def ended(verdict: Verdict) -> str:
     return verdict.reason
 
 
-@pytest.mark.parametrize("fault", [fault for fault in Fault if CHARGES[fault] is Charge.PROXY])
+@pytest.mark.parametrize("fault", [fault for fault in Fault if FAULTS[fault].charge is Charge.PROXY])
 def test_a_proxys_fault_costs_the_task_nothing(fault: Fault) -> None:
     assert verdict(said(fault, *range(59)), attempts=1) == Resubmit(0.0, charged=False)
 
@@ -41,7 +41,7 @@ def test_a_url_that_no_proxy_will_tunnel_does_not_burn_the_whole_list() -> None:
     assert reason == "60 proxies would not carry it, the last fault tunnel"
 
 
-@pytest.mark.parametrize("fault", sorted(UNASKED))
+@pytest.mark.parametrize("fault", [fault for fault in Fault if not FAULTS[fault].asked])
 def test_a_page_is_never_given_up_for_a_list_that_has_died(fault: Fault) -> None:
     """The last page of a run meets every dead proxy again and again; the run must end as one that can be resumed."""
     again = Resubmit(0.0, charged=False)
@@ -187,12 +187,12 @@ def histories(draw: st.DrawFn) -> Iterable[Past]:
     """Endless failures on few or many proxies, of few or many kinds, some of them of a proxy that was asked."""
     proxies = st.integers(1, draw(st.integers(1, 70)))
     faults = st.sampled_from(draw(st.lists(st.sampled_from(Fault), min_size=1, max_size=4)))
-    asked = st.sampled_from([fault for fault in Fault if fault not in UNASKED])
+    asked = st.sampled_from([fault for fault in Fault if FAULTS[fault].asked])
     rng = draw(st.randoms(use_true_random=False))
     pool = draw(st.lists(st.tuples(proxies, faults, st.booleans()), max_size=20))
     pool.append(draw(st.tuples(proxies, asked, st.booleans())))
     return (
-        Past(proxy, fault, CHARGES[fault], credible)
+        Past(proxy, fault, FAULTS[fault].charge, credible)
         for proxy, fault, credible in iter(lambda: rng.choice(pool), None)
     )
 
@@ -207,7 +207,7 @@ def test_every_task_ends_within_the_caps_and_never_on_one_proxys_word(
         last = verdict(past, attempts=attempts, alive=alive, index=index)
         if not isinstance(last, Resubmit):
             break
-        assert sum(each.fault not in UNASKED for each in past) < 60 + 5 * attempts
+        assert sum(FAULTS[each.fault].asked for each in past) < 60 + 5 * attempts
         assert last.after == 0 or one.charge not in (Charge.PROXY, Charge.WORKER)
         assert not (last.charged and one.charge in (Charge.PROXY, Charge.WORKER))
 
