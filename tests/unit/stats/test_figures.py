@@ -4,12 +4,8 @@ import json
 import math
 from collections.abc import Iterator
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
-from pinpool.stats.figures import figures, stats_document
-from pinpool.stats.histogram import Histogram, wilson
+from pinpool.stats.figures import COLUMNS, figures, stats_document
 
 START = 1_700_000_000.0
 OK = AttemptRow(1, 1, 1, 7, START, 0.2, "ok", None, 200, 1000, None, False, False)
@@ -78,47 +74,6 @@ def test_the_fold_reads_a_stream() -> None:
         yield from (OK for _ in range(3))
 
     assert figures(stream())[1].attempts == 3
-
-
-@given(
-    st.lists(st.floats(1e-6, 1e5), min_size=1, max_size=60),
-    st.sampled_from([0.0, 0.01, 0.5, 0.9, 0.95, 1.0]),
-)
-def test_a_percentile_is_within_two_percent_of_a_real_one(durations: list[float], share: float) -> None:
-    histogram = Histogram()
-    for duration in durations:
-        histogram.add(duration)
-
-    told = histogram.percentile(share)
-
-    real = sorted(durations)[max(0, math.ceil(share * len(durations)) - 1)]
-    assert told is not None
-    assert math.isclose(told, real, rel_tol=0.02)
-
-
-@given(st.floats(max_value=0.0, min_value=-10.0))
-def test_a_clock_that_steps_back_breaks_nothing(duration: float) -> None:
-    histogram = Histogram()
-
-    histogram.add(duration)
-
-    told = histogram.percentile(0.5)
-    assert told is not None
-    assert 0 < told < 2e-6
-
-
-def test_no_durations_have_no_percentile() -> None:
-    assert Histogram().percentile(0.5) is None
-
-
-def test_the_buckets_do_not_grow_with_the_run() -> None:
-    histogram = Histogram()
-
-    for number in range(20_000):
-        histogram.add(0.001 + number / 1000)
-
-    assert len(histogram.buckets) < 300
-    assert histogram.total == 20_000
 
 
 def test_the_document_has_the_promised_shape() -> None:
@@ -192,28 +147,15 @@ def test_a_proxy_that_left_the_list_is_told_only_if_it_was_tried() -> None:
     assert [entry["attempts"] for entry in told] == [1]
 
 
-@given(st.integers(0, 500), st.integers(0, 500))
-def test_the_interval_of_a_rate_holds_the_rate_and_narrows_with_the_attempts(good: int, bad: int) -> None:
-    low, high = wilson(good, good + bad)
-    narrower = wilson(2 * good, 2 * (good + bad))
-
-    assert 0 <= low <= high <= 1
-    if good + bad:
-        assert low - 1e-9 <= good / (good + bad) <= high + 1e-9
-        assert narrower[1] - narrower[0] < high - low
-
-
-def test_the_interval_is_that_of_the_textbooks() -> None:
-    """Newcombe, 1998, Two-sided confidence intervals for the single proportion, table I, method 3."""
-    assert [round(end, 4) for end in wilson(81, 263)] == [0.2553, 0.3662]
-    assert [round(end, 4) for end in wilson(15, 148)] == [0.0624, 0.1605]
-    assert [round(end, 4) for end in wilson(0, 20)] == [0.0, 0.1611]
-    assert [round(end, 4) for end in wilson(1, 29)] == [0.0061, 0.1718]
-
-
-def test_nothing_is_known_of_a_rate_without_attempts() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
-
-
 def test_a_proxy_that_worked_no_time_at_all_has_no_pages_an_hour() -> None:
     assert figures([OK._replace(seconds=0.0)])[1].pages_per_hour is None
+
+
+def test_no_two_columns_share_a_name_a_place_in_the_table_a_sort_key_or_a_metric() -> None:
+    for names in (
+        [column.name for column in COLUMNS],
+        [column.place for column in COLUMNS if column.place],
+        [column.sort for column in COLUMNS if column.sort],
+        [column.metric or column.name for column in COLUMNS if column.help],
+    ):
+        assert len(set(names)) == len(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import stat
 from pathlib import Path
@@ -27,7 +28,7 @@ from pinpool.errors import SettingsError
 from pinpool.journal.writer import Journal
 from pinpool.lab import Lab
 from pinpool.pool.engine import Census
-from pinpool.stats.prometheus import Family, Metrics, exposition
+from pinpool.stats.prometheus import PERIOD_SECONDS, Family, Metrics, exposition
 from pinpool.stats.snapshot import Snapshot
 
 VIEW = Snapshot(12, 7, 7, 6, 1, 3, Census(6, 3, 1, 1, states={}), "", False, gone=2)
@@ -59,6 +60,19 @@ def samples(path: Path) -> dict[str, float]:
 
 def of(proxy: str, figure: str, labels: str = "") -> str:
     return f'pinpool_proxy_{figure}{{run="run",proxy="{proxy}"{labels}}}'
+
+
+class Periods:
+    """A clock that is always one period further on."""
+
+    def __init__(self) -> None:
+        self._reading = itertools.count(PERIOD_SECONDS, PERIOD_SECONDS)
+
+    def epoch(self) -> float:
+        return START
+
+    def monotonic(self) -> float:
+        return next(self._reading)
 
 
 ALICE, OTHER = "http://alice@192.0.2.1:8080", "socks5h://192.0.2.2:1080"
@@ -104,11 +118,9 @@ def test_while_it_runs_the_view_says_what_workers_do(tmp_path: Path) -> None:
 
 
 def test_figures_that_are_folded_bit_by_bit_are_those_of_one_fold_also_after_forgiveness(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("pinpool.stats.prometheus.PERIOD_SECONDS", 0.0)
-    monkeypatch.setattr("pinpool.stats.prometheus._SHARE", 0)
-    bit_by_bit = Metrics(tmp_path / "bits.prom", tmp_path / "run.db")
+    bit_by_bit = Metrics(tmp_path / "bits.prom", tmp_path / "run.db", clock=Periods())
     with new_journal(tmp_path / "run.db", task("1", "index"), task("2", "index")) as journal:
         journal.settle(done(1, answered(item("a"))), START)
         journal.settle(put_off(2, failed()), START)
