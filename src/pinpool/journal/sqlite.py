@@ -1,5 +1,5 @@
 """
-The SQLite file under a journal: how it is made, opened, claimed for one writer, and brought up to date.
+The SQLite file of a journal: making, opening and migrating it, and claiming it for one writer.
 
 Knows headers, locks and errors of SQLite, and nothing of what the rows mean.
 """
@@ -12,12 +12,12 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from pinpool.errors import JournalError
-from pinpool.journal import schema
+from pinpool.journal.schema import APPLICATION_ID, MIGRATIONS
 from pinpool.text import shown_path
 
 BUSY_SECONDS = 10.0
-_MODE = 0o600  # it may hold headers and login forms; SQLite's side files take it over
-CLAIM_SECONDS = 0.5  # a reader's look at the claim lasts microseconds, and must not turn a writer away
+_MODE = 0o600  # it may hold headers and login forms; SQLite gives its side files the same mode
+CLAIM_SECONDS = 0.5  # a reader locks the claim for microseconds, and must not turn a writer away
 
 NEXT_STEPS = {
     "SQLITE_FULL": "the disk is full: free some space, then `pinpool resume {path}`",
@@ -25,28 +25,27 @@ NEXT_STEPS = {
     "SQLITE_READONLY": "it is read-only: allow writing there, then `pinpool resume {path}`",
     "SQLITE_CANTOPEN": "it cannot be opened: look at the permissions of the file and of its directory",
     "SQLITE_NOTADB": "is not a SQLite file: name the .db file that `pinpool crawl` wrote",
-    "SQLITE_CORRUPT": "it is damaged: move it away to begin anew, or put a copy back and `pinpool resume {path}`",
+    "SQLITE_CORRUPT": "it is damaged: move it away to start again, or put a copy back and `pinpool resume {path}`",
 }
 
 
 def explain(path: Path, error: sqlite3.Error) -> str:
-    """One line that says what SQLite's error means for the file at `path`, and the next step."""
+    """One line: what SQLite's error means for the file at `path`, and the next step."""
     name, shown = getattr(error, "sqlite_errorname", None) or "", shown_path(path)
-    for known, step in NEXT_STEPS.items():
-        if name.startswith(known):
+    for prefix, step in NEXT_STEPS.items():
+        if name.startswith(prefix):
             return f"{shown}: {step.format(path=shown)}"
     return f"{shown}: SQLite says: {error}: look at the disk, then `pinpool resume {shown}`"
 
 
 class Claim:
     """
-    The right to write the journal at a path: one process of this machine at most holds it, until `release` or its
-    end.
+    The right to write the journal at a path. At most one process of this machine holds it, until `release` or its end.
 
-    It is an exclusive SQLite lock on an empty side file. Not on the journal, where it would shut readers out; and a
-    lock of SQLite, because the kernel drops it with the process, however that one ends, and because, unlike flock,
-    no forked worker that outlives the parent inherits it. The side file stays: were it deleted, two processes could
-    come to hold locks on two files of one name.
+    It is an exclusive SQLite lock on an empty side file: on the journal itself it would shut readers out. The kernel
+    drops a lock of SQLite with the process, however that ends, and unlike a flock it does not pass to a forked worker
+    that outlives the parent. The side file stays: if it were deleted, two processes could hold locks on two files of
+    one name.
 
     Raises JournalError if another process holds the claim, naming it, or if the side file cannot be made.
     """
@@ -76,7 +75,7 @@ class Claim:
 
 
 def is_claimed(journal: Path) -> bool:
-    """Whether a living process of this machine holds the claim to write this journal."""
+    """Whether a living process of this machine holds the claim to this journal."""
     try:
         with closing(sqlite3.connect(f"{_side_file(journal).as_uri()}?mode=ro", uri=True, timeout=0)) as side:
             side.execute("SELECT count(*) FROM sqlite_master")
@@ -86,19 +85,15 @@ def is_claimed(journal: Path) -> bool:
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
-    """A connection for the one writer, who sets the borders of transactions. Never makes a file."""
-    db = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
-    )
+    """A connection for the one writer, which begins and ends the transactions itself. Never makes a file."""
+    db = _connect(path, "mode=rw")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
     return db
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """
-    A connection that can only read, also while another process writes. Raises JournalError as `inspect` does.
-    """
+    """A connection that can only read, also while another process writes. Raises JournalError as `inspect` does."""
     if path.is_dir():
         raise JournalError(f"{path}: is a directory: name the .db file that `pinpool crawl` wrote")
     if not path.exists():
@@ -107,8 +102,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     try:
         return _inspected(path, "mode=ro")
     except sqlite3.OperationalError as error:
-        # SQLite wants to put a -shm file beside a journal in WAL mode, even for reading. Where it may not,
-        # and no writer has left a -wal behind, nobody can be writing: then the file can be read as it stands.
+        # Even for reading, SQLite puts a -shm file beside a journal in WAL mode. Where it may not, and there is no -wal
+        # of a writer, nobody can be writing: then the file can be read as it is.
         if path.with_name(f"{path.name}-wal").exists():
             raise JournalError(explain(path, error)) from error
     except sqlite3.DatabaseError as error:
@@ -120,19 +115,16 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def inspect(path: Path) -> None:
-    """
-    Raise JournalError if there is no journal at `path`, it is another kind of file, or a newer pinpool made
-    it.
-    """
+    """Raise JournalError if there is no journal at `path`, or it is another kind of file, or of a newer pinpool."""
     open_for_reading(path).close()
 
 
 def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
     """
-    Make a journal with the newest schema and what `fill` adds, whole or not at all.
+    Make a journal with the newest tables and what `fill` adds, whole or not at all.
 
-    It grows under another name and is renamed at the end, so that a kill in between leaves no half journal.
-    Raises JournalError if it cannot be made there.
+    It is written under another name and renamed at the end, so that a kill leaves no half journal. Raises JournalError
+    if it cannot be made there.
     """
     draft = path.with_name(f".{path.name}.new")
     try:
@@ -143,7 +135,7 @@ def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
                 raise JournalError(
                     f"{path}: this file system cannot hold a journal: name a local disk with -j"
                 )
-            db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             _apply(db, 0)
             fill(db)
         draft.rename(path)
@@ -157,11 +149,9 @@ def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """
-    Bring an older journal up to date in one transaction, after a copy of it was put beside it as ``NAME.vN``.
-    """
+    """Bring an older journal up to date in one transaction. A copy of it stays beside it as ``NAME.vN``."""
     version = _pragma(db, "user_version")
-    if version == len(schema.MIGRATIONS):
+    if version == len(MIGRATIONS):
         return
     copy = path.with_name(f"{path.name}.v{version}")
     copy.unlink(missing_ok=True)
@@ -174,10 +164,10 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
 def _apply(db: sqlite3.Connection, version: int) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
-        for statements in schema.MIGRATIONS[version:]:
+        for statements in MIGRATIONS[version:]:
             for statement in statements:
                 db.execute(statement)
-        db.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS)}")
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         db.execute("COMMIT")
     except BaseException:
         db.rollback()
@@ -185,17 +175,28 @@ def _apply(db: sqlite3.Connection, version: int) -> None:
 
 
 def _inspected(path: Path, mode: str) -> sqlite3.Connection:
-    db = sqlite3.connect(
-        f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
-    )
+    db = _connect(path, mode)
     try:
-        problem = schema.refusal(str(path), _pragma(db, "application_id"), _pragma(db, "user_version"))
-        if problem:
-            raise JournalError(problem)
+        if _pragma(db, "application_id") != APPLICATION_ID:
+            raise JournalError(
+                f"{path}: is SQLite, but not a pinpool journal: name the .db file that `pinpool crawl` wrote"
+            )
+        version = _pragma(db, "user_version")
+        if version > len(MIGRATIONS):
+            raise JournalError(
+                f"{path}: made by a newer pinpool (journal version {version}; this one reads up to"
+                f" {len(MIGRATIONS)}): upgrade pinpool"
+            )
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+    )
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:

@@ -1,33 +1,34 @@
 """
-The one writer of a journal. Its owner is the crawl loop of the parent, in one thread; workers never see it.
+The one writer of a journal. The crawl loop owns it, in one thread of the parent; workers never see it.
 
-Writes gather in one open transaction, the group, until `commit`: fifty outcomes share one fsync. A method
-either adds all it has to say to the group or takes the whole group back, so that no task is ever half ended.
-Whatever a group held when its process died is asked for again after the resume: those tasks still wait.
+Writes gather in one open transaction, the group, until `commit`: fifty outcomes share one fsync. A method either adds
+all of its writes to the group or takes the whole group back, so no task is ever half ended. If the process dies, its
+open group is lost and its tasks still wait: a resume asks for their pages again.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from functools import wraps
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from pinpool.errors import JournalError, StorageError
-from pinpool.journal import schema
 from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.records import About, Mark, ProxyRecord, RunEnd, Settlement, Waiting
+from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS, WITHDRAWN
+from pinpool.journal.task_rows import add_tasks, storable, task_of
 from pinpool.model import Ending, Event, EventKind, Fault, Outcome, ProxyState, Task, TaskState
 
 GROUP_OUTCOMES = 50
 GROUP_SECONDS = 0.2
-MESSAGE_LIMIT = 1000  # characters kept of what a failed attempt says; a hostile site may say megabytes
+MESSAGE_LIMIT = (
+    1000  # characters stored of the message of a failed attempt; a hostile site may send megabytes
+)
 
 
 P = ParamSpec("P")
@@ -35,7 +36,7 @@ R = TypeVar("R")
 
 
 def _storing(write: Callable[Concatenate[Journal, P], R]) -> Callable[Concatenate[Journal, P], R]:
-    """Run `write` inside the open group, opening one if need be; whatever it raises takes the group back."""
+    """Run `write` inside the open group, and open one if there is none; any error takes the group back."""
 
     @wraps(write)
     def stored(self: Journal, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -52,13 +53,26 @@ def _storing(write: Callable[Concatenate[Journal, P], R]) -> Callable[Concatenat
     return stored
 
 
+def _committing(write: Callable[Concatenate[Journal, P], R]) -> Callable[Concatenate[Journal, P], R]:
+    """Commit the group, run `write` as a group of its own, and commit that."""
+    store = _storing(write)
+
+    @wraps(write)
+    def committed(self: Journal, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        self.commit()
+        result = store(self, *args, **kwargs)
+        self.commit()
+        return result
+
+    return committed
+
+
 class Journal:
     """
     A journal open for writing, claimed for this process until `close`.
 
-    Every method raises StorageError when SQLite cannot do it (disk full, locked, read-only, input/output
-    error). What was not yet committed is then taken back, the file is sound, and the run can be resumed from
-    it.
+    Every method raises StorageError when SQLite cannot do its work (disk full, locked, read-only, input/output error).
+    Then the open group is taken back, the file is sound, and the run can be resumed from it.
     """
 
     def __init__(self, path: Path, claim: storage.Claim, db: sqlite3.Connection, began: float = 0.0) -> None:
@@ -73,50 +87,62 @@ class Journal:
     @classmethod
     def create(cls, path: str | Path, about: About, now: float, seeds: Iterable[Task] = ()) -> Self:
         """
-        Make a new journal at `path` for a run that starts `now`, with its seeds. A call that fails, or that is killed
-        before its end, leaves no journal behind: one without its seeds would pass for a run with nothing to do.
+        Make a new journal at `path` for a run that starts `now`, with its seeds. A call that fails, or is killed,
+        leaves no journal behind: one without its seeds would look like a run with nothing to do.
 
-        Raises JournalError if there is a file already, if none can be made there, or if another pinpool
-        claims it.
+        Raises JournalError if there is a file already, if none can be made there, or if another pinpool claims it.
         """
         path = Path(path)
-        with _claimed(path) as claim:
+
+        def fill(db: sqlite3.Connection) -> None:
+            columns = (*About._fields, "state", "started", "heartbeat", "pid")
+            values = (*about, "running", now, now, os.getpid())
+            db.execute("BEGIN IMMEDIATE")
+            db.execute(
+                f"INSERT INTO run ({', '.join(columns)}) VALUES ({', '.join('?' * len(values))})", values
+            )
+            _add_seeds(db, seeds)
+            db.execute("COMMIT")
+
+        with ExitStack() as undo:
+            claim = storage.Claim(path)
+            undo.callback(claim.release)
             if path.exists():
                 raise JournalError(
-                    f"{path}: exists already: `pinpool resume {path}` goes on with it, --fresh starts anew"
+                    f"{path}: exists already: `pinpool resume {path}` goes on with it, --fresh makes a new one"
                 )
-            storage.build(path, lambda db: _fill(db, about, now, seeds))
-            return cls(path, claim, storage.open_for_writing(path), began=now)
+            storage.build(path, fill)
+            db = storage.open_for_writing(path)
+            undo.pop_all()
+        return cls(path, claim, db, began=now)
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
         """
-        Open an existing journal. One of an older pinpool is brought up to date, after it was copied beside
-        itself.
+        Open an existing journal. One of an older pinpool is copied beside itself, then brought up to date.
 
-        Raises JournalError if there is no journal, it is another kind of file, made by a newer pinpool, or in
+        Raises JournalError if there is no journal, or if it is another kind of file, made by a newer pinpool, or in
         use.
         """
         path = Path(path)
         storage.inspect(path)
-        with _claimed(path) as claim:
+        with ExitStack() as undo:
+            claim = storage.Claim(path)
+            undo.callback(claim.release)
             db = storage.open_for_writing(path)
+            undo.callback(db.close)
             try:
                 storage.migrate(db, path)
                 db.execute("UPDATE run SET pid = ?", (os.getpid(),))
-            except BaseException as error:
-                db.close()
-                if isinstance(error, sqlite3.Error):
-                    raise JournalError(storage.explain(path, error)) from error
-                raise
-            return cls(path, claim, db)
+            except sqlite3.Error as error:
+                raise JournalError(storage.explain(path, error)) from error
+            undo.pop_all()
+        return cls(path, claim, db)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -124,103 +150,131 @@ class Journal:
 
     @property
     def about(self) -> About:
-        """What the run was told at its latest start."""
+        """The settings of the latest start."""
         return About(*self._read(f"SELECT {', '.join(About._fields)} FROM run")[0])
 
     def due(self, now: float) -> bool:
-        """Whether the group is to be committed: it holds 50 outcomes, or its first write came 200 ms ago."""
+        """Whether it is time to commit the group: it holds 50 outcomes, or its first write came 200 ms ago."""
         # A clock that was set back must not put the commit off.
         too_old = self.oldest is not None and not 0 <= now - self.oldest < GROUP_SECONDS
         return self.pending >= GROUP_OUTCOMES or too_old
 
     def resume(self, about: About, now: float) -> None:
         """
-        Start the run again as `about` says (its salt stays as it was). No proxy is pinned any more. Commits.
+        Start the run again as `about` says, and commit; its salt stays as it was, and no proxy is pinned any more.
 
         Raises JournalError if the journal belongs to another spider.
         """
-        known = self.about.spider
-        if known != about.spider:
+        spider = self.about.spider
+        if spider != about.spider:
             raise JournalError(
-                f"{self.path}: belongs to the spider {known}, not {about.spider}: name another journal, "
-                f"or name the spider {known} again"
+                f"{self.path}: belongs to the spider {spider}, not {about.spider}: name another journal, "
+                f"or name the spider {spider} again"
             )
         self._restart(about, now)
-        self.commit()
 
+    @_committing
+    def _restart(self, about: About, now: float) -> None:
+        self._began = now
+        self._earlier = self._db.execute("SELECT seconds, worker_losses, pool_rebuilds FROM run").fetchone()
+        given = {name: value for name, value in about._asdict().items() if name != "salt"}
+        columns = ", ".join(f"{name} = :{name}" for name in given)
+        restarted = "state = 'running', ended = NULL, heartbeat = :now, starts = starts + 1, in_flight = 0"
+        self._db.execute(f"UPDATE run SET {columns}, {restarted}", {**given, "now": now})
+        self._unpin()
+
+    @_committing
     def add_seeds(self, seeds: Iterable[Task]) -> int:
         """
-        Add the tasks that are not known yet, all or none, and commit; returns how many were new.
+        Add the tasks that are not there yet, all or none, and commit; returns how many were new.
 
-        All or none, because nobody could tell later which seeds a half-read list still lacks.
+        All or none, because nobody could tell later which seeds of a half-read list are missing.
         """
-        self.commit()
-        new = self._add_seeds(seeds)
-        self.commit()
-        return new
+        return _add_seeds(self._db, seeds)
 
+    @_committing
     def enroll(self, entries: Sequence[tuple[str, str]]) -> list[ProxyRecord]:
         """
-        Make `entries`, (label, fingerprint) each, the list of proxies, and commit; returns their records in
-        its order.
+        Make `entries`, (label, fingerprint) each, the list of proxies, and commit; returns their records in its order.
 
-        Those that the list no longer names are kept, marked as not listed.
+        Proxies that the list no longer names stay in the journal, marked as not listed.
         """
-        records = self._enroll(entries)
-        self.commit()
-        return records
+        self._db.execute("UPDATE proxies SET listed = 0")
+        query = """
+            INSERT INTO proxies (label, fingerprint) VALUES (?, ?)
+            ON CONFLICT (label, fingerprint) DO UPDATE SET listed = 1
+            RETURNING id, label, state, reason, until, coolings
+        """
+        rows = [self._db.execute(query, entry).fetchone() for entry in entries]
+        return [ProxyRecord(row[0], row[1], ProxyState(row[2]), *row[3:]) for row in rows]
 
     @_storing
     def settle(self, settlement: Settlement, now: float) -> int:
         """
-        Record one attempt and, if `state` says so, the end of its task: items and children of a done one, and
-        counts.
+        Record one attempt and, if `state` says so, the end of its task; of a done one also its items and children.
 
-        Returns how many of the children were new. A task that has ended already, or is not known, stays as it
-        is: outcomes are delivered at least once, and all that is kept of a second one is an event "late".
-        Raises ValueError for a declined or resumed outcome, which is no attempt.
+        Returns how many of the children were new. A task that has ended already, or is not there, stays as it is, and
+        an event "late" is all that is recorded: outcomes are delivered at least once. Raises ValueError for a declined
+        or resumed outcome, which is not an attempt.
         """
         task_id, outcome, fault, charged, state, reason, not_before = settlement
         if outcome.ending is Ending.DECLINED or outcome.ending is Ending.RESUMED:
-            raise ValueError(f"task {task_id}: an outcome that is {outcome.ending} is no attempt")
+            raise ValueError(f"task {task_id}: an outcome that is {outcome.ending} is not an attempt")
         self.pending += 1
-        self._since(now)
-        found = self._db.execute(schema.FIND_WAITING, (task_id,)).fetchone()
+        if self.oldest is None:
+            self.oldest = now
+        db = self._db
+        found = db.execute(
+            "SELECT attempts FROM tasks WHERE id = ? AND state = 'waiting'", (task_id,)
+        ).fetchone()
         if found is None:
             late = f"task {task_id} does not wait; dropped an attempt that ended as {outcome.ending}"
-            self._note(Event(now, EventKind.LATE, outcome.proxy, outcome.worker, late))
+            self._add_event(Event(now, EventKind.LATE, outcome.proxy, outcome.worker, late))
             return 0
         n = found[0] + 1
         self._add_attempt(task_id, n, outcome, fault, charged)
         if outcome.sample is not None:
-            self._db.execute(schema.ADD_SAMPLE, (task_id, n, *outcome.sample, MOST_SAMPLES))
+            db.execute(
+                "INSERT INTO pages (task, n, kind, url, status, headers, body, size)"
+                " SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM pages) < ? ON CONFLICT (kind) DO NOTHING",
+                (task_id, n, *outcome.sample, MOST_SAMPLES),
+            )
         if state is None or state is TaskState.WAITING:
-            self._db.execute(schema.PUT_OFF, (not_before, n, charged, task_id))
+            put_off = "UPDATE tasks SET not_before = ?, attempts = ?, charged = charged + ? WHERE id = ?"
+            db.execute(put_off, (not_before, n, charged, task_id))
             return 0
         items, links, new = (outcome.items, outcome.tasks, 0) if state is TaskState.DONE else ((), (), 0)
         if items:
-            rows = [(task_id, place, _storable(item)) for place, item in enumerate(items)]
-            self._db.executemany(schema.ADD_ITEM, rows)
+            rows = [(task_id, place, storable(item)) for place, item in enumerate(items)]
+            db.executemany("INSERT INTO items (task, n, data) VALUES (?, ?, ?)", rows)
         if links:
-            new = _add_tasks(self._db, links, task_id)
-        ended = (state, _storable(reason), now, n, charged, len(items), len(links), new, task_id)
-        self._db.execute(schema.END_TASK, ended)
+            new = add_tasks(db, links, task_id)
+        db.execute(
+            "UPDATE tasks SET state = ?, reason = ?, ended = ?, not_before = NULL, attempts = ?,"
+            " charged = charged + ?, items_n = ?, links_n = ?, children_n = ? WHERE id = ?",
+            (state, storable(reason), now, n, charged, len(items), len(links), new, task_id),
+        )
         return new
 
     @_storing
     def forgive(self, task_id: int, proxies: Collection[int]) -> None:
         """Take back what these proxies were charged for their failed attempts of this task."""
-        self._db.executemany(schema.FORGIVE, [(task_id, proxy) for proxy in proxies])
+        query = "UPDATE attempts SET forgiven = 1 WHERE task = ? AND proxy = ? AND charged"
+        self._db.executemany(query, [(task_id, proxy) for proxy in proxies])
 
     @_storing
     def excuse(self, task_id: int, proxy: int) -> None:
-        """This failure tells nothing: the whole site was silent. It counts for neither the task nor the proxy."""
-        self._db.execute(schema.EXCUSE, (task_id, proxy))
+        """The whole site was silent at this proxy's last failure: it counts for neither the task nor the proxy."""
+        last = "SELECT max(id) FROM attempts WHERE task = ? AND proxy = ? AND ending = 'failed'"
+        query = f"UPDATE attempts SET excused = 1, forgiven = charged WHERE id = ({last})"
+        self._db.execute(query, (task_id, proxy))
 
     @_storing
     def charge(self, task_id: int, proxies: Collection[int]) -> None:
         """Charge these proxies with their failed attempts of this task after all."""
-        self._db.executemany(schema.CHARGE, [(task_id, proxy) for proxy in proxies])
+        failed = "task = ? AND proxy = ? AND ending = 'failed' AND NOT excused"
+        query = f"UPDATE attempts SET charged = 1 WHERE {failed}"
+        self._db.executemany(query, [(task_id, proxy) for proxy in proxies])
 
     @_storing
     def proxy(
@@ -231,46 +285,60 @@ class Journal:
         until: float | None = None,
         coolings: int = 0,
     ) -> None:
-        """Record how a proxy stands now; `until` is the epoch second at which its rest ends."""
-        self._db.execute(schema.SET_PROXY, (state, _storable(reason), until, coolings, proxy))
+        """Record the state of a proxy; `until` is the epoch second at which its cooling ends."""
+        query = "UPDATE proxies SET state = ?, reason = ?, until = ?, coolings = ? WHERE id = ?"
+        self._db.execute(query, (state, storable(reason), until, coolings, proxy))
 
     @_storing
     def event(self, event: Event) -> None:
-        """Keep an event."""
-        self._note(event)
+        """Record an event."""
+        self._add_event(event)
 
     @_storing
     def progress(self, in_flight: int, losses: int, rebuilds: int, now: float) -> None:
         """
-        The heartbeat: how many tasks are in flight, how many workers were lost and pools rebuilt since this
-        start.
+        The heartbeat: how many tasks are in flight, how many workers were lost and pools rebuilt since this start.
 
-        Readers take an unclaimed journal that shows no heartbeat for 30 s for interrupted.
+        Readers call a run interrupted if nobody claims its journal and the last heartbeat is more than 30 s old.
         """
-        self._since(now)
-        seconds, lost, rebuilt = self._earlier
-        seconds += max(0.0, now - self._began)
-        self._db.execute(schema.HEARTBEAT, (in_flight, lost + losses, rebuilt + rebuilds, now, seconds))
+        if self.oldest is None:
+            self.oldest = now
+        _, earlier_losses, earlier_rebuilds = self._earlier
+        self._db.execute(
+            "UPDATE run SET in_flight = ?, worker_losses = ?, pool_rebuilds = ?, heartbeat = ?, seconds = ?",
+            (in_flight, earlier_losses + losses, earlier_rebuilds + rebuilds, now, self._seconds(now)),
+        )
 
+    @_committing
     def finish(self, state: RunEnd, now: float) -> None:
         """Record how this start of the run ended, with no proxy pinned any more, and commit."""
-        self._finish(state, now)
-        self.commit()
+        query = "UPDATE run SET state = ?, ended = ?, heartbeat = ?, seconds = ?, in_flight = 0"
+        self._db.execute(query, (state, now, now, self._seconds(now)))
+        self._unpin()
 
+    @_committing
     def requeue(
         self, *, ids: Collection[int] | None = None, reason: str | None = None, url: str | None = None
     ) -> int:
         """
-        Put failed tasks back with a fresh budget, and commit; returns how many. Their attempts stay on
-        record.
+        Make failed tasks wait again with a fresh budget, and commit; returns how many. Their attempts stay on record.
 
-        Without a filter all failed tasks. `reason` finds those whose reason holds it, or whose last fault it
-        names.
+        Without a filter all failed tasks. `reason` finds tasks whose reason contains it, or whose last fault it is.
         """
-        wanted = [None] if ids is None else ids
-        put_back = self._requeue([{"id": task, "reason": reason, "url": url} for task in wanted])
-        self.commit()
-        return put_back
+        wanted: Collection[int | None] = [None] if ids is None else ids
+        query = """
+            UPDATE tasks SET state = 'waiting', reason = NULL, ended = NULL, charged = 0, forgotten = attempts
+            WHERE state = 'failed'
+                AND (:id IS NULL OR id = :id)
+                AND (:url IS NULL OR url = :url)
+                AND (:reason IS NULL OR instr(lower(reason), lower(:reason)) OR EXISTS (
+                    SELECT 1 FROM attempts WHERE task = tasks.id AND n = tasks.attempts AND fault = :reason))
+        """
+        filters = [{"id": task, "reason": reason, "url": url} for task in wanted]
+        count = max(0, self._db.executemany(query, filters).rowcount)
+        if count:
+            self._db.execute("UPDATE run SET state = 'interrupted'")
+        return count
 
     @_storing
     def output(self, mark: Mark) -> None:
@@ -279,47 +347,51 @@ class Journal:
 
     @_storing
     def forget_output(self, path: str) -> None:
-        """No longer go on with an output file; the file stays as it is."""
+        """No longer write to an output file; the file stays as it is."""
         self._db.execute("DELETE FROM outputs WHERE path = ?", (path,))
 
     def outputs(self) -> list[Mark]:
         """The recorded output files, in order of their paths."""
-        return [Mark(*row) for row in self._read(schema.LIST_OUTPUTS)]
+        return [Mark(*row) for row in self._read(LIST_OUTPUTS)]
 
     def waiting(self, is_index: bool, after: int, limit: int) -> list[Waiting]:
+        """At most `limit` tasks that have not ended, in flight or not, with ids above `after`, in order of ids."""
+        query = """
+            SELECT id, stage, url, key, method, body, headers, data, attempts - forgotten, charged, not_before
+            FROM tasks WHERE state = 'waiting' AND is_index = ? AND id > ? ORDER BY id LIMIT ?
         """
-        At most `limit` tasks that have not ended, in flight or not, with ids above `after`, in order of ids.
-        """
-        return [
-            Waiting(row[0], _task(row[1:8]), *row[8:])
-            for row in self._read(schema.LIST_WAITING, (is_index, after, limit))
-        ]
+        rows = self._read(query, (is_index, after, limit))
+        return [Waiting(row[0], task_of(row[1:8]), *row[8:]) for row in rows]
 
     def history(self, task_id: int) -> list[tuple[int | None, Fault | None, bool, bool]]:
         """
         (proxy, fault, charged, excused) of each failed attempt of a task since it was last put back, oldest first.
         """
+        query = """
+            SELECT proxy, fault, charged, excused FROM attempts WHERE task = ? AND ending = 'failed'
+                AND n > (SELECT forgotten FROM tasks WHERE id = attempts.task) ORDER BY n
+        """
         return [
             (proxy, Fault(fault) if fault else None, bool(charged), bool(excused))
-            for proxy, fault, charged, excused in self._read(schema.LIST_HISTORY, (task_id,))
+            for proxy, fault, charged, excused in self._read(query, (task_id,))
         ]
 
     def witnesses(self, limit: int) -> list[Task]:
         """The last pages that were fetched, to be asked for once more when the site seems silent."""
-        return [_task(row) for row in self._read(schema.FIND_WITNESSES, (limit,))]
+        query = """
+            SELECT stage, url, key, method, body, headers, data FROM tasks
+            WHERE state = 'done' AND method = 'GET' AND reason IS NULL ORDER BY ended DESC LIMIT ?
+        """
+        return [task_of(row) for row in self._read(query, (limit,))]
 
     def task_counts(self) -> dict[TaskState, int]:
-        """
-        How many tasks are in each state. Reads every task: for the start and the end, not for each page.
-        """
-        rows = self._read("SELECT state, count(*) FROM tasks GROUP BY state")
-        return dict.fromkeys(TaskState, 0) | {TaskState(state): number for state, number in rows}
+        """How many tasks are in each state. Reads every task: for the start and the end, not for each page."""
+        return dict.fromkeys(TaskState, 0) | {
+            TaskState(state): count for state, count in self._read(COUNT_TASKS)
+        }
 
     def items_after(self, item: int, limit: int) -> list[tuple[int, str]]:
-        """
-        At most `limit` (id, JSON text) above id `item`, in order. Right after `commit` all of them are
-        durable.
-        """
+        """At most `limit` (id, JSON text) above id `item`, in order. Right after `commit` all of them are durable."""
         return self._read("SELECT id, data FROM items WHERE id > ? ORDER BY id LIMIT ?", (item, limit))
 
     def last_item(self) -> int:
@@ -337,7 +409,7 @@ class Journal:
         self.pending, self.oldest = 0, None
 
     def close(self) -> None:
-        """Commit, and give journal and claim back, also when the commit fails. Closing twice is harmless."""
+        """Commit, close the file and give the claim back, also if the commit fails. Closing twice is harmless."""
         if not self._claim.held:
             return
         try:
@@ -345,38 +417,6 @@ class Journal:
         finally:
             self._db.close()
             self._claim.release()
-
-    @_storing
-    def _restart(self, about: About, now: float) -> None:
-        self._began = now
-        self._earlier = self._db.execute("SELECT seconds, worker_losses, pool_rebuilds FROM run").fetchone()
-        told = {name: value for name, value in about._asdict().items() if name != "salt"}
-        columns = ", ".join(f"{name} = :{name}" for name in told)
-        self._db.execute(f"UPDATE run SET {columns}, {schema.RESTARTED}", {**told, "now": now})
-        self._db.execute(schema.UNPIN)
-
-    @_storing
-    def _add_seeds(self, seeds: Iterable[Task]) -> int:
-        return _add_seeds(self._db, seeds)
-
-    @_storing
-    def _enroll(self, entries: Sequence[tuple[str, str]]) -> list[ProxyRecord]:
-        self._db.execute("UPDATE proxies SET listed = 0")
-        rows = [self._db.execute(schema.LIST_PROXY, entry).fetchone() for entry in entries]
-        return [ProxyRecord(row[0], row[1], ProxyState(row[2]), *row[3:]) for row in rows]
-
-    @_storing
-    def _finish(self, state: RunEnd, now: float) -> None:
-        seconds = self._earlier[0] + max(0.0, now - self._began)
-        self._db.execute(schema.FINISH, (state, now, now, seconds))
-        self._db.execute(schema.UNPIN)
-
-    @_storing
-    def _requeue(self, filters: list[dict[str, int | str | None]]) -> int:
-        put_back = max(0, self._db.executemany(schema.PUT_BACK, filters).rowcount)
-        if put_back:
-            self._db.execute("UPDATE run SET state = 'interrupted'")
-        return put_back
 
     def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         try:
@@ -389,88 +429,40 @@ class Journal:
         with suppress(sqlite3.Error):
             self._db.rollback()
 
-    def _since(self, now: float) -> None:
+    def _add_event(self, event: Event) -> None:
         if self.oldest is None:
-            self.oldest = now
-
-    def _note(self, event: Event) -> None:
-        self._since(event.at)
-        detail = _storable(event.detail[:MESSAGE_LIMIT])
-        self._db.execute(schema.ADD_EVENT, (event.at, event.kind, event.proxy, event.worker, detail))
+            self.oldest = event.at
+        query = "INSERT INTO events (at, kind, proxy, worker, detail) VALUES (?, ?, ?, ?, ?)"
+        self._db.execute(query, (*event[:4], storable(event.detail[:MESSAGE_LIMIT])))
 
     def _add_attempt(
         self, task_id: int, n: int, outcome: Outcome, fault: Fault | None, charged: bool
     ) -> None:
-        evidence = outcome.evidence
-        row = (
-            task_id,
-            n,
-            # A crash may be noticed without knowing who held what: such an attempt belongs to no proxy.
-            outcome.proxy if outcome.proxy > 0 else None,
-            outcome.worker,
-            outcome.at,
-            outcome.seconds,
-            outcome.ending,
-            fault,
-            outcome.status,
-            outcome.size,
-            _storable(evidence.message[:MESSAGE_LIMIT]) if evidence else None,
-            charged,
+        # After a crash nobody may know which proxy the worker held: such an attempt has none.
+        proxy = outcome.proxy if outcome.proxy > 0 else None
+        _, worker, _, ending, at, seconds, status, size, evidence, *_ = outcome
+        message = storable(evidence.message[:MESSAGE_LIMIT]) if evidence else None
+        self._db.execute(
+            "INSERT INTO attempts"
+            " (task, n, proxy, worker, at, seconds, ending, fault, status, size, message, charged)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (task_id, n, proxy, worker, at, seconds, ending, fault, status, size, message, charged),
         )
-        self._db.execute(schema.ADD_ATTEMPT, row)
 
+    def _seconds(self, now: float) -> float:
+        """How long the run has run, earlier starts included."""
+        return self._earlier[0] + max(0.0, now - self._began)
 
-@contextmanager
-def _claimed(path: Path) -> Iterator[storage.Claim]:
-    """A claim that outlives the block, unless the block raises."""
-    claim = storage.Claim(path)
-    try:
-        yield claim
-    except BaseException:
-        claim.release()
-        raise
-
-
-def _fill(db: sqlite3.Connection, about: About, now: float, seeds: Iterable[Task]) -> None:
-    columns = (*About._fields, "state", "started", "heartbeat", "pid")
-    values = (*about, "running", now, now, os.getpid())
-    db.execute("BEGIN IMMEDIATE")
-    db.execute(f"INSERT INTO run ({', '.join(columns)}) VALUES ({', '.join('?' * len(values))})", values)
-    _add_seeds(db, seeds)
-    db.execute("COMMIT")
+    def _unpin(self) -> None:
+        # A pinned proxy that is no longer listed was withdrawn, and waited only for its worker to let go.
+        self._db.execute(
+            "UPDATE proxies SET state = iif(listed, 'spare', 'retired'), reason = iif(listed, reason, ?)"
+            " WHERE state = 'pinned'",
+            (WITHDRAWN,),
+        )
 
 
 def _add_seeds(db: sqlite3.Connection, seeds: Iterable[Task]) -> int:
-    new = _add_tasks(db, seeds, None)
+    new = add_tasks(db, seeds, None)
     db.execute("UPDATE run SET seeds = seeds + ?", (new,))
     return new
-
-
-def _add_tasks(db: sqlite3.Connection, tasks: Iterable[Task], parent: int | None) -> int:
-    rows = (
-        (
-            task.stage,
-            task.key,
-            _storable(task.url),
-            task.method,
-            task.body,
-            json.dumps(task.headers) if task.headers else None,
-            _storable(task.data),
-            parent,
-            task.stage == schema.INDEX_STAGE,
-        )
-        for task in tasks
-    )
-    return max(0, db.executemany(schema.ADD_TASK, rows).rowcount)
-
-
-def _storable(text: str | None) -> str | None:
-    # A lone surrogate from a hostile page cannot be stored as UTF-8. Escaped it can, and in JSON means the
-    # same.
-    return text if text is None or text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
-def _task(row: tuple[Any, ...]) -> Task:
-    stage, url, key, method, body, headers, data = row
-    pairs = tuple((name, value) for name, value in json.loads(headers)) if headers else ()
-    return Task(stage, url, key, method, body, pairs, data)

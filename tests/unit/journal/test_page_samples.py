@@ -23,10 +23,11 @@ from journals import START, answered, done, new_journal, task, whole_run
 from leaks import PASSWORD, traces
 from pinpool.crawler.page_job import PageJob
 from pinpool.errors import JournalError
-from pinpool.journal import page_samples, schema
+from pinpool.journal import page_samples, sqlite
 from pinpool.journal.page_samples import KINDS_SENT, LARGEST_SAMPLE, SentKinds, body_of, kind_of, sample_of
 from pinpool.journal.reader import Reader, failure_document
 from pinpool.journal.records import Settlement
+from pinpool.journal.schema import MIGRATIONS
 from pinpool.journal.verify import coverage
 from pinpool.journal.writer import Journal
 from pinpool.lab import Lab
@@ -250,7 +251,7 @@ def test_a_journal_of_before_can_be_read_and_is_brought_up_to_date_for_writing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as older:
-        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        older.setattr(sqlite, "MIGRATIONS", MIGRATIONS[:1])
         whole_run(path)
 
     with Reader(path) as reader:

@@ -11,8 +11,9 @@ import pytest
 
 from journals import ABOUT, START, new_journal, whole_run
 from pinpool.errors import JournalError
-from pinpool.journal import schema
+from pinpool.journal import sqlite
 from pinpool.journal.reader import Reader
+from pinpool.journal.schema import MIGRATIONS
 from pinpool.journal.writer import Journal
 
 
@@ -91,8 +92,8 @@ def from_the_future(path: Path) -> None:
         (not_there, "no such journal"),
         (a_directory, "is a directory"),
         (a_text, "not a SQLite file"),
-        (an_empty_file, "no pinpool journal"),
-        (another_database, "no pinpool journal"),
+        (an_empty_file, "not a pinpool journal"),
+        (another_database, "not a pinpool journal"),
         (from_the_future, "upgrade pinpool"),
     ],
 )
@@ -134,6 +135,7 @@ def test_two_pinpools_never_write_one_journal(path: Path) -> None:
 
 HOLDER = """
 import os, sys
+from pinpool.journal.schema import MIGRATIONS
 from pinpool.journal.writer import Journal
 journal = Journal.open(sys.argv[1])
 if os.fork() == 0:
@@ -162,7 +164,7 @@ def test_the_claim_goes_with_its_process_even_if_a_forked_worker_lives_on(path: 
 @pytest.fixture
 def next_version(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = ("ALTER TABLE items ADD COLUMN colour TEXT", "UPDATE items SET colour = 'blue'")
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, steps))
+    monkeypatch.setattr(sqlite, "MIGRATIONS", (*MIGRATIONS, steps))
 
 
 @pytest.mark.usefixtures("next_version")
@@ -170,7 +172,7 @@ def test_an_older_journal_is_copied_and_then_brought_up_to_date(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as older:
-        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        older.setattr(sqlite, "MIGRATIONS", MIGRATIONS[:1])
         whole_run(path)
 
     Journal.open(path).close()
@@ -184,10 +186,10 @@ def test_an_older_journal_is_copied_and_then_brought_up_to_date(
 def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole_run(path)
     broken = ("DROP TABLE items", "SELECT no_such_column FROM tasks")
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
+    monkeypatch.setattr(sqlite, "MIGRATIONS", (*MIGRATIONS, broken))
 
     with pytest.raises(JournalError, match="no such column"):
         Journal.open(path)
 
-    assert rows(path, "PRAGMA user_version") == [(len(schema.MIGRATIONS) - 1,)]
+    assert rows(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert rows(path, "SELECT count(*) FROM items") == [(3,)]

@@ -167,8 +167,8 @@ def test_only_a_done_task_keeps_items_and_children(path: Path, journal: Journal)
 
 
 @pytest.mark.parametrize("ending", [Ending.DECLINED, Ending.RESUMED])
-def test_what_was_not_tried_is_no_attempt(journal: Journal, ending: Ending) -> None:
-    with pytest.raises(ValueError, match=f"{ending} is no attempt"):
+def test_what_was_not_tried_is_not_an_attempt(journal: Journal, ending: Ending) -> None:
+    with pytest.raises(ValueError, match=f"{ending} is not an attempt"):
         journal.settle(put_off(1, answered(ending=ending)), START)
 
 
