@@ -20,9 +20,9 @@ from typing import Any
 from model_check import DYING, FAMILY, crawl, look
 
 from pinpool.lab import Lab
-from pinpool.settings import settings_from
-from pinpool.tune.forecast import foretell, learn, spares_to_hold
-from pinpool.tune.result import advise
+from pinpool.tune.forecast import predict, spares_needed
+from pinpool.tune.recording import learn
+from pinpool.tune.result import recommend
 from pinpool.tune.table import table
 
 PROXIES, FAMILIES, CAREFUL = 20, 50, 5
@@ -38,15 +38,14 @@ def main(crawls: int) -> None:
         with Lab(pages=100, proxies=200, seed=11, **WORLD) as lab:
             rules = {"cooling": "0.1", "pace": "0.5"}
             recording = learn(crawl(folder / "recorded", lab, 100, 80, rules))
-        settings = settings_from({"pace": "0"}, recording.settings)
-        job = recording.job(FAMILIES * FAMILY)
-        rows = foretell(recording, SIZES, proxies=PROXIES, job=job, settings=settings, seed=1)
-        advice = advise(rows)
+        recording = recording.changed(FAMILIES * FAMILY, {"pace": "0"})
+        rows = predict(recording, SIZES, proxies=PROXIES, seed=1)
+        advice = recommend(rows)
         print(table(rows, advice.workers))
         print(f"take {advice.workers} workers: {advice.why}")
         for workers in (CAREFUL, advice.workers):
-            spares = spares_to_hold(recording, workers, job=job, settings=settings, seed=1)
-            print(f"{workers} workers need {spares} spares to last in 95 of 100 crawls")
+            spares = spares_needed(recording, workers, seed=1)
+            print(f"{workers} workers need {spares} spare proxies to last in 95 of 100 crawls")
 
             def once(seed: int, workers: int = workers) -> bool:
                 with Lab(pages=FAMILIES, proxies=PROXIES, seed=seed, **WORLD) as lab:

@@ -3,7 +3,7 @@ Is `pinpool tune --from` right? Real crawls of the lab beside what the model sai
 
     python tests/benchmarks/model_check.py [CRAWLS]
 
-Each part records a crawl, foretells others from its journal, and then does those: other numbers of workers, other
+Each part records a crawl, predicts others from its journal, and then does those: other numbers of workers, other
 rules, lists that are used up. CRAWLS (100) is how often each list of the second table is really crawled: a chance is
 then known to 5 points (one standard error). It takes about ten minutes.
 
@@ -28,8 +28,8 @@ from typing import Any, NamedTuple
 
 from pinpool.journal.reader import Reader
 from pinpool.lab import Lab
-from pinpool.settings import settings_from
-from pinpool.tune.forecast import Recording, foretell, learn
+from pinpool.tune.forecast import predict
+from pinpool.tune.recording import Recording, learn
 
 SPIDER = """
 from pinpool import Page, Spider
@@ -67,7 +67,7 @@ class Real(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A world, the crawl that is recorded in it, and the ones that are foretold: workers, proxies, settings."""
+    """A world, the crawl that is recorded in it, and the ones that are predicted: workers, proxies, settings."""
 
     name: str
     lab: dict[str, Any]
@@ -152,7 +152,7 @@ def look(journal: Path) -> Real:
 def speeds(folder: Path) -> list[str]:
     """The lines of the first table."""
     lines = [
-        "| world | recorded with | foretold | model, pages/s | real, pages/s | error |",
+        "| world | recorded with | predicted | model, pages/s | real, pages/s | error |",
         "|---|---|---|---:|---:|---:|",
     ]
     for number, case in enumerate(CASES):
@@ -198,14 +198,7 @@ def say(
     recording: Recording, workers: int, proxies: int, changed: dict[str, str], pages: int | None = None
 ) -> tuple[float, float]:
     """What the model says: pages a second, and the chance that the list lasts."""
-    row = foretell(
-        recording,
-        [workers],
-        proxies=proxies,
-        job=recording.job(pages),
-        settings=settings_from(changed, recording.settings),
-        seed=1,
-    )[0]
+    row = predict(recording.changed(pages, changed), [workers], proxies=proxies, seed=1)[0]
     assert row.survival is not None
     return row.pages_per_second, row.survival
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,8 @@ from pinpool.cli.options import (
 from pinpool.cli.running import failed_line, load_spider, progress_and_log, start_workers_early
 
 if TYPE_CHECKING:
-    from pinpool.tune.experiment import Result
-    from pinpool.tune.result import Row
+    from pinpool.tune.experiment import Measured
+    from pinpool.tune.result import Result
 
 MOST_WORKERS = 10_000
 #: The model keeps all pages of the job in memory.
@@ -130,13 +129,7 @@ def _model(journal: Path, options: dict[str, Any]) -> None:
         note=lambda line: click.echo(line, err=True),
         progress=_overwrite_line,
     )
-    _print(
-        options,
-        predicted.rows,
-        proxies=predicted.proxies,
-        pages=predicted.pages,
-        spares_to_hold=predicted.spares,
-    )
+    _print(options, predicted)
 
 
 def _measure(spider: str, options: dict[str, Any]) -> None:
@@ -145,8 +138,9 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
     if svg is not None and not svg.absolute().parent.is_dir():  # better now than after ten minutes
         raise click.BadParameter(f"{svg} cannot be written: there is no such folder", param_hint="--svg")
     start_workers_early()
-    from pinpool.tune.experiment import plan, run
-    from pinpool.tune.table import standing, trial_line
+    from pinpool.tune.experiment import run
+    from pinpool.tune.plan import plan
+    from pinpool.tune.table import progress_line, trial_line
 
     with progress_and_log(options) as progress:
         say = (lambda line: None) if options["quiet"] else progress.tell
@@ -166,29 +160,22 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
         say(chosen.words)
         result = run(
             chosen,
-            show=lambda workers, view, trial: progress.show(lambda: standing(workers, view, trial)),
-            told=lambda row: say(trial_line(row)),
+            show=lambda workers, view, trial: progress.show(lambda: progress_line(workers, view, trial)),
+            report=lambda row: say(trial_line(row)),
         )
     for note in result.notes:
         say(note)
     journal = chosen.launch.journal
-    _print(
-        options,
-        result.rows,
-        journal=journal,
-        proxies=len(chosen.launch.proxies.proxies),
-        pages=result.pages,
-        spares_to_hold=result.spares,
-        advice=result.advice,
-    )
+    _print(options, result, journal)
     code, last_line = _ending(result, journal)
     progress.tell(last_line)
     leave(code)
 
 
-def _ending(result: Result, journal: Path) -> tuple[ExitCode, str]:
+def _ending(result: Measured, journal: Path) -> tuple[ExitCode, str]:
     """The exit code, which is that of a crawl that ended so, and how the job goes on."""
-    goes_on = f"pinpool resume {journal}" + (f" -w {result.advice.workers}" if result.advice.workers else "")
+    workers = result.recommendation.workers
+    goes_on = f"pinpool resume {journal}" + (f" -w {workers}" if workers else "")
     ended = result.ended
     if ended is not None and ended.end == "complete":
         done = "the job was done before the trials were"
@@ -209,21 +196,16 @@ def _overwrite_line(text: str) -> None:
         click.echo(f"\r{text:<40}\r{text}", err=True, nl=False)
 
 
-def _print(
-    options: dict[str, Any], rows: Sequence[Row], *, journal: Path | None = None, **figures: Any
-) -> None:
-    """Print the document of these rows as a table with the advice, or as JSON, and write the plot."""
-    from pinpool.tune.result import tune_document
+def _print(options: dict[str, Any], result: Result, journal: Path | None = None) -> None:
+    """Print the result as a table with the recommendation, or as JSON, and write the plot."""
     from pinpool.tune.table import answer, plot
 
-    document = tune_document(rows, **figures)
-    if journal is not None:
-        document["journal"] = str(journal)
-    if options["svg"] is not None and rows:
+    if options["svg"] is not None and result.rows:
         with writing(options["svg"], "--svg"):
-            options["svg"].write_text(plot(rows, document["recommended"]), encoding="utf-8")
+            options["svg"].write_text(plot(result.rows, result.recommendation.workers), encoding="utf-8")
     if options["as_json"]:
-        click.echo(json_text(document))
+        document = result.document()
+        click.echo(json_text(document if journal is None else {**document, "journal": str(journal)}))
     else:
         blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-        click.echo(answer(rows, document, blocks=blocks))
+        click.echo(answer(result, blocks=blocks))

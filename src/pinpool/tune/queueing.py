@@ -1,32 +1,32 @@
 """
 What a page costs when workers share a machine: mean value analysis of a closed queue with one station. Pure.
 
-A worker's page is a wait that it shares with nobody (the network, mostly) and a demand on whatever is scarcest: the
-cores together, or the one parent process. Time-sharing makes the mean depend on nothing but these two figures, so that
-the recursion is exact for it; no simulated event is needed for a figure that has a formula. Only that the demand is not
-quite the same at every load, see `IDLE`.
+A page needs a wait that it shares with nobody (mostly the network), and a demand on whatever is scarcest: all cores
+together, or the one parent process. With time-sharing the mean depends on these two figures alone, so that the
+recursion is exact. Only the demand changes a little with the load, see `IDLE`.
 """
 
 from __future__ import annotations
 
-#: A page costs so much more CPU time on a core that is idle else, in proportion to how idle: what sleeps has to be
-#: woken, and the caches are cold. Pages of 20 ms on one core took 2.7 ms of it with the core 22 % busy, 2.4 with 40 %,
-#: 2.2 with 68 % and 2.0 from 93 % on: crawls as in tests/benchmarks/model_check.py.
+#: An idle core makes a page cost so much more CPU time, in proportion to how idle it is: processes have to be woken,
+#: and caches are cold. Pages of 20 ms on one core took 2.7 ms of it with the core 22 % busy, 2.4 with 40 %, 2.2 with
+#: 68 % and 2.0 from 93 % on: crawls as in tests/benchmarks/model_check.py.
 IDLE = 0.4
-#: The load follows from the demand, and the demand from the load: after so many rounds both stand still.
-SETTLING = 4
-STEPS = 50
+#: The load follows from the demand, and the demand from the load: after so many rounds both are steady.
+ROUNDS = 4
+#: Halvings of an interval.
+HALVINGS = 50
 
 
 def cycles(wait: float, demand: float, workers: int) -> list[float]:
     """
-    Seconds from one page of a worker to its next, by the number of workers that are busy: entry n is for n of them,
-    entry 0 is that of one. `wait` and `demand` are seconds a page; `demand` is that of the whole station at full load.
+    Seconds from one page of a worker to its next, by the number of busy workers: entry n is for n of them, entry 0 is
+    that of one. `wait` and `demand` are seconds a page; `demand` is that of the whole station at full load.
     """
     found: list[float] = []
     queue = load = 0.0
     for busy in range(1, workers + 1):
-        for _ in range(SETTLING):
+        for _ in range(ROUNDS):
             service = demand * (1.0 + IDLE * (1.0 - load))
             response = service * (1.0 + queue)
             cycle = wait + response
@@ -37,25 +37,25 @@ def cycles(wait: float, demand: float, workers: int) -> list[float]:
 
 
 def demand_at_full_load(demand: float, load: float) -> float:
-    """What a page asks of the station at full load, if it asks for `demand` at this `load`, from 0 to 1."""
+    """The demand of a page at full load, if it is `demand` at this `load`, from 0 to 1."""
     return demand / (1.0 + IDLE * (1.0 - load))
 
 
-def wait_behind(cycle: float, demand: float, busy: float, alone: float) -> float:
+def wait_from(cycle: float, demand: float, busy: float, alone: float) -> float:
     """
-    The wait with which so many busy workers, on average, come to that `cycle`: `cycles` the other way round.
+    The wait with which so many busy workers, on average, have that `cycle`: the inverse of `cycles`.
 
-    At a station that is always busy the cycle is as long as the queue, whatever the wait, and tells next to nothing of
-    it. By as much as it does not tell, `alone` counts: what an attempt takes beyond its CPU time and its queueing.
+    At a busy station the cycle is as long as the queue, whatever the wait, and says next to nothing about it. By as
+    much as it does not say, `alone` counts: what an attempt takes beyond its CPU time and its queueing.
     """
     low, high = 0.0, cycle
-    for _ in range(STEPS):
+    for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (low, middle) if _cycle(middle, demand, busy) > cycle else (middle, high)
     step = cycle / 100
-    told = (_cycle(low + step, demand, busy) - _cycle(low, demand, busy)) / step if step else 1.0
-    told = min(1.0, max(0.0, told))
-    return told * low + (1.0 - told) * max(0.0, alone)
+    weight = (_cycle(low + step, demand, busy) - _cycle(low, demand, busy)) / step if step else 1.0
+    weight = min(1.0, max(0.0, weight))
+    return weight * low + (1.0 - weight) * max(0.0, alone)
 
 
 def _cycle(wait: float, demand: float, busy: float) -> float:

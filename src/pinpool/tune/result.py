@@ -1,28 +1,28 @@
 """
 How many workers: a row of figures for each number of them, and which row to take. Pure.
 
-Modelled figures (`tune --from`) and measured ones come in the same rows, so that one table, one document and one advice
-serve both. What a way of finding out cannot know is None.
+The model predicts such rows (`tune --from`), the trials measure them. One table, one document and one recommendation
+serve both. A figure that is not known is None.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import hypot
 from typing import Any, NamedTuple
 
-#: Two speeds this close are the same: what runs of one kind differ by.
-NOISE = 0.03
+from pinpool.stats.recommendation import BUSY, NOISE, cores_text
+from pinpool.text import counted
+
 #: A list lasts if it does in so many of 100 crawls. 0.99 would need hundreds of them to tell.
 ENOUGH = 0.95
-#: From here on the machine is the limit; the rest is lost in switching.
-BUSY = 0.85
 
 
 class Row(NamedTuple):
     """
     One number of workers. `seconds` is the time to finish, None if no crawl did. `of_ideal` compares with as many
-    workers that never wait, fail or share the machine. Latencies are seconds; `fault_rate`, `cpu` (of all cores) and
+    workers that never wait, fail or share the machine. Latencies are seconds. `fault_rate`, `cpu` (of all cores) and
     `parked` (of the workers' time, waiting for a proxy) are shares from 0 to 1. `survival` is the chance that the
     list lasts to the end, `survival_from` and `survival_to` its 95 % interval. `error` is the standard error of a
     measured speed, in pages a second.
@@ -45,92 +45,85 @@ class Row(NamedTuple):
     error: float | None = None
 
 
-class Advice(NamedTuple):
-    """What to take, and one sentence why."""
+class Recommendation(NamedTuple):
+    """How many workers to take, 0 if nothing is known, and one sentence why."""
 
     workers: int
     why: str
 
 
-def advise(rows: Sequence[Row], held: str = "") -> Advice:
+NOTHING = Recommendation(0, "no trial was long enough to show anything")
+
+
+@dataclass
+class Result:
     """
-    The smallest number of workers within 3 %, or the errors of measurement, of the fastest with which the list lasts.
-    If it lasts with none, the number with the best ratio of chance to time. `held` says why nothing larger was looked
-    at, if there was a reason. At least one row is needed.
+    The rows by number of workers for a list of so many `proxies`. `pages` is the size of the job and `spares` how many
+    spare proxies the list needs to last, None if not known. `notes` are for people.
+    """
+
+    proxies: int
+    rows: list[Row] = field(default_factory=list)
+    recommendation: Recommendation = NOTHING
+    pages: int | None = None
+    spares: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """The document of `tune --json`."""
+        return {
+            "proxies": self.proxies,
+            "pages": self.pages,
+            "rows": [{name: _rounded(value) for name, value in row._asdict().items()} for row in self.rows],
+            "recommended": self.recommendation.workers or None,
+            "why": self.recommendation.why,
+            "spares_to_hold": self.spares,
+        }
+
+
+def recommend(rows: Sequence[Row], stopped: str = "") -> Recommendation:
+    """
+    The smallest number of workers that is as fast as the fastest with which the list lasts, but for 3 % or the errors
+    of measurement. If it lasts with none, the number with the best product of chance and speed. `stopped` says why no
+    larger number was tried, empty if there was no reason. At least one row is needed.
     """
     lasting = [row for row in rows if row.survival is None or row.survival >= ENOUGH]
     if not lasting:
         best = max(rows, key=lambda row: ((row.survival or 0.0) * row.pages_per_second, row.pages_per_second))
-        return Advice(
+        return Recommendation(
             best.workers,
             f"the list is likely to be used up: it lasts in {best.survival or 0.0:.0%} of such crawls, "
             "and no other number of workers gives a better chance for the time; more proxies would"
-            + (f"; {held}" if held else ""),
+            + (f"; {stopped}" if stopped else ""),
         )
     top = max(lasting, key=lambda row: row.pages_per_second)
     chosen = min((row for row in lasting if _is_as_fast(row, top)), key=lambda row: row.workers)
-    return Advice(chosen.workers, _reason(rows, lasting, chosen, top.pages_per_second, held))
+    reasons = [_speed(chosen.pages_per_second), _why_not_more(rows, chosen, top, stopped)]
+    if chosen.survival is not None and chosen.survival < 1.0:
+        reasons.append(f"the list lasts in {chosen.survival:.0%} of such crawls")
+    return Recommendation(chosen.workers, "; ".join(reasons))
 
 
 def _is_as_fast(row: Row, top: Row) -> bool:
-    doubt = hypot(row.error or 0.0, top.error or 0.0)
-    return row.pages_per_second >= top.pages_per_second - max(NOISE * top.pages_per_second, doubt)
+    error = hypot(row.error or 0.0, top.error or 0.0)
+    return row.pages_per_second >= top.pages_per_second - max(NOISE * top.pages_per_second, error)
 
 
-def _reason(rows: Sequence[Row], lasting: Sequence[Row], chosen: Row, top: float, held: str) -> str:
+def _why_not_more(rows: Sequence[Row], chosen: Row, top: Row, stopped: str) -> str:
+    fastest = max(rows, key=lambda row: row.pages_per_second)
     more = [row for row in rows if row.workers > chosen.workers]
-    text = f"{_speed(chosen.pages_per_second)} pages/s"
-    fragile = [row for row in rows if row not in lasting and row.pages_per_second > top]
-    if fragile:
-        fastest = max(fragile, key=lambda row: row.pages_per_second)
-        text += (
-            f"; {fastest.workers} workers would be faster, but the list lasts in only "
-            f"{fastest.survival or 0.0:.0%} of such crawls"
-        )
-    elif held:
-        text += f"; {held}"
-    elif not more:
-        text += (
-            "; more workers would wait for proxies"
-            if not chosen.spares
-            else "; no larger number was looked at"
-        )
-    elif chosen.cpu is not None and chosen.cpu >= BUSY:
-        text += "; more workers only share the machine, whose cores are busy"
-    elif any((row.parked or 0.0) > NOISE for row in more):
-        text += "; more workers would wait for proxies"
-    else:
-        text += f"; more workers gain less than {NOISE:.0%}"
-    if chosen.survival is not None and chosen.survival < 1.0:
-        text += f"; the list lasts in {chosen.survival:.0%} of such crawls"
-    return text
-
-
-def with_survival(row: Row, told: Row) -> Row:
-    """A row with the chance of another that the list lasts: a measured one with that which the model tells."""
-    return row._replace(
-        survival=told.survival, survival_from=told.survival_from, survival_to=told.survival_to
-    )
-
-
-def tune_document(
-    rows: Sequence[Row],
-    *,
-    proxies: int,
-    pages: int | None = None,
-    spares_to_hold: int | None = None,
-    advice: Advice | None = None,
-) -> dict[str, Any]:
-    """The document of `tune --json`; `advice` is what `advise` says of the rows, if nothing else is given."""
-    advice = advice or advise(rows)
-    return {
-        "proxies": proxies,
-        "pages": pages,
-        "rows": [{name: _rounded(value) for name, value in row._asdict().items()} for row in rows],
-        "recommended": advice.workers or None,
-        "why": advice.why,
-        "spares_to_hold": spares_to_hold,
-    }
+    if fastest.pages_per_second > top.pages_per_second:
+        lasts = f"the list lasts in only {fastest.survival or 0.0:.0%} of such crawls"
+        return f"{counted(fastest.workers, 'worker')} would be faster, but {lasts}"
+    if stopped:
+        return stopped
+    if not more and chosen.spares:
+        return "no larger number was tried"
+    if more and chosen.cpu is not None and chosen.cpu >= BUSY:
+        return f"{cores_text(chosen.cpu)}: more would not be faster"
+    if not more or any((row.parked or 0.0) > NOISE for row in more):
+        return "more workers would wait for proxies"
+    return f"more workers gain less than {NOISE:.0%}"
 
 
 def _rounded(value: float | None) -> float | None:
@@ -138,4 +131,4 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _speed(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:.0f} pages/s" if value >= 100 else f"{value:.3g} pages/s"

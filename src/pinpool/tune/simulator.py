@@ -1,9 +1,8 @@
 """
-One crawl that does not happen: discrete events over a recorded world, with the rules of the real one.
+One simulated crawl: discrete events over a recorded workload, with the rules of the real one.
 
-`reputation` and `blame` decide who rests, who retires, when a worker swaps and what becomes of a task, as in a crawl.
-Only the world is made up: how long a page takes, which attempt fails, which proxy dies. Pure: the same seed gives the
-same crawl.
+`policy/` decides as in a crawl who rests, who retires, when a worker swaps and what happens to a task. Only the rest is
+made up: how long a page takes, which attempt fails, which proxy dies. Pure: the same seed gives the same crawl.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import NamedTuple
@@ -23,18 +22,19 @@ from pinpool.policy.blame import Blame, Failure
 from pinpool.policy.faults import FAULTS
 from pinpool.policy.reputation import Reputation, Retire, must_swap
 from pinpool.policy.retry import Resubmit
+from pinpool.pool.engine import window
 from pinpool.settings import Settings
-from pinpool.tune.workload import Failing, Forest, Habit, Machine, Workload, delays, stretch
+from pinpool.tune.workload import Behavior, FailureSample, Machine, PageTree, Workload, delays, stretch
 
-#: Pages of one event at most.
+#: Most pages of one event.
 LONGEST_ROW = 32
-#: Nobody waits longer than this for a crawl that goes on for ever: years of simulated time.
+#: A crawl that goes on for ever ends here: after years of simulated time.
 LAST_SECOND = 1e9
-#: What it takes a worker to exchange its pin for one that has not tried a task: four refusals, see the crawl loop.
+#: The time a worker takes to exchange its pin for one that has not tried a task: four refusals, see the crawl loop.
 EXCHANGE_SECONDS = 0.6
 
 
-class Figures(NamedTuple):
+class Crawled(NamedTuple):
     """
     How the crawl went. `seconds` is when its last page ended, `lasted` whether every page ended before all proxies
     were retired. `parked` is the share of the workers' time without a proxy, `latency` the sum over good attempts.
@@ -53,9 +53,9 @@ class Figures(NamedTuple):
 
 @dataclass(slots=True)
 class _Proxy:
-    habit: Habit
+    behavior: Behavior
     dies: float
-    death: Sequence[Failing]
+    death: Sequence[FailureSample]
     failing: bool = False
     rested: bool = False
     let_go: float = -math.inf
@@ -71,62 +71,53 @@ class _Worker:
     parked: float = 0.0
 
 
-@dataclass(slots=True)
-class _Work:
-    """What waits: fresh pages by kind, and those that failed before, by the proxies that have tried them."""
-
-    lists: deque[int] = field(default_factory=deque)
-    details: deque[int] = field(default_factory=deque)
-    again: dict[frozenset[int], deque[int]] = field(default_factory=dict)
-    history: dict[int, list[Failure]] = field(default_factory=dict)
-
-
 def simulate(
-    world: Workload,
+    workload: Workload,
     machine: Machine,
-    forest: Forest,
+    tree: PageTree,
     settings: Settings,
     *,
     workers: int,
     proxies: int,
     seed: int,
-) -> Figures:
-    """One crawl of the forest by so many workers over so many proxies, drawn from the world's."""
-    return _Crawl(world, machine, forest, settings, workers, proxies, Random(seed)).run()
+) -> Crawled:
+    """Crawl the pages of the tree once, by so many workers over so many proxies drawn from the workload's."""
+    return _Crawl(workload, machine, tree, settings, workers, proxies, Random(seed)).run()
 
 
 class _Crawl:
     def __init__(
         self,
-        world: Workload,
+        workload: Workload,
         machine: Machine,
-        forest: Forest,
+        tree: PageTree,
         settings: Settings,
         workers: int,
         proxies: int,
         random: Random,
     ) -> None:
-        self._world, self._forest, self._settings, self._random = world, forest, settings, random
+        self._workload, self._tree, self._settings, self._random = workload, tree, settings, random
         self._overhead, self._boot = machine.overhead, machine.boot
-        # How a latency as recorded changes with the number of busy workers: the others take the machine's time.
+        # How a recorded latency changes with the number of busy workers: the others take the machine's time.
         self._stretch = [stretch(machine, delay) for delay in delays(machine, workers, settings.pace)]
         self._reputation = Reputation(settings.cooling)
         self._blame = Blame(self._reputation, settings, random)
         self._proxies = self._draw(proxies)
         for proxy in self._proxies:
             self._reputation.admit(proxy, "")
-        self._living = set(self._proxies)
-        self._rests: dict[int, int] = {}  # which of its rests a proxy is in
-        self._fresh: deque[int] = deque(self._proxies)
-        self._tired: deque[int] = deque()
-        self._probing: set[int] = set()
-        self._crew = [_Worker() for _ in range(workers)]
-        self._waiting: deque[_Worker] = deque()  # parked
+        self._alive = set(self._proxies)
+        self._rests: dict[int, int] = {}  # the number of its rest, by proxy
+        self._probing: set[int] = set()  # proxies that have rested and not served a page since
+        self._spares = {False: deque(self._proxies), True: deque[int]()}  # by whether it is probing
+        self._workers = [_Worker() for _ in range(workers)]
+        self._parked: deque[_Worker] = deque()
         self._idle: list[_Worker] = []  # with a proxy, and without a task for it
-        self._work = _Work()
-        for page in forest.roots:
-            self._add(page)
-        self._room = workers + max(2, workers // 4)
+        self._fresh = {True: deque[int](), False: deque[int]()}  # pages by whether they are list pages
+        self._retries: dict[frozenset[int], deque[int]] = {}  # pages by the proxies that have failed them
+        self._failures: dict[int, list[Failure]] = {}
+        for page in tree.roots:
+            self._fresh[page in tree.lists].append(page)
+        self._window = window(workers)
         self._next_request = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -135,40 +126,41 @@ class _Crawl:
         self._latency = 0.0
 
     def _draw(self, proxies: int) -> dict[int, _Proxy]:
-        world, random = self._world, self._random
-        habits: list[Habit] = []
-        while len(habits) < proxies:
+        workload, random = self._workload, self._random
+        behaviors: list[Behavior] = []
+        while len(behaviors) < proxies:
             # Each recorded one once before any comes a second time.
-            habits += random.sample(world.habits, min(len(world.habits), proxies - len(habits)))
+            left = proxies - len(behaviors)
+            behaviors += random.sample(workload.behaviors, min(len(workload.behaviors), left))
         drawn = {}
-        for number, habit in enumerate(habits, 1):
-            dies = random.expovariate(world.hazard) if world.hazard else math.inf
-            if random.random() < world.stillborn:
+        for number, behavior in enumerate(behaviors, 1):
+            dies = random.expovariate(workload.hazard) if workload.hazard else math.inf
+            if random.random() < workload.dead_on_arrival:
                 dies = 0.0
-            drawn[number] = _Proxy(habit, dies, random.choice(world.deaths) if world.deaths else ())
+            drawn[number] = _Proxy(behavior, dies, random.choice(workload.deaths) if workload.deaths else ())
         return drawn
 
-    def run(self) -> Figures:
-        for number, worker in enumerate(self._crew):
+    def run(self) -> Crawled:
+        for number, worker in enumerate(self._workers):
             self._at(number * self._boot, partial(self._lease, worker))
-        while self._ended < self._forest.pages and self._living and self._events:
+        while self._ended < self._tree.pages and self._alive and self._events:
             self._now, _, act = heapq.heappop(self._events)
             if self._now > LAST_SECOND:
                 break
             act()
-        for worker in self._waiting:
+        for worker in self._parked:
             worker.parked += self._now - worker.parked_at
-        total = self._now * len(self._crew)
-        return Figures(
-            lasted=self._ended >= self._forest.pages,
+        total = self._now * len(self._workers)
+        return Crawled(
+            lasted=self._ended >= self._tree.pages,
             seconds=self._last,
             pages=self._ended,
             failed=self._failed,
             attempts=self._attempts,
             faults=self._faults,
-            parked=sum(worker.parked for worker in self._crew) / total if total else 0.0,
+            parked=sum(worker.parked for worker in self._workers) / total if total else 0.0,
             latency=self._latency,
-            retired=len(self._proxies) - len(self._living),
+            retired=len(self._proxies) - len(self._alive),
         )
 
     def _at(self, moment: float, act: Callable[[], None]) -> None:
@@ -177,13 +169,13 @@ class _Crawl:
     # ------------------------------------------------------------------ proxies
 
     def _lease(self, worker: _Worker) -> None:
-        """A spare for the worker, the unproven ones last, or it parks."""
-        shelf = self._fresh or self._tired
-        if shelf:
-            self._pin(worker, shelf.popleft())
+        """Pin a spare proxy, one that probes only if there is no other, or park the worker."""
+        spares = self._spares[False] or self._spares[True]
+        if spares:
+            self._pin(worker, spares.popleft())
         else:
             worker.pin, worker.parked_at = 0, self._now
-            self._waiting.append(worker)
+            self._parked.append(worker)
 
     def _pin(self, worker: _Worker, proxy: int) -> None:
         worker.pin, worker.strikes, worker.probing = proxy, 0, proxy in self._probing
@@ -191,60 +183,46 @@ class _Crawl:
         worker.next_turn = self._now + max(0.0, self._settings.pace - idle)
         self._go(worker)
 
-    def _rest(self, number: int, seconds: float) -> None:
-        rest = self._rests[number] = next(self._order)
-        self._at(self._now + seconds, lambda: self._rested(number, rest))
-
-    def _rested(self, number: int, rest: int) -> None:
-        if self._rests.get(number) != rest:
-            return  # it was woken before
-        del self._rests[number]
-        proxy = self._proxies[number]
-        proxy.rested = True
-        self._probing.add(number)
-        self._shelve(number)
-
-    def _shelve(self, number: int) -> None:
-        if self._waiting:
-            worker = self._waiting.popleft()
+    def _end_rest(self, proxy: int, rest: int | None) -> None:
+        if rest is None or self._rests.get(proxy) != rest:
+            return  # it has ended before
+        del self._rests[proxy]
+        self._proxies[proxy].rested = True
+        self._probing.add(proxy)
+        if self._parked:
+            worker = self._parked.popleft()
             worker.parked += self._now - worker.parked_at
-            self._pin(worker, number)
-            return
-        (self._tired if number in self._probing else self._fresh).append(number)
-        self._wake()  # somebody may want it for a task that its own pin has tried
+            self._pin(worker, proxy)
+        else:
+            self._spares[True].append(proxy)
+            self._wake()  # an idle worker may exchange its pin for it
 
     # ------------------------------------------------------------------ tasks
 
-    def _add(self, page: int) -> None:
-        (self._work.lists if page in self._forest.lists else self._work.details).append(page)
-
     def _take(self, worker: _Worker) -> list[int]:
-        """The worker's next pages: one that failed elsewhere, or a row of fresh ones, of the kind that is not short."""
-        work = self._work
-        for tried, pages in work.again.items():
-            if worker.pin not in tried or self._living <= tried:
+        """The worker's next pages: one that failed elsewhere, or a row of fresh ones of the kind that has enough."""
+        for tried, pages in self._retries.items():
+            if worker.pin not in tried or self._alive <= tried:
                 page = pages.popleft()
                 if not pages:
-                    del work.again[tried]
+                    del self._retries[tried]
                 return [page]
-        details, lists = work.details, work.lists
-        shelf = details if details and (not lists or len(details) >= 2 * self._room) else lists
-        row = 1 if self._settings.site_rate else len(shelf) // (2 * len(self._crew))
+        details, lists = self._fresh[False], self._fresh[True]
+        shelf = details if details and (not lists or len(details) >= 2 * self._window) else lists
+        row = 1 if self._settings.site_rate else len(shelf) // (2 * len(self._workers))
         return [shelf.popleft() for _ in range(min(max(1, row), LONGEST_ROW, len(shelf)))]
 
     def _exchange(self, worker: _Worker) -> bool:
-        """Whether a spare that has not tried a waiting task could be had for this pin, which has."""
-        for tried in self._work.again:
-            for shelf in (self._fresh, self._tired):
-                spare = next((proxy for proxy in shelf if proxy not in tried), None)
-                if spare is not None:
-                    shelf.remove(spare)
-                    given = worker.pin
-                    self._proxies[given].let_go = self._now
-                    (self._tired if given in self._probing else self._fresh).append(given)
-                    worker.pin = 0
-                    self._at(self._now + EXCHANGE_SECONDS, partial(self._pin, worker, spare))
-                    return True
+        """Exchange the pin for a spare proxy that has not tried a waiting task. False if there is none."""
+        for tried, spares in itertools.product(self._retries, self._spares.values()):
+            spare = next((proxy for proxy in spares if proxy not in tried), None)
+            if spare is not None:
+                spares.remove(spare)
+                self._proxies[worker.pin].let_go = self._now
+                self._spares[worker.pin in self._probing].append(worker.pin)
+                worker.pin = 0
+                self._at(self._now + EXCHANGE_SECONDS, partial(self._pin, worker, spare))
+                return True
         return False
 
     def _wake(self) -> None:
@@ -255,19 +233,17 @@ class _Crawl:
     # ------------------------------------------------------------------ attempts
 
     def _go(self, worker: _Worker) -> None:
-        pages = self._take(worker)
-        if not pages:
-            if not self._exchange(worker):
-                self._idle.append(worker)
-            return
-        done, failing, moment = self._attempt(worker, pages)
-        self._at(moment, lambda: self._end(worker, pages, done, failing))
+        if pages := self._take(worker):
+            done, failure, moment = self._attempt(worker, pages)
+            self._at(moment, lambda: self._end(worker, pages, done, failure))
+        elif not self._exchange(worker):
+            self._idle.append(worker)
 
-    def _attempt(self, worker: _Worker, pages: Sequence[int]) -> tuple[int, Failing | None, float]:
-        """How many of the pages are done, what then failed, and when that was."""
+    def _attempt(self, worker: _Worker, pages: Sequence[int]) -> tuple[int, FailureSample | None, float]:
+        """How many of the pages are done, how the next one failed, and when that was."""
         random, proxy = self._random.random, self._proxies[worker.pin]
-        latencies, count = proxy.habit.latencies, len(proxy.habit.latencies)
-        busy = min(len(self._crew) - len(self._waiting) - len(self._idle), len(self._living))
+        latencies, count = proxy.behavior.latencies, len(proxy.behavior.latencies)
+        busy = min(len(self._workers) - len(self._parked) - len(self._idle), len(self._alive))
         factor, more = self._stretch[busy]
         overhead = self._overhead * factor
         moment, pace, rate = self._now, self._settings.pace, self._settings.site_rate
@@ -279,98 +255,84 @@ class _Crawl:
                 moment = max(moment, worker.next_turn)
                 worker.next_turn = moment + pace * (0.75 + random() / 2)
             self._attempts += 1
-            failing = self._failing(proxy, moment)
-            if failing is not None:
-                return done, failing, moment + failing.seconds + overhead
+            failure = self._failure(proxy, moment)
+            if failure is not None:
+                return done, failure, moment + failure.seconds + overhead
             proxy.failing = False
-            seconds = latencies[int(random() * count)]
-            seconds = seconds * factor + more
+            seconds = latencies[int(random() * count)] * factor + more
             self._latency += seconds
             moment += seconds + overhead
         return len(pages), None, moment
 
-    def _failing(self, proxy: _Proxy, moment: float) -> Failing | None:
-        """What the attempt fails with, None if it goes well."""
-        random, world = self._random, self._world
+    def _failure(self, proxy: _Proxy, moment: float) -> FailureSample | None:
+        """How the attempt fails, None if it does not."""
+        random, workload = self._random, self._workload
         if moment >= proxy.dies and proxy.death:
             return random.choice(proxy.death)
-        if world.page_failure and random.random() < world.page_failure:
-            return random.choice(world.page_failings)
-        chance = proxy.habit.failure
+        if workload.page_failure and random.random() < workload.page_failure:
+            return random.choice(workload.page_failures)
+        chance = proxy.behavior.failure
         if proxy.failing:
-            chance = world.after_rest if proxy.rested else world.again
-        if chance <= 0.0 or random.random() >= chance or not proxy.habit.failings:
+            chance = workload.after_rest if proxy.rested else workload.again
+        if chance <= 0.0 or random.random() >= chance or not proxy.behavior.failures:
             return None
         proxy.failing, proxy.rested = True, False
-        return random.choice(proxy.habit.failings)
+        return random.choice(proxy.behavior.failures)
 
-    def _end(self, worker: _Worker, pages: Sequence[int], done: int, failing: Failing | None) -> None:
+    def _end(self, worker: _Worker, pages: Sequence[int], done: int, failure: FailureSample | None) -> None:
         if done:
-            self._credit(worker, pages[:done])
-        swapped = failing is not None and self._fault(worker, pages[done], failing)
-        # Those behind the failed one were not tried.
+            worker.strikes, worker.probing = 0, False
+            self._probing.discard(worker.pin)
+        for page in pages[:done]:
+            self._blame.credit(worker.pin, page, self._failures.get(page, ()))
+            self._finish(page)
+        swapped = failure is not None and self._judge(worker, pages[done], failure)
+        # The pages behind the failed one were not tried.
         for page in reversed(pages[done + 1 :]):
-            (self._work.lists if page in self._forest.lists else self._work.details).appendleft(page)
-        if self._ended >= self._forest.pages or not self._living:
+            self._fresh[page in self._tree.lists].appendleft(page)
+        if self._ended >= self._tree.pages or not self._alive:
             return
-        if swapped:
-            self._lease(worker)
-        else:
-            self._go(worker)
+        (self._lease if swapped else self._go)(worker)
         if self._idle:
             self._wake()
 
-    def _credit(self, worker: _Worker, pages: Sequence[int]) -> None:
-        worker.strikes, worker.probing = 0, False
-        self._probing.discard(worker.pin)
-        for page in pages:
-            self._blame.credit(worker.pin, page, self._work.history.get(page, ()))
-            self._finish(page)
-
     def _finish(self, page: int) -> None:
-        # Also of a page that was given up: the job is as large as it was.
+        # Also a page that was given up: the job is as large as it was.
         self._ended += 1
         self._last = self._now
-        for child in self._forest.children.get(page, ()):
-            self._add(child)
+        for child in self._tree.children.get(page, ()):
+            self._fresh[child in self._tree.lists].append(child)
 
-    def _fault(self, worker: _Worker, page: int, failing: Failing) -> bool:
-        """Judge a failed attempt as the crawl does. True if the worker has swapped its pin."""
+    def _judge(self, worker: _Worker, page: int, failure: FailureSample) -> bool:
+        """Judge a failed attempt as the crawl does. True if the worker swaps its pin."""
         self._faults += 1
-        charge = FAULTS[failing.fault].charge
+        charge, proxy = FAULTS[failure.fault].charge, worker.pin
         worker.strikes += charge is not Charge.WORKER
         swapped = must_swap(
             charge, worker.strikes, probing=worker.probing, swap_after=self._settings.swap_after
         )
-        past = self._work.history.setdefault(page, [])
+        past = self._failures.setdefault(page, [])
         decision = self._blame.weigh(
-            page, failing.fault, worker.pin, past, swapped=swapped, alive=self._living, is_index=False
+            page, failure.fault, proxy, past, swapped=swapped, alive=self._alive, is_index=False
         )
-        past.append(Failure(worker.pin, failing.fault))
+        past.append(Failure(proxy, failure.fault))
         for woken in decision.woken:
-            if woken in self._rests:
-                self._rested(woken, self._rests[woken])
+            self._end_rest(woken, self._rests.get(woken))
         if decision.penalty is not None:
-            pin = worker.pin
-            self._proxies[pin].let_go = self._now
+            self._proxies[proxy].let_go = self._now
             if isinstance(decision.penalty, Retire):
-                self._living.discard(pin)
+                self._alive.discard(proxy)
             else:
-                self._rest(pin, decision.penalty.seconds)
+                rest = self._rests[proxy] = next(self._order)
+                self._at(self._now + decision.penalty.seconds, partial(self._end_rest, proxy, rest))
         if isinstance(decision.verdict, Resubmit):
-            self._put_back(page, decision.verdict.after)
+            self._at(self._now + decision.verdict.after, partial(self._put_back, page))
         else:
             self._failed += 1
             self._finish(page)
         return swapped
 
-    def _put_back(self, page: int, after: float) -> None:
-        def due() -> None:
-            tried = frozenset(one.proxy for one in self._work.history[page] if one.proxy is not None)
-            self._work.again.setdefault(tried, deque()).append(page)
-            self._wake()
-
-        if after <= 0.0:
-            due()
-        else:
-            self._at(self._now + after, due)
+    def _put_back(self, page: int) -> None:
+        tried = frozenset(failure.proxy for failure in self._failures[page] if failure.proxy is not None)
+        self._retries.setdefault(tried, deque()).append(page)
+        self._wake()

@@ -1,4 +1,4 @@
-"""What a forecast makes of many simulated crawls: a chance, how sure it is, and how many spares to hold."""
+"""What a forecast makes of many simulated crawls: a chance, how sure it is, and how many spare proxies to keep."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 
 from pinpool.model import Fault
 from pinpool.settings import Settings
-from pinpool.tune.forecast import Recording, foretell, spares_to_hold
+from pinpool.tune.forecast import predict, spares_needed
+from pinpool.tune.recording import Recording
 from pinpool.tune.result import ENOUGH, Row
-from pinpool.tune.workload import Failing, Habit, Machine, Workload
+from pinpool.tune.workload import Behavior, FailureSample, Machine, Workload, page_tree
 
 RULES = Settings(cooling=0.1)
 PAGE = 0.05
@@ -19,19 +20,20 @@ DYING = -math.log(0.8)
 
 
 def recording(*, hazard: float = 0.0, again: float = 0.5, failure: float = 0.0) -> Recording:
-    deaths = [[Failing(Fault.REFUSED, 0.001)]] if hazard else []
-    habit = Habit([PAGE], failure, [Failing(Fault.BANNED, PAGE)])
+    deaths = [[FailureSample(Fault.REFUSED, 0.001)]] if hazard else []
+    behavior = Behavior([PAGE], failure, [FailureSample(Fault.BANNED, PAGE)])
     known = Machine(wait=PAGE, demand=0.0, mean=PAGE, overhead=0.0)
-    world = Workload([habit] * 10, again, again, 0.0, hazard, deaths, 0.0, [])
-    return Recording(world, known, [(n, None, False) for n in range(1, 101)], RULES, workers=4, proxies=10)
+    workload = Workload([behavior] * 10, again, again, 0.0, hazard, deaths, 0.0, [])
+    tasks = [(n, None, False) for n in range(1, 101)]
+    return Recording(workload, known, tasks, page_tree(tasks), RULES, workers=4, proxies=10)
 
 
 def row(made: Recording, *, workers: int, proxies: int, pages: int) -> Row:
-    return foretell(made, [workers], proxies=proxies, job=made.job(pages), settings=RULES, seed=1)[0]
+    return predict(made.changed(pages), [workers], proxies=proxies, seed=1)[0]
 
 
 def test_the_chance_of_a_list_is_that_of_not_all_of_it_dying() -> None:
-    """Few crawls lose the whole list, and the first four none: not until hundreds have been made is it seen."""
+    """Few crawls lose the whole list, and the first four none: not until hundreds have been made does it show."""
     seen = row(recording(hazard=DYING), workers=1, proxies=3, pages=55)
 
     all_dead = (1 - math.exp(-DYING * 55 * PAGE)) ** 3
@@ -41,7 +43,7 @@ def test_the_chance_of_a_list_is_that_of_not_all_of_it_dying() -> None:
     assert seen.survival_to - seen.survival_from < 0.07
 
 
-def test_where_nobody_dies_four_crawls_are_enough_to_be_sure() -> None:
+def test_where_no_proxy_dies_four_crawls_are_enough_to_be_sure() -> None:
     seen = row(recording(failure=0.05), workers=2, proxies=4, pages=200)
 
     assert (seen.survival, seen.survival_from, seen.survival_to) == (1.0, 1.0, 1.0)
@@ -50,15 +52,15 @@ def test_where_nobody_dies_four_crawls_are_enough_to_be_sure() -> None:
 def test_spares_are_counted_that_make_up_for_the_dead() -> None:
     made = recording(hazard=DYING)
 
-    spares = spares_to_hold(made, 4, job=made.job(200), settings=RULES, seed=1)
+    spares = spares_needed(made.changed(200), 4, seed=1)
 
     assert spares is not None
     few, enough = (row(made, workers=4, proxies=4 + more, pages=200) for more in (0, spares))
     assert (few.survival or 0.0) < ENOUGH <= (enough.survival or 0.0) + 0.05
 
 
-def test_a_list_that_is_banned_page_by_page_is_foretold_in_seconds() -> None:
-    """Every other page fails, and seldom once: hundreds of pages wait for whoever has not tried them."""
+def test_a_list_that_is_banned_page_by_page_is_predicted_in_seconds() -> None:
+    """Every other page fails, and seldom once: hundreds of pages wait for a proxy that has not tried them."""
     seen = row(recording(failure=0.4, again=0.9), workers=2, proxies=4, pages=2000)
 
     assert seen.pages_per_second < 10

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from pinpool.stats.histogram import wilson
-from pinpool.tune.result import Row, advise, tune_document
+from pinpool.tune.result import Result, Row, recommend
 from pinpool.tune.table import plot, table
 
 
@@ -16,40 +16,42 @@ def row(workers: int, speed: float, survival: float | None = 1.0, **known: float
 
 
 def test_the_smallest_number_within_the_noise_of_the_best_is_taken() -> None:
-    assert advise([row(10, 50.0), row(20, 98.0), row(40, 100.0)]).workers == 20
+    assert recommend([row(10, 50.0), row(20, 98.0), row(40, 100.0)]).workers == 20
 
 
 def test_a_faster_number_is_passed_over_if_the_list_would_not_last() -> None:
-    advice = advise([row(10, 50.0), row(20, 100.0, survival=0.4)])
+    recommendation = recommend([row(10, 50.0), row(20, 100.0, survival=0.4)])
 
-    assert advice.workers == 10
-    assert "20 workers would be faster, but the list lasts in only 40%" in advice.why
+    assert recommendation.workers == 10
+    assert "20 workers would be faster, but the list lasts in only 40%" in recommendation.why
 
 
 def test_a_list_that_is_likely_used_up_gets_the_best_chance_for_the_time_and_says_so() -> None:
-    advice = advise([row(10, 50.0, survival=0.2), row(20, 100.0, survival=0.5), row(40, 110.0, survival=0.3)])
+    recommendation = recommend(
+        [row(10, 50.0, survival=0.2), row(20, 100.0, survival=0.5), row(40, 110.0, survival=0.3)]
+    )
 
-    assert advice.workers == 20
-    assert "likely to be used up" in advice.why
-    assert "50%" in advice.why
+    assert recommendation.workers == 20
+    assert "likely to be used up" in recommendation.why
+    assert "50%" in recommendation.why
 
 
 def test_measured_rows_know_no_survival_and_get_advice_all_the_same() -> None:
-    assert advise([row(10, 50.0, survival=None), row(20, 50.5, survival=None)]).workers == 10
+    assert recommend([row(10, 50.0, survival=None), row(20, 50.5, survival=None)]).workers == 10
 
 
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        ([row(4, 100.0, cpu=0.97), row(8, 101.0)], "cores are busy"),
+        ([row(4, 100.0, cpu=0.97), row(8, 101.0)], "cores are 97% busy"),
         ([row(4, 100.0), row(8, 100.0, parked=0.5)], "wait for proxies"),
         ([row(4, 100.0), row(8, 101.0)], "gain less than 3%"),
-        ([row(4, 100.0)], "no larger number was looked at"),
+        ([row(4, 100.0)], "no larger number was tried"),
         ([row(100, 100.0)], "wait for proxies"),
     ],
 )
 def test_the_reason_names_what_more_workers_would_meet(rows: list[Row], reason: str) -> None:
-    assert reason in advise(rows).why
+    assert reason in recommend(rows).why
 
 
 def test_the_interval_holds_the_share_and_stays_within_bounds() -> None:
@@ -59,12 +61,13 @@ def test_the_interval_holds_the_share_and_stays_within_bounds() -> None:
 
 
 def test_the_document_has_the_keys_that_scripts_rely_on() -> None:
-    told = tune_document([row(10, 50.123456)], proxies=100, pages=1100, spares_to_hold=3)
+    rows = [row(10, 50.123456)]
+    document = Result(100, rows, recommend(rows), pages=1100, spares=3).document()
 
-    assert told["rows"][0]["pages_per_second"] == 50.1235
+    assert document["rows"][0]["pages_per_second"] == 50.1235
     promised = {"workers", "pages_per_second", "of_ideal", "latency_p50", "latency_p95", "fault_rate", "cpu"}
-    assert promised | {"rss_mb", "spares", "survival"} <= set(told["rows"][0])
-    assert (told["proxies"], told["recommended"]) == (100, 10)
+    assert promised | {"rss_mb", "spares", "survival"} <= set(document["rows"][0])
+    assert (document["proxies"], document["recommended"]) == (100, 10)
 
 
 def test_the_table_marks_the_recommended_row_and_leaves_out_what_nobody_knows() -> None:
@@ -91,11 +94,11 @@ def test_measured_speeds_that_differ_by_less_than_their_errors_are_the_same() ->
     sure = [row(10, 95.0, error=1.0), row(20, 100.0, error=1.0)]
     unsure = [row(10, 95.0, error=4.0), row(20, 100.0, error=4.0)]
 
-    assert advise(sure).workers == 20
-    assert advise(unsure).workers == 10
+    assert recommend(sure).workers == 20
+    assert recommend(unsure).workers == 10
 
 
 def test_what_held_the_trials_back_is_the_reason() -> None:
-    said = advise([row(10, 100.0)], "with 20 workers the site fell silent")
+    recommendation = recommend([row(10, 100.0)], "with 20 workers the site fell silent")
 
-    assert said.why == "100 pages/s; with 20 workers the site fell silent"
+    assert recommendation.why == "100 pages/s; with 20 workers the site fell silent"

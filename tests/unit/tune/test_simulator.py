@@ -10,34 +10,34 @@ from hypothesis import strategies as st
 
 from pinpool.model import Fault
 from pinpool.settings import Settings
-from pinpool.tune.simulator import Figures, simulate
-from pinpool.tune.workload import Failing, Forest, Habit, Machine, Workload
+from pinpool.tune.simulator import Crawled, simulate
+from pinpool.tune.workload import Behavior, FailureSample, Machine, PageTree, Workload
 
-REFUSED = Failing(Fault.REFUSED, 0.01)
-BANNED = Failing(Fault.BANNED, 0.1)
+REFUSED = FailureSample(Fault.REFUSED, 0.01)
+BANNED = FailureSample(Fault.BANNED, 0.1)
 RULES = Settings()
 
 
-def world(
+def workload(
     latency: float = 0.2,
     *,
     failure: float = 0.0,
-    failing: Failing = BANNED,
+    sample: FailureSample = BANNED,
     hazard: float = 0.0,
-    stillborn: float = 0.0,
+    dead_on_arrival: float = 0.0,
     again: float = 0.5,
     after_rest: float = 0.5,
 ) -> Workload:
-    habit = Habit([latency], failure, [failing])
-    return Workload([habit] * 10, again, after_rest, stillborn, hazard, [[REFUSED]], 0.0, [])
+    behavior = Behavior([latency], failure, [sample])
+    return Workload([behavior] * 10, again, after_rest, dead_on_arrival, hazard, [[REFUSED]], 0.0, [])
 
 
 def machine(latency: float = 0.2, *, cpu: float = 0.0) -> Machine:
     return Machine(wait=latency - cpu, demand=cpu, mean=latency, overhead=0.0)
 
 
-def pages(count: int) -> Forest:
-    return Forest(range(count), {}, frozenset(), count)
+def pages(count: int) -> PageTree:
+    return PageTree(range(count), {}, frozenset(), count)
 
 
 def crawl(
@@ -45,12 +45,12 @@ def crawl(
     *,
     workers: int = 4,
     proxies: int = 10,
-    job: Forest | None = None,
+    job: PageTree | None = None,
     rules: Settings = RULES,
     on: Machine | None = None,
     seed: int = 1,
-) -> Figures:
-    latency = made.habits[0].latencies[0]
+) -> Crawled:
+    latency = made.behaviors[0].latencies[0]
     return simulate(
         made,
         on or machine(latency),
@@ -62,48 +62,48 @@ def crawl(
     )
 
 
-def speed(figures: Figures) -> float:
+def speed(figures: Crawled) -> float:
     return figures.pages / figures.seconds
 
 
 @pytest.mark.parametrize("workers", [1, 4, 10])
 def test_workers_that_never_wait_do_one_page_per_latency_each(workers: int) -> None:
-    assert speed(crawl(world(0.2), workers=workers)) == pytest.approx(workers / 0.2, rel=0.02)
+    assert speed(crawl(workload(0.2), workers=workers)) == pytest.approx(workers / 0.2, rel=0.02)
 
 
 def test_workers_beyond_the_proxies_park_from_beginning_to_end() -> None:
-    figures = crawl(world(), workers=20, proxies=5)
+    figures = crawl(workload(), workers=20, proxies=5)
 
     assert speed(figures) == pytest.approx(5 / 0.2, rel=0.02)
     assert figures.parked == pytest.approx(0.75, abs=0.01)
 
 
 def test_a_list_that_never_works_never_lasts() -> None:
-    figures = crawl(world(stillborn=1.0))
+    figures = crawl(workload(dead_on_arrival=1.0))
 
     assert (figures.lasted, figures.pages, figures.retired) == (False, 0, 10)
 
 
 def test_a_pace_sets_the_speed_where_pages_are_quicker() -> None:
-    figures = crawl(world(0.1), workers=10, proxies=8, rules=replace(RULES, pace=0.5))
+    figures = crawl(workload(0.1), workers=10, proxies=8, rules=replace(RULES, pace=0.5))
 
     assert speed(figures) == pytest.approx(8 / 0.5, rel=0.03)
 
 
 def test_a_rate_for_the_site_holds_for_all_workers_together() -> None:
-    assert speed(crawl(world(), workers=10, rules=replace(RULES, site_rate=7.0))) == pytest.approx(
+    assert speed(crawl(workload(), workers=10, rules=replace(RULES, site_rate=7.0))) == pytest.approx(
         7.0, rel=0.02
     )
 
 
 def test_busy_cores_are_the_limit_however_many_workers_there_are() -> None:
-    figures = crawl(world(0.1), workers=10, on=machine(0.1, cpu=0.05), job=pages(4000))
+    figures = crawl(workload(0.1), workers=10, on=machine(0.1, cpu=0.05), job=pages(4000))
 
     assert speed(figures) == pytest.approx(1 / 0.05, rel=0.03)
 
 
 def test_the_same_seed_gives_the_same_crawl_and_another_gives_another() -> None:
-    shaky = world(failure=0.05, hazard=0.001)
+    shaky = workload(failure=0.05, hazard=0.001)
 
     assert crawl(shaky, seed=3) == crawl(shaky, seed=3)
     assert crawl(shaky, seed=3) != crawl(shaky, seed=4)
@@ -117,12 +117,12 @@ def test_the_same_seed_gives_the_same_crawl_and_another_gives_another() -> None:
     hazard=st.sampled_from([0.0, 0.001, 0.05]),
     seed=st.integers(0, 1000),
 )
-def test_books_balance_in_every_world(
+def test_the_figures_agree_in_every_workload(
     workers: int, proxies: int, failure: float, hazard: float, seed: int
 ) -> None:
-    """Little's law for good attempts and parked workers; nothing ends twice; it lasts or all proxies are retired."""
+    """Little's law for good attempts and parked workers; nothing ends twice; it lasts or all are retired."""
     figures = crawl(
-        world(failure=failure, hazard=hazard),
+        workload(failure=failure, hazard=hazard),
         workers=workers,
         proxies=proxies,
         job=pages(300),
@@ -138,13 +138,13 @@ def test_books_balance_in_every_world(
 
 
 def test_a_chain_of_list_pages_keeps_all_workers_but_one_waiting() -> None:
-    chain = Forest([0], {n: [n + 1] for n in range(99)}, frozenset(range(100)), 100)
+    chain = PageTree([0], {n: [n + 1] for n in range(99)}, frozenset(range(100)), 100)
 
-    assert crawl(world(0.2), workers=8, job=chain).seconds == pytest.approx(100 * 0.2)
+    assert crawl(workload(0.2), workers=8, job=chain).seconds == pytest.approx(100 * 0.2)
 
 
 def test_dying_proxies_end_a_crawl_that_spares_would_have_saved() -> None:
-    mortal = world(hazard=0.02)
+    mortal = workload(hazard=0.02)
 
     few = [crawl(mortal, workers=4, proxies=4, seed=seed).lasted for seed in range(30)]
     many = [crawl(mortal, workers=4, proxies=100, seed=seed).lasted for seed in range(30)]
@@ -155,7 +155,7 @@ def test_dying_proxies_end_a_crawl_that_spares_would_have_saved() -> None:
 
 def test_the_chance_of_a_single_proxy_is_the_exponential_function() -> None:
     lasted = [
-        crawl(world(0.2, hazard=0.0069), workers=1, proxies=1, job=pages(500), seed=seed).lasted
+        crawl(workload(0.2, hazard=0.0069), workers=1, proxies=1, job=pages(500), seed=seed).lasted
         for seed in range(200)
     ]
 
@@ -163,7 +163,7 @@ def test_the_chance_of_a_single_proxy_is_the_exponential_function() -> None:
 
 
 def test_a_worker_keeps_its_pin_through_doubtful_faults_up_to_the_rule() -> None:
-    shaky = world(failure=0.2, again=0.2)
+    shaky = workload(failure=0.2, again=0.2)
 
     patient = crawl(shaky, workers=10, proxies=10, rules=replace(RULES, swap_after=50))
     hasty = crawl(shaky, workers=10, proxies=10, rules=replace(RULES, swap_after=1))
@@ -173,7 +173,7 @@ def test_a_worker_keeps_its_pin_through_doubtful_faults_up_to_the_rule() -> None
 
 
 def test_a_page_that_always_fails_is_given_up_and_the_crawl_goes_on() -> None:
-    broken = world()._replace(page_failure=1.0, page_failings=[Failing(Fault.HTTP_ERROR, 0.1)])
+    broken = workload()._replace(page_failure=1.0, page_failures=[FailureSample(Fault.HTTP_ERROR, 0.1)])
 
     figures = crawl(broken, job=pages(20))
 
@@ -182,8 +182,8 @@ def test_a_page_that_always_fails_is_given_up_and_the_crawl_goes_on() -> None:
 
 def test_a_retry_waits_for_a_proxy_that_has_not_tried_the_page() -> None:
     """One worker, two proxies: the page that fails on the first is done by an exchange for the second."""
-    habits = [Habit([0.2], 1.0, [BANNED]), Habit([0.2], 0.0, [BANNED])]
-    uneven = Workload(habits, 1.0, 1.0, 0.0, 0.0, [], 0.0, [])
+    behaviors = [Behavior([0.2], 1.0, [BANNED]), Behavior([0.2], 0.0, [BANNED])]
+    uneven = Workload(behaviors, 1.0, 1.0, 0.0, 0.0, [], 0.0, [])
 
     figures = crawl(uneven, workers=1, proxies=2, job=pages(1), rules=replace(RULES, swap_after=99))
 

@@ -9,8 +9,17 @@ import pytest
 
 from pinpool.journal.records import AttemptRow
 from pinpool.tune.result import Row
-from pinpool.tune.search import Tally, Tried, advice, doublings, halfway, hold, share, tally
-from pinpool.tune.steady_state import Glance, Trial
+from pinpool.tune.search import (
+    Tally,
+    TrialResult,
+    budget_share,
+    doublings,
+    halfway,
+    recommend_trial,
+    tally,
+    why_stop,
+)
+from pinpool.tune.steady_state import Sample, Trial
 
 
 def run_trial(
@@ -21,19 +30,19 @@ def run_trial(
     while at < until:
         at += 0.05
         pages += 0.05 * speed * random.uniform(0.75, 1.25)
-        glance = Glance(
+        sample = Sample(
             at, int(pages), able, rest.get("parked", 0), 0 if starving else 99, 0 if starving else able
         )
-        if trial.look(glance):
+        if trial.add(sample):
             break
     return at
 
 
 def tried(
     workers: int, speed: float, *, error: float = 0.01, tallies: dict[int, Tally] | None = None, **known: Any
-) -> Tried:
+) -> TrialResult:
     row = Row(workers, speed, error=error * speed, spares=100 - workers, cpu=known.pop("cpu", None))
-    return Tried(row, tallies or {}, **known)
+    return TrialResult(row, tallies or {}, **known)
 
 
 def test_a_trial_ends_as_soon_as_the_speed_is_known() -> None:
@@ -41,10 +50,10 @@ def test_a_trial_ends_as_soon_as_the_speed_is_known() -> None:
 
     over = run_trial(trial, 100.0)
 
-    pace = trial.figures()
-    assert pace is not None
-    assert pace.speed == pytest.approx(100.0, rel=0.03)
-    assert 0 < pace.doubt <= 0.03
+    measured = trial.throughput()
+    assert measured is not None
+    assert measured.speed == pytest.approx(100.0, rel=0.03)
+    assert 0 < measured.relative_error <= 0.03
     assert over < 5.0
 
 
@@ -55,7 +64,7 @@ def test_a_slow_site_gets_more_time_and_not_for_ever() -> None:
 
     assert 30 < over < 45
     assert run_trial(dead, 0.0, able=2) < 61
-    assert dead.figures() is None
+    assert dead.throughput() is None
 
 
 def test_the_measuring_begins_when_every_worker_has_answered_twice() -> None:
@@ -71,9 +80,9 @@ def test_a_trial_takes_no_more_pages_than_it_may() -> None:
 
     run_trial(trial, 100.0)
 
-    pace = trial.figures()
-    assert pace is not None
-    assert pace.pages <= 60
+    measured = trial.throughput()
+    assert measured is not None
+    assert measured.pages <= 60
 
 
 def test_a_trial_says_for_how_long_workers_had_no_page_and_no_proxy() -> None:
@@ -81,19 +90,19 @@ def test_a_trial_says_for_how_long_workers_had_no_page_and_no_proxy() -> None:
 
     run_trial(trial, 50.0, starving=True, parked=1)
 
-    pace = trial.figures()
-    assert pace is not None
-    assert pace.starved == pytest.approx(1.0)
-    assert pace.parked == pytest.approx(0.25)
+    measured = trial.throughput()
+    assert measured is not None
+    assert measured.starved == pytest.approx(1.0)
+    assert measured.parked == pytest.approx(0.25)
 
 
 def test_the_end_of_a_job_in_which_workers_run_out_of_pages_does_not_count() -> None:
     trial = Trial(4, seconds=20, pages=100_000)
     run_trial(trial, 50.0, until=3.0)
     for tick in range(100):
-        trial.look(Glance(3.0 + tick * 0.05, 150, 4, 0, 0, 1))
+        trial.add(Sample(3.0 + tick * 0.05, 150, 4, 0, 0, 1))
 
-    all_of_it, fed = trial.figures(), trial.figures(to_the_last=False)
+    all_of_it, fed = trial.throughput(), trial.throughput(with_end=False)
 
     assert all_of_it is not None
     assert fed is not None
@@ -104,9 +113,9 @@ def test_the_end_of_a_job_in_which_workers_run_out_of_pages_does_not_count() -> 
 def test_a_trial_ends_when_the_site_has_fallen_silent() -> None:
     trial = Trial(4, seconds=20, pages=1000)
 
-    assert not trial.look(Glance(0.0, 10, 4, 0, 9, 4))
-    assert not trial.look(Glance(0.1, 10, 4, 0, 9, 4, stalled="the site fell silent"))
-    assert trial.look(Glance(1.1, 10, 4, 0, 9, 4, stalled="the site fell silent"))
+    assert not trial.add(Sample(0.0, 10, 4, 0, 9, 4))
+    assert not trial.add(Sample(0.1, 10, 4, 0, 9, 4, stalled="the site fell silent"))
+    assert trial.add(Sample(1.1, 10, 4, 0, 9, 4, stalled="the site fell silent"))
     assert trial.stalled
 
 
@@ -122,25 +131,25 @@ def test_the_budget_is_shared_by_the_number_of_workers_and_never_exceeded() -> N
     sizes, left = [2, 4, 8], 1000
 
     for place in range(3):
-        left -= share(sizes[place:], left)
+        left -= budget_share(sizes[place:], left)
 
-    assert share(sizes, 1000) == 230
+    assert budget_share(sizes, 1000) == 230
     assert left == 0
 
 
 def test_growth_goes_on_while_the_gain_is_sure() -> None:
-    assert hold([tried(2, 10.0), tried(4, 20.0)]) == ""
+    assert why_stop([tried(2, 10.0), tried(4, 20.0)]) == ""
 
 
 def test_growth_ends_when_the_gain_is_within_the_errors_of_both() -> None:
-    assert "not faster" in hold([tried(2, 10.0, error=0.05), tried(4, 11.0, error=0.05)])
-    assert hold([tried(2, 10.0, error=0.01), tried(4, 11.0, error=0.01)]) == ""
-    assert hold([tried(2, 10.0), tried(4, 10.1)], fixed=True) == ""
+    assert "not faster" in why_stop([tried(2, 10.0, error=0.05), tried(4, 11.0, error=0.05)])
+    assert why_stop([tried(2, 10.0, error=0.01), tried(4, 11.0, error=0.01)]) == ""
+    assert why_stop([tried(2, 10.0), tried(4, 10.1)], fixed=True) == ""
 
 
 def test_a_machine_with_other_work_ends_the_growth_only_where_workers_gain_nothing_any_more() -> None:
-    assert hold([tried(2, 10.0), tried(4, 20.0, queued=0.4)]) == ""
-    assert "wait for a core 40% of the time" in hold([tried(2, 10.0), tried(4, 10.1, queued=0.4)])
+    assert why_stop([tried(2, 10.0), tried(4, 20.0, queued=0.4)]) == ""
+    assert "wait for a core 40% of the time" in why_stop([tried(2, 10.0), tried(4, 10.1, queued=0.4)])
 
 
 def test_growth_ends_when_bans_rise_on_proxies_that_served_before() -> None:
@@ -149,17 +158,17 @@ def test_growth_ends_when_bans_rise_on_proxies_that_served_before() -> None:
         {1: Tally(100, 85, 15, 15), 2: Tally(100, 91, 9, 9)},
     )
 
-    said = hold([tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=banned)], fixed=True)
+    reason = why_stop([tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=banned)], fixed=True)
 
-    assert said == "with 4 workers bans rose from 0.0% to 12.0% of the attempts"
+    assert reason == "with 4 workers bans rose from 0.0% to 12.0% of the attempts"
 
 
 def test_a_proxy_that_is_banned_from_the_start_is_no_fault_of_the_number() -> None:
     calm = {1: Tally(100, 100, 0, 0)}
     banned = {**calm, 2: Tally(40, 0, 40, 40)}
 
-    assert hold([tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=banned)]) == ""
-    assert "bans rose" in hold(
+    assert why_stop([tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=banned)]) == ""
+    assert "bans rose" in why_stop(
         [tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies={3: Tally(40, 20, 20, 20)})]
     )
 
@@ -168,29 +177,29 @@ def test_worse_proxies_further_down_the_list_are_no_fault_of_the_number() -> Non
     calm = {1: Tally(100, 99, 1, 0)}
     worse = {**calm, 2: Tally(100, 10, 90, 0)}
 
-    assert hold([tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=worse)]) == ""
+    assert why_stop([tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=worse)]) == ""
 
 
 @pytest.mark.parametrize(
     ("known", "reason"),
     [
         ({"cpu": 0.9}, "cores are 90% busy"),
-        ({"starved": 0.5}, "too few known pages at hand for 50% of the time"),
+        ({"starved": 0.5}, "too few known pages for 50% of the time"),
         ({"stalled": "the site fell silent"}, "with 4 workers the site fell silent"),
     ],
 )
 def test_growth_ends_where_more_workers_would_tell_nothing(known: dict[str, Any], reason: str) -> None:
-    assert reason in hold([tried(2, 10.0), tried(4, 20.0, **known)])
+    assert reason in why_stop([tried(2, 10.0), tried(4, 20.0, **known)])
 
 
 def test_a_number_that_brings_bans_is_not_recommended() -> None:
     calm, banned = {1: Tally(100, 100, 0, 0)}, {1: Tally(100, 50, 50, 50)}
     both = [tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=banned)]
 
-    said = advice(both, hold(both))
+    recommendation = recommend_trial(both, why_stop(both))
 
-    assert said.workers == 2
-    assert "bans rose" in said.why
+    assert recommendation.workers == 2
+    assert "bans rose" in recommendation.why
 
 
 def test_the_knee_is_looked_for_between_too_few_and_enough() -> None:

@@ -6,16 +6,16 @@ from random import Random
 
 import pytest
 
-from pinpool.tune.survival import Course, infer
+from pinpool.tune.survival import History, estimate
 
-HEALTHY = Course(first=0.0, last_good=99.0, after_good=(0, 100))
+HEALTHY = History(first=0.0, last_good=99.0, after_good=(0, 100))
 #: It was banned ten times, and came back each time at the third try after a rest.
-FORGIVEN = Course(
+FORGIVEN = History(
     first=0.0, last_good=99.0, after_good=(10, 110), again=(20, 20), after_rest=(20, 30), ending=100.0
 )
 
 
-def lived(random: Random, *, failure: float, hazard: float) -> Course:
+def lived(random: Random, *, failure: float, hazard: float) -> History:
     """A proxy that is used once a second, fails by chance, and one day dies."""
     dies = random.expovariate(hazard)
     failed = [now > dies or random.random() < failure for now in range(100)]
@@ -25,7 +25,7 @@ def lived(random: Random, *, failure: float, hazard: float) -> Course:
         kind = after[now > 0 and failed[now - 1]]
         kind[0] += failed[now]
         kind[1] += 1
-    return Course(
+    return History(
         first=0.0,
         last_good=float(last) if last >= 0 else None,
         after_good=(after[False][0], after[False][1]),
@@ -35,27 +35,27 @@ def lived(random: Random, *, failure: float, hazard: float) -> Course:
     )
 
 
-def test_a_calm_list_has_lost_nobody() -> None:
-    calm = infer([HEALTHY] * 10)
+def test_a_calm_list_has_lost_no_proxy() -> None:
+    calm = estimate([HEALTHY] * 10)
 
-    assert (list(calm.dead), calm.stillborn, calm.hazard) == ([0.0] * 10, 0.0, 0.0)
+    assert (list(calm.dead), calm.dead_on_arrival, calm.hazard) == ([0.0] * 10, 0.0, 0.0)
 
 
-def test_those_that_never_served_a_page_never_worked_though_no_rest_has_proven_it() -> None:
-    """Twenty hidden bans among a hundred proxies, in a run too short to send anybody to rest."""
-    silent = Course(first=0.5, last_good=None, ending=0.5, at_once=1)
+def test_proxies_that_never_served_a_page_never_worked_though_no_rest_has_proven_it() -> None:
+    """Twenty hidden bans among a hundred proxies, in a run too short for any rest."""
+    silent = History(first=0.5, last_good=None, ending=0.5, at_once=1)
 
-    seen = infer([HEALTHY] * 80 + [silent] * 20)
+    seen = estimate([HEALTHY] * 80 + [silent] * 20)
 
-    assert seen.stillborn == pytest.approx(0.2)
+    assert seen.dead_on_arrival == pytest.approx(0.2)
     assert seen.hazard == 0.0
 
 
 def test_a_newcomer_with_one_failure_among_many_that_fail_now_and_then_is_alive() -> None:
-    flaky = Course(first=0.0, last_good=99.0, after_good=(20, 100), again=(5, 20))
-    newcomer = Course(first=0.0, last_good=None, ending=0.0)
+    flaky = History(first=0.0, last_good=99.0, after_good=(20, 100), again=(5, 20))
+    newcomer = History(first=0.0, last_good=None, ending=0.0)
 
-    seen = infer([flaky] * 20 + [newcomer])
+    seen = estimate([flaky] * 20 + [newcomer])
 
     assert seen.dead[-1] < 0.1
 
@@ -64,7 +64,7 @@ def test_a_newcomer_with_one_failure_among_many_that_fail_now_and_then_is_alive(
 def test_the_rate_of_deaths_is_found_among_failures_that_pass(failure: float) -> None:
     random = Random(3)
 
-    seen = infer([lived(random, failure=failure, hazard=0.01) for _ in range(400)])
+    seen = estimate([lived(random, failure=failure, hazard=0.01) for _ in range(400)])
 
     assert seen.hazard == pytest.approx(0.01, rel=0.15)
     assert seen.again == pytest.approx(failure, rel=0.3)
@@ -73,34 +73,34 @@ def test_the_rate_of_deaths_is_found_among_failures_that_pass(failure: float) ->
 def test_failures_that_always_pass_are_no_deaths_though_a_few_have_not_passed_yet() -> None:
     random = Random(4)
 
-    seen = infer([lived(random, failure=0.2, hazard=1e-9) for _ in range(400)])
+    seen = estimate([lived(random, failure=0.2, hazard=1e-9) for _ in range(400)])
 
     assert seen.hazard < 1e-4
-    assert seen.stillborn == 0.0
+    assert seen.dead_on_arrival == 0.0
 
 
-def test_a_list_that_is_banned_and_forgiven_again_and_again_loses_nobody() -> None:
+def test_a_list_that_is_banned_and_forgiven_again_and_again_loses_no_proxy() -> None:
     resting = FORGIVEN._replace(at_once=2, rested=1)
 
-    seen = infer([FORGIVEN._replace(ending=None)] * 15 + [resting] * 5)
+    seen = estimate([FORGIVEN._replace(ending=None)] * 15 + [resting] * 5)
 
     assert max(seen.dead) < 0.1
     assert seen.after_rest == pytest.approx(2 / 3, abs=0.05)
 
 
-def test_one_that_refuses_our_login_is_dead_whatever_the_others_do() -> None:
-    seen = infer([FORGIVEN] * 10 + [Course(first=0.0, last_good=50.0, ending=51.0, fatal=True)])
+def test_a_proxy_that_refuses_our_login_is_dead_whatever_the_others_do() -> None:
+    seen = estimate([FORGIVEN] * 10 + [History(first=0.0, last_good=50.0, ending=51.0, fatal=True)])
 
     assert seen.dead[-1] == 1.0
 
 
-def test_a_list_of_which_nobody_ever_comes_back_dies_and_does_not_fail_for_ever() -> None:
+def test_a_list_of_which_no_proxy_ever_comes_back_dies_and_does_not_fail_for_ever() -> None:
     used_up = [
-        Course(first=0.0, last_good=age, after_good=(0, int(age)), ending=age + 1.0, rested=3)
+        History(first=0.0, last_good=age, after_good=(0, int(age)), ending=age + 1.0, rested=3)
         for age in (10.0, 20.0, 30.0, 40.0)
     ]
 
-    seen = infer(used_up)
+    seen = estimate(used_up)
 
     assert min(seen.dead) > 0.99
     assert seen.hazard == pytest.approx(4 / 102, rel=0.01)

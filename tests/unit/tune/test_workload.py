@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from pinpool.errors import UsageError
 from pinpool.journal.records import AttemptRow
+from pinpool.stats.resources import Used
 from pinpool.tune.queueing import IDLE, cycles
-from pinpool.tune.workload import Machine, delays, forest, machine, observe, stretch
+from pinpool.tune.workload import Machine, delays, machine, observe, page_tree, stretch
 
 START = 1_700_000_000.0
 
@@ -50,7 +51,12 @@ def test_too_few_good_attempts_are_refused_with_what_to_do() -> None:
 def test_a_calm_run_has_no_faults_and_no_deaths() -> None:
     calm = observe(good(100), {})
 
-    assert (calm.hazard, calm.stillborn, calm.page_failure, calm.habits[0].failure) == (0.0, 0.0, 0.0, 0.0)
+    assert (calm.hazard, calm.dead_on_arrival, calm.page_failure, calm.behaviors[0].failure) == (
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+    )
 
 
 def test_a_proxy_that_fails_beyond_its_rest_is_dead_and_no_fault_of_a_living_one() -> None:
@@ -59,8 +65,8 @@ def test_a_proxy_that_fails_beyond_its_rest_is_dead_and_no_fault_of_a_living_one
     seen = observe(rows, {1: [START + 51.5]})
 
     assert seen.hazard == pytest.approx(1 / 150, rel=0.02)
-    assert [failing.fault for failing in seen.deaths[0]] == ["refused", "refused"]
-    assert all(habit.failure == 0.0 for habit in seen.habits)
+    assert [failure.fault for failure in seen.deaths[0]] == ["refused", "refused"]
+    assert all(behavior.failure == 0.0 for behavior in seen.behaviors)
 
 
 def test_a_proxy_that_comes_back_after_its_rest_has_not_died() -> None:
@@ -77,7 +83,7 @@ def test_a_proxy_that_refused_from_the_first_moment_never_worked() -> None:
 
     seen = observe(rows, {2: [START + 0.1]})
 
-    assert seen.stillborn == pytest.approx(0.5)
+    assert seen.dead_on_arrival == pytest.approx(0.5)
     assert seen.hazard == 0.0
 
 
@@ -87,7 +93,7 @@ def test_pages_that_are_to_blame_themselves_are_not_held_against_proxies() -> No
     seen = observe(rows, {})
 
     assert seen.page_failure == pytest.approx(0.1)
-    assert seen.habits[0].failure == 0.0
+    assert seen.behaviors[0].failure == 0.0
 
 
 def test_the_rate_of_deaths_is_found_though_many_die_unseen() -> None:
@@ -109,7 +115,7 @@ def test_the_rate_of_deaths_is_found_though_many_die_unseen() -> None:
     seen = observe(rows, rests)
 
     assert seen.hazard == pytest.approx(rate, rel=0.2)
-    assert seen.stillborn < 0.05
+    assert seen.dead_on_arrival < 0.05
 
 
 def test_proxies_first_tried_long_after_all_others_had_died_are_no_trouble() -> None:
@@ -123,7 +129,7 @@ def test_proxies_first_tried_long_after_all_others_had_died_are_no_trouble() -> 
     assert observe(rows, {}).hazard > 0.1
 
 
-def test_whoever_may_die_dies_as_somebody_was_seen_to() -> None:
+def test_a_proxy_that_may_die_dies_as_one_was_seen_to() -> None:
     """No end is surely death here, yet some are likely to be."""
     rows = []
     for proxy in range(1, 41):
@@ -134,7 +140,7 @@ def test_whoever_may_die_dies_as_somebody_was_seen_to() -> None:
 
     seen = observe(rows, {})
 
-    assert bool(seen.deaths) == seen.mortal
+    assert bool(seen.deaths) == seen.loses_proxies
 
 
 def test_hours_between_a_stop_and_a_resume_do_not_count_as_time_survived() -> None:
@@ -148,7 +154,7 @@ def test_hours_between_a_stop_and_a_resume_do_not_count_as_time_survived() -> No
 
 
 def test_a_larger_job_is_the_recorded_one_over_again() -> None:
-    job = forest([(5, None, True), (6, 5, False), (9, 5, False)], pages=7)
+    job = page_tree([(5, None, True), (6, 5, False), (9, 5, False)], pages=7)
 
     assert job.pages == 7
     assert list(job.roots) == [0, 3, 6]
@@ -159,7 +165,7 @@ def test_a_larger_job_is_the_recorded_one_over_again() -> None:
 def test_a_smaller_job_has_fewer_seeds_with_all_that_they_lead_to() -> None:
     tree = [(1, None, True), (2, None, True), (3, 1, False), (4, 1, False), (5, 2, False), (6, 2, False)]
 
-    job = forest(tree, pages=4)
+    job = page_tree(tree, pages=4)
 
     assert list(job.roots) == [0, 3]
     assert job.children == {0: [1, 2]}
@@ -167,10 +173,15 @@ def test_a_smaller_job_has_fewer_seeds_with_all_that_they_lead_to() -> None:
 
 
 def test_pages_that_ask_for_each_other_in_a_circle_are_seeds_all_the_same() -> None:
-    job = forest([(1, 2, True), (2, 1, True), (3, 3, False)])
+    job = page_tree([(1, 2, True), (2, 1, True), (3, 3, False)])
 
     assert job.pages == 3
     assert list(job.roots) == [0, 2]
+
+
+def used(cpu: float, seconds: float, *, own_cpu: float = 0.0, queued: float = 0.0) -> list[Used]:
+    """A page that took so long, on one core."""
+    return [Used(1, seconds, own_cpu, cpu, queued, 0, 0, 1, 1)]
 
 
 def busy(workers: int, pages: int, *, begin: float = 0.0, seconds: float = 0.2) -> list[AttemptRow]:
@@ -191,7 +202,7 @@ def at_its_own_speed(known: Machine, workers: int) -> float:
 def test_a_run_that_was_stopped_for_a_while_is_as_fast_as_it_was() -> None:
     rows = [*busy(8, 100), *busy(8, 100, begin=3000.0)]
 
-    known = machine(rows, workers=8, cpu=0.001, seconds=0.2 / 8)
+    known = machine(rows, used(0.001, 0.2 / 8), workers=8)
 
     assert at_its_own_speed(known, 8) == pytest.approx(1.0, abs=0.02)
 
@@ -200,13 +211,13 @@ def test_trials_with_few_and_many_workers_make_one_record() -> None:
     rows = [*busy(2, 50), *busy(16, 50, begin=20.0)]
     pages = 50 * (2 + 16)
 
-    known = machine(rows, workers=16, cpu=0.001, seconds=20.0 / pages)
+    known = machine(rows, used(0.001, 20.0 / pages), workers=16)
 
     assert at_its_own_speed(known, 8) == pytest.approx(1.0, abs=0.02)
 
 
 def test_a_worker_that_has_nothing_to_do_half_of_the_time_does_not_make_pages_quicker() -> None:
-    known = machine(busy(2, 100), workers=2, cpu=0.001, seconds=0.2 / 1.45)
+    known = machine(busy(2, 100), used(0.001, 0.2 / 1.45), workers=2)
 
     assert at_its_own_speed(known, 2) == pytest.approx(1.0, abs=0.02)
 
@@ -218,7 +229,7 @@ def test_a_few_rests_of_a_paced_run_are_not_stretched_into_the_impossible(gaps: 
         rows.append(attempt(at, 0.1))
         at += random.uniform(0.75, 1.25)
 
-    known = machine(rows, workers=1, pace=1.0, seconds=1.0, cpu=0.01)
+    known = machine(rows, used(0.01, 1.0), workers=1, pace=1.0)
 
     assert 0 <= known.overhead < 0.5
     assert known.wait > 0.05
@@ -234,7 +245,7 @@ def test_what_workers_do_beside_the_pages_makes_no_page_of_a_paced_run_quick() -
     """Most of 80 pins were dead in one, and declining tasks took 18 ms of CPU time for each page, and 80 in queues."""
     rows = [attempt(0.78 * number, 0.05) for number in range(100)]
 
-    known = machine(rows, workers=1, pace=1.0, seconds=0.02, cpu=0.018, own_cpu=0.006, queued=0.08)
+    known = machine(rows, used(0.018, 0.02, own_cpu=0.006, queued=0.08), workers=1, pace=1.0)
 
     assert 0.03 < known.wait < 0.05
 
@@ -259,7 +270,7 @@ def test_more_workers_are_never_slower_and_never_beyond_the_station(
 
 
 @pytest.mark.parametrize("workers", [1, 4, 8])
-def test_what_a_page_waits_and_works_is_told_from_a_crawl_by_any_number_of_workers(workers: int) -> None:
+def test_what_a_page_waits_and_works_is_learnt_from_a_crawl_by_any_number_of_workers(workers: int) -> None:
     """Fifty milliseconds of waiting, ten of work on one core, which several workers wait for in turn."""
     seconds = cycles(0.05, 0.01, workers)[workers]
     rows = [attempt(n * seconds, seconds, proxy=proxy) for proxy in range(1, workers + 1) for n in range(100)]
@@ -267,18 +278,18 @@ def test_what_a_page_waits_and_works_is_told_from_a_crawl_by_any_number_of_worke
     for _ in range(20):
         cpu = 0.01 * (1 + IDLE * (1 - min(1.0, workers * cpu / seconds)))
 
-    known = machine(rows, workers=workers, cpu=cpu, queued=seconds - 0.05 - cpu, seconds=seconds / workers)
+    known = machine(rows, used(cpu, seconds / workers, queued=seconds - 0.05 - cpu), workers=workers)
 
     assert known.wait == pytest.approx(0.05, rel=0.03)
     assert known.demand == pytest.approx(0.01, rel=0.03)
     assert delays(known, 16)[workers] == pytest.approx(0.0, abs=1e-3)
 
 
-def test_a_machine_that_was_too_busy_to_tell_does_not_make_the_wait_disappear() -> None:
+def test_a_machine_that_was_too_busy_to_show_the_wait_does_not_make_it_disappear() -> None:
     """Forty workers on a core that feeds six: their cycle is that of the queue, whatever they wait for the network."""
     seconds = cycles(0.05, 0.01, 40)[40]
     rows = [attempt(n * seconds, 0.09, proxy=proxy) for proxy in range(1, 41) for n in range(100)]
 
-    known = machine(rows, workers=40, cpu=0.01, own_cpu=0.002, queued=0.03, seconds=seconds / 40)
+    known = machine(rows, used(0.01, seconds / 40, own_cpu=0.002, queued=0.03), workers=40)
 
     assert known.wait == pytest.approx(0.05, abs=0.005)

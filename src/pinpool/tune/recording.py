@@ -1,0 +1,98 @@
+"""What is learnt from a journal, to simulate the same job with other numbers of workers and proxies, or other rules."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pinpool.errors import SettingsError
+from pinpool.journal.reader import Reader
+from pinpool.model import EventKind
+from pinpool.settings import RULES, Settings, settings_from
+from pinpool.stats.resources import used_in
+from pinpool.text import counted
+from pinpool.tune.workload import Machine, PageTree, Workload, machine, observe, page_tree
+
+#: What a journal may claim, for anybody may have written it: seconds of an attempt, an epoch second, workers.
+LONGEST_ATTEMPT, LATEST, MOST_WORKERS = 86_400.0, 1e11, 10_000
+#: With fewer lost proxies their rate is known to a quarter at best.
+FEW_DEATHS = 15
+
+
+class Recording(NamedTuple):
+    """
+    What was learnt of a run with so many `workers` and `proxies`, and the `job` and `settings` to simulate: the run's
+    own ones, or those that `changed` sets. `tasks` are the run's, see `Reader.tree`. `notes` are for people.
+    """
+
+    workload: Workload
+    machine: Machine
+    tasks: Sequence[tuple[int, int | None, bool]]
+    job: PageTree
+    settings: Settings
+    workers: int
+    proxies: int
+    notes: Sequence[str] = ()
+
+    def changed(self, pages: int | None, settings: Mapping[str, object] | None = None) -> Recording:
+        """The same with a job of so many pages, None for the run's own, and with other settings."""
+        return self._replace(
+            job=page_tree(self.tasks, pages), settings=settings_from(settings or {}, self.settings)
+        )
+
+
+def learn(journal: str | Path) -> Recording:
+    """Read a journal. Raises JournalError, and UsageError if too little is recorded."""
+    rests: dict[int, list[float]] = {}
+    measured, rules = [], ""
+    with Reader(journal) as reader:
+        info = reader.run_info(time.time())
+        # Rows with impossible values are left out.
+        attempts = [
+            row for row in reader.attempts() if 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST
+        ]
+        tasks = list(reader.tree())
+        listed = sum(row.listed for row in reader.proxies())
+        for event in reader.events():
+            if event.kind == EventKind.RULES:
+                rules = event.detail
+            if event.kind == EventKind.FAULTED and event.proxy is not None:
+                rests.setdefault(event.proxy, []).append(event.at)
+            if (used := used_in(event)) is not None:
+                measured.append(used)
+    settings, notes = _settings(rules)
+    workload = observe(attempts, {proxy: sorted(moments) for proxy, moments in rests.items()})
+    if not measured:
+        notes.append("the run did not record its CPU time: where this machine becomes the limit is not known")
+    workers = min(max([1, info.workers, *(used.workers for used in measured)]), MOST_WORKERS)
+    if 0 < workload.lost < FEW_DEATHS:
+        were = counted(max(1, round(workload.lost)), "proxy was", "proxies were")
+        notes.append(f"only {were} lost in this run: the chance to lose more is only roughly known")
+    return Recording(
+        workload,
+        machine(
+            attempts,
+            measured,
+            workers=max(1, min(workers, listed)),
+            # A rate for the whole site spaces the requests of each worker, too.
+            pace=max(settings.pace, 1e-9 if settings.site_rate else 0.0),
+        ),
+        tasks,
+        page_tree(tasks),
+        settings,
+        min(max(1, info.workers), MOST_WORKERS),
+        max(1, listed),
+        notes,
+    )
+
+
+def _settings(rules: str) -> tuple[Settings, list[str]]:
+    """The settings of the run by its rules, and what to note about them."""
+    try:
+        recorded = json.loads(rules)
+        return settings_from({name: recorded[name] for name in RULES}), []
+    except (ValueError, TypeError, KeyError, SettingsError):
+        return Settings(), ["the journal does not hold the rules of its crawl: the defaults are assumed"]
