@@ -16,6 +16,7 @@ import pytest
 
 from commands import Desk
 from engines import Maker, is_alive, scripted_engine, spares
+from pinpool.lab import Lab
 from pinpool.pool.processes import ProcessEngine
 
 
@@ -56,6 +57,16 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(tmp_path)
     yield made
     made.clear()
+
+
+@pytest.fixture
+def lab(desk: Desk) -> Iterator[Lab]:
+    """Twenty films behind four good proxies; nothing may ever go past these, nor two workers share one."""
+    with Lab(pages=2, proxies=4) as made:
+        desk.prepare(made)
+        yield made
+        assert made.direct == 0
+        assert all(proxy.max_users <= 1 for proxy in made.proxies)
 
 
 @pytest.fixture(params=["forkserver", "spawn"])

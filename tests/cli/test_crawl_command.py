@@ -4,35 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import re
-import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from commands import DEADLINE, Desk
-from pinpool.journal.reader import Reader
+from commands import Desk
+from films import films, holds_each_film_once, stored
 from pinpool.lab import Lab
 
-COMMANDS = [
-    "crawl",
-    "resume",
-    "retry",
-    "stats",
-    "failures",
-    "verify",
-    "export",
-    "report",
-    "tune",
-    "try",
-    "check",
-    "demo",
-    "lab",
-]
-HEAVY = {"requests", "urllib3", "lxml", "rich", "parsel", "w3lib", "sqlite3", "socks", "multiprocessing"}
-HEAVY |= {"jinja2"}
 LIST = ("-p", "proxies.txt")
 
 # What CLI.md promises of `stats --json`.
@@ -45,71 +23,6 @@ PROXY += ["last_error"]
 # What has joined since.
 MORE = {"until", "success_low", "success_high", "wasted_bytes", "wasted_seconds", "pages_per_hour"}
 MORE |= {"first_error_at", "last_error_at"}
-
-NONE_TIMED_OUT = "--reason: no task was given up for 'timeout'; `pinpool failures films.db` says for what"
-
-
-@pytest.fixture
-def lab(desk: Desk) -> Iterator[Lab]:
-    """Twenty films behind four good proxies; nothing may ever go past these, nor two workers share one."""
-    with Lab(pages=2, proxies=4) as made:
-        desk.prepare(made)
-        yield made
-        assert made.direct == 0
-        assert all(proxy.max_users <= 1 for proxy in made.proxies)
-
-
-def films(lab: Lab) -> list[str]:
-    return sorted(lab.films(lab.named_url))
-
-
-def stored(path: Path) -> list[str]:
-    """The films in a journal, by URL."""
-    with Reader(path) as reader:
-        return sorted(json.loads(text)["url"] for _, text in reader.items())
-
-
-def complete(desk: Desk, lab: Lab) -> bool:
-    """Whether journal and output file hold each film once, and the journal proves it."""
-    written = sorted(item["url"] for item in desk.lines("films.jsonl"))
-    proven = desk.run("verify", "films.db").code == 0
-    return proven and written == films(lab) == stored(desk / "films.db")
-
-
-# ---------------------------------------------------------------------------------------------- help
-
-
-def test_every_help_has_an_example_and_loads_nothing_heavy(desk: Desk) -> None:
-    code = (
-        "import sys\n"
-        "from pinpool.cli.app import app\n"
-        f"for words in [], *([name] for name in {COMMANDS}):\n"
-        "    app.main([*words, '--help'], 'pinpool', standalone_mode=False)\n"
-        f"print(sorted({HEAVY} & sys.modules.keys()), file=sys.stderr)\n"
-    )
-
-    code_, out, err = desk.start_python("-c", code).end()
-
-    first, *helps = out.split("Usage: ")[1:]
-    assert (code_, err) == (0, "[]\n")
-    assert [text.split()[1] for text in helps] == COMMANDS
-    assert "`pinpool demo`" in first
-    assert all(f"Example:\n    pinpool {name} " in text for name, text in zip(COMMANDS, helps, strict=True))
-
-
-def test_the_shell_completes_commands(desk: Desk) -> None:
-    script = desk.run(_PINPOOL_COMPLETE="bash_source")
-    choice = desk.run(_PINPOOL_COMPLETE="bash_complete", COMP_WORDS="pinpool cr", COMP_CWORD="1")
-
-    assert "complete -o nosort -F _pinpool_completion pinpool" in script.out
-    assert choice.out == "plain,crawl\n"
-
-
-def test_the_version_is_told(desk: Desk) -> None:
-    assert desk.run("--version").out.startswith("pinpool 0.")
-
-
-# ---------------------------------------------------------------------------------------------- a whole crawl
 
 
 def test_a_crawl_appends_its_items_and_says_how_it_went(desk: Desk, lab: Lab) -> None:
@@ -195,33 +108,6 @@ def test_more_workers_than_proxies_are_told_that_they_wait_also_if_quiet(desk: D
     assert (said.code, said.err) == (0, "6 workers on 4 proxies: 2 of them wait for a spare\n")
 
 
-# ---------------------------------------------------------------------------------------------- exit codes, and ways on
-
-
-def test_a_page_that_fails_is_exit_3_and_is_told_with_its_history(desk: Desk, lab: Lab) -> None:
-    lab.set_site_fault("/detail/3", 418)
-
-    crawl = desk.run("crawl", "films.py", *LIST)
-    verify = desk.run("verify", "films.db")
-    told = desk.run("failures", "films.db")
-    (failure,) = desk.run("failures", "films.db", "--json").json()
-
-    url = f"{lab.named_url}/detail/3"
-    warned, said = crawl.err.splitlines()
-    assert f" warning pinpool: given up: '{url}': http_error on " in warned
-    assert (crawl.code, said) == (3, "1 task failed; `pinpool failures films.db` says why")
-    assert (verify.code, told.code) == (3, 0)
-    assert "1 task failed" in verify.out
-    assert re.match(rf"detail {re.escape(url)}: http_error on [34] proxies\n", told.out)
-    assert told.out.count("http_error (status 418)") in (3, 4)
-    assert list(failure) == ["task", "stage", "url", "reason", "attempts", "page"]
-    assert (failure["stage"], failure["url"]) == ("detail", url)
-    assert len({attempt["proxy"] for attempt in failure["attempts"]}) >= 3
-    for attempt in failure["attempts"]:
-        assert list(attempt) == ["proxy", "fault", "seconds", "status", "at", "message", "page"]
-        assert (attempt["fault"], attempt["status"]) == ("http_error", 418)
-
-
 def test_so_many_failures_may_be_allowed(desk: Desk, lab: Lab) -> None:
     lab.set_site_fault("/detail/3", 418)
 
@@ -237,58 +123,6 @@ def test_a_page_that_is_gone_is_no_failure(desk: Desk, lab: Lab) -> None:
 
     assert said.code == 0
     assert said.json()["run"]["tasks"] == {"done": 21, "gone": 1, "failed": 0, "waiting": 0, "in_flight": 0}
-
-
-def test_what_failed_can_be_put_back_and_is_done_by_a_resume(desk: Desk, lab: Lab) -> None:
-    lab.set_site_fault("/detail/3", 418)
-    desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl")
-    lab.set_site_fault("/detail/3", None)
-
-    none = desk.run("retry", "films.db", "--reason", "timeout")
-    one = desk.run("retry", "films.db", "--reason", "http_error", "--task", f"{lab.named_url}/detail/3")
-    resume = desk.run("resume", "films.db")
-
-    assert (none.code, none.out) == (0, f"0 tasks are put back: {NONE_TIMED_OUT}\n")
-    assert (one.code, one.out) == (0, "1 task is put back; `pinpool resume films.db` goes on\n")
-    assert (resume.code, resume.err) == (0, "")
-    assert complete(desk, lab)
-    assert desk.run("failures", "films.db").out == "no task was given up\n"
-
-
-def test_a_run_whose_proxies_are_used_up_is_exit_4_and_goes_on_with_a_better_list(
-    desk: Desk, lab: Lab
-) -> None:
-    worse, better = lab.proxies[:2], lab.proxies[2:]
-    for proxy in worse:
-        lab.set_fault(proxy.index, "auth")
-    desk.write("worse.txt", "".join(f"{proxy.url}\n" for proxy in worse))
-    desk.write("better.txt", "".join(f"{proxy.url}\n" for proxy in better))
-
-    starved = desk.run("crawl", "films.py", "-p", "worse.txt", "-o", "films.jsonl", "--json")
-    resumed = desk.run("resume", "films.db", "-p", "better.txt")
-
-    assert starved.code == 4
-    assert "no usable proxy is left" in starved.err
-    assert "`pinpool resume films.db -p LIST`" in starved.err
-    assert starved.json()["run"]["state"] == "starved"
-    assert [row["state"] for row in starved.json()["proxies"]] == ["retired", "retired"]
-    assert resumed.code == 0
-    assert complete(desk, lab)
-
-
-def test_a_list_that_is_named_anew_gives_its_retired_proxies_another_chance(desk: Desk, lab: Lab) -> None:
-    """Somebody has paid the bill meanwhile; nobody else would name the list again."""
-    for proxy in lab.proxies:
-        lab.set_fault(proxy.index, "auth")
-    starved = desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl")
-    for proxy in lab.proxies:
-        lab.set_fault(proxy.index, None)
-
-    again = desk.run("resume", "films.db")
-    named = desk.run("resume", "films.db", *LIST)
-
-    assert (starved.code, again.code, named.code) == (4, 4, 0)
-    assert complete(desk, lab)
 
 
 def test_no_password_is_in_what_is_said_or_written(desk: Desk, lab: Lab) -> None:
@@ -310,20 +144,6 @@ def test_no_password_is_in_what_is_said_or_written(desk: Desk, lab: Lab) -> None
     assert [secret for secret in secrets for text in (*texts, *written) if secret in text] == []
 
 
-def test_a_limited_crawl_stops_there_and_can_be_resumed(desk: Desk, lab: Lab) -> None:
-    limited = desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl", "--limit", 5)
-    verify = desk.run("verify", "films.db", "--json")
-    resumed = desk.run("resume", "films.db")
-
-    assert limited.code == 0
-    assert limited.err == "stopped at the wanted number of pages; `pinpool resume films.db` goes on\n"
-    assert limited.out.startswith("interrupted: 5 pages")
-    assert (verify.code, verify.json()["ended"], verify.json()["complete"]) == (3, 5, False)
-    assert resumed.code == 0
-    assert complete(desk, lab)
-    assert len(lab.requests) == 22
-
-
 def test_a_fresh_crawl_keeps_the_unfinished_run_under_another_name(desk: Desk, lab: Lab) -> None:
     desk.run("crawl", "films.py", *LIST, "--limit", 5)
 
@@ -334,7 +154,7 @@ def test_a_fresh_crawl_keeps_the_unfinished_run_under_another_name(desk: Desk, l
     assert (refused.code, refused.out) == (2, "")
     assert (fresh.code, fresh.err) == (0, f"films.db: the earlier run is kept as {kept.name}\n")
     assert desk.run("stats", kept.name, "--json").json()["run"]["pages"] == 5
-    assert complete(desk, lab)
+    assert holds_each_film_once(desk, lab)
 
 
 def test_a_crawl_after_a_complete_one_begins_anew_and_keeps_the_old_journal(desk: Desk, lab: Lab) -> None:
@@ -345,26 +165,4 @@ def test_a_crawl_after_a_complete_one_begins_anew_and_keeps_the_old_journal(desk
     (kept,) = desk.folder.glob("films.*.db")
     assert (again.code, again.err) == (0, f"films.db: the earlier run is kept as {kept.name}\n")
     assert stored(kept) == films(lab)
-    assert complete(desk, lab)
-
-
-@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "Ctrl-C"])
-def test_an_interrupted_crawl_is_exit_130_and_a_resume_completes_it(desk: Desk, how: str) -> None:
-    with Lab(pages=2, proxies=3, latency=0.2) as lab:
-        desk.prepare(lab)
-        program = desk.start("crawl", "films.py", *LIST, "-o", "films.jsonl")
-        lab.wait_for(lambda: len(lab.requests) >= 6, DEADLINE)
-
-        program.press_ctrl_c() if how == "Ctrl-C" else program.send(signal.Signals[how])
-        interrupted = program.end()
-        verify = desk.run("verify", "films.db")
-        resumed = desk.run("resume", "films.db")
-
-        assert interrupted.code == 130
-        assert "Traceback" not in interrupted.err
-        assert interrupted.err.endswith("interrupted; `pinpool resume films.db` goes on\n")
-        assert interrupted.out.startswith("interrupted: ")
-        assert verify.code == 3
-        assert resumed.code == 0
-        assert complete(desk, lab)
-        assert len(lab.requests) == 22
+    assert holds_each_film_once(desk, lab)

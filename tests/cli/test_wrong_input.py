@@ -9,8 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -34,12 +33,10 @@ htp://bob:{SECRET}@192.0.2.3:80
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    made.write("films.py", GOOD)
-    made.write("proxies.txt", f"http://alice:{SECRET}@192.0.2.1:8080\n")
-    yield made
-    made.clear()
+def desk(desk: Desk) -> Desk:
+    desk.write("films.py", GOOD)
+    desk.write("proxies.txt", f"http://alice:{SECRET}@192.0.2.1:8080\n")
+    return desk
 
 
 @pytest.fixture

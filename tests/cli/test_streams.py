@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
 from commands import DEADLINE, Desk
-from journals import failed, given_up, new_journal, task
-from pinpool.journal.writer import Journal
 from pinpool.lab import Lab
 
 
@@ -63,32 +60,6 @@ def test_stdout_is_for_the_items_or_for_the_summary_in_json(desk: Desk, target: 
     assert (said.code, said.out) == (2, "")
     assert "stdout can be the items or the summary of --json, not both" in said.err
     assert not (desk / "films.db").exists()
-
-
-def test_a_retry_that_finds_nothing_says_which_filter_found_none(desk: Desk) -> None:
-    new_journal(desk / "films.db", task("1", "index")).close()
-    none = desk.run("retry", "films.db").out
-    with Journal.open(desk / "films.db") as journal:
-        journal.settle(given_up(1, failed()), time.time())
-
-    url = desk.run("retry", "films.db", "--task", "HTTP://films.example/other").out
-    reason = desk.run("retry", "films.db", "--reason", "ban").out
-    found = desk.run("retry", "films.db", "--task", "HTTP://FILMS.example/index/1#top").out
-
-    assert none == "0 tasks are put back: no task was given up\n"
-    assert url == "0 tasks are put back: --task: no task of http://films.example/other was given up\n"
-    assert reason.startswith("0 tasks are put back: --reason: no task was given up for 'ban'; ")
-    assert found.startswith("1 task is put back")
-
-
-def test_what_a_fault_says_cannot_drive_the_terminal(desk: Desk) -> None:
-    with new_journal(desk / "films.db", task("1", "index")) as journal:
-        journal.settle(given_up(1, failed(message="\x1b[2Jgone")), time.time())
-
-    said = desk.run("failures", "films.db").out
-
-    assert "[2Jgone" in said
-    assert "\x1b" not in said
 
 
 def test_a_ctrl_c_that_comes_where_python_cannot_raise_is_not_lost(desk: Desk) -> None:
