@@ -27,3 +27,21 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+
+
+class FakeClock:
+    """Simulated time, for tests: it stands still until `advance` moves it. `now` is the seconds it has moved so far."""
+
+    def __init__(self, epoch: float = 1_700_000_000.0) -> None:
+        self._epoch = epoch
+        self.now = 0.0
+
+    def epoch(self) -> float:
+        return self._epoch + self.now
+
+    def monotonic(self) -> float:
+        return 100.0 + self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time go on; never back."""
+        self.now += max(0.0, seconds)

@@ -31,12 +31,12 @@ from pinpool.calls.ledger import Ledger
 from pinpool.errors import CallFailed, NoUsableProxy
 from pinpool.model import EventKind, Outcome, ProxyState
 from pinpool.policy.blame import Blame, Failure
-from pinpool.policy.reputation import Reputation, Retire, until_judged
+from pinpool.policy.reputation import Reputation, Retire
 from pinpool.policy.retry import Resubmit
 from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.engine import Answered, Lost, Noted, Signal, window
 from pinpool.pool.lease_types import Standing
-from pinpool.pool.processes import ProcessEngine
+from pinpool.pool.registry import make_engine
 from pinpool.pool.worker import pinned
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import proxies_from
@@ -102,12 +102,11 @@ class PinnedPool:
         self._books = Ledger({number: proxy.label for number, proxy in enumerate(listed, 1)})
         self._proxies = len(listed)
         self._workers = min(workers or len(listed), room().workers)
-        self._engine = ProcessEngine(
+        self._engine = make_engine(
             partial(CallJob, chosen),
             [Standing(number, proxy, ProxyState.SPARE) for number, proxy in enumerate(listed, 1)],
+            chosen,
             workers=self._workers,
-            hang_seconds=chosen.deadline + chosen.grace,
-            cooling=until_judged(chosen.cooling),
             start_method=start_method,
             preload=PRELOAD,
         )

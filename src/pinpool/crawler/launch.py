@@ -28,9 +28,10 @@ from pinpool.journal.writer import Journal
 from pinpool.model import Event, EventKind, Task, TaskState
 from pinpool.output.outputs import Outputs
 from pinpool.output.target import Target
-from pinpool.policy.reputation import Reputation, until_judged
+from pinpool.policy.reputation import Reputation
 from pinpool.pool.engine import Engine
-from pinpool.pool.processes import ProcessEngine, default_start_method
+from pinpool.pool.processes import default_start_method
+from pinpool.pool.registry import DEFAULT_ENGINE, make_engine
 from pinpool.proxies.proxy import Proxy, ProxyList
 from pinpool.proxies.redaction import Redaction, redacting
 from pinpool.proxies.watch import Listing
@@ -171,12 +172,11 @@ class Launch:
             admit(reputation, known, proxy, now, forgiving=self.forgiving)
             for proxy, known in zip(self.proxies.proxies, records, strict=True)
         ]
-        engine = ProcessEngine(
+        engine = make_engine(
             partial(PageJob, self.ref, self.settings),
             standings,
+            self.settings,
             workers=self.workers,
-            hang_seconds=self.settings.deadline + self.settings.grace,
-            cooling=until_judged(self.settings.cooling),
             start_method=self.start_method,
             preload=PRELOAD,
         )
@@ -188,7 +188,7 @@ class Launch:
             spider_ref=str(self.ref),
             version=version("pinpool"),
             workers=self.workers,
-            engine=ProcessEngine.name,
+            engine=DEFAULT_ENGINE,
             start_method=self.start_method or default_start_method(),
             settings=json.dumps(dict(self.overrides), default=dict),
             proxies=self.proxy_source,
