@@ -437,8 +437,8 @@ def test_a_port_that_is_taken_is_told_by_the_lab(refused: Refused) -> None:
 @pytest.mark.parametrize(
     ("option", "problem"),
     [
-        (["--faults", "bann"], "unknown fault 'bann': the lab knows refused, "),
-        (["--faults", "ban,drip", "--proxies", "1"], "2 faults need as many proxies, there are 1"),
+        (["--faults", "bann"], "unknown fault 'bann': the lab has refused, "),
+        (["--faults", "ban,drip", "--proxies", "1"], "2 faults need 2 proxies, not 1"),
         (["--write-proxies", "proxies.txt/list"], "--write-proxies: proxies.txt/list cannot be written"),
         (["--site-port", "70000"], "70000 is not in the range"),
         (["--latency", "-1"], "-1.0 is not in the range"),

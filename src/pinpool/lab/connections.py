@@ -1,9 +1,8 @@
 """
-The connections of the site: every client ends in a `SiteConnection`, straight or through a proxy's tunnel.
+The connections of the site: every client ends in a `SiteConnection`, directly or through a proxy's tunnel.
 
-A proxy and the site live in one process, so a tunnel is no second pair of sockets: the client's connection
-changes its protocol. Whatever comes through a proxy is known by the `Line` that it came on, and everything
-that the site's own port accepts has bypassed the proxies.
+The proxies and the site are in one process, so a tunnel needs no second pair of sockets: the client's connection
+changes its protocol. Its `Client` says which proxy it came through. A client of the site's own port bypassed them.
 """
 
 from __future__ import annotations
@@ -11,64 +10,70 @@ from __future__ import annotations
 import asyncio
 import time
 
-from pinpool.lab.http import Answer, Manner, Request, reset, take_request
-from pinpool.lab.network import Ground
-from pinpool.lab.request_log import LabProxy, Line
+from pinpool.lab.http import Answer, Delivery, Request, reset, take_request
+from pinpool.lab.network import Network
+from pinpool.lab.request_log import Client, LabProxy
 
 DRIP_RATE = 300  # bytes a second
 DRIP_EVERY = 0.1  # seconds
 HANDSHAKE_TIMEOUT = 10.0
-# Nobody sends this much before the answer to what he has already asked.
+# Bytes that a client may send before it has the answer to its first request. No honest one sends as much.
 MAX_AHEAD = 20_000_000
 
 
-class SiteConnection(asyncio.Protocol):
-    """One client of the site: its requests in order, each answered in its manner."""
+class ClientProtocol(asyncio.Protocol):
+    """The protocol that a client speaks for now. `client` is its entry in the log, which outlives the protocol."""
 
-    def __init__(self, ground: Ground, line: Line | None = None) -> None:
-        self.ground = ground
-        self.tunnel = line is not None
-        self._line = line
+    def __init__(self, network: Network, proxy: LabProxy | None = None, client: Client | None = None) -> None:
+        self.network = network
+        self.proxy = proxy
+        self._client = client
         self._buffer = bytearray()
+
+    @property
+    def client(self) -> Client:
+        assert self._client is not None, "not connected"
+        return self._client
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        if self._client is None:
+            self._client = Client(self.network.log, self.proxy, transport)
+        else:
+            self._client.transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.client.close()
+
+    def eof_received(self) -> None:
+        # Half-closed is closed: a client that waits for an answer keeps its side open.
+        self.connection_lost(None)
+        self.client.transport.abort()
+
+
+class SiteConnection(ClientProtocol):
+    """One client of the site: answers its requests in order, each as its `Delivery` says."""
+
+    def __init__(self, network: Network, proxy: LabProxy | None = None, client: Client | None = None) -> None:
+        super().__init__(network, proxy, client)
+        self.tunnel = client is not None
         self._task: asyncio.Task[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._handed_over = False
 
     @property
-    def line(self) -> Line:
-        """The books' entry of this client."""
-        assert self._line is not None, "not connected"
-        return self._line
-
-    @property
     def transport(self) -> asyncio.Transport:
         """Where to write to."""
-        return self.line.transport
-
-    def proxy(self) -> LabProxy | None:
-        """The proxy that a client of this port has reached; None for the site's own port."""
-        return None
+        return self.client.transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        # A request counts as in progress until its last byte has left us, so a writer waits while anything is
-        # in our own buffer. With a limit of 0 asyncio's TLS pauses a writer for good, at times.
-        transport.set_write_buffer_limits(high=1 if transport.get_extra_info("sslcontext") else 0)
-        if self._line is None:
-            self._line = Line(self.ground.books, self.proxy(), transport)
-        else:
-            self._line.transport = transport
+        super().connection_made(transport)
+        # A request is in progress until its last byte has left us, so a writer waits while our own buffer holds
+        # anything. With a limit of 0 asyncio's TLS sometimes pauses a writer for good.
+        self.transport.set_write_buffer_limits(high=1 if transport.get_extra_info("sslcontext") else 0)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._gone()
-
-    def eof_received(self) -> None:
-        # Half-closed is closed: a client that waits for an answer keeps its side open.
-        self._gone()
-        self.transport.abort()
-
-    def _gone(self) -> None:
-        self.line.close()
+        super().connection_lost(error)
         if self._task is not None:
             self._task.cancel()
 
@@ -82,7 +87,7 @@ class SiteConnection(asyncio.Protocol):
         self._drained = None
 
     def data_received(self, data: bytes) -> None:
-        self.line.begin()
+        self.client.begin()
         self._buffer += data
         if self._task is not None:
             if len(self._buffer) > MAX_AHEAD:
@@ -96,76 +101,75 @@ class SiteConnection(asyncio.Protocol):
         try:
             return take_request(self._buffer)
         except ValueError as error:
-            self.transport.write(
-                b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n" + f"{error}\n".encode()
-            )
+            head = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"
+            self.transport.write(head + f"{error}\n".encode())
             self.transport.close()
             return None
 
     async def _serve(self, request: Request | None) -> None:
         while request is not None:
-            if not await self.exchange(request):
+            if not await self.handle(request):
                 break
             request = self._take()
         self._task = None
         if not self._buffer and not self._handed_over:
-            self.line.end()
+            self.client.end()
 
-    async def exchange(self, request: Request) -> bool:
+    async def handle(self, request: Request) -> bool:
         """Answer one request; whether the connection stays open for another."""
         return await self.visit(request, request.target)
 
     async def visit(self, request: Request, path: str) -> bool:
-        """Let the site answer, and write it down."""
-        ground, proxy = self.ground, self.line.proxy
+        """Let the site answer, and log it; whether the connection stays open."""
+        network, proxy = self.network, self.client.proxy
         headers = request.headers
         agent, cookie = headers.get("user-agent", ""), headers.get("cookie", "")
-        seen = ground.books.enter(self.line, request.method, path, agent, cookie)
-        answer = ground.answer(request, path, proxy, self.tunnel)
+        seen = network.log.add(self.client, request.method, path, agent, cookie)
+        answer = network.answer(request, path, proxy, self.tunnel)
         try:
-            pause = answer.pause + ground.delay(proxy)
+            pause = answer.pause + network.delay(proxy)
             if pause:
                 await asyncio.sleep(pause)
-            if answer.manner not in (Manner.RESET, Manner.SILENT):
+            if answer.delivery not in (Delivery.RESET, Delivery.SILENT):
                 seen.status = answer.status
             return await self.send(request, answer)
         finally:
             seen.ended = time.monotonic()
-            ground.books.note()
+            network.log.notify()
 
     async def send(self, request: Request, answer: Answer) -> bool:
-        """Send `answer` in its manner; whether the connection stays open."""
-        transport, manner = self.transport, answer.manner
-        if manner is Manner.SILENT:
-            await self.silence()
-        if manner is Manner.RESET:
+        """Send `answer` as its `delivery` says; whether the connection stays open."""
+        transport, delivery = self.transport, answer.delivery
+        if delivery is Delivery.SILENT:
+            await self.wait_for_ever()
+        if delivery is Delivery.RESET:
             reset(transport)
             return False
-        if manner is Manner.DRIP_HEAD:
+        if delivery is Delivery.DRIP_HEAD:
             await self._drip(b"HTTP/1.1 200 OK\r\nX-Drip: ")
             while True:
                 await self._drip(b".")
-        keep = request.keep_alive and manner is not Manner.CUT
+        keep = request.keep_alive and delivery is not Delivery.CUT
         head = answer.head(keep)
         pieces = iter(()) if request.method == "HEAD" else answer.pieces()
-        if manner is Manner.CUT:
+        if delivery is Delivery.CUT:
             whole = next(pieces, b"")
             await self._write(head + whole[: len(whole) // 2])
-        elif manner is Manner.DRIP:
+        elif delivery is Delivery.DRIP:
             await self._write(head)
             for piece in pieces:
                 await self._drip(piece)
         else:
             await self._write(head + next(pieces, b""))
             for piece in pieces:
-                # A client that has left fills no buffer: without this turn of the loop we would never hear of it.
+                # A departed client fills no buffer. Only in this turn of the loop do we notice that it is gone.
                 await asyncio.sleep(0)
                 await self._write(piece)
         if not keep:
             transport.close()
         return keep
 
-    async def silence(self) -> None:
+    async def wait_for_ever(self) -> None:
         """Wait until the client leaves, which cancels this."""
         await asyncio.get_running_loop().create_future()
 
@@ -181,55 +185,51 @@ class SiteConnection(asyncio.Protocol):
             await asyncio.sleep(DRIP_EVERY)
 
     def hand_over(self, secure: bool) -> None:
-        """From now on this client talks to the site itself."""
+        """Connect this client to the site itself from now on."""
         self._handed_over = True
-        enter_tunnel(self.ground, self.line, secure, bytes(self._buffer))
+        enter_tunnel(self.network, self.client, secure, bytes(self._buffer))
 
 
-class TlsDoor(asyncio.Protocol):
-    """The site's own TLS port: every client is in the books before it has shaken hands."""
-
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
+class TlsEntry(ClientProtocol):
+    """The site's own TLS port. Each client is logged before its handshake."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        enter_tunnel(self.ground, Line(self.ground.books, None, transport), True, b"")
+        super().connection_made(transport)
+        enter_tunnel(self.network, self.client, True, b"")
 
 
-def enter_tunnel(ground: Ground, line: Line, secure: bool, early: bytes) -> None:
+def enter_tunnel(network: Network, client: Client, secure: bool, early: bytes) -> None:
     """
-    Turn a client into one of the site. `early` is what it said before it was told that the tunnel stands.
+    Connect a client to the site. `early` is what it sent before it knew that the tunnel is there.
 
-    Early TLS is dropped, as it cannot be handed to a handshake: such a client runs into the handshake's
-    time-out.
+    Early TLS is dropped, because a handshake cannot be given data: such a client runs into the handshake's time-out.
     """
-    inner = SiteConnection(ground, line)
-    line.end()
+    site = SiteConnection(network, client=client)
+    client.end()
     if not secure:
-        line.transport.set_protocol(inner)
-        inner.connection_made(line.transport)
+        client.transport.set_protocol(site)
+        site.connection_made(client.transport)
         if early:
-            inner.data_received(early)
+            site.data_received(early)
         return
-    line.transport.set_write_buffer_limits(high=0)
-    line.transport.pause_reading()  # until the handshake listens
-    task = asyncio.get_running_loop().create_task(_secure(ground, line, inner))
-    ground.tasks.add(task)
-    task.add_done_callback(ground.tasks.discard)
+    client.transport.set_write_buffer_limits(high=0)
+    client.transport.pause_reading()  # until the handshake listens
+    task = asyncio.get_running_loop().create_task(_secure(network, client, site))
+    network.tasks.add(task)
+    task.add_done_callback(network.tasks.discard)
 
 
-async def _secure(ground: Ground, line: Line, inner: SiteConnection) -> None:
-    assert ground.tls is not None
-    raw = line.transport
+async def _secure(network: Network, client: Client, site: SiteConnection) -> None:
+    assert network.tls is not None
+    raw = client.transport
     try:
         transport = await asyncio.get_running_loop().start_tls(
-            raw, inner, ground.tls, server_side=True, ssl_handshake_timeout=HANDSHAKE_TIMEOUT
+            raw, site, network.tls, server_side=True, ssl_handshake_timeout=HANDSHAKE_TIMEOUT
         )
     except OSError:  # the client left, or does not trust our certificate
         transport = None
     if transport is None:
-        line.close()
+        client.close()
         raw.abort()
         return
-    inner.connection_made(transport)
+    site.connection_made(transport)

@@ -1,9 +1,8 @@
 """
 What goes wrong on purpose, decided without acting.
 
-Some faults live in the proxy (`refused`, `blackhole`, `auth`, `drip`, `reset`, `flaky`). A ban is the site's
-doing: it refuses the proxy's exit address, therefore `ban` and `softban` look the same through HTTP, CONNECT
-and SOCKS.
+Some faults are the proxy's (`refused`, `blackhole`, `auth`, `drip`, `reset`, `flaky`). A ban is the site's: it refuses
+the proxy's exit address, so `ban` and `softban` look the same through HTTP, CONNECT and SOCKS.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from dataclasses import replace
 from random import Random
 from typing import Literal
 
-from pinpool.lab.http import Answer, Manner, as_page
+from pinpool.lab.http import Answer, Delivery, as_page
 
 FAULTS = ("refused", "blackhole", "auth", "ban", "drip", "reset", "softban", "flaky")
 
-#: An HTTP status, or a manner of answering.
+#: An HTTP status, or how the answer is sent.
 SiteFault = int | Literal["drip", "cut", "reset", "silent"]
 
 Flaw = Literal["reset", "502", "cut"]
@@ -25,15 +24,15 @@ FLAWS: tuple[Flaw, ...] = ("reset", "502", "cut")
 
 
 def check_fault(name: str) -> str:
-    """`name`; ValueError if no proxy of the lab can have it."""
+    """`name`. ValueError if it is not a fault of `FAULTS`."""
     if name not in FAULTS:
-        raise ValueError(f"unknown fault {name!r}: the lab knows {', '.join(FAULTS)}")
+        raise ValueError(f"unknown fault {name!r}: the lab has {', '.join(FAULTS)}")
     return name
 
 
 def assign(names: Sequence[str], proxies: int, seed: int) -> dict[int, str]:
     """
-    Which proxy (index) gets which fault: one each, chosen by `seed`.
+    Which proxy (index) has which fault: one each, chosen by `seed`.
 
     ValueError for an unknown name, and for more faults than proxies.
     """
@@ -41,48 +40,44 @@ def assign(names: Sequence[str], proxies: int, seed: int) -> dict[int, str]:
         check_fault(name)
     if len(names) > proxies:
         raise ValueError(
-            f"{len(names)} faults need as many proxies, there are {proxies}: add proxies or drop faults"
+            f"{len(names)} faults need {len(names)} proxies, not {proxies}: add proxies or drop faults"
         )
     return dict(zip(Random(f"faults {seed}").sample(range(proxies), len(names)), names, strict=True))
 
 
 def draw_flaw(draw: float, rate: float) -> Flaw | None:
-    """
-    What a flaky proxy does for a `draw` from [0, 1): nothing, or below `rate` one flaw of each kind alike.
-    """
+    """What a flaky proxy does for a `draw` from [0, 1): below `rate` one of the flaws, each equally often."""
     return FLAWS[int(draw / rate * len(FLAWS))] if draw < rate else None
 
 
-def by_site(answer: Answer, fault: SiteFault | None) -> Answer:
+def with_site_fault(answer: Answer, fault: SiteFault | None) -> Answer:
     """`answer` as a site with this fault gives it."""
     if fault is None:
         return answer
     if isinstance(fault, int):
         return as_page(fault, f"{fault}", "The practice site is out of order on purpose.")
-    return replace(answer, manner=Manner(fault))
+    return replace(answer, delivery=Delivery(fault))
 
 
-def through(
-    answer: Answer, fault: str | None, *, requests: int, ban_after: int, flaw: Flaw | None, tunnel: bool
-) -> Answer:
+def with_proxy_fault(answer: Answer, fault: str, flaw: Flaw | None, *, banned: bool, tunnel: bool) -> Answer:
     """
-    `answer` as it comes through a proxy with this fault that has now had `requests` requests.
+    `answer` through a proxy with this fault. `banned` says that its fault is a ban, and that the ban has begun.
 
-    In a `tunnel` a proxy cannot write an answer of its own; a flaky one resets instead of saying 502.
+    In a `tunnel` a proxy cannot write an answer of its own; a flaky one resets instead of answering 502.
     """
-    if fault == "ban" and requests > ban_after:
+    if banned:
         return as_page(403, "403 Forbidden", "Your address has been blocked.")
     if fault == "softban":
         return as_page(200, "Access denied", "We have seen unusual traffic from your address.")
     if fault == "blackhole":
-        return replace(answer, manner=Manner.SILENT)
+        return replace(answer, delivery=Delivery.SILENT)
     if fault == "drip":
-        return replace(answer, manner=Manner.DRIP)
+        return replace(answer, delivery=Delivery.DRIP)
     if fault == "reset" or flaw == "reset" or (flaw == "502" and tunnel):
-        return replace(answer, manner=Manner.RESET)
+        return replace(answer, delivery=Delivery.RESET)
     if flaw == "502":
         return as_page(502, "502 Bad Gateway", "The proxy could not reach the site.")
     if flaw == "cut":
-        # An answer without a body cannot be cut off in it.
-        return replace(answer, manner=Manner.CUT if answer.body else Manner.RESET)
+        # An answer without a body cannot be cut in it.
+        return replace(answer, delivery=Delivery.CUT if answer.body else Delivery.RESET)
     return answer

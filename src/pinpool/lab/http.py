@@ -1,4 +1,4 @@
-"""HTTP/1.1 as the lab speaks it: reading requests, and sending answers, well or badly."""
+"""HTTP/1.1 for the lab: requests are read, answers are made, to be sent well or badly."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MAX_BODY = 10_000_000
 NO_BODY = (204, 304)
 
 
-class Manner(StrEnum):
+class Delivery(StrEnum):
     """How an answer is sent."""
 
     WHOLE = "whole"
-    DRIP = "drip"  # the head at once, then the body steadily at `DRIP_RATE`
+    DRIP = "drip"  # the head at once, then the body at `DRIP_RATE`
     DRIP_HEAD = "drip-head"  # a head that never ends
     CUT = "cut"  # half of the body, then the connection is closed
     RESET = "reset"  # RST instead of an answer
@@ -40,12 +40,12 @@ class Request(NamedTuple):
     @property
     def keep_alive(self) -> bool:
         """Whether the client wants to use the connection again."""
-        wish = self.headers.get("connection", self.headers.get("proxy-connection", "")).lower()
-        return wish != "close" and (self.version == "HTTP/1.1" or wish == "keep-alive")
+        option = self.headers.get("connection", self.headers.get("proxy-connection", "")).lower()
+        return option != "close" and (self.version == "HTTP/1.1" or option == "keep-alive")
 
 
 class Stream(NamedTuple):
-    """A body made while it is sent: `length` bytes in all."""
+    """A body that is made while it is sent: `length` bytes in total."""
 
     length: int
     chunks: Callable[[], Iterator[bytes]]
@@ -53,12 +53,12 @@ class Stream(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent back, and how; `pause` is seconds of silence before it."""
+    """What is sent back, and how. `pause` is seconds of silence before it."""
 
     status: int
     body: bytes | Stream = b""
     headers: tuple[tuple[str, str], ...] = ()
-    manner: Manner = Manner.WHOLE
+    delivery: Delivery = Delivery.WHOLE
     pause: float = 0.0
     chunked: bool = False
 
@@ -72,14 +72,13 @@ class Answer:
         if self.chunked:
             lines.append("Transfer-Encoding: chunked")
         elif self.status not in NO_BODY:
-            lines.append(
-                f"Content-Length: {self.body.length if isinstance(self.body, Stream) else len(self.body)}"
-            )
+            length = self.body.length if isinstance(self.body, Stream) else len(self.body)
+            lines.append(f"Content-Length: {length}")
         lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n")
         return "\r\n".join(lines).encode("latin-1")
 
     def pieces(self) -> Iterator[bytes]:
-        """The body as it goes over the wire."""
+        """The body as it is sent, in pieces."""
         if self.status in NO_BODY:
             return
         if isinstance(self.body, Stream):
@@ -95,7 +94,7 @@ class Answer:
 
 
 def as_page(status: int, title: str, text: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-    """A small HTML page with `title` as its heading; both texts are ours and need no escaping."""
+    """A small HTML page with `title` as its heading. Both texts are ours and need no escaping."""
     top = f"<!doctype html><html><head><title>{title}</title></head><body>"
     html = f"{top}<h1>{title}</h1><p>{text}</p></body></html>"
     return Answer(status, html.encode(), (("Content-Type", "text/html; charset=utf-8"), *headers))
@@ -109,9 +108,9 @@ def as_json(value: object) -> Answer:
 
 def take_request(buffer: bytearray) -> Request | None:
     """
-    Take the first complete request out of `buffer`; None while it is not complete.
+    Take the first request out of `buffer`; None while it is not complete.
 
-    ValueError for what is no HTTP/1 request, is too large, or has a body of unknown length.
+    ValueError if it is not an HTTP/1 request, is too large, or has a body of unknown length.
     """
     end = buffer.find(b"\r\n\r\n")
     if end < 0:
@@ -122,43 +121,44 @@ def take_request(buffer: bytearray) -> Request | None:
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
         raise ValueError("not an HTTP/1 request line")
-    headers = {
-        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
-    }
+    fields = (line.partition(":") for line in lines)
+    headers = {name.strip().lower(): value.strip() for name, _, value in fields}
     if "transfer-encoding" in headers:
         raise ValueError("a body needs a Content-Length here")
-    announced = headers.get("content-length", "0")
-    if not (announced.isascii() and announced.isdigit()) or int(announced) > MAX_BODY:
-        raise ValueError(f"a Content-Length that is no number up to {MAX_BODY}")
-    stop = end + 4 + int(announced)
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()) or int(length) > MAX_BODY:
+        raise ValueError(f"a Content-Length that is not a number up to {MAX_BODY}")
+    stop = end + 4 + int(length)
     if len(buffer) < stop:
         return None
-    request = Request(words[0], words[1], words[2], headers, bytes(buffer[end + 4 : stop]))
+    body = bytes(buffer[end + 4 : stop])
     del buffer[:stop]
-    return request
+    return Request(words[0], words[1], words[2], headers, body)
 
 
-def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
+def bound_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """
-    A socket that has the port (0: any free one) but does not listen. OSError if it is taken. A `shared` port may be
-    bound once more by this user, so that it can pass from one socket to another and be nobody else's in between.
+    A socket bound to the port (0: any free one) that does not listen. OSError if the port is taken.
+
+    Another socket of this user can be bound to a `shared` port. So the port can pass from one socket to the next, and
+    is never free in between.
     """
-    # asyncio sets TCP_NODELAY only where the protocol is named; without it some answers take 45 ms.
-    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # asyncio sets TCP_NODELAY only if the protocol is given. Without it some answers take 45 ms.
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared and hasattr(socket, "SO_REUSEPORT"):
-            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        door.bind((host, port))
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.bind((host, port))
     except OSError:
-        door.close()
+        made.close()
         raise
-    return door
+    return made
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """Close a connection by RST, so that the client sees a reset and not an end."""
-    connected: socket.socket | None = transport.get_extra_info("socket")
-    if connected is not None and connected.fileno() >= 0:
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    """Close a connection with RST, so that the client sees a reset."""
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is not None and sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

@@ -1,6 +1,4 @@
-"""
-What all connections of one lab share, and the answer that each gets in the end: the site's, then the faults'.
-"""
+"""What all connections of one lab share, and how the answer to each request comes about: the site, then the faults."""
 
 from __future__ import annotations
 
@@ -12,24 +10,22 @@ from fnmatch import fnmatchcase
 from random import Random
 from typing import Literal
 
-from pinpool.lab.faults import SiteFault, by_site, draw_flaw, through
+from pinpool.lab.faults import Flaw, SiteFault, draw_flaw, with_proxy_fault, with_site_fault
 from pinpool.lab.http import Answer, Request
 from pinpool.lab.request_log import LabProxy, RequestLog
 from pinpool.lab.site import Site
 
-#: The site's name, which nobody but the lab's proxies resolves.
+#: The site's name. Only the lab's proxies resolve it.
 NAME = "movies.test"
-HERE = (NAME, "127.0.0.1", "localhost", "::1")
+SITE_HOSTS = (NAME, "127.0.0.1", "localhost", "::1")
 
 
 @dataclass(slots=True)
-class Ground:
-    """
-    What all connections of one lab share. `site_faults` maps patterns of paths; the last that fits counts.
-    """
+class Network:
+    """What all connections of one lab share. `site_faults` maps path patterns to faults; the last match counts."""
 
     site: Site
-    books: RequestLog
+    log: RequestLog
     latency: float
     ban_after: int
     flaky_rate: float
@@ -40,42 +36,34 @@ class Ground:
     site_faults: dict[str, tuple[SiteFault, int | None]] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def way(self, host: str, port: int) -> Literal["plain", "tls"] | None:
-        """Where a proxy of the lab goes for this address: to one of the site's ports, or nowhere."""
-        if host.lower() not in HERE:
+    def route(self, host: str, port: int) -> Literal["plain", "tls"] | None:
+        """Which port of the site a proxy reaches by this address, or None."""
+        if host.lower() not in SITE_HOSTS:
             return None
         if port == self.plain_port:
             return "plain"
         return "tls" if self.tls_port and port == self.tls_port else None
 
-    def flaw(self, proxy: LabProxy) -> Literal["reset", "502", "cut"] | None:
+    def flaw(self, proxy: LabProxy) -> Flaw | None:
         """What a flaky proxy does this time."""
-        return (
-            draw_flaw(self.draws[proxy.index].random(), self.flaky_rate) if proxy.fault == "flaky" else None
-        )
+        if proxy.fault != "flaky":
+            return None
+        return draw_flaw(self.draws[proxy.index].random(), self.flaky_rate)
 
     def answer(self, request: Request, path: str, proxy: LabProxy | None, tunnel: bool) -> Answer:
-        """The site's answer as it comes out of the proxy."""
+        """The site's answer as the client of the proxy gets it."""
         address = proxy.exit_address if proxy else "127.0.0.1"
-        answer = by_site(self.site.answer(request, path, address), self._site_fault(path))
+        answer = with_site_fault(self.site.answer(request, path, address), self._site_fault(path))
         if proxy is None or proxy.fault is None:
             return answer
-        return through(
-            answer,
-            proxy.fault,
-            requests=proxy.requests,
-            ban_after=self.ban_after,
-            flaw=self.flaw(proxy),
-            tunnel=tunnel,
-        )
+        banned = proxy.fault == "ban" and proxy.requests > self.ban_after
+        return with_proxy_fault(answer, proxy.fault, self.flaw(proxy), banned=banned, tunnel=tunnel)
 
     def delay(self, proxy: LabProxy | None) -> float:
         """Seconds before an answer: the latency, a quarter more or less."""
-        return (
-            self.latency * self.draws[proxy.index if proxy else None].uniform(0.75, 1.25)
-            if self.latency
-            else 0.0
-        )
+        if not self.latency:
+            return 0.0
+        return self.latency * self.draws[proxy.index if proxy else None].uniform(0.75, 1.25)
 
     def _site_fault(self, path: str) -> SiteFault | None:
         for pattern, (fault, left) in reversed(self.site_faults.items()):

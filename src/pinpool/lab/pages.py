@@ -1,8 +1,8 @@
 """
-The films and their pages: made from the seed, always the same.
+The films and their pages, made from the seed.
 
-Seven films in a row wear the seven dresses of `languages`, the next seven plain utf-8, and so on. Every
-fourth film page is compressed for clients that accept gzip, every fifth is sent in chunks.
+Seven films in a row have the seven encodings of `LANGUAGES`, the next seven plain utf-8, and so on. Every fourth film
+page is compressed for clients that accept gzip, every fifth is sent in chunks.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from html import escape
 from random import Random
 from typing import NamedTuple
 
-from pinpool.lab.film_texts import LANGUAGES, PLAIN, Dress, Language
+from pinpool.lab.film_texts import LANGUAGES, PLAIN, Language, PageEncoding
 from pinpool.lab.http import Answer
 
 PER_PAGE = 10
-SMALLEST, LARGEST = 31_000, 58_000  # bytes of a film page before compression
-# Film pages kept ready, about 25 MB: a small catalogue is made once, a large one as it is asked for.
-KEPT = 600
+MIN_SIZE, MAX_SIZE = 31_000, 58_000  # bytes of a film page before compression
+# Film pages in the cache, about 25 MB: a small catalogue is made once.
+CACHED = 600
 
 
 class Review(NamedTuple):
@@ -34,9 +34,7 @@ class Review(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """
-    What a spider should find on a film's page, each text exactly as it stands there, and how it is encoded.
-    """
+    """What a spider should find on a film's page, each text exactly as on the page, and the page's encoding."""
 
     number: int
     path: str
@@ -58,8 +56,8 @@ class Catalogue:
             raise ValueError(f"a catalogue needs at least one page, not {pages}")
         self.pages = pages
         self.seed = seed
-        self.list_page = lru_cache(KEPT)(self._list_page)
-        self.film_page = lru_cache(KEPT)(self._film_page)
+        self.list_page = lru_cache(CACHED)(self._list_page)
+        self.film_page = lru_cache(CACHED)(self._film_page)
 
     def __len__(self) -> int:
         return self.pages * PER_PAGE
@@ -67,7 +65,7 @@ class Catalogue:
     def film(self, number: int) -> Film:
         """Film `number`, counted from 1."""
         draw = Random(f"film {self.seed} {number}")
-        language, dress = self._dress(number)
+        language, encoding = self._language(number)
         title = f"{draw.choice(language.first)} {draw.choice(language.second)} {number}"
         directors = tuple(draw.sample(language.people, draw.randint(1, 3)))
         reviews = tuple(
@@ -83,14 +81,14 @@ class Catalogue:
             categories=tuple(draw.sample(language.categories, draw.randint(1, 2))),
             year=draw.randint(1930, 2025),
             language=language.code,
-            encoding=dress.name,
+            encoding=encoding.name,
             reviews=reviews,
         )
 
-    def _dress(self, number: int) -> tuple[Language, Dress]:
+    def _language(self, number: int) -> tuple[Language, PageEncoding]:
         week, day = divmod(number - 1, len(LANGUAGES))
         language = LANGUAGES[(day + self.seed) % len(LANGUAGES)]
-        return language, language.dress if week % 2 == 0 else PLAIN
+        return language, language.encoding if week % 2 == 0 else PLAIN
 
     def _list_page(self, page: int) -> Answer | None:
         if not 1 <= page <= self.pages:
@@ -110,17 +108,19 @@ class Catalogue:
     def _film_page(self, number: int, compress: bool) -> Answer | None:
         if not 1 <= number <= len(self):
             return None
-        language, dress = self._dress(number)
+        language, encoding = self._language(number)
         draw = Random(f"page {self.seed} {number}")
-        parts = [dress.bom, _top(self.film(number), language, dress).encode(dress.codec)]
-        size, target = sum(map(len, parts)), draw.randint(SMALLEST, LARGEST)
-        comments = _comments(language, dress)
+        parts = [encoding.bom, _top(self.film(number), language, encoding).encode(encoding.codec)]
+        size, target = sum(map(len, parts)), draw.randint(MIN_SIZE, MAX_SIZE)
+        comments = _comments(language, encoding)
         while size < target:
             parts.append(draw.choice(comments))
             size += len(parts[-1])
-        parts.append("</div></div></body></html>".encode(dress.codec))
+        parts.append("</div></div></body></html>".encode(encoding.codec))
         body = b"".join(parts)
-        headers = [("Content-Type", f"text/html; charset={dress.header}" if dress.header else "text/html")]
+        headers = [
+            ("Content-Type", f"text/html; charset={encoding.header}" if encoding.header else "text/html")
+        ]
         if number % 4 == 0:
             headers.append(("Vary", "Accept-Encoding"))
             if compress:
@@ -129,26 +129,29 @@ class Catalogue:
         return Answer(200, body, tuple(headers), chunked=number % 5 == 0)
 
 
+def _categories(film: Film) -> str:
+    buttons = "".join(f"<button><span>{escape(name)}</span></button>" for name in film.categories)
+    return f'<div class="categories">{buttons}</div>'
+
+
 def _card(film: Film) -> str:
-    categories = "".join(f"<button><span>{escape(name)}</span></button>" for name in film.categories)
     return (
         f'<div class="el-card item"><a href="{film.path}" class="name">'
         f'<h2 class="m-b-sm">{escape(film.title)}</h2></a>'
-        f'<div class="categories">{categories}</div><p class="score m-t-md m-b-n-sm">{film.score}</p></div>\n'
+        f'{_categories(film)}<p class="score m-t-md m-b-n-sm">{film.score}</p></div>\n'
     )
 
 
-def _top(film: Film, language: Language, dress: Dress) -> str:
-    categories = "".join(f"<button><span>{escape(name)}</span></button>" for name in film.categories)
+def _top(film: Film, language: Language, encoding: PageEncoding) -> str:
     directors = "".join(
         f'<div class="director el-col"><p class="name text-center m-b-none m-t-xs">{escape(name)}</p></div>'
         for name in film.directors
     )
     return (
-        f'<!doctype html>\n<html lang="{language.code}"><head>{dress.meta or ""}'
+        f'<!doctype html>\n<html lang="{language.code}"><head>{encoding.meta or ""}'
         f"<title>{escape(film.title)}</title></head>"
         f'<body><div id="detail"><div class="item el-row"><h2 class="m-b-sm">{escape(film.title)}</h2>'
-        f'<div class="categories">{categories}</div><div class="m-v-sm info"><span>{film.year}</span></div>'
+        f'{_categories(film)}<div class="m-v-sm info"><span>{film.year}</span></div>'
         f'<p class="score m-t-md m-b-n-sm">{film.score}</p>'
         f'<div class="drama"><p>{escape(" ".join(language.sentences))}</p></div></div>\n'
         f'<div class="directors el-row">{directors}</div>\n'
@@ -157,8 +160,8 @@ def _top(film: Film, language: Language, dress: Dress) -> str:
 
 
 @cache
-def _comments(language: Language, dress: Dress) -> tuple[bytes, ...]:
-    """The stuff that makes a page large, encoded once: a few dozen comments to choose from."""
+def _comments(language: Language, encoding: PageEncoding) -> tuple[bytes, ...]:
+    """Forty comments, encoded once, to fill large pages with."""
     draw = Random(language.code)
     made = []
     for serial in range(40):
@@ -168,4 +171,4 @@ def _comments(language: Language, dress: Dress) -> tuple[bytes, ...]:
             f'<p class="author">{draw.choice(language.people)}</p>'
             f'<p class="text m-t-xs">{text}</p><a class="reply" href="#reply-{serial}">{serial}</a></div>\n'
         )
-    return tuple(comment.encode(dress.codec) for comment in made)
+    return tuple(comment.encode(encoding.codec) for comment in made)

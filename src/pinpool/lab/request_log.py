@@ -1,9 +1,10 @@
-"""What the lab writes down: every request, and who held which connection when."""
+"""The lab's log: every request, and who was connected to which proxy when."""
 
 from __future__ import annotations
 
 import asyncio
 import select
+import socket
 import threading
 import time
 from collections import deque
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-# Enough for the largest run that anybody checks request by request; a lab left running for days stays small.
-REMEMBERED = 1_000_000
-# POLLHUP and POLLERR are always reported; a half-closed connection has a sign of its own where the system has one.
+# Requests that are kept: enough to check the largest run one by one, and a lab that runs for days stays small.
+MAX_REQUESTS = 1_000_000
+# POLLHUP and POLLERR are always reported. Some systems also report a half-closed connection.
 HUNG_UP: int = getattr(select, "POLLRDHUP", 0)
 
 
@@ -23,9 +24,9 @@ class Seen:
     """
     One request for a page of the site. `at` and `ended` are `time.monotonic` seconds.
 
-    `proxy` is the index of the lab's proxy that it came through, None if it bypassed them. `status` is None
-    until there is an answer, and for ever when a fault kept it back. `ended` is set when the answer was sent,
-    or at once when the client left. `port` is the client's own, `cookie` all that it sent of these.
+    `proxy` is the index of the lab's proxy that it came through, None if it bypassed them. `status` is None until
+    there is an answer, and stays None if a fault kept it back. `ended` is set when the answer was sent, or when the
+    client left. `port` is the client's own, `cookie` its whole Cookie header.
     """
 
     at: float
@@ -39,35 +40,35 @@ class Seen:
     ended: float | None = None
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class LabProxy:
     """
-    One proxy of the lab, with what it counted.
+    One proxy of the lab, with its counters.
 
-    `requests` are requests for pages, answered or not; `logins_refused` counts wrong or missing credentials;
-    `connections` were accepted in all, `open` are open now, `max_connections` were at once. `users` are
-    client connections with a request (or a handshake) in progress, `max_users` the most at any time: 1 as
-    long as one worker at a time pins this proxy.
+    `requests` are requests for pages, answered or not. `logins_refused` counts wrong or missing credentials.
+    `connections` is the number ever accepted, `open` the number now, `max_connections` the most at once. `users` are
+    client connections with a request or a handshake in progress. `max_users` is the most of these at once: 1 if one
+    worker at a time pins this proxy.
     """
 
-    def __init__(self, index: int, kind: Literal["http", "socks5"], user: str, password: str) -> None:
-        self.index = index
-        self.kind: Literal["http", "socks5"] = kind
-        self.host = "127.0.0.1"
-        self.port = 0
-        self.user = user
-        self.password = password
-        self.fault: str | None = None
-        self.requests = 0
-        self.logins_refused = 0
-        self.connections = 0
-        self.open = 0
-        self.max_connections = 0
-        self.users = 0
-        self.max_users = 0
+    index: int
+    kind: Literal["http", "socks5"]
+    user: str
+    password: str
+    host: str = "127.0.0.1"
+    port: int = 0
+    fault: str | None = None
+    requests: int = 0
+    logins_refused: int = 0
+    connections: int = 0
+    open: int = 0
+    max_connections: int = 0
+    users: int = 0
+    max_users: int = 0
 
     @property
     def scheme(self) -> str:
-        """``http`` or ``socks5h``: the name of the site is for the proxy to resolve."""
+        """``http`` or ``socks5h``: the proxy resolves the name of the site."""
         return "http" if self.kind == "http" else "socks5h"
 
     @property
@@ -92,54 +93,60 @@ class LabProxy:
 
 
 class RequestLog:
-    """Written by the lab's loop only; read from anywhere. `wait` wakes after each entry."""
+    """Written by the lab's loop only, read from any thread. `wait` wakes after each entry."""
 
     def __init__(self) -> None:
-        self.requests: deque[Seen] = deque(maxlen=REMEMBERED)
+        self.requests: deque[Seen] = deque(maxlen=MAX_REQUESTS)
         self.direct = 0
-        self.lines: set[Line] = set()
+        self.clients: set[Client] = set()
         self._changed = threading.Condition()
 
-    def note(self) -> None:
-        """Wake those who wait."""
+    def notify(self) -> None:
+        """Wake all threads in `wait`."""
         with self._changed:
             self._changed.notify_all()
 
     def wait(self, predicate: Callable[[], bool], timeout: float) -> bool:
-        """Whether `predicate` came true within `timeout` seconds; it is asked again after each entry."""
+        """Whether `predicate` became true within `timeout` seconds. It is called after each entry."""
         with self._changed:
             return self._changed.wait_for(predicate, timeout)
 
-    def enter(self, line: Line, method: str, path: str, agent: str, cookie: str = "") -> Seen:
-        """Write down a request that has just arrived."""
-        proxy = line.proxy
+    def add(self, client: Client, method: str, path: str, agent: str, cookie: str = "") -> Seen:
+        """Log a request that has just arrived."""
+        proxy = client.proxy
         if proxy is None:
             self.direct += 1
         else:
             proxy.requests += 1
-        seen = Seen(time.monotonic(), proxy.index if proxy else None, method, path, agent, line.port, cookie)
+        index = proxy.index if proxy else None
+        seen = Seen(time.monotonic(), index, method, path, agent, client.port, cookie)
         self.requests.append(seen)
-        self.note()
+        self.notify()
         return seen
 
 
-class Line:
-    """One client connection in the books, from accept to its end, through every change of protocol."""
+class Client:
+    """One client connection in the log, from accept to its end, through every change of protocol."""
 
-    def __init__(self, books: RequestLog, proxy: LabProxy | None, transport: asyncio.Transport) -> None:
-        self.books = books
+    def __init__(self, log: RequestLog, proxy: LabProxy | None, transport: asyncio.Transport) -> None:
+        self.log = log
         self.proxy = proxy
         self.transport = transport
         peer = transport.get_extra_info("peername")
         self.port: int = peer[1] if peer else 0
         self.busy = False
         self.closed = False
-        books.lines.add(self)
+        log.clients.add(self)
         if proxy is not None:
             proxy.connections += 1
             proxy.open += 1
             proxy.max_connections = max(proxy.max_connections, proxy.open)
-        books.note()
+        log.notify()
+
+    @property
+    def sock(self) -> socket.socket | None:
+        """Our end of the connection."""
+        return self.transport.get_extra_info("socket")  # type: ignore[no-any-return]
 
     def begin(self) -> None:
         """A request, or a part of one, has arrived."""
@@ -148,17 +155,17 @@ class Line:
         self.busy = True
         if self.proxy is not None:
             if self.proxy.users:
-                self._end_the_departed()
+                self._close_departed()
             self.proxy.users += 1
             self.proxy.max_users = max(self.proxy.max_users, self.proxy.users)
-        self.books.note()
+        self.log.notify()
 
-    def _end_the_departed(self) -> None:
-        # A reset and the next client's request may come in one turn of the loop, and the loop hears of the reset
-        # last. The kernel knows better: two users are two only if both are still there.
-        for line in tuple(self.books.lines):
-            if line.busy and line.proxy is self.proxy and _departed(line.transport):
-                line.close()
+    def _close_departed(self) -> None:
+        # A reset and the next client's request may come in one turn of the loop, which handles the reset last. So ask
+        # the kernel: two users are only two if both are still connected.
+        for client in tuple(self.log.clients):
+            if client.busy and client.proxy is self.proxy and client.has_departed():
+                client.close()
 
     def end(self) -> None:
         """The answer has left us, or nobody waits for it any more."""
@@ -167,25 +174,23 @@ class Line:
         self.busy = False
         if self.proxy is not None:
             self.proxy.users -= 1
-        self.books.note()
+        self.log.notify()
 
     def close(self) -> None:
-        """The client has left. The first call counts."""
+        """The client has left. A second call does nothing."""
         if self.closed:
             return
         self.end()
         self.closed = True
-        self.books.lines.discard(self)
+        self.log.clients.discard(self)
         if self.proxy is not None:
             self.proxy.open -= 1
-        self.books.note()
+        self.log.notify()
 
-
-def _departed(transport: asyncio.Transport) -> bool:
-    """Whether the other side has closed or reset the connection, heard of or not."""
-    socket = transport.get_extra_info("socket")
-    if socket is None or socket.fileno() < 0:
-        return True
-    watch = select.poll()
-    watch.register(socket.fileno(), HUNG_UP)
-    return bool(watch.poll(0))
+    def has_departed(self) -> bool:
+        """Whether the other side has closed or reset the connection, even if the loop does not know yet."""
+        if self.sock is None or self.sock.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(self.sock.fileno(), HUNG_UP)
+        return bool(poll.poll(0))

@@ -1,15 +1,15 @@
 """
-The practice site: which path gives which answer. It reads no clock and opens no socket.
+The practice site: the answer to each path. It reads no clock and opens no socket.
 
-Besides the films (``/page/{n}``, ``/detail/{n}``, ``/reviews/{n}``) there is a page for each difficulty:
+Besides the films (``/page/{n}``, ``/detail/{n}``, ``/reviews/{n}``) it has a page for each difficulty:
 
-- ``/echo``: the request as JSON: method, path, headers, body, and peer, the address that it came from
+- ``/echo``: the request as JSON: method, path, headers, body, and peer (the client's address)
 - ``/status/{code}``: that status; ``?retry-after=7`` adds the header
 - ``/slow/{seconds}``: silence, then a page; ``/redirect/{n}``: n redirects, then a page
 - ``/drip-head``: a head that never ends; ``/drip-body``: a body at a few hundred bytes a second
 - ``/reset``: RST instead of an answer; ``/truncated``: half of what was announced
-- ``/bomb``: 300 MB of HTML in 300 kB of gzip; ``/huge``: 100 MB of HTML; ``/broken-gzip``: only says gzip
-- ``/login``: sets a cookie; ``/members``: 403 without it, or with it from another address than logged in
+- ``/bomb``: 300 MB of HTML in 300 kB of gzip; ``/huge``: 100 MB of HTML; ``/broken-gzip``: gzip in name only
+- ``/login``: sets a cookie; ``/members``: 403 without it, or from another address
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
-from pinpool.lab.http import Answer, Manner, Request, Stream, as_json, as_page
+from pinpool.lab.http import Answer, Delivery, Request, Stream, as_json, as_page
 from pinpool.lab.pages import Catalogue
 
 HTML = ("Content-Type", "text/html; charset=utf-8")
 ROBOTS = b"User-agent: *\nDisallow: /bomb\nDisallow: /huge\nAllow: /\n"
-LONGEST_PAUSE = 3600.0
+MAX_PAUSE = 3600.0
 MEGABYTE = b"<p>\n" * 250_000
 MEGABYTES_OF_BOMB = 300
 MEGABYTES_OF_HUGE = 100
@@ -34,11 +34,11 @@ ANY_METHOD = ("echo", "login")
 
 
 class Site:
-    """`answer` is its whole surface. The same catalogue and the same request always give the same answer."""
+    """The same catalogue and the same request always give the same answer."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        self._pages: dict[str, Callable[[Request, str, str], Answer | None]] = {
+        self._by_name: dict[str, Callable[[Request, str, str], Answer | None]] = {
             "page": self._list,
             "detail": self._film,
             "reviews": self._reviews,
@@ -49,13 +49,13 @@ class Site:
             "login": self._login,
             "members": self._members,
         }
-        self._odd: dict[str, Callable[[], Answer]] = {
+        self._by_path: dict[str, Callable[[], Answer]] = {
             "/": lambda: as_page(200, "The practice site", '<a href="/page/1">Films</a>'),
             "/robots.txt": lambda: Answer(200, ROBOTS, (("Content-Type", "text/plain"),)),
-            "/drip-head": lambda: Answer(200, manner=Manner.DRIP_HEAD),
-            "/drip-body": lambda: Answer(200, MEGABYTE, (HTML,), Manner.DRIP),
-            "/reset": lambda: Answer(200, manner=Manner.RESET),
-            "/truncated": lambda: Answer(200, MEGABYTE[:40_000], (HTML,), Manner.CUT),
+            "/drip-head": lambda: Answer(200, delivery=Delivery.DRIP_HEAD),
+            "/drip-body": lambda: Answer(200, MEGABYTE, (HTML,), Delivery.DRIP),
+            "/reset": lambda: Answer(200, delivery=Delivery.RESET),
+            "/truncated": lambda: Answer(200, MEGABYTE[:40_000], (HTML,), Delivery.CUT),
             "/bomb": _bomb,
             "/huge": _huge,
             "/broken-gzip": lambda: Answer(
@@ -66,31 +66,26 @@ class Site:
         }
 
     def answer(self, request: Request, path: str, address: str) -> Answer:
-        """
-        The answer to `request` for `path` (with its query), as it comes from `address`; 404 for the unknown.
-        """
+        """The answer to a `request` from `address` for `path` (with its query). Unknown paths are 404."""
         bare = path.partition("?")[0]
-        if bare in self._odd:
-            return self._odd[bare]()
+        if bare in self._by_path:
+            return self._by_path[bare]()
         name, _, rest = bare[1:].partition("/")
-        page = self._pages.get(name)
+        page = self._by_name.get(name)
         if page is not None and name not in ANY_METHOD and request.method not in ("GET", "HEAD"):
             return as_page(405, "405 Method Not Allowed", headers=(("Allow", "GET, HEAD"),))
         found = page(request, path if name in ("echo", "status") else rest, address) if page else None
         return found or as_page(404, "404 Not Found", "There is no such page.")
 
     def _list(self, request: Request, rest: str, address: str) -> Answer | None:
-        number = _number(rest)
-        return None if number is None else self.catalogue.list_page(number)
+        return self.catalogue.list_page(_number(rest))
 
     def _film(self, request: Request, rest: str, address: str) -> Answer | None:
-        number = _number(rest)
-        compress = "gzip" in request.headers.get("accept-encoding", "")
-        return None if number is None else self.catalogue.film_page(number, compress)
+        return self.catalogue.film_page(_number(rest), "gzip" in request.headers.get("accept-encoding", ""))
 
     def _reviews(self, request: Request, rest: str, address: str) -> Answer | None:
         number = _number(rest)
-        if number is None or not 1 <= number <= len(self.catalogue):
+        if not 1 <= number <= len(self.catalogue):
             return None
         return as_json([review._asdict() for review in self.catalogue.film(number).reviews])
 
@@ -108,9 +103,9 @@ class Site:
         return as_page(200, "Members")
 
 
-def _number(text: str) -> int | None:
-    """The number that `text` spells without leading zeros, as paths name pages."""
-    return int(text) if re.fullmatch(r"[1-9][0-9]{0,8}|0", text) else None
+def _number(text: str) -> int:
+    """The number in a path, written without leading zeros; -1 if it is not one."""
+    return int(text) if re.fullmatch(r"[1-9][0-9]{0,8}|0", text) else -1
 
 
 def _echo(request: Request, path: str, address: str) -> Answer:
@@ -128,26 +123,25 @@ def _echo(request: Request, path: str, address: str) -> Answer:
 def _status(request: Request, path: str, address: str) -> Answer | None:
     parts = urlsplit(path)
     code = _number(parts.path.removeprefix("/status/"))
-    if code is None or not 200 <= code <= 599:
+    if not 200 <= code <= 599:
         return None
     answer = as_page(code, f"Status {code}")
-    wishes = parse_qs(parts.query).get("retry-after", [])
-    # Only digits and letters go back into a header.
-    extra = tuple(
-        ("Retry-After", wish) for wish in wishes[:1] if re.fullmatch(r"[\w ,:.-]{1,40}", wish, re.ASCII)
-    )
-    return replace(answer, headers=answer.headers + extra)
+    wanted = parse_qs(parts.query).get("retry-after", [""])[0]
+    # Nothing but harmless characters may get into a header.
+    if not re.fullmatch(r"[\w ,:.-]{1,40}", wanted, re.ASCII):
+        return answer
+    return replace(answer, headers=(*answer.headers, ("Retry-After", wanted)))
 
 
 def _slow(request: Request, rest: str, address: str) -> Answer | None:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", rest):
         return None
-    return replace(as_page(200, f"After {rest} seconds"), pause=min(float(rest), LONGEST_PAUSE))
+    return replace(as_page(200, f"After {rest} seconds"), pause=min(float(rest), MAX_PAUSE))
 
 
 def _redirect(request: Request, rest: str, address: str) -> Answer | None:
     left = _number(rest)
-    if left is None:
+    if left < 0:
         return None
     if left == 0:
         return as_page(200, "Arrived")
@@ -155,8 +149,8 @@ def _redirect(request: Request, rest: str, address: str) -> Answer | None:
 
 
 def _bomb() -> Answer:
-    # A deflate block that ends in a full flush refers to nothing before it, so one may be sent over and over:
-    # the bomb costs a megabyte of compressing instead of three hundred.
+    # A deflate block that ends with a full flush does not refer to earlier data, so it can be repeated: only one
+    # megabyte has to be compressed, not three hundred.
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = squeeze.compress(MEGABYTE) + squeeze.flush(zlib.Z_FULL_FLUSH)
     end = zlib.compressobj(9, zlib.DEFLATED, -15).flush()

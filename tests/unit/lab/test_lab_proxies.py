@@ -1,4 +1,4 @@
-"""The lab's proxies lead where they should and fail as they are told to, whichever client asks."""
+"""The lab's proxies lead where they should and fail as they should, with any client."""
 
 from __future__ import annotations
 

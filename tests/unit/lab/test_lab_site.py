@@ -1,4 +1,4 @@
-"""The practice site judges every crawl, so its pages are judged here, by clients that nobody here wrote."""
+"""The practice site judges every crawl, so its pages are judged here, by clients of other authors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def test_the_films_come_in_every_encoding_and_in_two_packings(lab: Lab) -> None:
             for path in lab.films()
         ]
 
-    assert {film.encoding for film in lab.films().values()} == {language.dress.name for language in LANGUAGES}
+    assert {film.encoding for film in lab.films().values()} == {
+        language.encoding.name for language in LANGUAGES
+    }
     assert {answer.headers.get("Content-Encoding") for answer in answers} == {None, "gzip"}
     assert {answer.headers.get("Transfer-Encoding") for answer in answers} == {None, "chunked"}
     for answer in answers:
@@ -51,7 +53,7 @@ def test_the_films_come_in_every_encoding_and_in_two_packings(lab: Lab) -> None:
 
 
 def test_the_label_of_the_french_pages_lies_as_sites_do() -> None:
-    """Whoever takes iso-8859-1 at its word gets control characters instead of quotes."""
+    """A client that believes iso-8859-1 gets control characters instead of quotes."""
     films = Lab(pages=30).films().values()
 
     texts = [film.title for film in films if film.encoding == "cp1252 labelled iso-8859-1"]
