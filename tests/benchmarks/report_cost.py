@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pinpool.report.cost import Price
 from pinpool.report.html import render
-from pinpool.report.queries import account
+from pinpool.report.queries import read_run
 from synthetic import synthetic_run
 
 
@@ -24,7 +24,7 @@ def measure(journal: Path) -> None:
     """In a process of its own, so that its peak of memory is the report's alone."""
     before = peak_megabytes()
     began = time.perf_counter()
-    found = account(journal, time.time())
+    found = read_run(journal, time.time())
     read = time.perf_counter() - began
     page = render(found, time.time(), Price(2.5))
     drawn = time.perf_counter() - began - read

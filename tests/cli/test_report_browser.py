@@ -15,7 +15,7 @@ from browser import CHROMIUM, Browser
 from journals import START
 from pinpool.report.cost import Price
 from pinpool.report.html import render
-from pinpool.report.queries import account
+from pinpool.report.queries import read_run
 from synthetic import synthetic_run
 
 REQUIRED = os.environ.get("PINPOOL_REQUIRE_CHROMIUM") == "1"
@@ -70,7 +70,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     synthetic_run(folder / "movies.db", proxies=25, attempts=2000)
     path = folder / "report.html"
-    path.write_text(render(account(folder / "movies.db", START), START, Price(2.5)), encoding="utf-8")
+    path.write_text(render(read_run(folder / "movies.db", START), START, Price(2.5)), encoding="utf-8")
     return path
 
 

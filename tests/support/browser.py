@@ -1,8 +1,8 @@
 """
-A real Chromium without a window, driven through a pipe in its own debugging language.
+A real Chromium without a window, controlled through a pipe by its debugging protocol.
 
-Not selenium: that brings a driver program which must fit the browser's version, and here a dozen commands suffice. The
-pipe also tells of every request that a page makes and of everything that it complains of.
+Selenium would need a driver program that fits the browser's version, and a dozen commands are enough here. The pipe
+also reports each request of a page and each line on its console.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = ["CHROMIUM", "Browser"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DEADLINE = 60.0  # for anything that takes a second when the machine is idle
 
-# Chromium reads from descriptor 3 and writes to 4, and nothing but a program between can put ours there.
+# Chromium reads from descriptor 3 and writes to 4. Only a program in between can put ours there.
 _AS_3_AND_4 = """\
 import os, sys
 os.dup2(int(sys.argv[1]), 30), os.dup2(int(sys.argv[2]), 31), os.dup2(30, 3), os.dup2(31, 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-# Root has no sandbox; the others keep it from asking its makers for anything.
+# Root has no sandbox. The other flags keep it from asking its makers for anything.
 _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     " --disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --remote-debugging-pipe"
@@ -83,7 +83,7 @@ class Browser:
         os.close(self._from)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """Give one command and wait for its answer."""
+        """Send one command and return its answer."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": params}
         if self._session:
@@ -97,29 +97,32 @@ class Browser:
                 return result
 
     def open(self, path: Path) -> None:
-        """Show a file, and wait until all of it is there."""
+        """Show a file, and wait until it is loaded."""
         self._seen.clear()
         self.call("Page.navigate", url=path.as_uri())
         while "Page.loadEventFired" not in self._seen:
             self._next()
 
     def ask(self, script: str) -> Any:
-        """What a JavaScript expression is worth, as plain data."""
+        """The value of a JavaScript expression, as plain data."""
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, userGesture=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def press(self, key: str, code: int) -> None:
-        """Press a key as a user would."""
+        """Press a key, as a user does."""
         text = "\r" if key == "Enter" else ""
         for kind in ("keyDown", "keyUp"):
-            known = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+            details = {"key": key, "code": key, "windowsVirtualKeyCode": code}
             self.call(
-                "Input.dispatchKeyEvent", type=kind, **known, **({"text": text} if kind == "keyDown" else {})
+                "Input.dispatchKeyEvent",
+                type=kind,
+                **details,
+                **({"text": text} if kind == "keyDown" else {}),
             )
 
     def look(self, width: int = 1400, *, dark: bool = False, medium: str = "", script: bool = True) -> None:
-        """Take the place of a screen of this width, of somebody who likes it dark, of a printer, or without script."""
+        """Act as a screen of this width, with a dark scheme, as a printer, or without script."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -145,14 +148,14 @@ class Browser:
         give_up = time.monotonic() + DEADLINE
         while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._from], [], [], max(0.0, give_up - time.monotonic()))
-            assert ready, "Chromium says nothing any more"
+            assert ready, "Chromium does not answer"
             part = os.read(self._from, 1 << 16)
             assert part, "Chromium has ended"
             self._buffer += part
         text, _, self._buffer = self._buffer.partition(b"\0")
-        said: dict[str, Any] = json.loads(text)
-        self._note(said.get("method", ""), said.get("params", {}))
-        return said
+        message: dict[str, Any] = json.loads(text)
+        self._note(message.get("method", ""), message.get("params", {}))
+        return message
 
     def _note(self, method: str, params: dict[str, Any]) -> None:
         self._seen.append(method)

@@ -84,7 +84,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
 def _report(site: Lab, run: Run, folder: Path) -> None:
     """Show the run, compare it with what the site really holds, and leave with 0 only if they agree."""
     from pinpool.report.html import render, write_page
-    from pinpool.report.queries import account
+    from pinpool.report.queries import read_run
     from pinpool.terminal.proxy_table import proxy_table
     from pinpool.terminal.summary import coverage_line, summary
 
@@ -105,7 +105,7 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
     coverage = run.coverage
     click.echo(coverage_line(coverage))
     page = folder / PAGE
-    write_page(render(account(run.journal, now), now), page)
+    write_page(render(read_run(run.journal, now), now), page)
     twice = sum(1 for count in seen.values() if count > 1)
     missing = len(wanted.keys() - seen.keys())
     click.echo(

@@ -51,15 +51,15 @@ def report(journal: Path, output: str, price: Price | None) -> None:
       pinpool report movies.db -o report.html --price 2.50
     """
     from pinpool.report.html import check_page, render, write_page
-    from pinpool.report.queries import account
+    from pinpool.report.queries import read_run
     from pinpool.text import shown_path
 
     now = time.time()
     if output == STDOUT:
         # As bytes: the page says that it is UTF-8, whatever this terminal takes.
-        click.echo(render(account(journal, now), now, price).encode())
+        click.echo(render(read_run(journal, now), now, price).encode())
         return
     target = Path(output)
     check_page(target, journal)
-    size = write_page(render(account(journal, now), now, price), target)
+    size = write_page(render(read_run(journal, now), now, price), target)
     click.echo(f"{shown_path(target)}: {size / 1000:,.0f} kB; open it in a browser")

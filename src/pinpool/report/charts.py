@@ -1,7 +1,7 @@
 """
-Figures as lines on paper: the path data and the coordinates that the report's SVGs are drawn with. Pure.
+From figures to the path data and coordinates of the report's SVGs. Pure.
 
-A slice or a bucket is one unit wide, so that numbers stay short; the SVG's viewBox stretches them.
+A slice or a bucket is one unit wide, so that numbers stay short. The SVG's viewBox stretches them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from pinpool.model import Charge, Fault, ProxyState
 from pinpool.policy.faults import FAULTS
-from pinpool.report.timeline import Clock, Slice, Strip
+from pinpool.report.timeline import Slice, Strip, TimeAxis
 from pinpool.stats.histogram import Histogram
 from pinpool.text import tallied
 
-#: Faults by whom they are held against, in the order in which the chart stacks them.
+#: Faults by the party that may be to blame, in the order in which the chart stacks them.
 GROUPS: Mapping[str, str] = {
     Charge.PROXY: "proxy cannot be used",
     Charge.DOUBTFUL: "blocked, empty or no connection",
@@ -29,7 +29,7 @@ HEIGHT = 100  # of the timeline's charts
 BUCKETS = 24  # of a latency histogram
 HISTOGRAM_HEIGHT = 20
 SHADES = 5  # of the heat map
-DARK = 10  # attempts that are worth the darkest shade even where no cell holds more
+DARK = 10  # attempts; the darkest shade stands for at least so many
 STEPS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)  # of an axis
 
 
@@ -44,9 +44,9 @@ class Band(NamedTuple):
 
 class Timeline(NamedTuple):
     """
-    Two charts over one time: pages a second as an area, failed attempts as stacked bars.
+    Two charts on one axis: pages a second as an area, failed attempts as stacked bars.
 
-    `peak` and `worst` are what the full height stands for; `notes` say in words what each slice held.
+    `peak` and `worst` are the values at full height; `notes` tell each slice's figures in words.
     """
 
     pages: str
@@ -58,7 +58,7 @@ class Timeline(NamedTuple):
 
 
 def group_of(fault: str) -> str:
-    """The group of a fault; one that a newer journal may hold counts as open."""
+    """The group of a fault. An unknown one, from a newer pinpool, is open."""
     try:
         return FAULTS[Fault(fault)].charge.value
     except ValueError:
@@ -66,16 +66,16 @@ def group_of(fault: str) -> str:
 
 
 def nice(value: float) -> float:
-    """The next round number from `value` on: a step times a power of ten; 1 for nothing at all."""
+    """The smallest round number that is not below `value`: a step times a power of ten. 1 for 0."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in STEPS if step * power >= value * (1 - 1e-9))
 
 
-def timeline(clock: Clock, slices: Sequence[Slice], when: Sequence[str]) -> Timeline:
+def timeline(axis: TimeAxis, slices: Sequence[Slice], when: Sequence[str]) -> Timeline:
     """The charts of a run; `when` names the beginning of each slice."""
-    width = clock.seconds / clock.slices
+    width = axis.seconds / axis.slices
     peak = nice(max(part.pages for part in slices) / width)
     worst = max(1, math.ceil(nice(max(part.faults.total() for part in slices))))
     tops = [round(HEIGHT * (1 - part.pages / width / peak), 1) for part in slices]
@@ -114,21 +114,24 @@ class Scale(NamedTuple):
 
     @classmethod
     def over(cls, histograms: Iterable[Histogram]) -> Scale:
-        """The axis that holds all of these."""
+        """The axis that holds all latencies."""
         ends = [
-            end for one in histograms for end in (one.percentile(0.0), one.percentile(1.0)) if end is not None
+            end
+            for each in histograms
+            for end in (each.percentile(0.0), each.percentile(1.0))
+            if end is not None
         ]
         low, high = (min(ends), max(ends)) if ends else (0.1, 1.0)
         return cls(low, max(high, low * 1.5))
 
     def bucket(self, seconds: float) -> int:
-        """The bucket that a duration falls into, from 0."""
+        """The number of the bucket, from 0, that holds a duration."""
         share = math.log(max(seconds, self.low) / self.low) / math.log(self.high / self.low)
         return min(int(share * BUCKETS), BUCKETS - 1)
 
 
 def histogram_path(latencies: Histogram, scale: Scale) -> str:
-    """The bars of one proxy's latencies, the commonest as high as the drawing; empty if there are none."""
+    """The bars of one proxy's latencies, the commonest at full height; empty without any."""
     counts = [0] * BUCKETS
     for seconds, count in latencies.counts():
         counts[scale.bucket(seconds)] += count
@@ -141,7 +144,7 @@ def histogram_path(latencies: Histogram, scale: Scale) -> str:
 
 
 def strip_paths(strip: Strip) -> dict[str, str]:
-    """A proxy's states over time, one path of blocks for each state but spare, which is what shows through."""
+    """A proxy's states over time, one path of blocks each. Spare has none: the background shows it."""
     paths: dict[str, str] = {}
     for state, first, count in strip.segments:
         if state is not ProxyState.SPARE:
@@ -150,7 +153,7 @@ def strip_paths(strip: Strip) -> dict[str, str]:
 
 
 def shade(count: int, highest: int) -> int:
-    """The shade of a heat map's cell, 0 for nothing to 5; a step is a factor, so that rare faults show too."""
+    """The shade of a heat map's cell, from 0 for none to 5. A step is a factor, so that rare faults show too."""
     if not count:
         return 0
     return max(1, math.ceil(SHADES * math.log1p(count) / math.log1p(max(highest, DARK)) - 1e-9))

@@ -1,15 +1,15 @@
 """
-An account as one HTML page that needs nothing else: no network, no file beside it.
+A run as one HTML page that needs no network and no other file.
 
-Whatever a site, a list or a journal says is hostile: Jinja2 escapes every word of it, characters that reorder or hide
-text are replaced, and the page's own policy lets no script and no style run but the two whose digests it names.
+All text from sites, lists and journals is hostile. Jinja2 escapes it, characters that hide or reorder text are
+replaced, and the page's own policy allows only the script and the style whose digests it names.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
@@ -19,27 +19,24 @@ from typing import Any
 from pinpool.errors import SettingsError
 from pinpool.files import refusal, replacing, storing
 from pinpool.journal.records import ProxyRow
-from pinpool.model import ProxyState
 from pinpool.report.charts import GROUPS, Scale, group_of, histogram_path, shade, strip_paths, timeline
 from pinpool.report.cost import Price
-from pinpool.report.recommendations import conclusions
+from pinpool.report.recommendations import recommend
 from pinpool.report.run_data import RunData
-from pinpool.report.timeline import Clock
-from pinpool.text import bare_url, byte_size, fine_duration, one_line, percent, shown_path, utc_time
+from pinpool.report.timeline import BY_TROUBLE, TimeAxis
+from pinpool.text import bare_url, byte_size, counted, fine_duration, one_line, percent, shown_path, utc_time
 
-#: A file that begins so is a report of ours, and may be overwritten.
+#: A file with this mark near its beginning is an earlier report, and may be overwritten.
 GENERATOR = "pinpool report"
 MARK = f'<meta name="generator" content="{GENERATOR}'
 MARK_WITHIN = 2000  # bytes from the beginning
-PROXIES = 500  # rows that a browser still sorts at once, and that stay below a megabyte
+PROXIES = 500  # rows; a browser still sorts them at once, and the page stays below a megabyte
 TICKS = 5
-SHORT = 120.0  # seconds; in a shorter run, times of day would not tell ticks apart
-
-_TROUBLE = {ProxyState.RETIRED: 0, ProxyState.COOLING: 1, ProxyState.PINNED: 2, ProxyState.SPARE: 3}
+SHORT = 120.0  # seconds; in a shorter run several ticks would show the same time of day
 
 
-def render(account: RunData, now: float, price: Price | None = None) -> str:
-    """The report as HTML text; `now`, epoch seconds, is the moment at which the account was taken."""
+def render(data: RunData, now: float, price: Price | None = None) -> str:
+    """The report as HTML text. `now` is when `data` was read, in epoch seconds."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -59,12 +56,13 @@ def render(account: RunData, now: float, price: Price | None = None) -> str:
         "percent": percent,
         "duration": fine_duration,
         "count": "{:,}".format,
+        "counted": counted,
         "money": money,
     }
     jinja.filters |= filters
-    style, script = (_part(name) for name in ("report.css", "report.js"))
+    style, script = (_template(name) for name in ("report.css", "report.js"))
     return jinja.get_template("report.html").render(
-        _view(account, price),
+        _view(data, price),
         now=now,
         generator=f"{GENERATOR} {version('pinpool')}",
         style=Markup(style),
@@ -75,7 +73,7 @@ def render(account: RunData, now: float, price: Price | None = None) -> str:
 
 
 def money(amount: float) -> str:
-    """An amount with as many places as it takes to see it: ``12.50``, ``0.0030``."""
+    """An amount, with more places if it is small: ``12.50``, ``0.0030``."""
     if 0 < amount < 1e-4:
         return "under 0.0001"
     return f"{amount:#.2g}" if 0 < amount < 1 else f"{amount:,.2f}"
@@ -83,8 +81,8 @@ def money(amount: float) -> str:
 
 def check_page(target: Path, journal: Path) -> None:
     """
-    Raise SettingsError if a report must not be written to `target`: it is the journal, or holds anything but an
-    earlier report, or cannot be written.
+    Raise SettingsError if a report must not be written to `target`: it is the journal, holds anything but an earlier
+    report, or cannot be written.
     """
     real, book = target.resolve(), journal.resolve()
     if real.parent == book.parent and real.name.startswith((f"{book.name}-", f".{book.name}.")):
@@ -97,7 +95,7 @@ def check_page(target: Path, journal: Path) -> None:
 
 def write_page(html: str, target: Path) -> int:
     """
-    Write the report in place of what `target` holds, and return its bytes. Readers find the old or the new one whole.
+    Replace `target` by the report; returns its size in bytes. Readers find the old or the new one whole.
 
     Raises StorageError if it cannot be written.
     """
@@ -110,7 +108,7 @@ def write_page(html: str, target: Path) -> int:
     return len(data)
 
 
-def _part(name: str) -> str:
+def _template(name: str) -> str:
     return files("pinpool.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
@@ -119,7 +117,7 @@ def _digest(text: str) -> str:
 
 
 def _visible(value: object) -> object:
-    """Jinja calls this for every value before it escapes it: nothing invisible, and nothing that turns text around."""
+    """Jinja calls this for every value before it escapes it. Replaces letters that hide or reorder text."""
     if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
         return value
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in value)
@@ -128,114 +126,112 @@ def _visible(value: object) -> object:
 # ------------------------------------------------------------------------------------- what the template shows
 
 
-def _view(account: RunData, price: Price | None) -> dict[str, Any]:
-    totals, clock = account.totals, account.totals.clock
-    when = [_tick(clock, number / clock.slices) for number in range(clock.slices)]
-    labels = {proxy.id: proxy.label for proxy in account.proxies}
-    rows = sorted(account.listed, key=lambda proxy: _by_trouble(account, proxy))
-    scale = Scale.over(account.figures(proxy.id).latencies for proxy in rows)
-    ticks = [_tick(clock, n / (TICKS - 1)) for n in range(TICKS)]
-    failed = Counter({fault: waste.attempts for fault, waste in totals.waste.items()})
+def _view(data: RunData, price: Price | None) -> dict[str, Any]:
+    totals, axis = data.totals, data.totals.axis
+    labels = {proxy.id: proxy.label for proxy in data.proxies}
+    proxies = sorted(
+        data.shown, key=lambda proxy: (_rank(proxy), -data.figures(proxy.id).failed, proxy.label)
+    )
+    scale = Scale.over(data.figures(proxy.id).latencies for proxy in proxies)
     return {
-        "account": account,
-        "run": account.run,
-        "journal": Path(account.journal).name,
-        "states": Counter(proxy.state for proxy in rows),
-        "rate": account.run.pages / account.run.seconds if account.run.seconds else None,
-        "good": (totals.attempts - account.waste().attempts) / totals.attempts if totals.attempts else None,
-        "conclusions": conclusions(account),
-        "timeline": timeline(clock, totals.slices, when),
-        "ticks": ticks,
-        "pauses": [(_across(clock, start), start, stop) for start, stop in clock.pauses],
+        "data": data,
+        "run": data.run,
+        "journal": Path(data.journal).name,
+        "states": Counter(proxy.state for proxy in proxies),
+        "rate": data.run.pages / data.run.seconds if data.run.seconds else None,
+        "good": 1 - data.waste().attempts / totals.attempts if totals.attempts else None,
+        "recommendations": recommend(data),
+        "timeline": timeline(
+            axis, totals.slices, [_tick(axis, number / axis.slices) for number in range(axis.slices)]
+        ),
+        "ticks": [_tick(axis, number / (TICKS - 1)) for number in range(TICKS)],
+        "pauses": [(_across(axis, start), start, stop) for start, stop in axis.pauses],
         "silences": [
-            (_across(clock, start), max(0.2, _across(clock, stop) - _across(clock, start)))
-            for start, stop in account.silences
+            (_across(axis, start), max(0.2, _across(axis, stop) - _across(axis, start)))
+            for start, stop in data.silences
         ],
-        "slices": clock.slices,
+        "slices": axis.slices,
         "scale": scale,
-        "rows": [_row(account, proxy, scale) for proxy in rows[:PROXIES]],
-        "hidden": max(0, len(rows) - PROXIES),
-        "heat": _heat(account, rows, failed),
+        "rows": [_row(data, proxy, scale) for proxy in proxies[:PROXIES]],
+        "hidden": max(0, len(proxies) - PROXIES),
+        "heat": _heat(data, proxies),
         "slow": [
-            (page, *account.urls.get(page.task, ("", "")), labels.get(page.proxy, ""))
-            for page in totals.slowest
+            (page, *data.urls.get(page.task, ("", "")), labels.get(page.proxy, "")) for page in totals.slowest
         ],
-        "cost": _cost(account, rows, price) if price else None,
+        "cost": _cost(data, proxies, price) if price else None,
     }
 
 
-def _tick(clock: Clock, share: float) -> str:
-    """Time of day; in a short run how long it had taken, in a long one the day too."""
-    if clock.seconds < SHORT:
-        return fine_duration(share * clock.seconds)
-    day, time = utc_time(clock.moment(share)).split()
-    return f"{day} {time}" if clock.end - clock.begin > 86_400 else time
+def _tick(axis: TimeAxis, share: float) -> str:
+    """The time of day; in a short run the time since its start, in a long one the day too."""
+    if axis.seconds < SHORT:
+        return fine_duration(share * axis.seconds)
+    moment = utc_time(axis.moment(share))
+    return moment if axis.end - axis.begin > 86_400 else moment.split()[1]
 
 
-def _across(clock: Clock, at: float) -> float:
-    return clock.slices * clock.elapsed(at) / clock.seconds
+def _across(axis: TimeAxis, at: float) -> float:
+    return axis.slices * axis.elapsed(at) / axis.seconds
 
 
-def _by_trouble(account: RunData, proxy: ProxyRow) -> tuple[int, int, str]:
-    return _TROUBLE[ProxyState(proxy.state)], -account.figures(proxy.id).failed, proxy.label
+def _rank(proxy: ProxyRow) -> int:
+    """0 for the most troubled state."""
+    return len(BY_TROUBLE) - 1 - BY_TROUBLE.index(proxy.state)
 
 
-def _row(account: RunData, proxy: ProxyRow, scale: Scale) -> dict[str, Any]:
-    figures, strip = account.figures(proxy.id), account.strips.get(proxy.id)
-    held = strip.seconds if strip else {}
-    told = [f"{state} {fine_duration(held[state])}" for state in reversed(_TROUBLE) if held.get(state)]
+def _row(data: RunData, proxy: ProxyRow, scale: Scale) -> dict[str, Any]:
+    figures, strip = data.figures(proxy.id), data.strips.get(proxy.id)
+    seconds = strip.seconds if strip else {}
+    times = [f"{state} {fine_duration(seconds[state])}" for state in BY_TROUBLE if seconds.get(state)]
     return {
         "label": proxy.label,
         "state": proxy.state,
-        "rank": _TROUBLE[ProxyState(proxy.state)],
+        "rank": _rank(proxy),
         "reason": proxy.reason,
         "figures": figures,
-        "waste": figures.wasted_bytes,
         "p50": figures.latencies.percentile(0.5),
         "p95": figures.latencies.percentile(0.95),
-        "pins": account.pins.get(proxy.id, 0),
+        "pins": data.pins.get(proxy.id, 0),
         "strip": strip_paths(strip) if strip else {},
-        "held": ", ".join(told) or "never pinned",
+        "times": ", ".join(times) or "never pinned",
         "histogram": histogram_path(figures.latencies, scale) if figures.latencies.total else "",
     }
 
 
-def _heat(account: RunData, rows: Iterable[ProxyRow], failed: Mapping[str, int]) -> dict[str, Any]:
-    groups = list(GROUPS)
+def _heat(data: RunData, proxies: Sequence[ProxyRow]) -> dict[str, Any]:
+    groups, failed = list(GROUPS), {fault: waste.attempts for fault, waste in data.totals.waste.items()}
     faults = sorted(failed, key=lambda fault: (groups.index(group_of(fault)), -failed[fault]))
-    troubled = [proxy for proxy in rows if account.figures(proxy.id).failed]
-    troubled.sort(key=lambda proxy: -account.figures(proxy.id).failed)
-    highest = max((max(account.figures(proxy.id).faults.values()) for proxy in troubled), default=1)
-    lines = []
-    for proxy in troubled[:PROXIES]:
-        counts = account.figures(proxy.id).faults
-        lines.append((proxy.label, [(counts[fault], shade(counts[fault], highest)) for fault in faults]))
+    faults_of = [(proxy.label, data.figures(proxy.id).faults) for proxy in proxies]
+    troubled = sorted((row for row in faults_of if row[1]), key=lambda row: -row[1].total())
+    highest = max((max(counts.values()) for _, counts in troubled), default=1)
     return {
         "faults": faults,
-        "lines": lines,
-        "untroubled": len(account.listed) - len(troubled),
-        "hidden": len(troubled) - len(lines),
+        "lines": [
+            (label, [(counts[fault], shade(counts[fault], highest)) for fault in faults])
+            for label, counts in troubled[:PROXIES]
+        ],
+        "untroubled": len(proxies) - len(troubled),
+        "hidden": max(0, len(troubled) - PROXIES),
     }
 
 
-def _cost(account: RunData, rows: Iterable[ProxyRow], price: Price) -> dict[str, Any]:
-    seconds, lines, total, pages = account.run.seconds, [], 0.0, 0
-    for proxy in rows:
-        figures = account.figures(proxy.id)
-        cost = price.cost(seconds, figures.bytes)
+def _cost(data: RunData, proxies: Iterable[ProxyRow], price: Price) -> dict[str, Any]:
+    lines, total, pages = [], 0.0, 0
+    for proxy in proxies:
+        figures = data.figures(proxy.id)
+        cost = price.cost(data.run.seconds, figures.bytes)
         each = 1000 * cost / figures.ok if figures.ok else None
         lines.append((proxy.label, figures.ok, cost, each, figures.wasted_bytes))
         total, pages = total + cost, pages + figures.ok
     lines.sort(key=lambda line: (line[3] is not None, -(line[3] or 0.0), -line[2]))
-    fruitless = sum(cost for _, ok, cost, _, _ in lines if not ok)
-    wasted = account.waste().bytes
+    wasted = data.waste().bytes
     return {
         "price": price,
         "lines": lines[:PROXIES],
         "hidden": max(0, len(lines) - PROXIES),
         "total": total,
         "each": 1000 * total / pages if pages else None,
-        "fruitless": fruitless,
+        "fruitless": sum(cost for _, ok, cost, _, _ in lines if not ok),
         "wasted": price.cost(0.0, wasted) if price.per_gigabyte else None,
         "wasted_bytes": wasted,
     }

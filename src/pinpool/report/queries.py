@@ -1,4 +1,4 @@
-"""What a report asks of a journal, in one reading: from the file to an account."""
+"""What a report asks of a journal, in one reading: from the file to `RunData`."""
 
 from __future__ import annotations
 
@@ -12,51 +12,41 @@ from pinpool.journal.records import RunInfo
 from pinpool.journal.verify import coverage
 from pinpool.model import EventKind
 from pinpool.report.run_data import GivenUp, RunData, Totals
-from pinpool.report.timeline import Clock, Gap, Strip, pauses, strip
+from pinpool.report.timeline import Gap, Strip, TimeAxis, pauses, strip
 from pinpool.stats.figures import stats_document
 from pinpool.stats.recommendation import advise
 from pinpool.stats.resources import parse_used
 from pinpool.stats.utilization import Utilization
 
-GIVEN_UP = 50  # tasks that a report lists; `pinpool failures` has them all
+GIVEN_UP = 50  # tasks that a report lists; `pinpool failures` lists all
 LONGEST_TEXT = 2000  # characters of one URL; a page may link to megabytes
 
 
-class Survey(Reader):
-    """A journal as it stands, asked for what a report needs beyond figures. Raises as `Reader` does."""
+class ReportReader(Reader):
+    """Reads what a report needs beyond figures. Raises as `Reader` does."""
 
-    def clock(self, run: RunInfo) -> Clock:
-        """The time of the run so far, its pauses cut out."""
-        last = next(self.rows("SELECT at + seconds FROM attempts ORDER BY id DESC LIMIT 1"), (run.started,))[
-            0
-        ]
-        end = max(run.ended or run.heartbeat, last)
+    def axis(self, run: RunInfo) -> TimeAxis:
+        """The time of the run so far, without its pauses."""
+        newest = self.rows("SELECT at + seconds FROM attempts ORDER BY id DESC LIMIT 1")
+        end = max(run.ended or run.heartbeat, *next(newest, (run.started,)))
         starts = max(run.starts, 1)
-        return Clock(
-            run.started, end, pauses(self._gaps(starts - 1), starts, end - run.started - run.seconds)
+        longest_gaps = self.rows(
+            "SELECT earlier, at FROM (SELECT lag(at) OVER (ORDER BY id) AS earlier, at FROM attempts)"
+            f" WHERE at > earlier ORDER BY at - earlier DESC LIMIT {starts - 1:d}"
         )
+        idle = end - run.started - run.seconds
+        return TimeAxis(run.started, end, pauses(longest_gaps, starts, idle) if starts > 1 else ())
 
-    def _gaps(self, count: int) -> list[Gap]:
-        """The longest times between the beginnings of two attempts."""
-        if not count:
-            return []
-        return list(
-            self.rows(
-                "SELECT earlier, at FROM (SELECT lag(at) OVER (ORDER BY id) AS earlier, at FROM attempts)"
-                f" WHERE at > earlier ORDER BY at - earlier DESC LIMIT {count:d}"
-            )
-        )
-
-    def strips(self, clock: Clock) -> dict[int, Strip]:
-        """Where each proxy stood over time, by its id."""
+    def strips(self, axis: TimeAxis) -> dict[int, Strip]:
+        """The states of each proxy over time, by its id."""
         rows = self.rows("SELECT proxy, at, kind FROM events WHERE proxy IS NOT NULL ORDER BY proxy, id")
         return {
-            proxy: strip(clock, [(at, kind) for _, at, kind in moves])
+            proxy: strip(axis, [(at, kind) for _, at, kind in moves])
             for proxy, moves in groupby(rows, key=itemgetter(0))
         }
 
-    def silences(self, clock: Clock) -> list[Gap]:
-        """When the whole site did not answer, from and to; the last may go on."""
+    def silences(self, axis: TimeAxis) -> list[Gap]:
+        """When the whole site did not answer, from and to. The last one may go on."""
         found, since = [], None
         for at, kind in self.rows(
             f"SELECT at, kind FROM events WHERE kind IN ('{EventKind.PAUSED}', '{EventKind.CONTINUED}') ORDER BY id"
@@ -66,12 +56,12 @@ class Survey(Reader):
             elif since is not None:
                 found.append((since, at))
                 since = None
-        return found if since is None else [*found, (since, max(clock.end, since))]
+        return found if since is None else [*found, (since, max(axis.end, since))]
 
     def urls(self, tasks: Collection[int]) -> dict[int, tuple[str, str]]:
         """(stage, URL) of these tasks, by id."""
-        wanted = ", ".join(str(int(task)) for task in tasks)
-        query = f"SELECT id, stage, substr(url, 1, {LONGEST_TEXT}) FROM tasks WHERE id IN ({wanted})"
+        ids = ", ".join(str(int(task)) for task in tasks)
+        query = f"SELECT id, stage, substr(url, 1, {LONGEST_TEXT}) FROM tasks WHERE id IN ({ids})"
         return {task: (stage, url) for task, stage, url in self.rows(query)}
 
     def given_up(self) -> list[GivenUp]:
@@ -84,13 +74,13 @@ class Survey(Reader):
         )
         return [GivenUp(*row) for row in rows]
 
-    def page_of_first_failure(self) -> int | None:
+    def sample_of_first_failure(self) -> int | None:
         """The id of the page sample for the first of the tasks that failed for good."""
         first = next(self.failures(), None)
         return failure_document(first)["page"] if first else None
 
     def faults_of_failed(self) -> dict[str, int]:
-        """How many tasks failed for good, by the fault of their last attempt."""
+        """The number of tasks that failed for good, by the fault of their last attempt."""
         return dict(
             self.rows(
                 "SELECT coalesce(fault, 'unknown'), count(*) FROM tasks"
@@ -100,32 +90,32 @@ class Survey(Reader):
         )
 
 
-def account(journal: Path, now: float) -> RunData:
-    """The account of the run in `journal`, as it stands `now` (epoch seconds). Raises JournalError."""
-    with Survey(journal) as survey:
-        run = survey.run_info(now)
-        totals = Totals(survey.clock(run))
-        for row in survey.attempts():
+def read_run(journal: Path, now: float) -> RunData:
+    """The run in `journal` as it is `now` (epoch seconds). Raises JournalError."""
+    with ReportReader(journal) as reader:
+        run = reader.run_info(now)
+        totals = Totals(reader.axis(run))
+        for row in reader.attempts():
             totals.add(row)
-        proxies, pins, checked = survey.proxies(), survey.pins(), coverage(survey)
-        figures = {proxy: ledger.figures for proxy, ledger in totals.ledgers.items()}
-        sheet = Utilization.parse(survey.last(EventKind.WORKED))
-        used = parse_used(survey.last(EventKind.MEASURED))
-        told = stats_document(run, proxies, figures, pins)
+        proxies, pins, checked = reader.proxies(), reader.pins(), coverage(reader)
+        figures = {proxy: history.figures for proxy, history in totals.histories.items()}
+        utilization = Utilization.parse(reader.last(EventKind.WORKED))
+        used = parse_used(reader.last(EventKind.MEASURED))
+        document = stats_document(run, proxies, figures, pins)
         return RunData(
             journal=str(journal),
             run=run,
             proxies=proxies,
             pins=pins,
-            strips=survey.strips(totals.clock),
+            strips=reader.strips(totals.axis),
             totals=totals,
-            urls=survey.urls({page.task for page in totals.slowest}),
-            given_up=survey.given_up(),
-            faults_of_failed=survey.faults_of_failed(),
+            urls=reader.urls({page.task for page in totals.slowest}),
+            given_up=reader.given_up(),
+            faults_of_failed=reader.faults_of_failed(),
             complete=checked.complete,
-            # That tasks are open or failed is said last, and is no fault of the journal.
+            # The last problems, that tasks are open or failed, are no fault of the journal.
             damage=checked.problems[: len(checked.problems) - bool(checked.open) - bool(checked.failed)],
-            silences=survey.silences(totals.clock),
-            advice=advise(told, sheet, used.load if used else None) if sheet else "",
-            page=survey.page_of_first_failure(),
+            silences=reader.silences(totals.axis),
+            advice=advise(document, utilization, used.load if used else None) if utilization else "",
+            page_sample=reader.sample_of_first_failure(),
         )

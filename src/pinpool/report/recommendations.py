@@ -1,14 +1,14 @@
 """
-What a run's figures say, in sentences, each with its evidence and the next step: from an account to conclusions. Pure.
+What a run's figures say: sentences, each with its evidence and the next step. Pure.
 
-A conclusion is made only where somebody could act on it; a run without trouble has none.
+A recommendation appears only where somebody can act on it. A run without trouble has none.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -17,23 +17,25 @@ from pinpool.policy.faults import FAULTS
 from pinpool.report.run_data import GivenUp, RunData
 from pinpool.text import bare_url, byte_size, counted, first_few, one_line, percent, tallied, utc_time
 
-#: Below these a thing is chance, or not worth anybody's time. Attempts, and shares of 1.
-FEW = 3
-NOTABLE_SHARE = 0.05
-LARGE_SHARE = 0.2
-CONCENTRATED_ON = 0.25  # of the proxies that were tried
+#: Below these limits a thing is chance, or not worth anybody's time.
+FEW = 3  # attempts, workers
+NOTABLE = 0.05  # share of all
+LARGE = 0.2
+CONCENTRATED_ON = 0.25  # of the tried proxies
 CONCENTRATED = 0.8  # of all bans
 SLOW = 3.0  # times the median of all proxies
-ENOUGH_TO_TIME = 20
+ENOUGH_TO_TIME = 20  # pages
 NAMED = 5  # proxies in one sentence
 
-_SILENT = frozenset(fault.value for fault, rule in FAULTS.items() if rule.slow)
-_PAGE_FAULTS = frozenset(fault.value for fault, rule in FAULTS.items() if rule.of_page)
-_BANS = (Fault.BANNED.value, Fault.EMPTY.value)
+_SLOW_FAULTS = {fault for fault, rule in FAULTS.items() if rule.slow}
+_PAGE_FAULTS = {fault for fault, rule in FAULTS.items() if rule.of_page}
+_BANS = (Fault.BANNED, Fault.EMPTY)
 
 
 class Recommendation(NamedTuple):
-    """`weight`, up to 100, orders them; `commands` can be typed as they stand, once words in capitals are filled in."""
+    """
+    `weight`, up to 100, puts them in order. `commands` are ready to type once the words in capitals are filled in.
+    """
 
     weight: float
     title: str
@@ -41,21 +43,21 @@ class Recommendation(NamedTuple):
     commands: tuple[str, ...] = ()
 
 
-def conclusions(account: RunData) -> list[Recommendation]:
+def recommend(data: RunData) -> list[Recommendation]:
     """What to do next, the weightiest first."""
-    found = [conclusion for look in _LOOKS for conclusion in look(account)]
-    return sorted(found, key=lambda conclusion: -conclusion.weight)
+    found = [recommendation for rule in _RULES for recommendation in rule(data)]
+    return sorted(found, key=lambda recommendation: -recommendation.weight)
 
 
-def _unfinished(account: RunData) -> Iterator[Recommendation]:
-    waiting, state = account.run.tasks["waiting"], account.run.state
+def _unfinished(data: RunData) -> Iterator[Recommendation]:
+    waiting, state = data.run.tasks["waiting"], data.run.state
     still_waiting = counted(waiting, "page still waits", "pages still wait")
-    journal = _quoted(account.journal)
+    journal = _quoted(data.journal)
     if state == "starved":
         yield Recommendation(
             100,
             f"No usable proxy was left; {still_waiting}",
-            "Every proxy of the list is retired. A resume with a list, the same or a better one, tries them once more.",
+            "Every proxy of the list is retired. A resume with a list, the same or a better one, tries them again.",
             (f"pinpool resume {journal} -p PROXIES",),
         )
     elif state == "interrupted" and waiting:
@@ -67,219 +69,203 @@ def _unfinished(account: RunData) -> Iterator[Recommendation]:
         )
 
 
-def _doubtful_journal(account: RunData) -> Iterator[Recommendation]:
-    if account.damage:
-        told = "; ".join(account.damage)
-        yield Recommendation(
-            98, "The journal does not prove the run", told, (f"pinpool verify {_quoted(account.journal)}",)
-        )
+def _damaged_journal(data: RunData) -> Iterator[Recommendation]:
+    if data.damage:
+        title, command = "The journal does not prove the run", f"pinpool verify {_quoted(data.journal)}"
+        yield Recommendation(98, title, "; ".join(data.damage), (command,))
 
 
-def _refused_logins(account: RunData) -> Iterator[Recommendation]:
+def _refused_logins(data: RunData) -> Iterator[Recommendation]:
     refused = [
         proxy.label
-        for proxy in account.present
-        if account.figures(proxy.id).faults[Fault.PROXY_AUTH] and not account.figures(proxy.id).ok
+        for proxy in data.on_list
+        if data.figures(proxy.id).faults[Fault.PROXY_AUTH] and not data.figures(proxy.id).ok
     ]
     if refused:
         yield Recommendation(
             80,
-            f"{counted(len(refused), 'proxy', 'proxies')} refused the login",
+            f"{_proxies(refused)} refused the login",
             f"Check user and password of {'this line' if len(refused) == 1 else 'these lines'} in the list:"
             f" {first_few(refused, NAMED)}.",
             ("pinpool check PROXIES",),
         )
 
 
-def _never_worked(account: RunData) -> Iterator[Recommendation]:
+def _never_worked(data: RunData) -> Iterator[Recommendation]:
     faults: Counter[str] = Counter()
     labels = []
-    for proxy in account.present:
-        figures = account.figures(proxy.id)
-        # What is held against it: a proxy through which nothing but a broken spider ran has done nothing wrong.
+    for proxy in data.on_list:
+        figures = data.figures(proxy.id)
+        # Charged failures only: a proxy that served nothing but a broken spider did nothing wrong.
         if figures.charged and not figures.ok + figures.gone and not figures.faults[Fault.PROXY_AUTH]:
             labels.append(proxy.label)
             faults += figures.faults
     if labels:
-        share = len(labels) / len(account.present)
         yield Recommendation(
-            50 + 30 * share,
-            f"{counted(len(labels), 'proxy', 'proxies')} never served a page",
+            50 + 30 * len(labels) / len(data.on_list),
+            f"{_proxies(labels)} never served a page",
             f"{tallied(faults)}: {first_few(labels, NAMED)}. Ask their provider, or take them off the list.",
             ("pinpool check PROXIES",),
         )
 
 
-def _failed_from_then_on(account: RunData) -> Iterator[Recommendation]:
-    gone: list[tuple[float, str, Counter[str]]] = []
-    for proxy in account.present:
-        ledger = account.totals.ledgers.get(proxy.id)
-        if not ledger or ledger.since is None or not ledger.figures.ok:
+def _stopped_working(data: RunData) -> Iterator[Recommendation]:
+    stopped: list[tuple[float, str, str]] = []
+    for proxy in data.on_list:
+        history = data.totals.histories.get(proxy.id)
+        if not history or history.failing_since is None or not history.figures.ok:
             continue
-        if ledger.tail.total() >= FEW or proxy.state == ProxyState.RETIRED:
-            gone.append((ledger.since, proxy.label, ledger.tail))
-    weight = 60 + 10 * len(gone) / max(len(account.present), 1)
-    if len(gone) <= 2:
-        for since, label, tail in sorted(gone):
-            yield Recommendation(
-                weight,
-                f"{one_line(label)} worked until {utc_time(since)} UTC and never after",
-                f"Since then: {tallied(tail)}.",
-            )
-        return
-    told = [f"{label} from {utc_time(since)} UTC on ({tallied(tail)})" for since, label, tail in sorted(gone)]
-    yield Recommendation(
-        weight,
-        f"{counted(len(gone), 'proxy', 'proxies')} worked at first and then no more",
-        f"{first_few(told, NAMED)}.",
-    )
+        if history.last_faults.total() >= FEW or proxy.state == ProxyState.RETIRED:
+            stopped.append((history.failing_since, proxy.label, tallied(history.last_faults)))
+    stopped.sort()
+    weight = 60 + 10 * len(stopped) / max(len(data.on_list), 1)
+    if len(stopped) <= 2:
+        for since, label, faults in stopped:
+            title = f"{one_line(label)} worked until {utc_time(since)} UTC and never after"
+            yield Recommendation(weight, title, f"Since then: {faults}.")
+    else:
+        times = [f"{label} from {utc_time(since)} UTC on ({faults})" for since, label, faults in stopped]
+        title = f"{_proxies(stopped)} worked at first and then no more"
+        yield Recommendation(weight, title, f"{first_few(times, NAMED)}.")
 
 
-def _bans(account: RunData) -> Iterator[Recommendation]:
+def _bans(data: RunData) -> Iterator[Recommendation]:
     counts = sorted(
-        (
-            (sum(account.figures(proxy.id).faults[fault] for fault in _BANS), proxy.label)
-            for proxy in account.listed
-        ),
+        ((sum(data.figures(proxy.id).faults[fault] for fault in _BANS), proxy.label) for proxy in data.shown),
         reverse=True,
     )
-    bans, tried = sum(count for count, _ in counts), len(account.totals.ledgers)
-    share = bans / max(account.totals.attempts, 1)
-    hit = [label for count, label in counts if count]
+    bans, tried = sum(count for count, _ in counts), len(data.totals.histories)
+    share = bans / max(data.totals.attempts, 1)
+    hit = sum(count > 0 for count, _ in counts)
     if bans < FEW or share < 0.005:
         return
-    few = max(1, int(tried * CONCENTRATED_ON))
+    worst = [(count, label) for count, label in counts[: max(1, int(tried * CONCENTRATED_ON))] if count]
     evidence = f"{bans:,} attempts ({percent(share)}) met a block page, or a page with nothing in it"
-    if tried >= 4 and sum(count for count, _ in counts[:few]) >= CONCENTRATED * bans:
-        chief = [label for count, label in counts[:few] if count]
+    if tried >= 4 and sum(count for count, _ in worst) >= CONCENTRATED * bans:
+        names = first_few([label for _, label in worst], NAMED)
         yield Recommendation(
             55 + 30 * share,
-            f"The site blocks {len(chief)} of {tried} proxies",
-            f"{evidence}, nearly all through {first_few(chief, NAMED)}. The cause lies there, not in the pace.",
+            f"The site blocks {len(worst)} of {tried} proxies",
+            f"{evidence}, nearly all through {names}. The cause lies there, not in the pace.",
         )
-    elif len(hit) >= 2 and account.waste(Fault.EMPTY).attempts > bans / 2:
+    elif hit >= 2 and data.waste(Fault.EMPTY).attempts > bans / 2:
         yield Recommendation(
             60 + 30 * share,
-            f"Pages came out empty through {len(hit)} of {tried} proxies",
+            f"Pages came out empty through {hit} of {tried} proxies",
             f"{evidence}. Either the spider's selectors do not fit these pages, or the site sends block pages that look"
             " whole: look at one.",
             (
-                f"pinpool failures {_quoted(account.journal)} --pages",
-                f"pinpool try {_quoted(account.run.spider_ref)} -p PROXIES",
+                f"pinpool failures {_quoted(data.journal)} --pages",
+                f"pinpool try {_quoted(data.run.spider_ref)} -p PROXIES",
             ),
         )
-    elif len(hit) >= 2:
+    elif hit >= 2:
+        slower = f"pinpool resume {_quoted(data.journal)} --pace 2"
         yield Recommendation(
             60 + 30 * share,
-            f"The site blocks {len(hit)} of {tried} proxies, on and off",
-            f"{evidence}. So many at once speak for a pace that is too fast: give each proxy more time by --pace.",
-            (f"pinpool resume {_quoted(account.journal)} --pace 2",)
-            if account.run.state != "complete"
-            else (),
+            f"The site blocks {hit} of {tried} proxies, on and off",
+            f"{evidence}. That many point to a pace that is too fast: give each proxy more time, by --pace.",
+            (slower,) if data.run.state != "complete" else (),
         )
 
 
-def _waste(account: RunData) -> Iterator[Recommendation]:
-    total, banned = account.waste(), account.waste(*_BANS)
-    size, seconds = account.totals.bytes, account.totals.seconds
-    if size and total.bytes / size >= NOTABLE_SHARE:
-        told = f", {byte_size(banned.bytes)} of them to block pages and empty ones" if banned.bytes else ""
+def _waste(data: RunData) -> Iterator[Recommendation]:
+    wasted, banned = data.waste(), data.waste(*_BANS)
+    size, seconds = data.totals.bytes, data.totals.seconds
+    if size and wasted.bytes / size >= NOTABLE:
+        to_bans = f", {byte_size(banned.bytes)} of them to block pages and empty ones" if banned.bytes else ""
         yield Recommendation(
-            30 + 40 * total.bytes / size,
-            f"{percent(total.bytes / size)} of the bytes were for nothing",
-            f"{byte_size(total.bytes)} of {byte_size(size)} went to attempts that failed{told}.",
+            30 + 40 * wasted.bytes / size,
+            f"{percent(wasted.bytes / size)} of the bytes were for nothing",
+            f"{byte_size(wasted.bytes)} of {byte_size(size)} went to attempts that failed{to_bans}.",
         )
-    if seconds and total.seconds / seconds >= LARGE_SHARE:
-        fault, worst = max(account.totals.waste.items(), key=lambda entry: entry[1].seconds)
-        each, advice = worst.seconds / worst.attempts, ""
-        if fault in _SILENT:
-            option = "--connect-timeout" if fault == Fault.CONNECT_TIMEOUT else "--timeout"
-            advice = f" A shorter {option} gives up sooner on a proxy that says nothing."
+    if seconds and wasted.seconds / seconds >= LARGE:
+        fault, worst = max(data.totals.waste.items(), key=lambda entry: entry[1].seconds)
+        option = "--connect-timeout" if fault == Fault.CONNECT_TIMEOUT else "--timeout"
+        shorter = f" A shorter {option} gives up sooner on a proxy that does not answer."
         yield Recommendation(
-            30 + 40 * total.seconds / seconds,
-            f"{percent(total.seconds / seconds)} of the workers' fetching time was for nothing",
-            f"Chiefly {one_line(fault)}: {worst.attempts:,} attempts of {each:.1f} s each.{advice}",
+            30 + 40 * wasted.seconds / seconds,
+            f"{percent(wasted.seconds / seconds)} of the workers' fetching time was for nothing",
+            f"Mostly {one_line(fault)}: {counted(worst.attempts, 'attempt')} of"
+            f" {worst.seconds / worst.attempts:.1f} s each.{shorter if fault in _SLOW_FAULTS else ''}",
         )
 
 
-def _given_up(account: RunData) -> Iterator[Recommendation]:
-    failed = account.run.tasks["failed"]
+def _given_up(data: RunData) -> Iterator[Recommendation]:
+    failed = data.run.tasks["failed"]
     if not failed:
         return
-    journal = _quoted(account.journal)
-    faults = Counter(account.faults_of_failed)
-    first = account.given_up[0] if account.given_up else None
+    journal = _quoted(data.journal)
     yield Recommendation(
-        90 if failed / max(account.run.pages + failed, 1) >= NOTABLE_SHARE else 70,
+        90 if failed / max(data.run.pages + failed, 1) >= NOTABLE else 70,
         f"{counted(failed, 'page was', 'pages were')} given up",
-        f"By the last fault: {tallied(faults)}. Look at their history; once the cause is mended, put them back.",
+        f"By the last fault: {tallied(data.faults_of_failed)}. Look at their history, solve the cause, put them back.",
         (f"pinpool failures {journal}", f"pinpool retry {journal} && pinpool resume {journal}"),
     )
-    if first and first.fault in _PAGE_FAULTS and (page := _way_to(first, account)):
+    first = data.given_up[0] if data.given_up else None
+    if first and first.fault in _PAGE_FAULTS and (page := _page_argument(first, data)):
         yield Recommendation(
             69,
             "See what the spider makes of a page that was given up",
-            f"{first.fault} speaks for the page or the spider, not for the proxies.",
-            (f"pinpool try {_quoted(account.run.spider_ref)} {page}",),
+            f"{first.fault} points to the page or the spider, not to the proxies.",
+            (f"pinpool try {_quoted(data.run.spider_ref)} {page}",),
         )
 
 
-def _way_to(task: GivenUp, account: RunData) -> str:
-    """How `pinpool try` gets at its page, from the journal or anew; empty if no words would do."""
-    if account.page is not None:
-        return f"--page {_quoted(f'{account.journal}:{account.page}')}"
-    # One that is cut, or stripped of a login, would ask for another page.
+def _page_argument(task: GivenUp, data: RunData) -> str:
+    """How `pinpool try` gets the page, from the journal or from the site; empty if neither is possible."""
+    if data.page_sample is not None:
+        return f"--page {_quoted(f'{data.journal}:{data.page_sample}')}"
+    # A URL that is cut, or stripped of a login, would ask for another page.
     return f"{_quoted(task.url)} -p PROXIES" if bare_url(task.url) == task.url else ""
 
 
-def _silent_site(account: RunData) -> Iterator[Recommendation]:
-    if account.silences:
-        total = sum(stop - start for start, stop in account.silences)
-        times = [f"{utc_time(start)} UTC to {utc_time(stop)} UTC" for start, stop in account.silences]
+def _silent_site(data: RunData) -> Iterator[Recommendation]:
+    if data.silences:
+        total = sum(stop - start for start, stop in data.silences)
+        times = [f"{utc_time(start)} UTC to {utc_time(stop)} UTC" for start, stop in data.silences]
         yield Recommendation(
             58,
             f"The whole site was silent for {total:,.0f} s",
-            f"Every proxy failed at once, and none was charged for it: {first_few(times, NAMED)}.",
+            f"All proxies failed at once, and none was charged for it: {first_few(times, NAMED)}.",
         )
 
 
-def _lost_workers(account: RunData) -> Iterator[Recommendation]:
-    losses = account.run.worker_losses
-    if losses >= FEW:
-        waste = account.waste(Fault.CRASH, Fault.HANG)
-        told = tallied(Counter({fault: account.waste(fault).attempts for fault in (Fault.CRASH, Fault.HANG)}))
-        evidence = f"Pages were fetched again: {told}." if waste.attempts else "No page was lost by that."
-        yield Recommendation(45, f"{counted(losses, 'worker')} died or hung, and were replaced", evidence)
+def _lost_workers(data: RunData) -> Iterator[Recommendation]:
+    if data.run.worker_losses >= FEW:
+        title = f"{counted(data.run.worker_losses, 'worker')} died or hung, and were replaced"
+        lost_pages = tallied({fault: data.waste(fault).attempts for fault in (Fault.CRASH, Fault.HANG)})
+        evidence = f"Pages were fetched again: {lost_pages}." if lost_pages else "No page was lost by that."
+        yield Recommendation(45, title, evidence)
 
 
-def _slow(account: RunData) -> Iterator[Recommendation]:
-    times = {}
-    for proxy in account.listed:
-        figures = account.figures(proxy.id)
-        middle = figures.latencies.percentile(0.5)
-        if middle is not None and figures.ok >= ENOUGH_TO_TIME:
-            times[proxy.label] = middle
-    if len(times) < 4:
+def _slow(data: RunData) -> Iterator[Recommendation]:
+    medians = {}
+    for proxy in data.shown:
+        figures = data.figures(proxy.id)
+        p50 = figures.latencies.percentile(0.5)
+        if p50 is not None and figures.ok >= ENOUGH_TO_TIME:
+            medians[proxy.label] = p50
+    if len(medians) < 4:
         return
-    usual = median(times.values())
-    slow = sorted(
-        (label for label, time in times.items() if time >= SLOW * usual), key=lambda label: -times[label]
-    )
-    if slow and len(slow) <= len(times) * CONCENTRATED_ON:
+    usual = median(medians.values())
+    slow = [label for label, p50 in medians.items() if p50 >= SLOW * usual]
+    slow.sort(key=lambda label: -medians[label])
+    if slow and len(slow) <= len(medians) * CONCENTRATED_ON:
         yield Recommendation(
-            25 + 20 * len(slow) / len(times),
+            25 + 20 * len(slow) / len(medians),
             f"{counted(len(slow), 'proxy is', 'proxies are')} far slower than the others",
-            f"Half of all proxies answer within {usual:.2f} s, {slow[0]} takes {times[slow[0]]:.2f} s"
+            f"Half of all proxies answer within {usual:.2f} s, {slow[0]} takes {medians[slow[0]]:.2f} s"
             + (f"; also {first_few(slow[1:], NAMED)}." if slow[1:] else "."),
         )
 
 
-_LOOKS: tuple[Callable[[RunData], Iterator[Recommendation]], ...] = (
+_RULES: tuple[Callable[[RunData], Iterator[Recommendation]], ...] = (
     _unfinished,
-    _doubtful_journal,
+    _damaged_journal,
     _refused_logins,
     _never_worked,
-    _failed_from_then_on,
+    _stopped_working,
     _bans,
     _waste,
     _given_up,
@@ -289,6 +275,10 @@ _LOOKS: tuple[Callable[[RunData], Iterator[Recommendation]], ...] = (
 )
 
 
+def _proxies(proxies: Sequence[object]) -> str:
+    return counted(len(proxies), "proxy", "proxies")
+
+
 def _quoted(text: str) -> str:
-    # What a journal says is pasted into a shell only after this.
+    # Users paste this into a shell, and it comes from a journal.
     return shlex.quote(one_line(text))

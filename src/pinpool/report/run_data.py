@@ -1,7 +1,7 @@
 """
-The account of a run: all that a report draws and concludes from, folded from the journal's rows in one pass. Pure.
+Everything that a report draws and recommends from: the journal's rows, added up in one pass. Pure.
 
-Memory grows with the number of proxies, and not with the number of attempts.
+Memory grows with the number of proxies, but not with the number of attempts.
 """
 
 from __future__ import annotations
@@ -14,52 +14,44 @@ from typing import NamedTuple
 
 from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
 from pinpool.model import Ending
-from pinpool.report.timeline import Clock, Gap, Slice, Strip
+from pinpool.report.timeline import Gap, Slice, Strip, TimeAxis
 from pinpool.stats.figures import ProxyFigures
 
 SLOWEST = 15  # pages that a report lists
 
 
-@dataclass(slots=True)
-class Waste:
+class Waste(NamedTuple):
     """What failed attempts cost: `bytes` over the wire, `seconds` of workers' time."""
 
     attempts: int = 0
     bytes: int = 0
     seconds: float = 0.0
 
-    def add(self, row: AttemptRow) -> None:
-        """Count one failed attempt."""
-        self.attempts += 1
-        self.bytes += row.size
-        self.seconds += row.seconds
-
 
 @dataclass(slots=True)
-class Ledger:
+class History:
     """
-    One proxy's figures and how its failures lie in time.
-
-    `tail` are the faults held against it since its last good page, `since` the epoch second of the first of them.
+    One proxy's figures, and the faults charged to it since its last good page: the first came at the epoch second
+    `failing_since`.
     """
 
     figures: ProxyFigures = field(default_factory=ProxyFigures)
-    tail: Counter[str] = field(default_factory=Counter)
-    since: float | None = None
+    last_faults: Counter[str] = field(default_factory=Counter)
+    failing_since: float | None = None
 
     def add(self, row: AttemptRow) -> None:
-        """Count one attempt; they come in the order in which they ended."""
+        """Count one attempt, in the order in which attempts ended."""
         self.figures.add(row)
         if row.ending == Ending.FAILED:
             if row.charged and not row.forgiven:
-                self.since = row.at if self.since is None else self.since
-                self.tail[row.fault or "unknown"] += 1
-        elif self.tail:
-            self.tail, self.since = Counter(), None
+                self.failing_since = row.at if self.failing_since is None else self.failing_since
+                self.last_faults[row.fault or "unknown"] += 1
+        elif self.last_faults:
+            self.last_faults, self.failing_since = Counter(), None
 
 
 class SlowPage(NamedTuple):
-    """A page that was answered, but late; `task` is its id, `proxy` 0 where it never got known."""
+    """A page that came late. `task` is its id, `proxy` is 0 if it is not known."""
 
     seconds: float
     task: int
@@ -68,7 +60,7 @@ class SlowPage(NamedTuple):
 
 
 class GivenUp(NamedTuple):
-    """A task that failed for good; `fault` and `message` are those of its last attempt."""
+    """A task that failed for good. `fault` and `message` are those of its last attempt."""
 
     task: int
     stage: str
@@ -81,12 +73,12 @@ class GivenUp(NamedTuple):
 
 
 class Totals:
-    """The fold: `add` every attempt, then read off the figures."""
+    """Adds up the attempts of a run: `add` each of them, then read the figures."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.slices = [Slice() for _ in range(clock.slices)]
-        self.ledgers: dict[int, Ledger] = {}
+    def __init__(self, axis: TimeAxis) -> None:
+        self.axis = axis
+        self.slices = [Slice() for _ in range(axis.slices)]
+        self.histories: dict[int, History] = {}
         self.waste: dict[str, Waste] = {}
         self.attempts = 0
         self.bytes = 0
@@ -94,7 +86,7 @@ class Totals:
         self._slowest: list[SlowPage] = []
 
     def __repr__(self) -> str:
-        return f"<Totals {self.attempts} attempts, {len(self.ledgers)} proxies>"
+        return f"<Totals {self.attempts} attempts, {len(self.histories)} proxies>"
 
     @property
     def slowest(self) -> list[SlowPage]:
@@ -102,20 +94,20 @@ class Totals:
         return sorted(self._slowest, reverse=True)
 
     def add(self, row: AttemptRow) -> None:
-        """Count one attempt; they come in the order in which they ended."""
+        """Count one attempt, in the order in which attempts ended."""
         self.attempts += 1
         self.bytes += row.size
         self.seconds += row.seconds
-        slice_ = self.slices[self.clock.slice_of(row.at + row.seconds)]
+        slice_ = self.slices[self.axis.slice_of(row.at + row.seconds)]
         if row.proxy is not None:
-            ledger = self.ledgers.get(row.proxy)
-            if ledger is None:
-                ledger = self.ledgers[row.proxy] = Ledger()
-            ledger.add(row)
+            if (history := self.histories.get(row.proxy)) is None:
+                history = self.histories[row.proxy] = History()
+            history.add(row)
         if row.ending == Ending.FAILED:
             fault = row.fault or "unknown"
             slice_.faults[fault] += 1
-            self.waste.setdefault(fault, Waste()).add(row)
+            attempts, size, seconds = self.waste.get(fault, Waste())
+            self.waste[fault] = Waste(attempts + 1, size + row.size, seconds + row.seconds)
         else:
             slice_.pages += 1
             self._rank(row)
@@ -130,11 +122,13 @@ class Totals:
 @dataclass(frozen=True, slots=True)
 class RunData:
     """
-    A run, ready to be drawn. `journal` is the file's name as a command would take it; `faults_of_failed` counts the
-    tasks given up by their last fault, of which `given_up` holds the first few; `urls` are those of the slow pages,
-    by task; `complete` is what `verify` found, `damage` those of its problems that no resume will mend.
-    `silences` are the times in which the whole site did not answer; `advice` is on the number of workers, or empty.
-    `page` is the id of the page sample for the first of `given_up`, None if there is none.
+    A run, ready to be drawn.
+
+    `journal` is the file's name, as a command takes it. `urls` are (stage, URL) of the slowest pages, by task.
+    `given_up` are the first tasks that failed for good; `faults_of_failed` counts all of them by their last fault, and
+    `page_sample` is the id of a stored page that shows why the first one failed. `complete` is what `verify` found,
+    `damage` those of its problems that no resume solves. `silences` are the times in which the whole site did not
+    answer. `advice` is on the number of workers, or empty.
     """
 
     journal: str
@@ -150,29 +144,24 @@ class RunData:
     damage: Sequence[str]
     silences: Sequence[Gap]
     advice: str
-    page: int | None
+    page_sample: int | None
 
     @property
-    def present(self) -> list[ProxyRow]:
-        """The proxies that are on the list now: those about which its owner can do something."""
+    def on_list(self) -> list[ProxyRow]:
+        """The proxies that are on the list now, so that its owner can do something about them."""
         return [proxy for proxy in self.proxies if proxy.listed]
 
     @property
-    def listed(self) -> list[ProxyRow]:
-        """The proxies of the list, and those that it no longer names but that were tried."""
-        return [proxy for proxy in self.proxies if proxy.listed or proxy.id in self.totals.ledgers]
+    def shown(self) -> list[ProxyRow]:
+        """The proxies that are on the list now, and those that were tried before they left it."""
+        return [proxy for proxy in self.proxies if proxy.listed or proxy.id in self.totals.histories]
 
     def figures(self, proxy: int) -> ProxyFigures:
-        """The figures of a proxy, all nought if it was never tried."""
-        ledger = self.totals.ledgers.get(proxy)
-        return ledger.figures if ledger else ProxyFigures()
+        """The figures of a proxy, all 0 if it was never tried."""
+        history = self.totals.histories.get(proxy)
+        return history.figures if history else ProxyFigures()
 
     def waste(self, *faults: str) -> Waste:
-        """What attempts that failed by these faults cost together; without faults, all that failed."""
-        total = Waste()
-        for fault, waste in self.totals.waste.items():
-            if not faults or fault in faults:
-                total.attempts += waste.attempts
-                total.bytes += waste.bytes
-                total.seconds += waste.seconds
-        return total
+        """What the attempts with these faults cost together; without faults, all failed attempts."""
+        chosen = [waste for fault, waste in self.totals.waste.items() if not faults or fault in faults]
+        return Waste(*map(sum, zip(*chosen, strict=True)))

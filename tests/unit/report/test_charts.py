@@ -4,7 +4,7 @@ import pytest
 
 from pinpool.model import ProxyState
 from pinpool.report.charts import Scale, group_of, histogram_path, nice, shade, strip_paths, timeline
-from pinpool.report.timeline import Clock, Segment, Slice, Strip
+from pinpool.report.timeline import Segment, Slice, Strip, TimeAxis
 from pinpool.stats.histogram import Histogram
 
 
@@ -20,7 +20,7 @@ def test_pages_are_an_area_and_faults_are_stacked_by_whose_they_are() -> None:
     slices[1].faults.update(refused=2, banned=2)
     slices[2].faults.update(refused=4)
 
-    drawn = timeline(Clock(0, 30, slices=3), slices, ["a", "b", "c"])
+    drawn = timeline(TimeAxis(0, 30, slices=3), slices, ["a", "b", "c"])
 
     assert (drawn.peak, drawn.worst, drawn.slice_seconds) == (2, 4, 10)
     assert drawn.pages == "M0 100V0h1V50h1V100h1V100z"

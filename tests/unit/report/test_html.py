@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from accounts import START, account, bad, good
 from journals import whole_run
 from pinpool.errors import SettingsError, StorageError
 from pinpool.journal.records import ProxyRow
@@ -20,6 +19,7 @@ from pinpool.report import html as report
 from pinpool.report.cost import Price
 from pinpool.report.html import check_page, money, render, write_page
 from pinpool.report.run_data import GivenUp
+from run_data import START, bad, good, run_data
 
 #: What sites, lists and hands could put into a journal.
 HOSTILE = [
@@ -50,7 +50,7 @@ def poisoned(text: str) -> Any:
     """An account in which whatever a stranger has a hand in says `text`."""
     rows = [good(1, 1), bad(1, 2, "banned")._replace(message=text), bad(1, 3, text)]
     lost = GivenUp(1, text, f"http://films.example/{text}", text, 3, 3, text, text)
-    return account(
+    return run_data(
         rows,
         proxies=1,
         state="interrupted",
@@ -86,7 +86,7 @@ def test_nothing_that_a_stranger_wrote_becomes_an_element_or_an_attribute(text: 
 
 
 def test_the_policy_names_the_one_style_and_the_one_script_that_are_there() -> None:
-    page = render(account([good(1, 1)]), START)
+    page = render(run_data([good(1, 1)]), START)
 
     digests = [
         "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
@@ -103,7 +103,7 @@ def test_the_policy_names_the_one_style_and_the_one_script_that_are_there() -> N
 def test_no_login_of_a_site_is_shown() -> None:
     url = "http://alice:secret@films.example/"
     lost = GivenUp(1, "detail", url, "gone mad", 3, 3, "extract", "no title")
-    told = account([good(1, 1)], tasks={"failed": 1}, given_up=[lost], urls={1: ("detail", url)})
+    told = run_data([good(1, 1)], tasks={"failed": 1}, given_up=[lost], urls={1: ("detail", url)})
 
     page = render(told, START)
 
@@ -112,18 +112,18 @@ def test_no_login_of_a_site_is_shown() -> None:
 
 
 def test_each_state_of_a_run_is_told() -> None:
-    running = render(account([good(1, 1)], state="running", complete=False, run={"ended": None}), START + 9)
-    starved = render(account([good(1, 1)], state="starved", complete=False, tasks={"waiting": 3}), START)
-    complete = render(account([good(1, 1)], proxies=1), START)
+    running = render(run_data([good(1, 1)], state="running", complete=False, run={"ended": None}), START + 9)
+    starved = render(run_data([good(1, 1)], state="starved", complete=False, tasks={"waiting": 3}), START)
+    complete = render(run_data([good(1, 1)], proxies=1), START)
 
-    assert "this is how it stood at 2023-11-14 22:13:29 UTC" in running
+    assert "still running, as of 2023-11-14 22:13:29 UTC" in running
     assert "No usable proxy was left; 3 pages still wait" in starved
     assert "proven" in complete
-    assert "Nothing. No trouble shows in this run." in complete
+    assert "Nothing. This run shows no trouble." in complete
 
 
 def test_silence_of_the_site_is_drawn_and_advice_is_given() -> None:
-    told = account([good(1, 1)], silences=[(START + 500, START + 600)], advice="6 workers on 4 proxies")
+    told = run_data([good(1, 1)], silences=[(START + 500, START + 600)], advice="6 workers on 4 proxies")
 
     page = render(told, START)
 
@@ -132,25 +132,27 @@ def test_silence_of_the_site_is_drawn_and_advice_is_given() -> None:
 
 
 def test_costs_are_shown_only_with_a_price() -> None:
-    told = account([good(1, n, size=10_000_000) for n in range(50)] + [bad(2, 1, "banned", size=100_000_000)])
+    told = run_data(
+        [good(1, n, size=10_000_000) for n in range(50)] + [bad(2, 1, "banned", size=100_000_000)]
+    )
 
     month, gigabyte = render(told, START, Price(2.5)), render(told, START, Price(3, per_gigabyte=True))
 
     assert "What it cost" not in render(told, START)
     assert "At 2.50 for a proxy and month" in month
     assert "At 3.00 a gigabyte this run cost <b>1.80</b>, or <b>36.00 for 1,000 good pages</b>" in gigabyte
-    assert "100.0 MB, worth 0.30, went to attempts that failed" in gigabyte
+    assert "100.0 MB, worth 0.30, went to failed attempts" in gigabyte
 
 
 def test_a_list_too_long_for_a_page_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "PROXIES", 3)
-    told = account([bad(n, 1, "refused") for n in range(1, 6)], proxies=5)
+    told = run_data([bad(n, 1, "refused") for n in range(1, 6)], proxies=5)
 
     page = render(told, START, Price(2.5))
 
-    assert "These are the 3 proxies with most trouble; 2 more are left out." in page
-    assert "These are the proxies that failed most; 2 more are left out." in page
-    assert "These are the dearest; 2 more are left out." in page
+    assert "These are the 3 proxies with most trouble; 2 more are not shown." in page
+    assert "These are the proxies that failed most; 2 more are not shown." in page
+    assert "These are the most expensive; 2 more are not shown." in page
     assert page.count('<svg class="strip"') == 3
 
 
@@ -205,7 +207,7 @@ def test_what_is_no_report_of_ours_is_never_overwritten(
 def test_an_earlier_report_and_an_empty_file_are_overwritten(journal: Path) -> None:
     page, empty = journal.with_name("movies.db.html"), journal.with_name("empty.html")
     empty.touch()
-    write_page(render(account([good(1, 1)]), START), page)
+    write_page(render(run_data([good(1, 1)]), START), page)
 
     check_page(page, journal)
     check_page(empty, journal)

@@ -21,7 +21,7 @@ from journals import (
 from pinpool.errors import JournalError
 from pinpool.journal.writer import Journal
 from pinpool.model import Event, EventKind
-from pinpool.report.queries import account
+from pinpool.report.queries import read_run
 from pinpool.report.run_data import SLOWEST, GivenUp, SlowPage
 from pinpool.stats.utilization import Utilization
 
@@ -36,9 +36,9 @@ def path(tmp_path: Path) -> Path:
 def test_the_account_of_a_whole_run_adds_up(path: Path) -> None:
     whole_run(path)
 
-    told = account(path, START + 10)
+    told = read_run(path, START + 10)
 
-    assert (told.totals.attempts, told.totals.bytes, told.totals.clock.seconds) == (5, 4000, 6)
+    assert (told.totals.attempts, told.totals.bytes, told.totals.axis.seconds) == (5, 4000, 6)
     assert sum(part.pages for part in told.totals.slices) == 4
     assert [part.faults for part in told.totals.slices if part.faults] == [{"timeout": 1}]
     assert told.figures(1).failed == 1
@@ -52,7 +52,7 @@ def test_the_slowest_pages_come_with_their_address(path: Path) -> None:
         for n in range(SLOWEST + 5):
             journal.settle(done(n + 1, answered(item(str(n)))._replace(seconds=n + 1.0)), START + n)
 
-    told = account(path, START + 60)
+    told = read_run(path, START + 60)
 
     assert told.totals.slowest[0] == SlowPage(SLOWEST + 5.0, SLOWEST + 5, 1, 1000)
     assert len(told.totals.slowest) == len(told.urls) == SLOWEST
@@ -64,7 +64,7 @@ def test_what_was_given_up_is_told_with_its_last_fault_and_is_no_damage(path: Pa
         journal.settle(put_off(1, failed(1)), START + 1)
         journal.settle(given_up(1, failed(2, "never an answer")), START + 2)
 
-    told = account(path, START + 3)
+    told = read_run(path, START + 3)
 
     assert told.given_up == [
         GivenUp(
@@ -90,7 +90,7 @@ def test_the_states_of_a_proxy_are_read_from_its_moves(path: Path) -> None:
         journal.event(Event(START + 6, EventKind.REBUILT, detail="for no reason"))
         journal.finish("complete", START + 10)
 
-    strips = account(path, START + 10).strips
+    strips = read_run(path, START + 10).strips
 
     assert [(one, length) for one, _, length in strips[1].segments] == [("pinned", 10), ("cooling", 10)]
     assert [one for one, _, _ in strips[2].segments] == ["pinned"]
@@ -107,10 +107,10 @@ def test_the_night_between_two_starts_is_cut_out(path: Path) -> None:
         journal.settle(done(3, answered(item("c"))._replace(at=START + 9 * HOUR + 10)), START + 9 * HOUR + 10)
         journal.finish("complete", START + 9 * HOUR + 20)
 
-    clock = account(path, START + 10 * HOUR).totals.clock
+    axis = read_run(path, START + 10 * HOUR).totals.axis
 
-    assert clock.pauses == ((START + 10, START + 9 * HOUR),)
-    assert clock.seconds == pytest.approx(30)
+    assert axis.pauses == ((START + 10, START + 9 * HOUR),)
+    assert axis.seconds == pytest.approx(30)
 
 
 def test_silences_and_the_timesheet_are_read_from_the_events(path: Path) -> None:
@@ -128,7 +128,7 @@ def test_silences_and_the_timesheet_are_read_from_the_events(path: Path) -> None
         journal.event(Event(START + 60, EventKind.WORKED, detail=sheet.text()))
         journal.finish("complete", START + 60)
 
-    told = account(path, START + 60)
+    told = read_run(path, START + 60)
 
     assert told.silences == [(START + 10, START + 30), (START + 50, START + 60)]
     assert told.advice.startswith("10 workers on 2 proxies: they waited for a proxy 50% of the time")
@@ -137,7 +137,7 @@ def test_silences_and_the_timesheet_are_read_from_the_events(path: Path) -> None
 def test_a_run_that_has_just_begun_has_an_account(path: Path) -> None:
     new_journal(path, task("a")).close()
 
-    told = account(path, START)
+    told = read_run(path, START)
 
     assert (told.totals.attempts, told.totals.slowest, told.given_up, told.strips) == (0, [], [], {})
 
@@ -146,4 +146,4 @@ def test_a_file_that_is_no_journal_is_said_to_be_none(path: Path) -> None:
     path.write_text("no journal")
 
     with pytest.raises(JournalError, match="is not a SQLite file"):
-        account(path, START)
+        read_run(path, START)

@@ -3,64 +3,64 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from accounts import START, account, bad, good, label
-from pinpool.report.recommendations import conclusions
+from pinpool.report.recommendations import recommend
 from pinpool.report.run_data import GivenUp
+from run_data import START, bad, good, label, run_data
 
 
 def titles(*arguments: Any, **named: Any) -> list[str]:
-    return [conclusion.title for conclusion in conclusions(account(*arguments, **named))]
+    return [advice.title for advice in recommend(run_data(*arguments, **named))]
 
 
 def calm(proxies: int = 4, pages: int = 50) -> list[Any]:
     return [good(n, at) for at in range(pages) for n in range(1, proxies + 1)]
 
 
-def test_a_run_without_trouble_has_none() -> None:
-    assert conclusions(account(calm())) == []
+def test_a_run_without_trouble_has_no_recommendation() -> None:
+    assert recommend(run_data(calm())) == []
 
 
-def test_a_journal_without_a_single_attempt_has_no_conclusion() -> None:
-    assert conclusions(account([], proxies=0, tasks={"done": 0})) == []
+def test_a_journal_without_a_single_attempt_has_no_recommendation() -> None:
+    assert recommend(run_data([], proxies=0, tasks={"done": 0})) == []
 
 
 def test_a_proxy_that_worked_until_a_moment_and_never_after_is_named_with_that_moment() -> None:
     dead = [bad(2, 400 + n, "refused") for n in range(3)]
 
-    found = conclusions(account([*calm(), *dead]))
+    found = recommend(run_data([*calm(), *dead]))
 
-    assert [conclusion.title for conclusion in found] == [
+    assert [advice.title for advice in found] == [
         f"{label(2)} worked until 2023-11-14 22:20:00 UTC and never after"
     ]
     assert found[0].evidence == "Since then: refused 3."
 
 
-def test_a_proxy_that_came_back_is_no_conclusion() -> None:
+def test_a_proxy_that_came_back_is_no_recommendation() -> None:
     assert titles([*calm(), *(bad(2, 400 + n, "refused") for n in range(3)), good(2, 500)]) == []
 
 
-def test_many_proxies_that_stopped_are_one_conclusion() -> None:
+def test_many_proxies_that_stopped_make_one_recommendation() -> None:
     dead = [bad(proxy, 400 + n, "refused") for proxy in (1, 2, 3) for n in range(3)]
 
-    found = conclusions(account([*calm(8), *dead], proxies=8))
+    found = recommend(run_data([*calm(8), *dead], proxies=8))
 
-    assert [conclusion.title for conclusion in found] == ["3 proxies worked at first and then no more"]
+    assert [advice.title for advice in found] == ["3 proxies worked at first and then no more"]
     assert f"{label(3)} from 2023-11-14 22:20:00 UTC on (refused 3)" in found[0].evidence
 
 
 def test_refused_logins_point_to_the_lines_of_the_list() -> None:
-    found = conclusions(account([*calm(3), bad(4, 1, "proxy_auth")], states={4: "retired"}))
+    found = recommend(run_data([*calm(3), bad(4, 1, "proxy_auth")], states={4: "retired"}))
 
-    assert [conclusion.title for conclusion in found] == ["1 proxy refused the login"]
+    assert [advice.title for advice in found] == ["1 proxy refused the login"]
     assert found[0].evidence == f"Check user and password of this line in the list: {label(4)}."
 
 
 def test_proxies_that_never_served_a_page_are_told_with_their_faults() -> None:
-    found = conclusions(
-        account([*calm(3), bad(4, 1, "unreachable"), bad(4, 2, "refused"), bad(4, 3, "refused")])
+    found = recommend(
+        run_data([*calm(3), bad(4, 1, "unreachable"), bad(4, 2, "refused"), bad(4, 3, "refused")])
     )
 
-    assert [conclusion.title for conclusion in found] == ["1 proxy never served a page"]
+    assert [advice.title for advice in found] == ["1 proxy never served a page"]
     assert found[0].evidence.startswith(f"refused 2, unreachable 1: {label(4)}.")
 
 
@@ -68,29 +68,29 @@ def test_bans_of_few_proxies_speak_against_these_and_bans_of_many_against_the_pa
     few = [page for n in range(20) for page in (bad(1, n, "banned"), good(1, n + 0.5))]
     many = [page for n in range(20) for p in range(1, 9) for page in (bad(p, n, "banned"), good(p, n + 0.5))]
 
-    few_found = conclusions(account([*calm(8), *few], proxies=8))
-    many_found = conclusions(account(many, proxies=8, state="interrupted", tasks={"waiting": 5}))
+    few_found = recommend(run_data([*calm(8), *few], proxies=8))
+    many_found = recommend(run_data(many, proxies=8, state="interrupted", tasks={"waiting": 5}))
 
-    assert [conclusion.title for conclusion in few_found] == ["The site blocks 1 of 8 proxies"]
-    assert "The site blocks 8 of 8 proxies, on and off" in [conclusion.title for conclusion in many_found]
-    assert ("pinpool resume movies.db --pace 2",) in [conclusion.commands for conclusion in many_found]
+    assert [advice.title for advice in few_found] == ["The site blocks 1 of 8 proxies"]
+    assert "The site blocks 8 of 8 proxies, on and off" in [advice.title for advice in many_found]
+    assert ("pinpool resume movies.db --pace 2",) in [advice.commands for advice in many_found]
 
 
 def test_empty_pages_everywhere_point_to_the_spider_before_the_pace() -> None:
     rows = [page for n in range(20) for p in range(1, 9) for page in (bad(p, n, "empty"), good(p, n + 0.5))]
 
-    found = conclusions(account(rows, proxies=8))
+    found = recommend(run_data(rows, proxies=8))
 
     assert found[0].title == "Pages came out empty through 8 of 8 proxies"
     assert found[0].commands[0] == "pinpool failures movies.db --pages"
     assert found[0].commands[1] == "pinpool try movies.py -p PROXIES"
-    assert "--pace" not in " ".join(conclusion.evidence for conclusion in found)
+    assert "--pace" not in " ".join(advice.evidence for advice in found)
 
 
 def test_bytes_for_nothing_are_told_with_the_share_of_the_bans() -> None:
     banned = [page for n in range(5) for page in (bad(1, n, "banned", size=60_000), good(1, n))]
 
-    found = {conclusion.title: conclusion.evidence for conclusion in conclusions(account([*calm(), *banned]))}
+    found = {advice.title: advice.evidence for advice in recommend(run_data([*calm(), *banned]))}
 
     assert "59% of the bytes were for nothing" in found
     assert found["59% of the bytes were for nothing"] == (
@@ -101,18 +101,18 @@ def test_bytes_for_nothing_are_told_with_the_share_of_the_bans() -> None:
 def test_time_spent_on_silent_proxies_suggests_a_shorter_wait() -> None:
     silent = [page for n in range(4) for page in (bad(1, n, "timeout", seconds=15), good(1, n))]
 
-    found = conclusions(account([*calm(), *silent]))
+    found = recommend(run_data([*calm(), *silent]))
 
-    assert [conclusion.title for conclusion in found] == ["60% of the workers' fetching time was for nothing"]
-    assert found[0].evidence.endswith("A shorter --timeout gives up sooner on a proxy that says nothing.")
+    assert [advice.title for advice in found] == ["60% of the workers' fetching time was for nothing"]
+    assert found[0].evidence.endswith("A shorter --timeout gives up sooner on a proxy that does not answer.")
 
 
 def test_pages_given_up_come_with_the_commands_that_go_on_and_nothing_of_theirs_runs_in_a_shell() -> None:
     url = "http://films.example/$(rm -rf ~)';\u202e"
     lost = GivenUp(1, "detail", url, "nothing extracted", 3, 3, "empty", "nothing")
 
-    found = conclusions(
-        account(
+    found = recommend(
+        run_data(
             calm(), tasks={"failed": 1}, given_up=[lost], faults_of_failed={"empty": 1}, journal="my run.db"
         )
     )
@@ -128,33 +128,33 @@ def test_pages_given_up_come_with_the_commands_that_go_on_and_nothing_of_theirs_
 
 
 def test_runs_that_are_not_over_come_first_with_the_way_on() -> None:
-    starved = conclusions(account(calm(), state="starved", tasks={"waiting": 9, "failed": 1}))
-    stopped = conclusions(account(calm(), state="interrupted", tasks={"waiting": 1}))
+    starved = recommend(run_data(calm(), state="starved", tasks={"waiting": 9, "failed": 1}))
+    stopped = recommend(run_data(calm(), state="interrupted", tasks={"waiting": 1}))
 
     assert starved[0].title == "No usable proxy was left; 9 pages still wait"
     assert stopped[0].title == "The run was interrupted; 1 page still waits"
     assert stopped[0].commands == ("pinpool resume movies.db",)
-    assert conclusions(account(calm(), state="running", tasks={"waiting": 9})) == []
+    assert recommend(run_data(calm(), state="running", tasks={"waiting": 9})) == []
 
 
 def test_a_damaged_journal_is_told() -> None:
-    found = conclusions(account(calm(), complete=False, damage=["2 items stored twice (item 4, 5)"]))
+    found = recommend(run_data(calm(), complete=False, damage=["2 items stored twice (item 4, 5)"]))
 
     assert found[0].title == "The journal does not prove the run"
     assert found[0].commands == ("pinpool verify movies.db",)
 
 
 def test_a_silent_site_is_told_with_its_times() -> None:
-    found = conclusions(account(calm(), silences=[(START + 60, START + 180), (START + 300, START + 310)]))
+    found = recommend(run_data(calm(), silences=[(START + 60, START + 180), (START + 300, START + 310)]))
 
-    assert [conclusion.title for conclusion in found] == ["The whole site was silent for 130 s"]
+    assert [advice.title for advice in found] == ["The whole site was silent for 130 s"]
     assert "2023-11-14 22:14:20 UTC to 2023-11-14 22:16:20 UTC, 2023" in found[0].evidence
 
 
 def test_a_proxy_that_is_far_slower_than_the_others_is_named() -> None:
-    found = conclusions(account([*calm(4), *(good(5, n, seconds=2.0) for n in range(30))], proxies=5))
+    found = recommend(run_data([*calm(4), *(good(5, n, seconds=2.0) for n in range(30))], proxies=5))
 
-    assert [conclusion.title for conclusion in found] == ["1 proxy is far slower than the others"]
+    assert [advice.title for advice in found] == ["1 proxy is far slower than the others"]
     assert label(5) in found[0].evidence
 
 
@@ -164,17 +164,19 @@ def test_lost_workers_are_told() -> None:
 
 def test_a_line_that_is_off_the_list_is_nobodys_to_mend() -> None:
     dead = [bad(2, 400 + n, "refused") for n in range(3)]
-    told = account([*calm(3), *dead, bad(4, 1, "proxy_auth")], states={2: "retired", 4: "retired"})
+    told = run_data([*calm(3), *dead, bad(4, 1, "proxy_auth")], states={2: "retired", 4: "retired"})
     without = [proxy._replace(listed=proxy.id not in (2, 4)) for proxy in told.proxies]
 
-    assert len(conclusions(told)) == 2
-    assert conclusions(replace(told, proxies=without)) == []
+    assert len(recommend(told)) == 2
+    assert recommend(replace(told, proxies=without)) == []
 
 
 def test_a_page_that_was_kept_is_tried_without_asking_the_site() -> None:
     lost = GivenUp(7, "detail", "http://films.example/7", "extract", 1, 1, "extract", "no year")
 
-    found = conclusions(account(calm(), tasks={"failed": 1}, given_up=[lost], journal="my run.db", page=3))
+    found = recommend(
+        run_data(calm(), tasks={"failed": 1}, given_up=[lost], journal="my run.db", page_sample=3)
+    )
 
     assert found[1].commands == ("pinpool try movies.py --page 'my run.db:3'",)
 

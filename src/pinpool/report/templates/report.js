@@ -1,5 +1,5 @@
 "use strict";
-// Without this script all is there, in the order in which it was written. With it, headings become buttons that sort.
+// Headings become buttons that sort. Without this script the page is complete, in its first order.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = Array.from(table.tHead.rows[0].cells);
   const body = table.tBodies[0];
@@ -7,7 +7,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const sort = (head, column) => {
     const isText = head.dataset.sort === "text";
     const before = head.getAttribute("aria-sort");
-    // Figures begin with the largest, names with the first.
+    // Figures start with the largest, names with the first.
     const rising = before ? before === "descending" : isText;
     const value = (row) => {
       const cell = row.cells[column];

@@ -1,4 +1,4 @@
-"""Accounts of runs for tests of what is concluded and drawn from them: attempts by hand, no journal."""
+"""Data of runs for tests of what a report recommends and draws: attempts by hand, without a journal."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
 from pinpool.model import Ending
 from pinpool.report.run_data import RunData, Totals
-from pinpool.report.timeline import Clock, strip
+from pinpool.report.timeline import TimeAxis, strip
 
-__all__ = ["START", "account", "bad", "good", "label"]
+__all__ = ["START", "run_data", "bad", "good", "label"]
 
 START = 1_700_000_000.0
 SECONDS = 1000.0
@@ -21,7 +21,7 @@ def label(proxy: int) -> str:
 
 
 def good(proxy: int, at: float, seconds: float = 0.2, size: int = 1000) -> AttemptRow:
-    """A page that came through a proxy, `at` so many seconds after the start."""
+    """A page that came through a proxy, `at` seconds after the start."""
     return AttemptRow(1, 1, proxy, 7, START + at, seconds, Ending.OK, None, 200, size, None, False, False)
 
 
@@ -32,7 +32,7 @@ def bad(proxy: int, at: float, fault: str, seconds: float = 0.1, size: int = 0) 
     )
 
 
-def account(
+def run_data(
     attempts: Iterable[AttemptRow],
     proxies: int = 4,
     *,
@@ -43,13 +43,13 @@ def account(
     tasks: Mapping[str, int] | None = None,
     **others: Any,
 ) -> RunData:
-    """The account of a run of 1,000 seconds with these attempts; `moves` are (seconds after the start, kind)."""
-    clock = Clock(START, START + SECONDS)
-    totals = Totals(clock)
+    """A run of 1,000 seconds with these attempts; `moves` are (seconds after the start, kind) by proxy."""
+    axis = TimeAxis(START, START + SECONDS)
+    totals = Totals(axis)
     for row in attempts:
         totals.add(row)
     counts = {"done": 100, "gone": 0, "failed": 0, "waiting": 0, "in_flight": 0, **(tasks or {})}
-    told: dict[str, Any] = {
+    info: dict[str, Any] = {
         **dict.fromkeys(RunInfo._fields, 0),
         "spider": "movies",
         "spider_ref": "movies.py",
@@ -71,12 +71,12 @@ def account(
     ]
     made: dict[str, Any] = {
         "journal": "movies.db",
-        "run": RunInfo(**told),
+        "run": RunInfo(**info),
         "proxies": listed,
         "pins": {},
         "strips": {
-            proxy: strip(clock, [(START + at, kind) for at, kind in told])
-            for proxy, told in (moves or {}).items()
+            proxy: strip(axis, [(START + at, kind) for at, kind in moved])
+            for proxy, moved in (moves or {}).items()
         },
         "totals": totals,
         "urls": {1: ("detail", "http://films.example/detail/1")},
@@ -86,6 +86,6 @@ def account(
         "damage": [],
         "silences": [],
         "advice": "",
-        "page": None,
+        "page_sample": None,
     }
     return RunData(**{**made, **others})
