@@ -1,4 +1,4 @@
-"""The group of all commands, and the one place where an error becomes a message and an exit code."""
+"""All commands as one group. Here errors become a message and an exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 from pinpool.cli.check import check
 from pinpool.cli.crawl import crawl
 from pinpool.cli.demo import demo
-from pinpool.cli.exit_codes import EPILOG, ExitCode
+from pinpool.cli.exit_codes import EPILOG, ExitCode, code_of
 from pinpool.cli.export import export
 from pinpool.cli.failures import failures
 from pinpool.cli.lab import lab
@@ -26,7 +26,7 @@ from pinpool.cli.stats import stats
 from pinpool.cli.try_page import try_
 from pinpool.cli.tune import tune
 from pinpool.cli.verify import verify
-from pinpool.errors import NoUsableProxy, PinpoolError, UsageError
+from pinpool.errors import PinpoolError
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,10 +43,10 @@ for command in (crawl, resume, retry, stats, failures, verify, export, report, t
 
 
 def run() -> NoReturn:
-    """Run the command of ``sys.argv`` and exit. Nothing is shown as a traceback, unless PINPOOL_TRACEBACK is set."""
+    """Run the command of ``sys.argv`` and exit. No error shows a traceback, unless PINPOOL_TRACEBACK is set."""
     try:
-        with _hearing_ctrl_c():
-            # Where a reader of our output has left, click itself ends the program with 1 and without a word.
+        with _ctrl_c_raises():
+            # If the reader of our output has left, click itself exits with 1 and prints nothing.
             code = app.main(prog_name="pinpool", standalone_mode=False)
     except click.ClickException as error:
         error.show()
@@ -54,32 +54,24 @@ def run() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = ExitCode.INTERRUPTED
-    except UsageError as error:
-        click.echo(str(error), err=True)
-        code = ExitCode.USAGE
-    except NoUsableProxy as error:
-        click.echo(str(error), err=True)
-        code = ExitCode.NO_PROXY
     except PinpoolError as error:
         click.echo(str(error), err=True)
-        code = ExitCode.INTERNAL
+        code = code_of(error)
     except Exception as error:
         if os.environ.get("PINPOOL_TRACEBACK"):
             raise
-        kind = type(error).__name__
-        click.echo(
-            f"internal error: {kind}: {error}; set PINPOOL_TRACEBACK=1 to see where, and report it", err=True
-        )
+        shown = f"{type(error).__name__}: {error}"
+        click.echo(f"internal error: {shown}; set PINPOOL_TRACEBACK=1 to see where, and report it", err=True)
         code = ExitCode.INTERNAL
     sys.exit(code or ExitCode.COMPLETE)
 
 
 @contextmanager
-def _hearing_ctrl_c() -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt inside; before and after, it ends the process as it is, without a traceback."""
+def _ctrl_c_raises() -> Iterator[None]:
+    """Inside, Ctrl-C raises KeyboardInterrupt. Before and after, it ends the process without a traceback."""
     sys.unraisablehook = _press_again
     if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
-        yield  # ignored, or answered by whoever called us
+        yield  # the caller ignores or handles it
         return
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -89,12 +81,11 @@ def _hearing_ctrl_c() -> Iterator[None]:
 
 
 def _press_again(lost: sys.UnraisableHookArgs) -> None:
-    """Where Python cannot raise, in a weakref's callback or a `__del__`, it drops a Ctrl-C: here it comes once more."""
-    if lost.exc_type is KeyboardInterrupt:
-        again = Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
-        again.daemon = (
-            True  # nobody waits for it, and its start takes no lock that the interrupted code may hold
-        )
-        again.start()
-    else:
+    """Repeat a Ctrl-C that came where Python drops exceptions: in a weakref's callback or a `__del__`."""
+    if lost.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(lost)
+        return
+    again = Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
+    # Nobody waits for a daemon, and its start takes no lock that the interrupted code may hold.
+    again.daemon = True
+    again.start()

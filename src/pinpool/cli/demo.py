@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +18,7 @@ from pinpool.text import counted
 
 if TYPE_CHECKING:
     from pinpool.crawler.api import Run
-    from pinpool.lab import Lab
+    from pinpool.lab import Film, Lab
 
 #: A share of these goes to the demo's proxies: more than a third of the default list is bad.
 DEMO_FAULTS = ("refused", "softban", "reset", "auth", "ban", "flaky", "drip", "blackhole")
@@ -27,7 +28,7 @@ JOURNAL, PAGE = "movies.db", "report.html"  # in the demo's folder
 
 @click.command(short_help="See it work, on this machine alone.")
 @site_options
-@click.option("--workers", type=click.IntRange(1), default=6, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=6, help="Worker processes.  [6]")
 @click.option("--calm", is_flag=True, help="Only good proxies.")
 @click.option(
     "--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep journal and items in this folder."
@@ -88,31 +89,25 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
     from pinpool.terminal.proxy_table import proxy_table
     from pinpool.terminal.summary import coverage_line, summary
 
-    now = time.time()
-    wanted = site.films(site.named_url)
-    seen: dict[str, int] = {}
-    wrong = 0
-    for number, item in enumerate(run.items()):
-        film = wanted.get(item["url"])
-        seen[item["url"]] = seen.get(item["url"], 0) + 1
-        wrong += film is None or (item["title"], item["directors"]) != (film.title, list(film.directors))
-        if number < SHOWN_ITEMS:
-            click.echo(f"  {item['title']}: {', '.join(item['directors'])}")
-    click.echo(f"  ... and {max(0, len(seen) - SHOWN_ITEMS)} more\n")
-    click.echo(proxy_table(run.stats))
-    click.echo()
-    click.echo(summary(run.stats, run.journal))
-    coverage = run.coverage
-    click.echo(coverage_line(coverage))
-    page = folder / PAGE
+    films, items = site.films(site.named_url), list(run.items())
+    for item in items[:SHOWN_ITEMS]:
+        click.echo(f"  {item['title']}: {', '.join(item['directors'])}")
+    click.echo(f"  ... and {max(0, len(items) - SHOWN_ITEMS)} more\n")
+    stats, coverage, page, now = run.stats, run.coverage, folder / PAGE, time.time()
+    click.echo(f"{proxy_table(stats)}\n\n{summary(stats, run.journal)}\n{coverage_line(coverage)}")
     write_page(render(read_run(run.journal, now), now), page)
-    twice = sum(1 for count in seen.values() if count > 1)
-    missing = len(wanted.keys() - seen.keys())
+    stored = Counter(item["url"] for item in items)
+    wrong = sum(not _is_right(item, films.get(item["url"])) for item in items)
+    missing = len(films.keys() - stored.keys())
+    twice = sum(count > 1 for count in stored.values())
     click.echo(
-        f"compared with the site: {counted(len(wanted) - missing - wrong, 'film')} right, {wrong} wrong, "
+        f"compared with the site: {counted(len(films) - missing - wrong, 'film')} right, {wrong} wrong, "
         f"{missing} missing, {twice} twice; {counted(site.direct, 'request')} past the proxies"
     )
-    click.echo(f"items: {folder / 'films.jsonl'}")
-    click.echo(f"report: {page}")
+    click.echo(f"items: {folder / 'films.jsonl'}\nreport: {page}")
     good = coverage.complete and not (wrong or missing or twice or site.direct)
     leave(ExitCode.COMPLETE if good else ExitCode.INTERNAL)
+
+
+def _is_right(item: dict[str, Any], film: Film | None) -> bool:
+    return film is not None and (item["title"], item["directors"]) == (film.title, list(film.directors))

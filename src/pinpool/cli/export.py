@@ -18,8 +18,8 @@ from pinpool.text import counted
 def export(journal: Path, **options: Any) -> None:
     """Write the items of JOURNAL to files, each item once, in the order in which they came; also while it runs.
 
-    With -O the new file takes the place of the old one when it is whole. CSV and Parquet have a column for each
-    field of any item. What is nested is JSON text in CSV; in Parquet it is too, but for plain lists. Parquet needs
+    With -O the new file replaces the old one when it is whole. CSV and Parquet have a column for each field of any
+    item. Nested values become JSON text; only plain lists stay lists in Parquet. Parquet needs
     `pip install 'pinpool[parquet]'`.
 
     \b

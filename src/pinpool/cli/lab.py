@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,11 +15,7 @@ from pinpool.cli.options import site_options, writing
 
 @click.command(short_help="A practice site and proxies to try on.")
 @click.option(
-    "--site-port",
-    type=click.IntRange(0, 65535),
-    default=8000,
-    show_default=True,
-    help="0 takes any free port.",
+    "--site-port", type=click.IntRange(0, 65535), default=8000, help="0 takes any free port.  [8000]"
 )
 @site_options
 @click.option(
@@ -42,16 +39,7 @@ from pinpool.cli.options import site_options, writing
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the list of proxies to this file.",
 )
-def lab(
-    site_port: int,
-    pages: int,
-    proxies: int,
-    faults: str,
-    latency: float,
-    dying: float,
-    seed: int,
-    write_proxies: Path | None,
-) -> None:
+def lab(faults: str, latency: float, write_proxies: Path | None, **options: Any) -> None:
     """Keep the practice site and its proxies running until Ctrl-C, to try a spider on.
 
     \b
@@ -61,22 +49,15 @@ def lab(
     from pinpool.lab import Lab
 
     try:
-        site = Lab(
-            pages=pages,
-            proxies=proxies,
-            faults=[fault.strip() for fault in faults.split(",") if fault.strip()],
-            latency=latency / 1000,
-            seed=seed,
-            site_port=site_port,
-            dying=dying,
-        )
+        wanted = [fault.strip() for fault in faults.split(",") if fault.strip()]
+        site = Lab(faults=wanted, latency=latency / 1000, **options)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--faults") from None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         site.start()
     except OSError as error:
-        hint = f"port {site_port} cannot be used: {error.strerror}; choose another, or 0 for any free one"
+        hint = f"port {options['site_port']} cannot be used: {error.strerror}; choose another, or 0 for any free one"
         raise click.BadParameter(hint, param_hint="--site-port") from None
     try:
         if write_proxies is not None:

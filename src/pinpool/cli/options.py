@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have, and what is checked of them in the same way."""
+"""Arguments and options of several commands, and what is checked of them in the same way."""
 
 from __future__ import annotations
 
@@ -17,34 +17,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-journal_argument = click.argument("journal", type=click.Path(path_type=Path))
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress, and only errors of the log.")
-proxies_option = click.option(
-    "-p", "--proxies", metavar="FILE", help="List of proxies, one a line; - is stdin.  [PINPOOL_PROXIES]"
-)
-_other_settings_option = click.option(
-    "-s", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of the spider."
-)
-_journal_option = click.option(
-    "-j", "--journal", type=click.Path(path_type=Path), help="Journal of the run.  [<spider>.db]"
-)
-_seeds_option = click.option(
-    "--seeds", metavar="FILE", help="URLs to start from, one a line, instead of the spider's; - is stdin."
-)
-_fresh_option = click.option(
-    "--fresh", is_flag=True, help="Keep an earlier journal under another name and start again."
-)
-_append_option = click.option(
-    "-o",
-    "outputs",
-    multiple=True,
-    metavar="FILE[:FORMAT]",
-    help="Append the items to FILE (jsonl, csv, parquet); - is stdout. May be given several times.",
-)
-_overwrite_option = click.option(
-    "-O", "overwrites", multiple=True, metavar="FILE[:FORMAT]", help="The same, but overwrite FILE."
-)
+PATH = click.Path(path_type=Path)
 
 
 def together(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -58,44 +31,74 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-#: Of the practice site.
-site_options = together(
-    click.option(
-        "--pages",
-        type=click.IntRange(1, 5000),
-        default=10,
-        show_default=True,
-        help="List pages, of ten films each.",
-    ),
-    click.option(
-        "--proxies", type=click.IntRange(1, 500), default=8, show_default=True, help="Practice proxies."
-    ),
-    click.option(
-        "--seed", type=int, default=1, show_default=True, help="The same seed gives the same site and faults."
-    ),
-)
-#: Of commands that start a run.
-new_run_options = together(_journal_option, _seeds_option, _fresh_option)
-output_options = together(_append_option, _overwrite_option)
+def checked_by(check: Callable[[str], object]) -> Callable[..., object]:
+    """A click callback: what `check` makes of a value, or its ValueError as a message about the option."""
+
+    def callback(context: click.Context, parameter: click.Parameter, value: str | None) -> object:
+        try:
+            return None if value is None else check(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return callback
 
 
 def setting_options(*names: str, defaults: bool = True) -> Callable[[F], F]:
     """
     An option for each of these settings, and ``-s`` for all others.
 
-    `defaults` shows the defaults in help. The values are texts; `settings_from` checks them, all at once.
+    `defaults` shows the defaults in help. The values stay texts: `settings_from` checks them, all at once.
     """
     options: list[Callable[[F], F]] = []
     for name in names:
         text = SETTINGS[name].help
-        default = f"  [{default_text(name)}]" if defaults else ""
-        help = f"{text[0].upper()}{text[1:]}.{default}"
-        options.append(click.option("--" + name.replace("_", "-"), metavar=SETTINGS[name].metavar, help=help))
-    return together(*options, _other_settings_option)
+        help = f"{text[0].upper()}{text[1:]}." + (f"  [{default_text(name)}]" if defaults else "")
+        option = "--" + name.replace("_", "-")
+        options.append(click.option(option, metavar=SETTINGS[name].metavar, help=help))
+    others = click.option(
+        "-s", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of the spider."
+    )
+    return together(*options, others)
+
+
+journal_argument = click.argument("journal", type=PATH)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress, and only errors of the log.")
+proxies_option = click.option(
+    "-p", "--proxies", metavar="FILE", help="List of proxies, one a line; - is stdin.  [PINPOOL_PROXIES]"
+)
+output_options = together(
+    click.option(
+        "-o",
+        "outputs",
+        multiple=True,
+        metavar="FILE[:FORMAT]",
+        help="Append the items to FILE (jsonl, csv, parquet); - is stdout. A crawl writes CSV and Parquet when it ends.",
+    ),
+    click.option(
+        "-O", "overwrites", multiple=True, metavar="FILE[:FORMAT]", help="The same, but overwrite FILE."
+    ),
+)
+#: Of commands that start a run.
+new_run_options = together(
+    click.option("-j", "--journal", type=PATH, help="Journal of the run.  [<spider>.db]"),
+    click.option(
+        "--seeds", metavar="FILE", help="URLs to start from, one a line, instead of the spider's; - is stdin."
+    ),
+    click.option("--fresh", is_flag=True, help="Keep an earlier journal under another name and start again."),
+)
+#: Of the practice site.
+site_options = together(
+    click.option(
+        "--pages", type=click.IntRange(1, 5000), default=10, help="List pages, of ten films each.  [10]"
+    ),
+    click.option("--proxies", type=click.IntRange(1, 500), default=8, help="Practice proxies.  [8]"),
+    click.option("--seed", type=int, default=1, help="The same seed gives the same site and faults.  [1]"),
+)
 
 
 def given_settings(options: Mapping[str, Any]) -> dict[str, object]:
-    """The settings among a command's options, by name."""
+    """The settings among a command's options, by name. Raises SettingsError."""
     named = {name: options[name] for name in SETTINGS if options.get(name) is not None}
     return {**named, **pairs(options["settings"])}
 
@@ -122,7 +125,7 @@ def json_text(document: object) -> str:
 
 @contextmanager
 def writing(path: Path, option: str) -> Iterator[None]:
-    """What fails inside is told as a wrong path in `option`."""
+    """Report an OSError inside as a wrong path in `option`."""
     try:
         yield
     except OSError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pinpool.cli.options import journal_argument
+from pinpool.cli.options import checked_by, journal_argument
 
 if TYPE_CHECKING:
     from pinpool.report.cost import Price
@@ -16,13 +16,10 @@ if TYPE_CHECKING:
 STDOUT = "-"
 
 
-def _price(context: click.Context, option: click.Parameter, text: str | None) -> Price | None:
+def _price(text: str) -> Price:
     from pinpool.report.cost import parse_price
 
-    try:
-        return parse_price(text) if text is not None else None
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+    return parse_price(text)
 
 
 @click.command(short_help="The run as one page of HTML.")
@@ -37,7 +34,7 @@ def _price(context: click.Context, option: click.Parameter, text: str | None) ->
 )
 @click.option(
     "--price",
-    callback=_price,
+    callback=checked_by(_price),
     metavar="PRICE",
     help="Show costs: 2.50 is the price of one proxy for a month, 3/GB that of a gigabyte.",
 )

@@ -6,8 +6,14 @@ from pathlib import Path
 
 import click
 
-from pinpool.cli.options import journal_argument
+from pinpool.cli.options import checked_by, journal_argument
 from pinpool.text import counted
+
+
+def _clean_url(url: str) -> str:
+    from pinpool.urls import clean_url
+
+    return clean_url(url)
 
 
 @click.command(short_help="Put back what was given up.")
@@ -15,7 +21,9 @@ from pinpool.text import counted
 @click.option(
     "--reason", metavar="TEXT", help="Only tasks whose reason or last fault says so, for instance timeout."
 )
-@click.option("--task", "url", metavar="URL", help="Only the task of this URL.")
+@click.option(
+    "--task", "url", callback=checked_by(_clean_url), metavar="URL", help="Only the task of this URL."
+)
 def retry(journal: Path, reason: str | None, url: str | None) -> None:
     """Put the tasks of JOURNAL that were given up back; `pinpool resume` then tries them again.
 
@@ -24,12 +32,7 @@ def retry(journal: Path, reason: str | None, url: str | None) -> None:
       pinpool retry movies.db --reason timeout && pinpool resume movies.db
     """
     from pinpool.journal.writer import Journal
-    from pinpool.urls import clean_url
 
-    try:
-        url = None if url is None else clean_url(url)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--task") from None
     with Journal.open(journal) as opened:
         put_back = opened.requeue(reason=reason, url=url)
     if put_back:

@@ -13,6 +13,7 @@ import click
 
 from pinpool.cli.exit_codes import ExitCode, leave
 from pinpool.cli.options import (
+    PATH,
     given_settings,
     json_text,
     output_options,
@@ -54,13 +55,13 @@ running_options = together(
     click.option("-v", "--verbose", count=True, help="Show more of the log on stderr; -vv all of it."),
     click.option(
         "--log",
-        type=click.Path(path_type=Path),
+        type=PATH,
         metavar="FILE",
         help="Append the log as JSON lines, from info up; with -vv all of it.",
     ),
     click.option(
         "--metrics",
-        type=click.Path(path_type=Path),
+        type=PATH,
         metavar="FILE.prom",
         help="Keep figures for Prometheus' node exporter in this file.",
     ),
@@ -88,7 +89,7 @@ def load_spider(spider: str, seeds: str | None) -> tuple[Spider, list[Task] | No
 @contextmanager
 def progress_and_log(options: Mapping[str, Any]) -> Iterator[Progress]:
     """
-    Shows progress and log on stderr, as `running_options` say.
+    Show progress and log on stderr, as `running_options` say.
 
     It begins before the spider is loaded, so that a spider that sets up logging cannot undo it.
     """
@@ -146,8 +147,8 @@ def run_to_the_end(
         _discard_stdout()
     finally:
         progress.close()
-    told = document(journal)
-    text = json_text(told) if options["as_json"] else summary(told, journal, Run(journal).advice)
+    stats = document(journal)
+    text = json_text(stats) if options["as_json"] else summary(stats, journal, Run(journal).advice)
     if items_on_stdout:
         progress.tell(text)  # stdout holds items and nothing else
     else:
@@ -184,7 +185,7 @@ def _on_stdout(outputs: list[Target]) -> bool:
 
 
 def _check_log_and_metrics(journal: Path, outputs: list[Target], options: Mapping[str, Any]) -> None:
-    """The log and the figures each need a file of their own. A spider or a list of proxies is recognized later."""
+    """The log and the figures each need a file of their own. Later checks refuse the spider and the list."""
     taken = {journal.resolve(), *(Path(target.path).resolve() for target in outputs if target.path != "-")}
     for name in ("log", "metrics"):
         if (path := options[name]) is not None:

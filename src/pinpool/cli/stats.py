@@ -25,9 +25,9 @@ from pinpool.terminal.proxy_table import SORTS
 def stats(journal: Path, as_json: bool, as_csv: bool, sort: str | None, faults: bool) -> None:
     """Show how each proxy did in the run of JOURNAL, also while it runs.
 
-    In the table, `good` is the share of attempts that were answered (gone pages too), with its 95 % interval behind
-    it where few attempts leave that wide; `pages/h` is useful pages in an hour of the proxy's own work;
-    `why` the commonest fault.
+    In the table, `good` is the share of attempts that were answered (gone pages too), followed by its 95 % interval
+    if few attempts leave that wide; `pages/h` is useful pages in an hour of the proxy's own work; `why` is the
+    commonest fault.
 
     \b
     Sort keys, the first ones shown first:
@@ -42,21 +42,21 @@ def stats(journal: Path, as_json: bool, as_csv: bool, sort: str | None, faults: 
     Example:
       pinpool stats movies.db --sort success_rate --faults
     """
-    from pinpool.crawler.api import document
+    from pinpool.crawler.api import document as stats_of
     from pinpool.terminal.proxy_table import ordered, proxy_csv, proxy_table
     from pinpool.terminal.summary import summary
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
-    told = document(journal)
+    document = stats_of(journal)
     if sort:
-        told["proxies"] = ordered(told["proxies"], sort)
+        document["proxies"] = ordered(document["proxies"], sort)
     if as_json:
-        click.echo(json_text(told))
+        click.echo(json_text(document))
     elif as_csv:
-        click.echo(proxy_csv(told["proxies"]).encode(), nl=False)
+        click.echo(proxy_csv(document["proxies"]).encode(), nl=False)
     else:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        click.echo(summary(told, journal).rpartition("\n")[0])
+        click.echo(summary(document, journal).rpartition("\n")[0])
         click.echo()
-        click.echo(proxy_table(told, sort=sort or "trouble", faults=faults, colour=colour))
+        click.echo(proxy_table(document, sort=sort or "trouble", faults=faults, colour=colour))

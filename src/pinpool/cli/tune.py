@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from pinpool.cli.exit_codes import ExitCode, leave
 from pinpool.cli.options import (
+    checked_by,
     given_settings,
     json_option,
     json_text,
@@ -34,17 +35,13 @@ ONLY_MODELLED = ("seed",)
 ONLY_MEASURED = ("minutes", "journal", "seeds", "fresh", "settings", "quiet")
 
 
-def _sizes(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
+def _sizes(value: str) -> list[int]:
     """Numbers of workers with commas between them."""
-    if value is None:
-        return None
     parts = [part.strip() for part in value.split(",") if part.strip()]
     wrong = [part for part in parts if not _is_number_of_workers(part)]
     if wrong or not parts:
         named = ", ".join(map(repr, wrong)) or repr(value)
-        raise click.BadParameter(
-            f"{named}: give numbers of workers from 1 to {MOST_WORKERS}, for instance 2,4,8"
-        )
+        raise ValueError(f"{named}: give numbers of workers from 1 to {MOST_WORKERS}, for instance 2,4,8")
     return sorted({int(part) for part in parts})
 
 
@@ -60,7 +57,7 @@ def _is_number_of_workers(text: str) -> bool:
     metavar="FILE",
     help="List of proxies, one a line; - is stdin.  [PINPOOL_PROXIES] With --from: as if the list had so many.",
 )
-@click.option("--sizes", callback=_sizes, metavar="2,4,8", help="Numbers of workers to compare.")
+@click.option("--sizes", callback=checked_by(_sizes), metavar="2,4,8", help="Numbers of workers to compare.")
 @click.option(
     "--pages",
     type=click.IntRange(1, 10_000_000),
