@@ -50,7 +50,7 @@ def test_t8_what_cannot_travel_becomes_evidence_and_the_result_thread_lives(make
 
     evidence = ledger.answers[0][1].outcome.evidence
     assert evidence is not None
-    assert evidence.message == "Unprintable: (its message cannot be printed)"
+    assert evidence.message == "Unprintable: (its text cannot be shown)"
     assert ledger.good == 1
 
 

@@ -1,1 +1,1 @@
-"""Worker processes, each with a proxy pinned to it. The only package that imports multiprocessing."""
+"""Engines: worker processes, each with a proxy pinned to it. The only package that imports multiprocessing."""

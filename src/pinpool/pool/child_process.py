@@ -1,8 +1,8 @@
 """
-What every child process of a run does first: keep out of the terminal's signals, and never outlive the parent.
+What every child process of a run does first: ignore the terminal's signals, and never outlive the parent.
 
-A busy worker and the Manager survive the parent's SIGKILL for ever if nobody looks (hazard 7 of the pool research).
-`PR_SET_PDEATHSIG` is no cure: the signal is bound to the thread that forked.
+A busy worker and the Manager would survive the parent's SIGKILL for ever (hazard 7 of the pool research).
+`PR_SET_PDEATHSIG` does not help: that signal is bound to the thread that forked.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pinpool.proxies.source import VARIABLE
 STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
 CAN_DUMP = STACK_SIGNAL is not None and hasattr(faulthandler, "register")
 _LOOK_SECONDS = 5.0
-#: What a terminal, its closing, or a service manager sends to every process of a run.
+#: What a terminal, its end, or a service manager sends to every process of a run.
 _STOPPING = {getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)}
 
 
 def ignore_terminal(*, also_sigterm: bool = False) -> None:
-    """Let Ctrl-C go by: the parent alone answers it. The Manager ignores SIGTERM as well and is ended by its owner."""
+    """Ignore Ctrl-C: the parent alone answers it. The Manager ignores SIGTERM too; the parent ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -41,20 +41,20 @@ def ignore_terminal(*, also_sigterm: bool = False) -> None:
 
 def never_outlive_parent(hang_seconds: float | None = None) -> None:
     """
-    Start a thread that ends this process at once when the parent is gone.
+    Start a thread that ends this process at once when the parent is dead.
 
-    A C loop that keeps the GIL would keep the thread from running. So, on Linux, the kernel ends the process as well.
-    And with `hang_seconds`, the thread winds up a CPU timer again and again: who holds the GIL that long, computing,
-    is ended by SIGPROF, parent or no parent.
+    A C loop that keeps the GIL would stop that thread. So on Linux the kernel ends the process as well. And with
+    `hang_seconds` the thread restarts a CPU timer again and again: a loop that keeps the GIL longer than that ends
+    with SIGPROF, whether the parent lives or not.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    winds_up = hang_seconds is not None and hasattr(signal, "ITIMER_PROF")
+    has_timer = hang_seconds is not None and hasattr(signal, "ITIMER_PROF")
 
     def watch() -> None:
         while True:
-            if winds_up:
+            if has_timer:
                 # Well after the parent's own kill, which leaves a stack and a reason.
                 signal.setitimer(signal.ITIMER_PROF, (hang_seconds or 0.0) + 3 * _LOOK_SECONDS)
             if wait([parent.sentinel], _LOOK_SECONDS):
@@ -62,13 +62,13 @@ def never_outlive_parent(hang_seconds: float | None = None) -> None:
 
     if sys.platform == "linux":
         _end_at_hang_up(parent.sentinel)
-    if winds_up:
+    if has_timer:
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
     threading.Thread(target=watch, name="pinpool-guard", daemon=True).start()
 
 
 def _end_at_hang_up(pipe: int) -> None:
-    """Have the kernel send SIGIO, which ends this process, when the other end of `pipe` is closed."""
+    """Make the kernel send SIGIO, which ends this process, when the other end of `pipe` is closed."""
     import fcntl
 
     signal.signal(signal.SIGIO, signal.SIG_DFL)
@@ -78,8 +78,8 @@ def _end_at_hang_up(pipe: int) -> None:
 
 def end_if_starting() -> None:
     """
-    End this process if it is a child that is still starting: it imports the script of its parent, which starts a
-    crawl without asking for ``__name__``. The parent sees that nobody comes up, and says so, once.
+    End this process if it is a child that is still starting: it imports its parent's script, which starts a crawl
+    without the ``__name__`` guard. The parent reports, once, that no worker came up.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise SystemExit(1)
@@ -88,7 +88,7 @@ def end_if_starting() -> None:
 def dump_stack_to(path: Path) -> None:
     """Write the stacks of all threads to `path` whenever the parent sends `STACK_SIGNAL`."""
     if STACK_SIGNAL is not None and CAN_DUMP:
-        # faulthandler keeps the descriptor for the life of the process, so nothing may close it.
+        # faulthandler keeps the descriptor as long as the process lives, so nothing may close it.
         faulthandler.register(
             STACK_SIGNAL, file=os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         )
@@ -98,7 +98,7 @@ def warm_up(preload: Sequence[str]) -> None:
     """
     Start the forkserver, where there is one, and let it import the modules `preload` that workers need.
 
-    It does so in a process of its own, so whoever calls this before his own imports gets both in the time of one.
+    It is a process of its own: called before your own imports, both take the time of one.
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
         multiprocessing.set_forkserver_preload([*preload, "pinpool.pool.preload"])
@@ -108,9 +108,7 @@ def warm_up(preload: Sequence[str]) -> None:
 
 @contextmanager
 def _keep_list_from_children() -> Iterator[None]:
-    """
-    Hide PINPOOL_PROXIES while processes start: a spider, and whatever that starts, has no use for the passwords in it.
-    """
+    """Hide PINPOOL_PROXIES while processes start: no spider needs the passwords in it."""
     text = os.environ.pop(VARIABLE, None)
     try:
         yield
@@ -124,15 +122,15 @@ def keep_signals_from_children() -> Iterator[None]:
     """
     Block the signals that end a run in this thread while children start, so that they inherit them blocked.
 
-    For the forkserver and the resource tracker it stays so: a SIGHUP to all would end them, and with them the pool.
-    Ignoring the signals here instead would lose those of these moments; a blocked one is only delivered later.
+    For the forkserver and the resource tracker they stay blocked: a SIGHUP to all would end them, and with them the
+    pool. Ignoring the signals here instead would lose some; a blocked one is only delivered later.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
-        # Starting the tracker unblocks SIGINT and SIGTERM by itself (before 3.13), so it has to run already.
+        # Starting the tracker unblocks SIGINT and SIGTERM by itself (before 3.13), so it must run already.
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
         yield

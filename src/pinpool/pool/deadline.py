@@ -1,8 +1,8 @@
 """
 A time limit that interrupts whatever the main thread is doing, by SIGALRM.
 
-It is the only thing that ends an extractor in an endless loop, or a library that reads on and on. Where there
-is no such signal (in another thread, on Windows) nothing is limited here: `armed` says which.
+Nothing else ends an extractor in an endless loop, or a library that reads without end. In another thread and on
+Windows, where there is no such signal, nothing is limited: `armed` says which.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import ClassVar
 
 from pinpool.errors import DeadlinePassed
 
-#: Between two strikes. Code that swallows the first (an `except BaseException`, a `__del__`) is struck again.
+#: Between two alarms. Code that swallows the first (an `except BaseException`, a `__del__`) gets another.
 REPEAT_SECONDS = 0.5
 
 
 def limit(seconds: float) -> AbstractContextManager[None]:
     """
     For ``with limit(seconds):``. Raises DeadlinePassed inside the block once `seconds` have passed, and again
-    every half second until the block is left; never after that. Not to be nested.
+    every half second until the block is left; never after that. Must not be nested.
 
-    Does nothing in any thread but the main one, and on Windows. An alarm that somebody else had set goes on
-    after the block, late by the time spent in it.
+    No effect outside of the main thread, and on Windows. An alarm that other code had set goes on after the block,
+    late by the time spent in it.
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         return nullcontext()
@@ -33,26 +33,26 @@ def limit(seconds: float) -> AbstractContextManager[None]:
 
 
 def armed() -> bool:
-    """Whether a `limit` watches over the code that asks."""
+    """Whether the calling code is inside a `limit` that works."""
     return _Alarm.on and threading.current_thread() is threading.main_thread()
 
 
 def disarm() -> None:
-    """End a limit whose block was left past its `__exit__`. Harmless if there is none."""
+    """End a limit whose block was left without its `__exit__`. No effect if there is none."""
     if _Alarm.on:
         _Alarm.on = False
         signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 class _Alarm:
-    """The one alarm of the process. A strike obeys `on`: one that was under way outlives the timer."""
+    """The one alarm of the process. The handler obeys `on`, because a signal may come after the timer has stopped."""
 
     __slots__ = ("_handler", "_seconds", "_timer")
 
     on: ClassVar[bool] = False
 
     def __init__(self, seconds: float) -> None:
-        # A timer of 0 s would be none at all.
+        # A timer of 0 s would never fire.
         self._seconds = max(seconds, 1e-6)
 
     def __enter__(self) -> None:
@@ -68,8 +68,8 @@ class _Alarm:
     ) -> None:
         _Alarm.on = False
         signal.setitimer(signal.ITIMER_REAL, *self._timer)
-        # The default action is not put back: it ends the process, and a last signal may still be on its way,
-        # by another thread. Outside of a block our handler does nothing, so it can stay.
+        # The default action is not restored: it ends the process, and a last signal may still come, through another
+        # thread. Outside of a block our handler does nothing, so it can stay.
         if callable(self._handler) and self._handler is not _strike:
             signal.signal(signal.SIGALRM, self._handler)
 
@@ -78,6 +78,6 @@ _OWN_CODE = (_Alarm.__enter__.__code__, _Alarm.__exit__.__code__)
 
 
 def _strike(number: int, frame: FrameType | None) -> None:
-    # Raised in our own `__enter__` or `__exit__`, it would leave the timer running behind it.
+    # Raised in our own `__enter__` or `__exit__`, it would leave the timer running.
     if _Alarm.on and (frame is None or frame.f_code not in _OWN_CODE):
         raise DeadlinePassed

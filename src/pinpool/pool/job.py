@@ -1,4 +1,4 @@
-"""What a worker runs: the protocol of a job, its result, and the configuration that a worker starts with."""
+"""What a worker runs, a job, and what it starts with; an outcome as bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pinpool.settings import Settings
 
 
 class JobResult(NamedTuple):
-    """What a craft says of one assignment, before the worker adds who, when and through what."""
+    """What came of one assignment. The worker adds the rest of an `Outcome`, whose fields have the same meaning."""
 
     ending: Ending
     status: int | None = None
@@ -30,20 +30,20 @@ class JobResult(NamedTuple):
 
 
 class Job(Protocol):
-    """What a pool is for: crawling with a spider, or calling functions. One instance lives in each worker."""
+    """What a pool is for: crawling with a spider, or calling functions. Each worker has one instance."""
 
     settings: Settings
 
     def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult | None:
         """
-        Do it through the pin. May raise anything; must come to an end within the deadline.
+        Do the assignment through the pin. May raise anything; must end within the deadline.
 
-        None if that was only a step towards it, such as a login: the next one waits for the pin's turn again.
+        None means that this was only a step towards it, such as a login. The next call waits for the pin's turn again.
         """
 
 
 class WorkerConfig(NamedTuple):
-    """All that a worker process starts with. `job` makes the craft, in the worker; it must survive a pickle."""
+    """All that a worker process starts with. `job` makes the job, in the worker; it must survive a pickle."""
 
     leases: LeaseProxy
     generation: int
@@ -60,5 +60,5 @@ def pack(outcome: Outcome) -> bytes:
 
 
 def unpack(payload: bytes) -> Outcome:
-    """The outcome that `pack` was given."""
+    """The outcome that `pack` has packed."""
     return Outcome(*pickle.loads(payload))

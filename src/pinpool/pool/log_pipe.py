@@ -1,10 +1,9 @@
 """
-The log pipe: what workers log, on its way to the parent, where it goes through stdlib logging like anything else.
+The log pipe: brings what workers log to the parent, where it goes through stdlib logging like any other record.
 
-A queue with a lock would jam for good when a worker is killed with the lock in its hands (pool research, section 2).
-So there is one pipe, and each record is one write of at most PIPE_BUF bytes: POSIX keeps such a write whole and apart
-from the others, without any lock. No worker ever waits for it: where the pipe is full, the record is dropped and
-counted.
+A queue with a lock would jam for good when a worker is killed while it holds the lock (pool research, section 2). So
+there is one pipe, and each record is one write of at most PIPE_BUF bytes: POSIX keeps such writes whole and separate
+without a lock. No worker ever waits: when the pipe is full, the record is dropped and counted.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from typing import NamedTuple
 
 from pinpool.proxies.redaction import message_of
 
-#: What a record says of where it comes from, as attributes of the LogRecord: worker's pid, the proxy's label, the
-#: task's URL, the attempt's serial.
+#: Attributes of a LogRecord that say where it comes from: the worker's pid, the proxy's label, the task's URL, the
+#: attempt's serial.
 CONTEXT = ("worker", "proxy", "task", "attempt")
-#: Half a second of urllib3's debugging from a fast pool.
+#: Bytes in the pipe: half a second of urllib3's debugging from a fast pool.
 _ROOM = 1 << 20
 _CHUNK = 1 << 16
-#: Bytes taken at a time, so that spiders that log without end cannot hold up the crawl.
+#: Bytes taken at a time, so that spiders that log without end cannot stop the crawl.
 _MOST_BYTES = 1 << 20
 #: Characters of a message, of a traceback and so on, tried from the left until a record fits into one write.
 _LENGTHS = (1500, 700, 300, 100, 0)
@@ -39,7 +38,7 @@ Levels = Mapping[str, int]
 
 
 class Whereabouts(NamedTuple):
-    """What a worker is at: its proxy's label, its task's URL, its attempt's serial."""
+    """What a worker is doing: its proxy's label, its task's URL, its attempt's serial."""
 
     proxy: str | None = None
     task: str | None = None
@@ -56,7 +55,7 @@ class Reporting(NamedTuple):
         """
         Send all that this process logs through the pipe, and nowhere else.
 
-        A handler that came with a fork, or from the script that each worker imports, would write beside its parent's.
+        Other handlers, which came with a fork or from the script that each worker imports, would write it twice.
         """
         for name in ("", *logging.root.manager.loggerDict):
             logging.getLogger(name).handlers.clear()
@@ -66,48 +65,48 @@ class Reporting(NamedTuple):
 
 
 class LogPipe:
-    """The parent's end. Records that come out are handed to the loggers whose names they bear."""
+    """The parent's end. Gives each record to the logger of its name."""
 
     def __init__(self, redact: Callable[[str], str]) -> None:
-        """`redact` takes the passwords out of a text."""
+        """`redact` removes the passwords from a text."""
         self._redact = redact
         self._reader, self._writer = Pipe(duplex=False)
         os.set_blocking(self._reader.fileno(), False)
         os.set_blocking(self._writer.fileno(), False)
         if hasattr(fcntl, "F_SETPIPE_SZ"):
-            with suppress(OSError):  # whoever has many pipes may not have large ones
+            with suppress(OSError):  # a user with many pipes may not have large ones
                 fcntl.fcntl(self._writer.fileno(), fcntl.F_SETPIPE_SZ, _ROOM)
         self._rest = b""
 
     def reporting(self) -> Reporting:
-        """For a worker that starts now."""
+        """The worker's end, for workers that start now."""
         loggers = [logging.getLogger(name) for name in ("", *logging.root.manager.loggerDict)]
         return Reporting(self._writer, {one.name: one.level for one in loggers if one.level})
 
     def drain(self) -> None:
-        """Hand on what workers have logged. Never waits, never raises."""
+        """Log what workers have sent. Never waits, never raises."""
         taken = 0
         while taken < _MOST_BYTES:
             try:
                 chunk = os.read(self._reader.fileno(), _CHUNK)
-            except OSError:  # nothing there, or closed
+            except OSError:  # empty, or closed
                 return
             if not chunk:
                 return
             taken += len(chunk)
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             for line in lines:
-                self._hand_on(line)
-            if len(self._rest) > _CHUNK:  # no record of ours
+                self._log(line)
+            if len(self._rest) > _CHUNK:  # not a record of ours
                 self._rest = b""
 
     def close(self) -> None:
-        """Hand on what is left. The workers are gone by now."""
+        """Log what is left. The workers have ended."""
         self.drain()
         self._writer.close()
         self._reader.close()
 
-    def _hand_on(self, line: bytes) -> None:
+    def _log(self, line: bytes) -> None:
         try:
             (name, level, created, pid), (message, trace, where, dropped) = json.loads(line)
             logger = logging.getLogger(str(name))
@@ -117,13 +116,15 @@ class LogPipe:
                 )
             if not logger.isEnabledFor(level):
                 return
-            told = {"worker": pid, **dict(zip(CONTEXT[1:], where, strict=True))}
-            record = logger.makeRecord(logger.name, level, "", 0, self._redact(message), (), None, extra=told)
+            context = {"worker": pid, **dict(zip(CONTEXT[1:], where, strict=True))}
+            record = logger.makeRecord(
+                logger.name, level, "", 0, self._redact(message), (), None, extra=context
+            )
             record.exc_text = self._redact(trace) if trace else None
             record.created, record.msecs = created, created % 1 * 1000
             record.process = pid
             logger.handle(record)
-        except Exception:  # noqa: BLE001  a worker is free to write nonsense into its descriptors
+        except Exception:  # noqa: BLE001  user code in a worker may write anything into its descriptors
             logging.getLogger("pinpool").debug("a log record could not be read")
 
 
@@ -153,24 +154,24 @@ def _fitted(record: logging.LogRecord, message: str, trace: str, where: Whereabo
     name, (proxy, task, attempt) = record.name[:_NAME_LENGTH], where
     for most in _LENGTHS:
         at = (_cut(proxy, most), _cut(task, most), attempt)
-        said = (
+        fields = (
             (name, record.levelno, record.created, os.getpid()),
             (_cut(message, most), _cut_before(trace, most), at, dropped),
         )
-        # Lone surrogates become escapes, which JSON reads as what they were.
-        line = json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        # Lone surrogates become escapes, which JSON reads back.
+        line = json.dumps(fields, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         if len(line) <= select.PIPE_BUF:
             break
     return line
 
 
 def _cut(text: str | None, most: int) -> str | None:
-    """At most so many characters, cut between two words: half a password would be found by nobody."""
+    """At most so many characters, cut between two words: half a password would not be redacted."""
     if text is None or len(text) <= most:
         return text
     return text[:most].rpartition(" ")[0] + " …"
 
 
 def _cut_before(trace: str, most: int) -> str:
-    """The last lines of a traceback, whole ones: the end tells most."""
+    """The last whole lines of a traceback: the end tells most."""
     return trace if len(trace) <= most else trace[len(trace) - most :].partition("\n")[2]

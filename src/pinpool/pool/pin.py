@@ -1,4 +1,4 @@
-"""The proxy that a worker holds, and the identity that lives as long as it does."""
+"""A pin: the proxy that a worker holds, and the identity that lives as long as it is held."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ MOST_ORIGINS = 100
 
 class Pin:
     """
-    The proxy that this process holds, and the identity that lives as long as it does: cookies, headers, and what
-    robots.txt has said to it, by origin.
+    A leased proxy with its identity: cookies, headers, and the rules of each robots.txt, by origin.
+
+    `served` is true once it has served a page, `strikes` counts its failures in a row. While it `hesitates`, its worker
+    declines the next task. `paid` is how many of its requests the site's rate has allowed.
     """
 
     def __init__(self, lease: Lease, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
@@ -38,10 +40,9 @@ class Pin:
 
     def next_turn(self, jitter: float) -> float:
         """
-        When it may be used again (time.monotonic), by pace times `jitter` and Crawl-delay, from its last request on.
+        When it may be used again (time.monotonic): pace times `jitter`, or Crawl-delay, after its last request.
 
-        Not from the one before a redirect, or before the last that on_pin sent: these follow at once, as a browser's
-        do, and what comes after them waits.
+        Redirects, and what on_pin asks after its first request, follow at once, as in a browser. What comes next waits.
         """
         asked = self.fetcher.session.pin.progress.asked_at
         return max(self._first_turn, asked + max(self._pace * jitter, self.crawl_delay))
@@ -52,12 +53,12 @@ class Pin:
         return str(self.fetcher.session.headers.get("User-Agent") or "")
 
     def rules_for(self, url: str) -> Rules | None:
-        """What the robots.txt of this site has said to this pin; None if it has to be asked, perhaps once more."""
+        """The rules of this site's robots.txt; None if it has to be asked, for the first time or again."""
         asked_at, rules = self.robots.get(origin_of(url), (-math.inf, None))
         return rules if time.monotonic() < asked_at + MAX_AGE else None
 
     def heed(self, url: str, rules: Rules) -> None:
-        """Keep to these rules from now on, and to their Crawl-delay, if it is the longest yet, with every request."""
+        """Obey these rules from now on; the longest Crawl-delay of all sites counts for every request."""
         while len(self.robots) >= MOST_ORIGINS:
             del self.robots[next(iter(self.robots))]
         self.robots[origin_of(url)] = time.monotonic(), rules

@@ -1,13 +1,13 @@
 """
-The flight board: one line of shared memory a worker, which says what that worker is doing right now.
+The status board: one line of shared memory for each worker, which says what that worker is doing now.
 
-It is written by the worker alone and read by the parent without any lock, so a worker that is killed at any moment
-can neither block the board nor leave it torn: state and serial share one aligned 8 byte word. One cell goes the other
-way: there the parent names a proxy that the worker is to leave before its next page, so that it need not ask.
+Only the worker writes its line, and the parent reads it without a lock. So a worker that is killed at any moment can
+neither block the board nor leave it torn: activity and serial share one aligned 8 byte word. One cell goes the other
+way: the parent names a proxy that the worker is to leave before its next page, so that the worker need not ask.
 
-What a death means is read off the last state. RUN, PACE and PARK are only ever set inside the task function, INIT
-before the first task, so the dead held no lock of the pool. IDLE may mean "inside the pool's own get() or put()": the
-pool may be poisoned and is built anew (rules of the pool research, section 2).
+The last activity says what a death means. RUN, PACE and PARK are only set inside the task function, INIT before the
+first task, so the dead worker held no lock of the pool. IDLE may mean "inside the pool's own get() or put()": the pool
+may be jammed and is replaced (rules of the pool research, section 2).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 _TOKEN, _PID, _BORN, _WORD, _SINCE, _PROXY, _LEAVE = range(7)
-#: 8 byte cells a seat.
+#: Cells of 8 bytes for each seat.
 WIDTH = 7
-_STATES = 8
+_ACTIVITIES = 8
 
 
 class Activity(IntEnum):
@@ -30,16 +30,16 @@ class Activity(IntEnum):
 
     INIT = 0  # before its first task, with or without a proxy
     IDLE = 1  # outside the task function: waiting for a task, or sending an answer
-    PACE = 2  # in a task, waiting for its proxy's next turn
+    PACE = 2  # in a task, waiting until its proxy may be used again
     RUN = 3  # in a task, under the deadline
-    PARK = 4  # in a failed task whose answer is given, waiting for a proxy
+    PARK = 4  # in a failed task that the lease queue has the answer of, waiting for a proxy
 
 
 class Line(NamedTuple):
     """
     One worker as read off the board. `since` is time.monotonic() seconds; `proxy` is -1 without a pin.
 
-    `leave` is the proxy that it was asked to leave, 0 for none.
+    `leave` is the proxy that it is asked to leave, 0 for none.
     """
 
     seat: int
@@ -54,7 +54,7 @@ class Line(NamedTuple):
 
 
 class StatusBoard:
-    """All seats. `cells` is a shared array of signed 8 byte numbers, `WIDTH` a seat, all zero at first."""
+    """All seats. `cells` is a shared array of signed 8 byte numbers, `WIDTH` for each seat, all zero at first."""
 
     def __init__(self, cells: MutableSequence[int]) -> None:
         self._cells = cells
@@ -77,11 +77,11 @@ class StatusBoard:
         return _line(number, self._cells[number * WIDTH : (number + 1) * WIDTH])
 
     def ask_to_leave(self, number: int, proxy: int) -> None:
-        """Have the worker of a seat leave `proxy` before its next page, if it holds that one; 0 takes it back."""
+        """Ask the worker of a seat to leave `proxy` before its next page, if it holds that one; 0 takes it back."""
         self._cells[number * WIDTH + _LEAVE] = proxy
 
     def clear(self, number: int) -> None:
-        """Wipe the line of a dead worker, before its seat is given to another."""
+        """Wipe the line of a dead worker, before another gets its seat."""
         base = number * WIDTH
         for cell in range(WIDTH):
             self._cells[base + cell] = 0
@@ -95,7 +95,7 @@ class Seat:
         self._base = number * WIDTH
 
     def take(self, token: int) -> None:
-        """Sit down. The token is written last: a line without one does not count as taken."""
+        """Take the seat. The token is written last: without one, a line does not count as taken."""
         base, pid = self._base, os.getpid()
         self._cells[base + _PID] = pid
         self._cells[base + _BORN] = born(pid)
@@ -105,20 +105,20 @@ class Seat:
     def show(self, activity: Activity, serial: int = 0) -> None:
         """Say what this worker does from now on."""
         self._cells[self._base + _SINCE] = time.monotonic_ns()
-        self._cells[self._base + _WORD] = serial * _STATES + activity
+        self._cells[self._base + _WORD] = serial * _ACTIVITIES + activity
 
     def pin(self, proxy: int) -> None:
         """Say which proxy this worker holds, -1 for none."""
         self._cells[self._base + _PROXY] = proxy
 
     def is_to_leave(self, proxy: int) -> bool:
-        """True if the parent has asked for that."""
+        """True if the parent has asked the worker to leave this proxy."""
         return self._cells[self._base + _LEAVE] == proxy
 
 
 def _line(number: int, cells: Sequence[int]) -> Line:
     token, pid, birth, word, since, proxy, leave = cells
-    serial, activity = divmod(word, _STATES)
+    serial, activity = divmod(word, _ACTIVITIES)
     return Line(number, token, pid, birth, Activity(activity), serial, since / 1e9, proxy, leave)
 
 
@@ -126,7 +126,7 @@ def born(pid: int) -> int:
     """
     When the process started, in kernel ticks; 0 where that cannot be read. Tells a reused pid from the old one.
 
-    -1 for a zombie: its forkserver is dead or stopped, and there may be nobody else who takes it away.
+    -1 for a zombie: its forkserver is dead or stopped, and perhaps nothing else ever removes it.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()

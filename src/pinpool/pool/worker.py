@@ -2,11 +2,11 @@
 The child's side: a process that pins one proxy and does every task through it.
 
 The worker swaps its pin on evidence, the parent judges. An attempt that fails is raised as `AttemptFailed`, so that
-the pool's error_callback brings it to the parent, which resubmits. A worker never goes back for another task without
-a proxy: it parks inside the failed call, or inside the initializer, and costs nothing there.
+the pool's error_callback brings it to the parent, which resubmits the task. A worker never goes back for another task
+without a proxy: it parks inside the failed call, or inside the initializer, and costs nothing there.
 
-Nothing else leaves this module: every exception, also SystemExit, becomes evidence, and every answer is bytes that
-were pickled inside the task function.
+No other exception leaves this module. Every one, SystemExit too, becomes evidence, and every answer is bytes that were
+pickled inside the task function.
 """
 
 from __future__ import annotations
@@ -32,29 +32,35 @@ from pinpool.pool.job import JobResult, WorkerConfig, pack
 from pinpool.pool.lease_types import Lease
 from pinpool.pool.log_pipe import Whereabouts
 from pinpool.pool.pin import Pin
-from pinpool.pool.status_board import Activity, Seat
+from pinpool.pool.status_board import Activity
+from pinpool.spider.user_errors import described
 from pinpool.text import one_line
 
-#: A wait of one parked worker; it bounds how long the Manager keeps a getter whose process was killed.
+#: One wait of a parked worker. It bounds how long the Manager keeps a call of a process that was killed.
 PARK_SECONDS = 1.0
-#: How long a worker that cannot have a task leaves the queue to others. It keeps the task as long.
+#: How long a worker that declines a task keeps it, and leaves the queue of tasks to others.
 DECLINE_SECONDS = 0.02
 
 
 class Worker:
-    """One worker process. `run` is called by the pool once for each attempt."""
+    """One worker process. `start` pins its first proxy; then the pool calls `run` once for each attempt."""
+
+    pin: Pin
 
     def __init__(self, config: WorkerConfig) -> None:
+        self._config = config
         self._leases = config.leases
         self._token = secrets.randbits(62) | 1
         self._random = Random(self._token)
         self._doing: tuple[int, Assignment | bytes] | None = None
-        config.reporting.begin(self._whereabouts)
-        with suppress(OSError):  # a hang without a stack is still told
-            dump_stack_to(stack_file(config.stacks, os.getpid()))
-        self._seat, lease = self._check_in(config)
-        self._job = config.job()
-        self.pin = self._take(lease or self._wait_for_proxy())
+
+    def start(self) -> None:
+        """Take a seat, load the job and pin a proxy, waiting for one if there is none."""
+        number, lease = self._check_in()
+        self._seat = self._config.board.seat(number)
+        self._seat.take(self._token)
+        self._job = self._config.job()
+        self._pin(lease or self._wait_for_proxy())
         self._seat.show(Activity.IDLE)
 
     def run(self, serial: int, blob: bytes) -> bytes:
@@ -76,43 +82,47 @@ class Worker:
             self._doing = None
             self._seat.show(Activity.IDLE, serial)
 
-    def _whereabouts(self) -> Whereabouts:
-        """For the log records of this process."""
-        pin = vars(self).get("pin")  # there is none yet while the worker starts
+    def whereabouts(self) -> Whereabouts:
+        """Proxy, task and attempt, for the log records of this process."""
+        pin = vars(self).get("pin")  # not set yet while the worker starts
         serial, work = self._doing or (None, None)
         task = work.task.url if isinstance(work, Assignment) else None
         return Whereabouts(pin.lease.address.label if pin else None, task, serial)
 
+    # ------------------------------------------------------------------ an attempt
+
     def _attempt(self, serial: int, work: Assignment | bytes) -> Outcome:
-        done = None
-        while done is None:
-            if (kept := self._keep_or_change_pin(serial, work)) is not None:
-                return kept
+        result = None
+        while result is None:
+            if (untried := self._keep_or_change_pin(serial, work)) is not None:
+                return untried
             pin = self.pin
             if not self._await_turn(pin, serial):
                 continue
             self._seat.show(Activity.RUN, serial)
             at, start = time.time(), time.perf_counter()
             try:
-                done = self._job.perform(pin, work)
+                result = self._job.perform(pin, work)
             except BaseException as error:  # noqa: BLE001  SystemExit in user code must not lose the task
-                # CPython 3.13 has jumps that no `with` covers; a strike there leaves its block without a farewell.
+                # CPython 3.13 has jumps that no `with` covers; an alarm there leaves the block without its __exit__.
                 disarm()
-                done = JobResult(Ending.FAILED, evidence=Evidence(Step.EXTRACT, Sign.RAISED, describe(error)))
+                result = JobResult(
+                    Ending.FAILED, evidence=Evidence(Step.EXTRACT, Sign.RAISED, describe(error))
+                )
         seconds = time.perf_counter() - start
-        proxy = -1 if done.unasked else pin.lease.proxy
-        return Outcome(serial, os.getpid(), proxy, at=at, seconds=seconds, **done._asdict())
+        proxy = -1 if result.unasked else pin.lease.proxy
+        return Outcome(serial, os.getpid(), proxy, at=at, seconds=seconds, **result._asdict())
 
     def _keep_or_change_pin(self, serial: int, work: Assignment | bytes) -> Outcome | None:
-        """Leave a pin that was withdrawn or has tried the task. What to answer if it cannot be tried now, else None."""
+        """Leave a pin that was withdrawn or has tried the task. Returns the outcome if it cannot be tried now."""
         declined = Outcome(serial, os.getpid(), self.pin.lease.proxy, Ending.DECLINED, time.time(), 0.0)
-        if self._is_to_leave() and self._repin(self._leases.leave, serial, pack(declined)):
+        if self._is_to_leave() and self._change_pin(self._leases.leave, serial, pack(declined)):
             return declined._replace(ending=Ending.RESUMED)
         if isinstance(work, Assignment) and (self.pin.lease.proxy in work.avoid or self.pin.hesitates):
             self._seat.show(Activity.PACE, serial)
             self.pin.hesitates = False
             if not (work.exchange and self._exchange(work.avoid)):
-                # Back at once it would be the first in the queue, and get the same task again and again.
+                # Back at once, it would be the first in the queue, and get the same task again and again.
                 time.sleep(DECLINE_SECONDS)
                 return declined._replace(proxy=self.pin.lease.proxy)
         return None
@@ -122,31 +132,33 @@ class Worker:
         self.pin.served = True
         if self.pin.probing:
             self.pin.probing = False
-            try:
+            with suppress(Exception):  # the Manager is dead: the parent sees that by itself
                 self._leases.proven(self._token)
-            except Exception:  # noqa: BLE001  the Manager is gone: the parent sees that by itself
-                return
 
     def _answer_failure(self, outcome: Outcome, evidence: Evidence) -> bytes:
-        """Swap the pin if the evidence asks for it. Returns what to tell the parent, after parking if need be."""
+        """Swap the pin if the evidence asks for it, and park if need be. Returns the packed answer to the parent."""
         pin, charge = self.pin, FAULTS[fault_of(evidence)].charge
         pin.strikes += charge is not Charge.WORKER
-        # The next task lies ready; the parent may not want it to meet this proxy once it knows of the failure.
+        # The next task is here already. Once the parent knows of the failure it may want another proxy for it.
         pin.hesitates = not pin.served
         swap_after = self._job.settings.swap_after
-        if must_swap(charge, pin.strikes, probing=pin.probing, swap_after=swap_after):
-            return self._swap(outcome._replace(swapped=True))
-        return pack(outcome)
-
-    def _swap(self, outcome: Outcome) -> bytes:
-        answer = pack(outcome)
-        if self._repin(self._leases.swap, outcome.serial, answer):
-            return pack(outcome._replace(ending=Ending.RESUMED, evidence=None, swapped=False, sample=None))
+        if not must_swap(charge, pin.strikes, probing=pin.probing, swap_after=swap_after):
+            return pack(outcome)
+        answer = pack(outcome._replace(swapped=True))
+        if self._change_pin(self._leases.swap, outcome.serial, answer):
+            return pack(outcome._replace(ending=Ending.RESUMED, evidence=None, sample=None))
         return answer
 
-    def _repin(self, ask: Callable[[int, bytes], Lease | None], serial: int, answer: bytes) -> bool:
-        """Let go of the pin and take another. True if the worker had to park, so that its answer was given for it."""
-        # Closed before the proxy is free for others: they must never meet us there.
+    # ------------------------------------------------------------------ the pin
+
+    def _pin(self, lease: Lease) -> None:
+        self._seat.pin(lease.proxy)
+        profiles = self._job.settings.profiles
+        self.pin = Pin(lease, self._job.settings, self._random.choice(profiles) if profiles else NO_PROFILE)
+
+    def _change_pin(self, ask: Callable[[int, bytes], Lease | None], serial: int, answer: bytes) -> bool:
+        """Let go of the pin and take another. True if the worker parked, so the lease queue has its answer."""
+        # Closed before the proxy is spare: its next worker must never meet us there.
         self.pin.fetcher.close()
         self._seat.pin(-1)
         self._seat.show(Activity.PARK, serial)
@@ -154,71 +166,64 @@ class Worker:
             lease = ask(self._token, answer)
         except Exception:  # noqa: BLE001  who holds what is unknown now: only a new worker can start clean
             _leave()
-        self.pin = self._take(lease or self._wait_for_proxy())
+        self._pin(lease or self._wait_for_proxy())
         return lease is None
-
-    def _is_to_leave(self) -> bool:
-        return self._seat.is_to_leave(self.pin.lease.proxy)
 
     def _exchange(self, avoid: tuple[int, ...]) -> bool:
         """Take a spare that has not tried this task, though nothing is wrong with the pin."""
-        # As in a swap: closed first. A new session on the same pin costs one connection.
-        self.pin.fetcher.close()
+        self.pin.fetcher.close()  # as in `_change_pin`; on the same pin, a new session costs one connection
         try:
             lease = self._leases.exchange(self._token, avoid)
         except Exception:  # noqa: BLE001
             _leave()
         if lease is not None:
-            self.pin = self._take(lease)
+            self._pin(lease)
         return lease is not None
 
-    def _check_in(self, config: WorkerConfig) -> tuple[Seat, Lease | None]:
+    def _is_to_leave(self) -> bool:
+        return self._seat.is_to_leave(self.pin.lease.proxy)
+
+    def _check_in(self) -> tuple[int, Lease | None]:
         while True:
             try:
-                number, lease = self._leases.check_in(self._token, os.getpid(), config.generation)
-            except LookupError:  # born too late: this pool is over
+                number, lease = self._leases.check_in(self._token, os.getpid(), self._config.generation)
+            except LookupError:  # started too late: this pool is over
                 _leave()
             if number >= 0:
-                break
+                return number, lease
             time.sleep(PARK_SECONDS / 10)  # the seat of a dead worker is being cleared
-        seat = config.board.seat(number)
-        seat.take(self._token)
-        return seat, lease
 
     def _wait_for_proxy(self) -> Lease:
         while True:
             try:
                 lease = self._leases.get(self._token, PARK_SECONDS)
-            except Exception:  # noqa: BLE001  the Manager is gone
+            except Exception:  # noqa: BLE001  the Manager is dead
                 _leave()
             if lease is not None:
                 return lease
 
-    def _take(self, lease: Lease) -> Pin:
-        self._seat.pin(lease.proxy)
-        profiles = self._job.settings.profiles
-        return Pin(lease, self._job.settings, self._random.choice(profiles) if profiles else NO_PROFILE)
+    # ------------------------------------------------------------------ its turn
 
     def _await_turn(self, pin: Pin, serial: int) -> bool:
-        """Wait until the proxy may be used again. False if it is to be left instead."""
+        """Wait until the proxy may be used again. False if the worker is to leave it instead."""
         if not self._sleep_until(pin.next_turn(self._random.uniform(0.75, 1.25)), serial):
             return False
         if rate := self._job.settings.site_rate:
-            # What was sent beyond the turns that were given, redirects for instance, is made up for now.
+            # Requests beyond the turns that were given, redirects for instance, are paid for now.
             asked = pin.fetcher.session.pin.progress.asked
             turns = 1 + max(0, asked - pin.paid)
             pin.paid = asked + 1
             self._seat.show(Activity.PACE, serial)
             try:
                 wait = self._leases.turn(turns / rate)
-            except Exception:  # noqa: BLE001  the Manager is gone
+            except Exception:  # noqa: BLE001  the Manager is dead
                 _leave()
             return self._sleep_until(time.monotonic() + wait, serial)
         return True
 
     def _sleep_until(self, moment: float, serial: int) -> bool:
         while (wait := moment - time.monotonic()) > 0:
-            # Shown again and again, as a sign of life: a worker that somebody stopped gives none.
+            # Shown again and again, as a sign of life: a stopped worker gives none.
             self._seat.show(Activity.PACE, serial)
             if self._is_to_leave():
                 return False
@@ -234,13 +239,18 @@ def init_worker(config: WorkerConfig) -> None:
     """
     The pool's initializer: pins a proxy, waiting for one if there is none. Never raises.
 
-    An initializer that raises is started again at once, for ever: 147 processes a second with four workers.
+    If an initializer raises, the pool starts the next process at once: 147 a second with four workers.
     """
     global _worker  # noqa: PLW0603  the process global that the design is about
     ignore_terminal()
     never_outlive_parent(config.hang_seconds)
     try:
-        _worker = Worker(config)
+        worker = Worker(config)
+        config.reporting.begin(worker.whereabouts)
+        with suppress(OSError):  # a hang without a stack is reported all the same
+            dump_stack_to(stack_file(config.stacks, os.getpid()))
+        worker.start()
+        _worker = worker
     except BaseException as error:  # noqa: BLE001
         try:
             config.leases.complain(describe(error))
@@ -271,11 +281,7 @@ def stack_file(folder: Path, pid: int) -> Path:
 
 def describe(error: BaseException) -> str:
     """Class and message of any exception, also of one that cannot be printed, in one line."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001
-        text = "(its message cannot be printed)"
-    return one_line(f"{type(error).__name__}: {text}")
+    return one_line(described(error))
 
 
 def _leave() -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from email.utils import formatdate
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 import requests
@@ -15,7 +15,6 @@ from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.diagnosis import attach
 from pinpool.model import Evidence, Fetched, Sign, Step
 from pinpool.pool.pin import Pin
-from pinpool.pool.worker import describe
 from pinpool.spider.spider import Spider
 from pinpool.tasks import request
 
@@ -59,21 +58,6 @@ def test_a_407_from_a_proxy_that_has_served_pages_may_be_the_sites_own_word() ->
 
     assert (plain.step, plain.sign) == (Step.PAGE, Sign.BAN)
     assert secure == refused
-
-
-def test_an_exception_is_described_without_what_could_drive_a_terminal() -> None:
-    told = describe(RuntimeError("\x1b]0;owned\x07 and \x9b31m red\nsecond line"))
-
-    assert all(letter.isprintable() for letter in told)
-    assert told.startswith("RuntimeError: ")
-
-
-def test_an_exception_that_cannot_be_printed_is_described_all_the_same() -> None:
-    class Mute(Exception):
-        def __str__(self) -> Any:
-            raise ValueError
-
-    assert describe(Mute()) == "Mute: (its message cannot be printed)"
 
 
 # --- on_pin
