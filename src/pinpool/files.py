@@ -96,7 +96,7 @@ def replacing(path: str | Path, *, mode: int | None = None, durable: bool = True
     them before anything is written. `durable` waits until the disk has it. Raises OSError.
     """
     real = Path(os.path.realpath(path))
-    part = real.with_name(f".{real.name[:100]}.{secrets.token_hex(4)}.part")
+    part = real.with_name(f".{real.name[:50]}.{secrets.token_hex(4)}.part")
     try:
         if mode is not None:
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))

@@ -1,9 +1,9 @@
 """
-Items as a Parquet file, written in one go by duckdb, which is loaded only then and only here.
+Items as Parquet, written by duckdb. Only this file loads duckdb, and only when it writes.
 
-Each field of any item is a column, typed by what all items hold there: true and false BOOLEAN, whole numbers BIGINT,
-numbers DOUBLE, text VARCHAR, lists of one of these that type's list; anything mixed, nested or too large for its type
-is text, as in CSV. Without any field there is one column, `url`, because Parquet cannot do without.
+Each field of any item is a column. Its type follows from the values of all items: true and false BOOLEAN, whole numbers
+BIGINT, numbers DOUBLE, text VARCHAR, lists of one of these a list of that type. Values that are mixed, nested or too
+large for their type are text, as in CSV. Parquet needs a column, so items without any field get an empty `url`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from typing import Any, BinaryIO, NamedTuple
 from pinpool.errors import SettingsError
 from pinpool.output.format import ItemRow, Items, Output, fields_of
 
-MEMORY = "1GB"  # the most that duckdb may take; a row group of small items needs a tenth of it
-ROW_GROUP = 20_480  # rows that duckdb gathers before it writes; measured: 128 MB in all, its 122,880 take 211
-GROUP_BYTES = 32_000_000  # where items are large, a row group has fewer of them
-LARGEST_ROW = 4_000_000  # bytes; an item has at most 1 MB, and nested once more in text its quotes double
-_EXACT = 2**53  # beyond it, not every whole number is a DOUBLE
+MEMORY = "1GB"  # duckdb's limit; a row group of small items needs a tenth of it
+ROW_GROUP = 20_480  # rows; the process takes 128 MB, and 211 MB with duckdb's own 122,880 (measured)
+GROUP_BYTES = 32_000_000  # so a row group holds fewer items if they are large
+LARGEST_ROW = 4_000_000  # bytes; an item has at most 1 MB, and nested in text its quotes double
+_EXACT = 2**53  # a DOUBLE holds every whole number up to it
 _LARGEST = 2**63
 
 
 class Column(NamedTuple):
-    """A field of the items, and how it is called and typed in the file: names there differ not only in case."""
+    """A field of the items, with its name and type in the file. Names in the file differ not only in case."""
 
     field: str
     name: str
@@ -38,7 +38,7 @@ class Column(NamedTuple):
 
 
 class ParquetTable(Output):
-    """A Parquet file. Nothing can be added to one."""
+    """A Parquet file. Parquet cannot be appended to."""
 
     name = "parquet"
     title = "Parquet"
@@ -71,7 +71,7 @@ class ParquetTable(Output):
 
 
 def columns_of(items: Iterable[ItemRow]) -> list[Column]:
-    """A column for each field of any item, as first seen."""
+    """A column for each field of any item, in the order in which they came."""
     seen: dict[str, set[str]] = {}
     for number, text in items:
         for field, value in fields_of(number, text).items():
@@ -90,7 +90,10 @@ def columns_of(items: Iterable[ItemRow]) -> list[Column]:
 
 def _kinds(value: Any) -> set[str]:
     if isinstance(value, list):
-        return {"[]", *(f"[{kind}]" for one in value if one is not None for kind in _scalar_kind(one))}
+        return {
+            "[]",
+            *(f"[{kind}]" for element in value if element is not None for kind in _scalar_kind(element)),
+        }
     return set() if value is None else _scalar_kind(value)
 
 
@@ -135,14 +138,14 @@ def _write_rows(file: BinaryIO, columns: list[Column], items: Iterable[ItemRow])
 
 def _cell(value: Any, kind: str) -> Any:
     if kind == "VARCHAR[]":
-        return [None if one is None else _cell(one, "VARCHAR") for one in value]
+        return [None if element is None else _cell(element, "VARCHAR") for element in value]
     if kind != "VARCHAR" or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
 
 
 def _copy(columns: list[Column], source: Path, target: Path, group: int) -> str:
-    # Names of our own in between: a field may be called anything, and JSON knows "Name" from "name" while SQL does not.
+    # With names of our own in between: JSON tells "Name" from "name", and SQL does not.
     columns = columns or [Column("url", "url", "VARCHAR")]
     shape = ", ".join(f"c{number}: {_text(column.type)}" for number, column in enumerate(columns))
     names = ", ".join(f"c{number} AS {_name(column.name)}" for number, column in enumerate(columns))

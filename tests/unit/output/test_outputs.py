@@ -1,9 +1,8 @@
+"""Each item once in each file: while the run goes on, at its end, after kills, and whatever others did to the files."""
+
 from __future__ import annotations
 
-import csv
 import errno
-import io
-import json
 import os
 import sys
 import threading
@@ -15,7 +14,8 @@ import pytest
 from pytest import CaptureFixture, MonkeyPatch
 
 from journals import START, answered, done, finish_work, item, killed_writer, new_journal, task
-from pinpool.errors import SettingsError, StorageError
+from outputs import films, full_disk, store
+from pinpool.errors import JournalError, SettingsError, StorageError
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Mark
 from pinpool.journal.writer import Journal
@@ -29,55 +29,6 @@ from pinpool.output.target import Target, parse_target
 def journal(tmp_path: Path) -> Iterator[Journal]:
     with new_journal(tmp_path / "movies.db", *(task(str(n)) for n in range(1, 20))) as journal:
         yield journal
-
-
-def store(journal: Journal, number: int) -> None:
-    """Film number such and such is scraped."""
-    journal.settle(done(number, answered(item(f"film {number}"))), START)
-    journal.commit()
-
-
-def films(*numbers: int) -> str:
-    return "".join(item(f"film {number}") + "\n" for number in numbers)
-
-
-def full_disk(*_: object) -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-# ------------------------------------------------------------------------------------------------- targets
-
-
-def test_a_proxy_typed_in_place_of_an_output_is_not_repeated() -> None:
-    with pytest.raises(SettingsError) as caught:
-        parse_target("http://alice:wonder@192.0.2.1:8080")
-
-    assert "wonder" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "target"),
-    [
-        ("items.jsonl", Target("items.jsonl", "jsonl")),
-        ("films/items.CSV", Target("films/items.CSV", "csv")),
-        ("x.out:csv", Target("x.out", "csv")),
-        ("x.csv:jsonl", Target("x.csv", "jsonl")),
-        ("-", Target("-", "jsonl")),
-        ("-:CSV", Target("-", "csv")),
-        ("a:b.jsonl", Target("a:b.jsonl", "jsonl")),
-    ],
-)
-def test_the_format_is_named_or_read_off_the_ending(text: str, target: Target) -> None:
-    assert parse_target(text) == target
-    assert parse_target(text, overwrite=True).overwrite
-
-
-@pytest.mark.parametrize(
-    "text", ["items", "items.xml", "items.jsonl:xml", "items.feather", "", ":csv", "csv"]
-)
-def test_an_unknown_format_is_refused_with_those_that_work(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"end it in \.jsonl, \.csv or \.parquet, or add :jsonl"):
-        parse_target(text)
 
 
 def test_all_targets_that_cannot_be_opened_are_told_at_once(tmp_path: Path) -> None:
@@ -116,9 +67,6 @@ def test_no_target_is_a_file_that_the_run_lives_on_and_a_link_is_no_second_file(
         check_targets([Target(str(mine), "csv"), Target(str(link), "csv")])
 
     assert mine.read_text() == "precious\n"
-
-
-# ---------------------------------------------------------------------------------------------- JSON lines
 
 
 def test_items_reach_the_file_as_they_are_committed(tmp_path: Path, journal: Journal) -> None:
@@ -332,12 +280,14 @@ def test_a_full_disk_is_told_with_the_file_and_the_next_step(journal: Journal, k
 
 
 def test_what_a_full_disk_did_not_take_is_not_marked(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    lines = JsonLines.begin(str(tmp_path / "items.jsonl"), overwrite=False)
+    (tmp_path / "items.jsonl").touch()
+    file = (tmp_path / "items.jsonl").open("r+b")
+    lines = JsonLines(file, Mark(str(tmp_path / "items.jsonl"), "jsonl", 0, 0, 0))
     lines.write([(1, item("film 1"))])
     before = lines.mark
 
     with monkeypatch.context() as broken, pytest.raises(StorageError):
-        broken.setattr(lines._file, "flush", full_disk, raising=False)
+        broken.setattr(file, "flush", full_disk, raising=False)
         lines.write([(2, item("film 2"))])
 
     assert lines.mark == before
@@ -361,86 +311,6 @@ def test_a_kill_at_any_moment_leaves_each_item_in_the_file_once(tmp_path: Path, 
         items = [text for _, text in reader.items()]
     assert len(items) == 400
     assert output.read_text().splitlines() == ["before", *items]
-
-
-# ----------------------------------------------------------------------------------------------------- CSV
-
-
-def store_all(journal: Journal, *items: dict[str, object]) -> None:
-    journal.settle(done(1, answered(*(json.dumps(one) for one in items))), START)
-    journal.commit()
-
-
-def write_csv(journal: Journal, path: Path, *, overwrite: bool = False) -> str:
-    with Outputs(journal, [Target(str(path), "csv", overwrite)]) as outputs:
-        outputs.finish()
-    return path.read_bytes().decode()
-
-
-def test_the_columns_are_all_fields_in_the_order_in_which_they_came(tmp_path: Path, journal: Journal) -> None:
-    store_all(
-        journal, {"title": "a", "year": 1994}, {"title": "b", "score": 8.5}, {"good": True, "year": None}
-    )
-
-    text = write_csv(journal, tmp_path / "items.csv")
-
-    assert text == "title,year,score,good\r\na,1994,,\r\nb,,8.5,\r\n,,,true\r\n"
-
-
-def test_a_csv_reader_gets_back_what_the_page_gave(tmp_path: Path, journal: Journal) -> None:
-    hostile: dict[str, object] = {"title": 'a "b", c\r\nd\n', "directors": ["张", {"n": 1}], "note": "\ud800"}
-    store_all(journal, hostile)
-
-    text = write_csv(journal, tmp_path / "items.csv")
-
-    (row,) = csv.DictReader(io.StringIO(text, newline=""))
-    assert row == {"title": hostile["title"], "directors": '["张", {"n": 1}]', "note": "\\ud800"}
-
-
-def test_a_table_is_replaced_only_when_the_new_one_is_whole(
-    tmp_path: Path, journal: Journal, monkeypatch: MonkeyPatch
-) -> None:
-    path = tmp_path / "items.csv"
-    path.write_text("old\n")
-    store_all(journal, {"title": "a"})
-
-    with monkeypatch.context() as broken, pytest.raises(StorageError, match="No space left on device"):
-        broken.setattr(os, "fsync", full_disk)
-        write_csv(journal, path, overwrite=True)
-
-    assert path.read_text() == "old\n"
-    assert {found.name for found in tmp_path.iterdir() if "csv" in found.name} == {"items.csv"}
-    assert write_csv(journal, path, overwrite=True) == "title\r\na\r\n"
-
-
-def test_rows_are_added_under_the_columns_that_are_there(tmp_path: Path, journal: Journal) -> None:
-    path = tmp_path / "items.csv"
-    path.write_bytes(b"\xef\xbb\xbfyear,title\r\n1993,x")
-    store_all(journal, {"title": "a", "year": 1994})
-
-    first = write_csv(journal, path)
-    again = write_csv(journal, path)
-
-    assert first.splitlines() == ["\ufeffyear,title", "1993,x", "1994,a"]
-    assert again == first, "a resume writes its table anew, and adds none a second time"
-
-
-def test_a_column_that_is_not_there_is_told_and_nothing_is_lost(tmp_path: Path, journal: Journal) -> None:
-    path = tmp_path / "items.csv"
-    path.write_text("title\nx\n")
-    store_all(journal, {"title": "a", "year": 1994})
-
-    with pytest.raises(StorageError, match=r"has no column for year: name another file"):
-        write_csv(journal, path)
-
-    assert path.read_text() == "title\nx\n"
-
-
-def test_a_run_without_items_gives_an_empty_table(tmp_path: Path, journal: Journal) -> None:
-    assert write_csv(journal, tmp_path / "items.csv") == ""
-
-
-# --------------------------------------------------------------------------------------------- write_all
 
 
 def many() -> Iterator[ItemRow]:
@@ -471,3 +341,127 @@ def test_an_export_to_stdout_leaves_stdout_open(text: str, capfdbinary: CaptureF
     lines = capfdbinary.readouterr().out.decode().splitlines()
 
     assert lines in ([item("x"), "more"], ["title", "x", "more"])
+
+
+def test_what_another_run_has_added_is_not_cut_off(tmp_path: Path, journal: Journal) -> None:
+    path = tmp_path / "items.jsonl"
+    with Outputs(journal, [Target(str(path), "jsonl")]) as outputs:
+        store(journal, 1)
+        outputs.finish()
+    with path.open("a") as file:
+        file.write(films(18, 19)[:-1])
+
+    with Outputs(journal) as outputs:
+        store(journal, 2)
+        outputs.finish()
+    with Outputs(journal) as outputs:
+        store(journal, 3)
+        outputs.finish()
+
+    assert path.read_text() == films(1, 18, 19, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("now", "then"),
+    [
+        (films(19), films(19, 1, 2, 3)),
+        (films(1), films(1, 2, 3)),
+        (films(1)[:-4], films(1, 2, 3)),
+        ("", films(1, 2, 3)),
+    ],
+)
+def test_a_file_that_has_become_shorter_is_begun_anew_only_if_it_is_ours(
+    tmp_path: Path, journal: Journal, now: str, then: str
+) -> None:
+    path = tmp_path / "items.jsonl"
+    with Outputs(journal, [Target(str(path), "jsonl")]) as outputs:
+        store(journal, 1)
+        store(journal, 2)
+        outputs.finish()
+    path.write_text(now)
+
+    with Outputs(journal) as outputs:
+        store(journal, 3)
+        outputs.finish()
+
+    assert path.read_text() == then
+
+
+def test_an_output_that_cannot_be_opened_any_more_makes_way_for_a_new_one(
+    tmp_path: Path, journal: Journal
+) -> None:
+    folder, new = tmp_path / "disk", tmp_path / "new.jsonl"
+    folder.mkdir()
+    store(journal, 1)
+    with Outputs(journal, [Target(str(folder / "items.jsonl"), "jsonl")]) as outputs:
+        outputs.finish()
+    folder.rename(tmp_path / "gone")
+
+    with pytest.raises(SettingsError, match="name another file with -o"):
+        Outputs(journal)
+    with Outputs(journal, [Target(str(new), "jsonl")]) as outputs:
+        outputs.finish()
+
+    assert new.read_text() == films(1)
+    assert [mark.path for mark in journal.outputs()] == [str(new)]
+
+
+def test_a_table_that_lacks_a_column_stops_no_other_and_makes_way_for_a_new_one(
+    tmp_path: Path, journal: Journal
+) -> None:
+    bad, good, new = tmp_path / "bad.csv", tmp_path / "good.csv", tmp_path / "new.csv"
+    bad.write_text("title\nx\n")
+    journal.settle(done(1, answered('{"title": "a", "year": 1994}')), START)
+
+    with (
+        pytest.raises(StorageError, match=r"bad\.csv: has no column for year"),
+        Outputs(journal, [Target(str(bad), "csv"), Target(str(good), "csv")]) as outputs,
+    ):
+        outputs.finish()
+    before = good.read_text()
+    with Outputs(journal, [Target(str(new), "csv", overwrite=True)]) as outputs:
+        outputs.finish()
+
+    assert before == good.read_text() == new.read_text() == "title,year\na,1994\n"
+    assert bad.read_text() == "title\nx\n"
+    assert {mark.path for mark in journal.outputs()} == {str(good), str(new)}
+
+
+def test_a_link_to_an_earlier_output_is_that_output(tmp_path: Path, journal: Journal) -> None:
+    path, link = tmp_path / "items.jsonl", tmp_path / "link.jsonl"
+    link.symlink_to(path)
+    store(journal, 1)
+    with Outputs(journal, [Target(str(path), "jsonl")]) as outputs:
+        outputs.finish()
+
+    with Outputs(journal, [Target(str(link), "jsonl")]) as outputs:
+        store(journal, 2)
+        outputs.finish()
+
+    assert path.read_text() == films(1, 2)
+    assert [mark.path for mark in journal.outputs()] == [str(path)]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_what_is_overwritten_stays_until_the_new_file_is_whole(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"items.{ending}"
+    path.write_text("old")
+    reads = iter(range(2))
+
+    def breaking() -> Iterator[ItemRow]:
+        yield 1, '{"n": 1}'
+        if ending == "jsonl" or next(reads):  # a table is read for its columns first
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_all(parse_target(str(path), overwrite=True), breaking)
+
+    assert path.read_text() == "old"
+    assert [left.name for left in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("text", ["[1]", "7", "{", '{"a":' * 20_000])
+def test_an_item_that_is_no_object_is_told_as_damage(tmp_path: Path, ending: str, text: str) -> None:
+    with pytest.raises(JournalError, match="its item 1 is not a JSON object"):
+        write_all(parse_target(str(tmp_path / f"items.{ending}")), lambda: [(1, text)])
