@@ -242,7 +242,7 @@ def test_every_bad_line_of_a_list_of_proxies_is_told_without_its_password(
     said = refused("crawl", "films.py", *option, "-o", "items.jsonl", stdin=BAD_LIST)
 
     assert said == [
-        f"{name}:1: the port is no number from 1 to 65535",
+        f"{name}:1: the port is not a number from 1 to 65535",
         f"{name}:3: unknown scheme; did you mean http?",
         f"{name}:5: user or password is empty; write host:port:user:password",
     ]
@@ -254,7 +254,7 @@ def test_a_list_without_proxies_is_told(desk: Desk, refused: Refused, command: s
 
     for name, option in (("empty.txt", "empty.txt"), ("stdin", "-")):
         (said,) = refused(command, "films.py", "-p", option)
-        assert said.startswith(f"{name}: the list is empty; write one proxy a line")
+        assert said.startswith(f"{name}: the list is empty; write one proxy per line")
 
 
 @pytest.mark.parametrize("command", ["crawl", "try"])
@@ -280,7 +280,7 @@ def test_a_bad_entry_of_the_variable_is_told_by_its_number(
     said = refused("crawl", "films.py")
 
     assert said == [
-        "PINPOOL_PROXIES:2: the port is no number from 1 to 65535",
+        "PINPOOL_PROXIES:2: the port is not a number from 1 to 65535",
         "PINPOOL_PROXIES: no file has this name, so it was read as the list itself",
     ]
 

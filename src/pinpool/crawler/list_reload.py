@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
 from pinpool.crawler.signals import Stop
 from pinpool.errors import ProxyListError
@@ -15,7 +14,7 @@ from pinpool.model import ProxyState
 from pinpool.policy.reputation import Reputation
 from pinpool.pool.engine import Engine
 from pinpool.pool.lease_types import Standing
-from pinpool.proxies.proxy import Proxy, ProxyList
+from pinpool.proxies.proxy import Proxy, ProxyList, with_distinct_labels
 from pinpool.proxies.watch import Change, Listing, compare
 from pinpool.text import counted
 
@@ -108,7 +107,8 @@ class ListReload:
         states = self._engine.census().states
         gone = [self._present.pop(proxy) for proxy in change.withdrawn]
         busy = sum(1 for one in gone if states[one] is ProxyState.PINNED)
-        entries = [*self._present, *_told_apart(change.joined, self._present)]
+        labels = {proxy.label for proxy in self._present}
+        entries = [*self._present, *with_distinct_labels(change.joined, labels)]
         salt, now = self._journal.about.salt, time.time()
         records = self._journal.enroll([(proxy.label, proxy.fingerprint(salt)) for proxy in entries])
         for one in gone:
@@ -128,17 +128,6 @@ class ListReload:
         self._engine.join(standings)
         self._present |= {one.address: one.proxy for one in standings}
         return _words(len(standings), len(gone), busy, self._workers)
-
-
-def _told_apart(joined: tuple[Proxy, ...], present: Mapping[Proxy, int]) -> list[Proxy]:
-    """The new ones, with labels that nobody of the present ones bears."""
-    taken, distinct = {proxy.label for proxy in present}, []
-    for proxy in joined:
-        while proxy.label in taken:
-            proxy = replace(proxy, twin=proxy.twin + 1)  # noqa: PLW2901
-        taken.add(proxy.label)
-        distinct.append(proxy)
-    return distinct
 
 
 def _words(joined: int, withdrawn: int, busy: int, workers: int) -> str:

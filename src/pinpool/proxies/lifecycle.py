@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pinpool.errors import PinpoolError
 from pinpool.model import EventKind, ProxyState
 
-# A pinned proxy that refuses our credentials is faulted and exhausted in one go. Only a cooling one can be
-# exhausted, so that a worker has always let go of a proxy before it retires for its faults.
+#: The state after each move that a state allows. Only a cooling proxy can be exhausted, so a worker has always let go
+#: of a proxy before it retires for its faults.
 LIFE: Mapping[tuple[ProxyState, EventKind], ProxyState] = {
     (ProxyState.SPARE, EventKind.LEASED): ProxyState.PINNED,
     (ProxyState.PINNED, EventKind.RETURNED): ProxyState.SPARE,
@@ -24,7 +24,7 @@ STATE_AFTER: Mapping[str, ProxyState] = {how: after for (_, how), after in LIFE.
 
 
 class IllegalMove(PinpoolError):
-    """A proxy in this state cannot make this move: a fault of pinpool itself."""
+    """A proxy in this state cannot make this move: a bug of pinpool itself."""
 
     def __init__(self, state: ProxyState, move: EventKind) -> None:
         super().__init__(state, move)

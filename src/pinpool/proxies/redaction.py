@@ -1,8 +1,8 @@
 """
-No password in any log: text in which the secrets of a list of proxies are replaced by ``***``.
+No password in any log: replaces the secrets of a list of proxies by ``***``.
 
-A list may hold a hundred thousand of them and a run may log for hours, so the work for a text depends on its own
-length alone: wherever its next four characters are the beginning of a secret, the whole of that secret is looked for.
+A list may hold a hundred thousand of them and a run may log for hours, so the work for a text depends only on its own
+length: a whole secret is compared only where the next four characters are its beginning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pinpool.proxies.proxy import Proxy
 
 _HEAD = 4
 _MASK = "***"
-#: What every spelling leaves as it is.
+#: Characters that every spelling leaves as they are.
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
 _formatter = logging.Formatter()
@@ -29,17 +29,17 @@ _formatter = logging.Formatter()
 
 class Redaction:
     """
-    Knows every password of a list as it stands, as URLs, JSON, HTML and Python spell it, and in a Basic login. A user
-    name without a password is an API key, and counts as one.
+    Removes every password of a list from texts: as it is, as URLs, JSON, HTML and Python spell it, and in Basic logins.
+    A user name without a password is an API key, and counts as a password.
 
-    Shorter than four characters, a password is looked for only between a colon and an ``@``.
+    A password of fewer than four characters is removed only between a colon and an ``@``.
     """
 
     def __init__(self, proxies: Iterable[Proxy]) -> None:
         self._proxies = tuple(proxies)
 
     def learn(self, proxies: Iterable[Proxy]) -> None:
-        """These have joined the list."""
+        """Remove the secrets of these proxies too."""
         self._proxies += tuple(proxies)
         self.__dict__.pop("_by_head", None)
 
@@ -48,30 +48,30 @@ class Redaction:
 
     @cached_property
     def _by_head(self) -> dict[str, list[str]]:
-        """Made when the first text comes: most runs log nothing."""
+        """The secrets by their first characters. Built for the first text: most runs log nothing."""
         secrets = {secret for proxy in self._proxies for secret in spellings(proxy)}
         by_head: dict[str, list[str]] = {}
-        for secret in sorted(secrets, key=len, reverse=True):  # of two that fit, the longer one
+        for secret in sorted(secrets, key=len, reverse=True):  # of two that match, the longer one
             by_head.setdefault(secret[:_HEAD], []).append(secret)
         return by_head
 
     def __call__(self, text: str) -> str:
         """The text without the secrets."""
-        by_head, place, kept = self._by_head, 0, 0
+        by_head, place, copied = self._by_head, 0, 0
         parts: list[str] = []
         while place < len(text):
             for secret in by_head.get(text[place : place + _HEAD], ()):
                 if text.startswith(secret, place):
-                    parts += (text[kept:place], _MASK)
-                    kept = place = place + len(secret)
+                    parts += (text[copied:place], _MASK)
+                    copied = place = place + len(secret)
                     break
             else:
                 place += 1
-        return "".join([*parts, text[kept:]]) if parts else text
+        return "".join([*parts, text[copied:]]) if parts else text
 
 
 class _Filter(logging.Filter):
-    """Rewrites what would be written: message, arguments and traceback."""
+    """Rewrites a record before it is written: message, arguments and traceback."""
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class _Filter(logging.Filter):
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """The message of a record, also of one whose arguments do not fit: that must not become a traceback on a screen."""
+    """The message of a record. Arguments that do not fit are mentioned in it, and never raise."""
     try:
         return record.getMessage()
     except Exception:  # noqa: BLE001  whatever the arguments do
@@ -96,24 +96,24 @@ def message_of(record: logging.LogRecord) -> str:
 
 @contextmanager
 def redacting(redaction: Redaction) -> Iterator[None]:
-    """Keep the secrets from every handler that is there now, whoever's records it writes."""
+    """Remove the secrets from all records of every handler that there is now."""
     handlers = {
         handler
         for logger in (logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict)))
         for handler in logger.handlers
     }
-    strict = _Filter(redaction)
+    secrets_out = _Filter(redaction)
     for handler in handlers:
-        handler.addFilter(strict)
+        handler.addFilter(secrets_out)
     try:
         yield
     finally:
         for handler in handlers:
-            handler.removeFilter(strict)
+            handler.removeFilter(secrets_out)
 
 
 def spellings(proxy: Proxy) -> Iterator[str]:
-    """What tells this proxy's password, as others may write it; nothing if it has none."""
+    """The strings that reveal this proxy's password, as other programs may write it; none if it has no password."""
     user, password = proxy.username, proxy.password
     secret = password or (user if proxy.scheme != "socks4" else "")
     if not secret:

@@ -1,4 +1,4 @@
-"""Where a list of proxies comes from: a file, stdin, a variable, or lines."""
+"""Where a list of proxies comes from: a file, stdin, an environment variable, or lines."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from pinpool.errors import (
-    ProxyListError,
-)
+from pinpool.errors import ProxyListError
 from pinpool.proxies.parse import COMMENT, LARGEST_FILE, NEW_LINE, parse, parse_bytes
 from pinpool.proxies.proxy import ProxyList
 
@@ -20,11 +18,10 @@ VARIABLE = "PINPOOL_PROXIES"
 
 def read(source: str | None, stdin: BinaryIO, environ: Mapping[str, str]) -> ProxyList:
     """
-    Read a list from the file `source`, from `stdin` if it is ``-``, or if it is None from PINPOOL_PROXIES.
+    Read a list from the file `source`, from `stdin` if it is ``-``, from the variable PINPOOL_PROXIES if it is None.
 
-    That variable holds the path of a list if there is such a file, else the list itself: entries separated by
-    white space or new lines, and then a line in a message is an entry. Raises ProxyListError with every
-    fault.
+    The variable holds the path of a list if there is such a file, else the list itself: entries separated by white
+    space, so a line number in a message counts entries. Raises ProxyListError with all problems.
     """
     if source == "-":
         return parse_bytes(stdin.read(LARGEST_FILE + 1), "stdin")
@@ -48,12 +45,12 @@ def read(source: str | None, stdin: BinaryIO, environ: Mapping[str, str]) -> Pro
 def _exists(path: str) -> bool:
     try:
         return Path(path).exists()
-    except (OSError, ValueError):  # too long for a path, or a NUL: certainly a list
+    except (OSError, ValueError):  # too long for a path, or a NUL: it must be a list
         return False
 
 
 def is_file(path: str) -> bool:
-    """True for a regular file, so not for a pipe, which can be read once only."""
+    """Whether `path` is a regular file. A pipe is not: it can be read only once."""
     try:
         return Path(path).is_file()
     except (OSError, ValueError):
@@ -65,12 +62,12 @@ def _read_file(path: str) -> ProxyList:
         with Path(path).open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
-        # A proxy given in place of a file: to repeat it would show its password once more.
+        # It may be a proxy instead of a file, and its password must not be repeated.
         if ":" in path or "@" in path:
             raise ProxyListError(
-                "no such list of proxies; name a file, for a proxy on the command line would show in `ps`"
+                "no such list of proxies; name a file: a proxy on the command line would show in `ps`"
             ) from None
-        reason = getattr(error, "strerror", None) or "no name of a file"
+        reason = getattr(error, "strerror", None) or "not a file name"
         raise ProxyListError(
             f"{path}: cannot read this list of proxies ({reason}); name another with -p"
         ) from None
@@ -78,9 +75,7 @@ def _read_file(path: str) -> ProxyList:
 
 
 def proxies_from(given: str | Path | Sequence[str] | ProxyList | None) -> ProxyList:
-    """
-    A list of proxies from a path, from lines, or with None from PINPOOL_PROXIES. Raises ProxyListError.
-    """
+    """A list of proxies from a path, from lines, or for None from PINPOOL_PROXIES. Raises ProxyListError."""
     if isinstance(given, ProxyList):
         return given
     if given is None or isinstance(given, str | Path):
@@ -89,5 +84,5 @@ def proxies_from(given: str | Path | Sequence[str] | ProxyList | None) -> ProxyL
 
 
 def source_of(proxies: str | Path | Sequence[str] | ProxyList | None) -> str:
-    """Where a list can be read again by a resume; empty if it cannot."""
+    """The absolute path from which a resume can read the list again; empty if it cannot."""
     return str(Path(proxies).absolute()) if isinstance(proxies, str | Path) and str(proxies) != "-" else ""

@@ -1,4 +1,4 @@
-"""A list of proxies in a file, looked at again and again: when there is a new version of it, and what is new in it."""
+"""Watching the file of a list of proxies: whether there is a new version, and what has changed in it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pinpool.proxies.parse import LARGEST_FILE, parse_bytes
 from pinpool.proxies.proxy import Proxy, ProxyList
 from pinpool.text import shown_path
 
-#: Between two looks. With `SETTLE_SECONDS` and a turn of the loop it keeps the promise of two seconds.
+#: Between looks. With `SETTLE_SECONDS` and a turn of the loop, a new version counts within the promised two seconds.
 LOOK_SECONDS = 0.8
-#: A version is read when it has stood unchanged that long, so that half a list is not taken for one.
+#: A version is read after it did not change for this long, so that half a list is not read as a whole one.
 SETTLE_SECONDS = 0.3
 
 
 class Change(NamedTuple):
-    """What a new version of a list brings, each in the order of its list."""
+    """What a new version changes: `joined` in the order of the new list, `withdrawn` in that of the present one."""
 
     joined: tuple[Proxy, ...]
     withdrawn: tuple[Proxy, ...]
 
 
 def compare(present: Collection[Proxy], new: ProxyList) -> Change:
-    """What is on the new list alone, and what is on the present one alone. Order and comments mean nothing."""
+    """The proxies only on the new list, and those only on the present one. Order and comments do not count."""
     old, listed = set(present), set(new.proxies)
     return Change(
         tuple(proxy for proxy in new.proxies if proxy not in old),
@@ -35,82 +35,82 @@ def compare(present: Collection[Proxy], new: ProxyList) -> Change:
     )
 
 
-#: What tells two versions of a file apart without reading it; a number of an error where there is no file.
-Mark = tuple[int, ...]
+#: Distinguishes two versions of a file without reading them; for a missing file, the number of the error.
+Version = tuple[int, ...]
 
 
 class Listing:
     """
-    The file of a list. `look` it over as often as you like, from one thread.
+    The file of a list, to `look` at as often as you like, from one thread.
 
-    A file is replaced by renaming, or emptied and written again, or gone for a moment: a version counts only when two
-    looks, `SETTLE_SECONDS` apart, find the same one, and the reading of it finds that one still.
+    A file may be replaced by renaming, emptied and written again, or missing for a moment. So a version counts only if
+    two looks, `SETTLE_SECONDS` apart, find the same one, and it is still the same after it was read.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.name = shown_path(str(path))
         self._path = Path(path).absolute()
-        self._done: Mark = ()
-        self._candidate: Mark = ()
+        self._done: Version = ()
+        self._candidate: Version = ()
         self._since = self._next_look = 0.0
 
     def __repr__(self) -> str:
         return f"<Listing {self.name}>"
 
     def insist(self) -> None:
-        """Read the list once more, though it may be the same version."""
+        """Read the list at the next look, even if it is the same version."""
         self._done = ()
         self._next_look = 0.0
 
     def look(self, now: float) -> ProxyList | ProxyListError | None:
         """
-        The list if there is a version that was not seen yet, or what is wrong with it; None while nothing is new.
+        The list if there is a new version, or what is wrong with it; None if nothing is new.
 
-        `now` is time.monotonic() seconds. The first look takes the file as it is for new.
+        `now` is monotonic seconds. For the first look, any version is new.
         """
         if now < self._next_look:
             return None
         self._next_look = now + LOOK_SECONDS
-        mark = _mark(self._path)
-        if mark == self._done:
+        version = _version(self._path)
+        if version == self._done:
             self._candidate = ()
             return None
-        if mark != self._candidate:
-            self._candidate, self._since = mark, now
+        if version != self._candidate:
+            self._candidate, self._since = version, now
         if now < self._since + SETTLE_SECONDS:
             self._next_look = self._since + SETTLE_SECONDS
             return None
         try:
             found, data = _contents(self._path)
-            if found != mark:
+            if found != version:
                 self._candidate, self._next_look = (), now
                 return None
-            self._done = mark
+            self._done = version
             return parse_bytes(data, self.name)
         except OSError as error:
-            self._done = mark
+            self._done = version
             return ProxyListError(f"{self.name}: cannot read this list of proxies ({error.strerror})")
         except ProxyListError as error:
             return error
 
 
-def _mark(path: Path) -> Mark:
+def _version(path: Path) -> Version:
     try:
-        return _mark_of(path.stat())
+        return _version_of(path.stat())
     except OSError as error:
         return (error.errno or 0,)
 
 
-def _mark_of(found: os.stat_result) -> Mark:
-    # The time of change as well: whoever sets the time of modification back cannot set that back.
+def _version_of(found: os.stat_result) -> Version:
+    # The time of change too: a program can set the time of modification back, but not this one.
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _contents(path: Path) -> tuple[Mark, bytes]:
-    """What is in the file, and the mark that it has when all is read. Raises OSError; never waits, as a pipe would."""
+def _contents(path: Path) -> tuple[Version, bytes]:
+    """The version of the file after reading it, and its bytes. Raises OSError; never waits, as reading a pipe would."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(0, "it is no regular file")
+            raise OSError(0, "not a regular file")
         data = file.read(LARGEST_FILE + 1)
-        return _mark_of(os.fstat(descriptor)), data
+        return _version_of(os.fstat(descriptor)), data

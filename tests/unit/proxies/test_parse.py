@@ -173,7 +173,7 @@ def test_ranges_cannot_fill_the_memory(line: str) -> None:
 
 def test_a_range_with_one_bad_end_is_one_problem() -> None:
     assert problems("192.0.2.{250..300}:80") == [
-        "list:1: the host is no IPv4 address; it has four numbers from 0 to 255"
+        "list:1: the host is not an IPv4 address; write four numbers from 0 to 255"
     ]
 
 
@@ -185,23 +185,23 @@ def test_a_range_with_one_bad_end_is_one_problem() -> None:
     [
         ("sock5://192.0.2.1:1080", "unknown scheme; did you mean socks5"),
         ("gopher://192.0.2.1:70", "unknown scheme; use one of http, https"),
-        ("192.0.2.1", "the port is missing, or this is no proxy; 80 is not assumed"),
+        ("192.0.2.1", "the port is missing, or this is not a proxy; 80 is not assumed"),
         ("socks5://192.0.2.1", "1080 is not assumed"),
         ("https://u:p@[2001:db8::1]", "443 is not assumed"),
         ("192.0.2.1:0", "from 1 to 65535"),
         ("192.0.2.1:65536", "from 1 to 65535"),
         ("192.0.2.1:٣٣", "from 1 to 65535"),
         ("192.0.2.1:", "from 1 to 65535"),
-        ("192.0.2.256:80", "no IPv4 address"),
-        ("1234:80", "no IPv4 address"),
+        ("192.0.2.256:80", "not an IPv4 address"),
+        ("1234:80", "not an IPv4 address"),
         ("2001:db8::1:80", "in brackets"),
-        ("[2001:db8::zz]:80", "no IPv6 address"),
+        ("[2001:db8::zz]:80", "do not hold an IPv6 address"),
         ("[fe80::1%eth0]:80", "without a zone"),
         (":80", "the host is missing"),
         ("pröxy.example:80", "xn--"),
         ("-_!.example:80", "neither a name nor an address"),
-        ("192.0.2.1:80/path", "something follows the port"),
-        ("192.0.2.1:80:alice", "no proxy that can be read; write scheme://"),
+        ("192.0.2.1:80/path", "there is text after the port"),
+        ("192.0.2.1:80:alice", "this is not a proxy; write scheme://"),
         ("192.0.2.1:80:alice:", "user or password is empty"),
         (":pw@192.0.2.1:80", "no user name"),
         ("@192.0.2.1:80", "no user name"),
@@ -364,7 +364,7 @@ def test_a_proxy_is_the_same_wherever_it_stands_on_a_later_list() -> None:
 def test_a_socks4_password_is_pointed_out_as_useless() -> None:
     found = parse("socks4://bob:pw@192.0.2.1:80", "list")
 
-    assert found.notes == ("list:1: socks4 knows no passwords, so only the user name is sent",)
+    assert found.notes == ("list:1: socks4 has no passwords, so only the user name is sent",)
 
 
 def test_a_proxy_travels_to_its_worker() -> None:
@@ -431,7 +431,7 @@ def test_a_list_that_cannot_be_read_is_a_clean_error(tmp_path: Path) -> None:
     assert "Is a directory" in failed(None, PINPOOL_PROXIES=str(tmp_path))
     assert "stdin: the list is empty" in failed("-")
     assert "stdin:2: not UTF-8 from here on" in failed("-", b"192.0.2.1:80\n\xff\xfeh")
-    assert "no name of a file" in failed("\0")
+    assert "not a file name" in failed("\0")
 
 
 def test_a_proxy_given_in_place_of_a_file_is_not_repeated() -> None:
