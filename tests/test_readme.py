@@ -9,6 +9,7 @@ import click
 import pytest
 
 from pinpool.cli.app import app
+from pinpool.cli.exit_codes import ExitCode
 from pinpool.model import Fault
 from pinpool.policy.faults import FAULTS
 from pinpool.proxies.lifecycle import LIFE
@@ -87,6 +88,12 @@ def test_the_table_of_settings_is_the_one_that_their_declarations_make() -> None
     shown = head + README.partition(head)[2].partition("\n\n")[0]
 
     assert shown == manual_table()
+
+
+def test_every_exit_code_is_in_the_table_of_exit_codes() -> None:
+    table = README.partition("| code | meaning |")[2].partition("\n\n")[0]
+
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == list(ExitCode)
 
 
 def test_the_life_of_a_proxy_is_told_as_the_table_has_it() -> None:

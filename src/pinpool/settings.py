@@ -35,25 +35,21 @@ def setting(default: T, check: Check[T], help: str, metavar: str = "VALUE") -> T
     return field(default_factory=lambda: copy(default), metadata={"declared": Setting(check, help, metavar)})
 
 
+_TIME, _SOME_TIME, _COUNT = number(0, DAY), number(0, DAY, above=True), whole(1, 1_000)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a spider or the command line may set. Durations are seconds, sizes bytes."""
 
-    pace: float = setting(
-        0.0,
-        number(0, DAY),
-        "least time between two requests of one proxy, a quarter more or less, whichever worker has it",
-        "S",
-    )
+    pace: float = setting(0.0, _TIME, "least time between two requests of one proxy, ±25 %", "S")
     site_rate: float | None = setting(
         None, optional(number(0, 1e6, above=True)), "most requests a second, over all workers", "N"
     )
     robots: bool = setting(
         False, values.yes_or_no, "ask robots.txt, leave alone what it forbids, keep to its Crawl-delay"
     )
-    headers: Mapping[str, str] = setting(
-        {}, values.headers, "sent with every request, in place of our own of the same name"
-    )
+    headers: Mapping[str, str] = setting({}, values.headers, "sent with every request; they replace our own")
     profiles: tuple[Mapping[str, str], ...] = setting(
         (), values.profiles, "sets of headers: each new pin draws one and keeps it; they go over `headers`"
     )
@@ -63,30 +59,21 @@ class Settings:
         (), values.selectors, "XPath or CSS that finds something on a block page"
     )
     empty_ok: bool = setting(False, values.yes_or_no, "believe at once that a page yields nothing")
-    attempts: int = setting(4, whole(1, 1_000), "failures charged to a task before it is given up", "N")
-    swap_after: int = setting(
-        3, whole(1, 1_000), "doubtful faults in a row before a worker swaps its proxy", "N"
-    )
-    cooling: float = setting(30.0, number(0, DAY), "first rest of a swapped proxy; doubles each time", "S")
-    connect_timeout: float = setting(
-        5.0, number(0, DAY, above=True), "longest wait for a connection to the proxy", "S"
-    )
-    timeout: float = setting(15.0, number(0, DAY, above=True), "longest silence of an answer", "S")
-    deadline: float = setting(
-        45.0, number(0, DAY, above=True), "longest time for a page, extraction included", "S"
-    )
-    grace: float = setting(15.0, number(0, DAY), "how long a hung worker has beyond the deadline", "S")
+    attempts: int = setting(4, _COUNT, "failures charged to a task before it is given up", "N")
+    swap_after: int = setting(3, _COUNT, "doubtful faults in a row before a worker swaps its proxy", "N")
+    cooling: float = setting(30.0, _TIME, "first rest of a swapped proxy; doubles each time", "S")
+    connect_timeout: float = setting(5.0, _SOME_TIME, "longest wait for a connection to the proxy", "S")
+    timeout: float = setting(15.0, _SOME_TIME, "longest silence of an answer", "S")
+    deadline: float = setting(45.0, _SOME_TIME, "longest time for a page, extraction included", "S")
+    grace: float = setting(15.0, _TIME, "how long a hung worker has beyond the deadline", "S")
     site_patience: float = setting(
         3600.0,
         number(0, 366 * DAY),
         "how long the whole site may be silent before the run stops, to be resumed",
-        "S",
     )
-    max_body: int = setting(5_000_000, whole(1, 2**40), "largest body of an answer, after decompression", "N")
-    max_redirects: int = setting(10, whole(0, 1_000), "most redirects that one page may take", "N")
-    encoding: str | None = setting(
-        None, optional(values.encoding), "encoding of all pages, in place of what the site declares"
-    )
+    max_body: int = setting(5_000_000, whole(1, 2**40), "largest body of an answer, after decompression")
+    max_redirects: int = setting(10, whole(0, 1_000), "most redirects that one page may take")
+    encoding: str | None = setting(None, optional(values.encoding), "in place of what the site declares")
     ca_bundle: str | None = setting(
         None, optional(values.text), "PEM file of certificate authorities, in place of the shipped ones"
     )

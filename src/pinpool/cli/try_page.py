@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pinpool.cli.exit_codes import ExitCode, leave
 from pinpool.text import counted
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def try_(
     else:
         attempts = try_proxies(loaded, task, _listed(proxies).proxies)
     if not _show(task, attempts, kept=page is not None):
-        click.get_current_context().exit(3)
+        leave(ExitCode.INCOMPLETE)
 
 
 def _listed(source: str | None) -> ProxyList:
