@@ -41,7 +41,7 @@ from pinpool.pool.worker import pinned
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import proxies_from
 from pinpool.settings import settings_from
-from pinpool.stats.resources import room
+from pinpool.stats.capacity import free_capacity
 
 if TYPE_CHECKING:
     import requests
@@ -101,7 +101,7 @@ class PinnedPool:
         self._blame = Blame(reputation, chosen, Random())
         self._books = Ledger({number: proxy.label for number, proxy in enumerate(listed, 1)})
         self._proxies = len(listed)
-        self._workers = min(workers or len(listed), room().workers)
+        self._workers = min(workers or len(listed), free_capacity().workers)
         self._engine = make_engine(
             partial(CallJob, chosen),
             [Standing(number, proxy, ProxyState.SPARE) for number, proxy in enumerate(listed, 1)],

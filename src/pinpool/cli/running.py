@@ -93,7 +93,7 @@ def progress_and_log(options: Mapping[str, Any]) -> Iterator[Progress]:
 
     It begins before the spider is loaded, so that a spider that sets up logging cannot undo it.
     """
-    from pinpool.terminal.log_output import listening
+    from pinpool.terminal.log_output import logging_to
     from pinpool.terminal.progress import Progress
 
     quiet, verbose = options.get("quiet", False), options.get("verbose", 0)
@@ -103,7 +103,7 @@ def progress_and_log(options: Mapping[str, Any]) -> Iterator[Progress]:
     items_shown = "outputs" in options and _on_stdout(targets(options)) and sys.stdout.isatty()
     progress = Progress(sys.stderr, quiet=quiet, plain=items_shown)
     try:
-        with listening(progress.tell, verbose=verbose, quiet=quiet, file=options.get("log")):
+        with logging_to(progress.tell, verbose=verbose, quiet=quiet, file=options.get("log")):
             yield progress
     finally:
         progress.close()

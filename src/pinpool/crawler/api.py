@@ -25,10 +25,11 @@ from pinpool.proxies.watch import Listing
 from pinpool.spider.loader import load
 from pinpool.spider.ref import parse_ref
 from pinpool.spider.spider import Spider
+from pinpool.stats.capacity import free_capacity
 from pinpool.stats.figures import figures, stats_document
 from pinpool.stats.prometheus import Metrics
 from pinpool.stats.recommendation import advise
-from pinpool.stats.resources import parse_used, room
+from pinpool.stats.resources import Usage
 from pinpool.stats.snapshot import Snapshot
 from pinpool.stats.utilization import Utilization
 from pinpool.tasks import request
@@ -66,7 +67,7 @@ class Run:
         """Whether another number of workers would do better, in one sentence; empty if too little was done to say."""
         with Reader(self.journal) as reader:
             sheet = Utilization.parse(reader.last(EventKind.WORKED))
-            used = parse_used(reader.last(EventKind.MEASURED))
+            used = Usage.parse(reader.last(EventKind.MEASURED))
         return advise(self.stats, sheet, used.load if used else None) if sheet else ""
 
     @property
@@ -260,10 +261,10 @@ def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]
     for note in proxies.notes:
         tell(note)
     listed = len(proxies.proxies)
-    there = room()
-    if refusal := there.refusal(wanted or listed):
-        tell(refusal)
-    fitting = min(wanted or listed, there.workers)
+    capacity = free_capacity()
+    fitting = min(wanted or listed, capacity.workers)
+    if shortage := capacity.shortage(wanted or listed):
+        tell(f"{shortage}, so {fitting:,} are started")
     if fitting > listed:
         tell(
             f"{fitting} workers on {counted(listed, 'proxy', 'proxies')}: {fitting - listed} of them wait for a spare"

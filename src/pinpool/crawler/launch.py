@@ -16,6 +16,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from pinpool.clock import SYSTEM_CLOCK
 from pinpool.crawler import PRELOAD
 from pinpool.crawler.list_reload import ListReload, admit
 from pinpool.crawler.loop import Loop
@@ -124,7 +125,7 @@ class Launch:
             )
             rules = {name: getattr(self.settings, name) for name in RULES}
             journal.event(Event(time.time(), EventKind.RULES, detail=json.dumps(rules)))
-            meter = Meter(time.monotonic)
+            meter = Meter(SYSTEM_CLOCK)
 
             def look(view: Snapshot) -> None:
                 meter.look(view.pages, view.census.workers)
@@ -148,7 +149,7 @@ class Launch:
                 try:
                     engine.start()
                     end = loop.run()
-                    if (measured := meter.event(time.time())) is not None:
+                    if (measured := meter.event()) is not None:
                         journal.event(measured)
                 finally:
                     engine.close()

@@ -81,6 +81,11 @@ class Census:
     states: Mapping[int, ProxyState] = field(default_factory=dict)
     wakes_in: float | None = None
 
+    @property
+    def idle(self) -> int:
+        """Workers without anything to do."""
+        return max(0, self.workers - self.running - self.pacing - self.parked)
+
     # The crawl loop asks at every turn, and the census changes only once a tick.
     @cached_property
     def _counts(self) -> Counter[ProxyState]:

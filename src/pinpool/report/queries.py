@@ -15,7 +15,7 @@ from pinpool.report.run_data import GivenUp, RunData, Totals
 from pinpool.report.timeline import Gap, Strip, TimeAxis, pauses, strip
 from pinpool.stats.figures import stats_document
 from pinpool.stats.recommendation import advise
-from pinpool.stats.resources import parse_used
+from pinpool.stats.resources import Usage
 from pinpool.stats.utilization import Utilization
 
 GIVEN_UP = 50  # tasks that a report lists; `pinpool failures` lists all
@@ -100,7 +100,7 @@ def read_run(journal: Path, now: float) -> RunData:
         proxies, pins, checked = reader.proxies(), reader.pins(), coverage(reader)
         figures = {proxy: history.figures for proxy, history in totals.histories.items()}
         utilization = Utilization.parse(reader.last(EventKind.WORKED))
-        used = parse_used(reader.last(EventKind.MEASURED))
+        used = Usage.parse(reader.last(EventKind.MEASURED))
         document = stats_document(run, proxies, figures, pins)
         return RunData(
             journal=str(journal),

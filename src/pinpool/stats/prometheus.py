@@ -18,6 +18,7 @@ from pinpool.errors import JournalError, SettingsError
 from pinpool.files import refusal, replacing
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Place, ProxyRow
+from pinpool.pool.engine import Census
 from pinpool.stats.figures import COLUMNS, ProxyFigures, Sample, Subject, one_hot
 from pinpool.stats.snapshot import Snapshot
 from pinpool.text import shown_path
@@ -83,14 +84,14 @@ class Metrics:
             "waiting": view.known - view.ended - view.in_flight,
             "in_flight": view.in_flight,
         }
-        self._write(lambda reader: tasks, _activities(view))
+        self._write(lambda reader: tasks, _activities(view.census))
         took = self._clock.monotonic() - start
         self._next_write = start + max(PERIOD_SECONDS, SHARE * took)
 
     def finish(self) -> None:
         """Write the file for the last time, once the journal has the run's end. Never raises."""
         self._next_recount = 0.0
-        self._write(lambda reader: reader.run_info(self._clock.epoch()).tasks, _activities(None))
+        self._write(lambda reader: reader.run_info(self._clock.epoch()).tasks, _activities(Census()))
 
     def _write(self, tasks: Callable[[Reader], Mapping[str, int]], activities: Mapping[str, int]) -> None:
         try:
@@ -209,9 +210,10 @@ def _by_label(proxies: Iterable[ProxyRow], figures: Mapping[str, ProxyFigures]) 
     return by_label
 
 
-def _activities(view: Snapshot | None) -> dict[str, int]:
-    if view is None:
-        return dict.fromkeys(("fetching", "pacing", "parked", "idle"), 0)
-    census = view.census
-    idle = max(0, census.workers - census.running - census.pacing - census.parked)
-    return {"fetching": census.running, "pacing": census.pacing, "parked": census.parked, "idle": idle}
+def _activities(census: Census) -> dict[str, int]:
+    return {
+        "fetching": census.running,
+        "pacing": census.pacing,
+        "parked": census.parked,
+        "idle": census.idle,
+    }

@@ -1,7 +1,7 @@
 """
-Where the command line sends what is logged: lines for people above the live view, and JSON lines into a file.
+Where the command line sends log records: lines for people above the live view, and JSON lines into a file.
 
-Both hang at the root logger for the time of one run, so whatever a spider or a library logs is there too.
+Both are handlers of the root logger for the time of one run, so records of spiders and libraries come, too.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +18,18 @@ from pinpool.errors import SettingsError
 from pinpool.files import is_ours
 from pinpool.pool.log_pipe import CONTEXT
 from pinpool.proxies.redaction import message_of
-from pinpool.text import one_line, shown_path
+from pinpool.text import local_time, one_line, shown_path, stamp
 
-#: Levels of `-v` none, once, twice; and what a file gets at least.
+#: The levels without `-v`, with one, and with two; a file gets at least INFO.
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 _FILE_LEVEL = logging.INFO
-#: It may hold URLs that are nobody else's business.
+#: The log may hold URLs that are nobody else's business.
 _MODE = 0o600
 _BEGINNING = b'{"at": "'
 
 
 class Screen(logging.Handler):
-    """Hands each record as one line to `tell`, whoever that is at the time."""
+    """Hands each record as one line to `tell`, which may be replaced."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         super().__init__()
@@ -42,22 +40,22 @@ class Screen(logging.Handler):
 
 
 class _Lines(logging.Handler):
-    """Appends JSON lines to a file, each at once. A full disk is told once, and stops nothing."""
+    """Appends JSON lines to a file, each at once. A full disk is reported once, and stops nothing."""
 
     def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
         super().__init__()
         self._path = path
         self._tell = tell
         self._file = -1
-        self._torn = self._said = False
-        there = path.exists()
+        self._torn = self._failed = False
+        existed = path.exists()
         try:
             if path.is_file() and os.access(path, os.R_OK) and not is_ours(path, _BEGINNING):
                 raise SettingsError(
                     f"--log {shown_path(path)}: holds something else: move it away, or name another file"
                 )
             os.close(self._open())
-            if not there:  # what turns out to be wrong later must find nothing left behind
+            if not existed:  # the run may yet fail to start, and must then leave nothing behind
                 path.unlink()
         except OSError as error:
             raise SettingsError(f"--log {shown_path(path)}: {error.strerror}: name another file") from None
@@ -72,8 +70,8 @@ class _Lines(logging.Handler):
             self._torn = False
         except OSError as error:
             self._torn = True
-            if not self._said:
-                self._said = True
+            if not self._failed:
+                self._failed = True
                 path = shown_path(self._path)
                 self._tell(f"--log {path}: {error.strerror}: the run goes on, but lines are missing there")
 
@@ -83,26 +81,26 @@ class _Lines(logging.Handler):
         super().close()
 
     def _open(self) -> int:
-        # Without waiting, or a FIFO that nobody reads would be waited for.
+        # Without NONBLOCK, a FIFO that nobody reads would block for ever.
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, _MODE)
 
 
 @contextmanager
-def listening(
+def logging_to(
     tell: Callable[[str], None], *, verbose: int = 0, quiet: bool = False, file: Path | None = None
 ) -> Iterator[Screen]:
     """
-    Send log records of at least WARNING to `tell`; INFO with `verbose` 1, DEBUG with 2, only ERROR if `quiet`. And of
-    at least INFO into `file`, DEBUG with `verbose` 2.
+    Send log records to `tell`, from WARNING on; from INFO with `verbose` 1, DEBUG with 2, ERROR if `quiet`. Send them
+    into `file`, too, from INFO on; from DEBUG with `verbose` 2.
 
-    Raises SettingsError if the file cannot be written. Afterwards everything is as it was.
+    At the end, the root logger is as before. Raises SettingsError if the file cannot be written.
     """
     level = logging.ERROR if quiet else _LEVELS[min(verbose, len(_LEVELS) - 1)]
     screen = Screen(tell)
     screen.setLevel(level)
     handlers: list[logging.Handler] = [screen]
     if file is not None:
-        lines = _Lines(file, lambda text: screen.tell(text))  # noqa: PLW0108  whom it tells may change
+        lines = _Lines(file, lambda text: screen.tell(text))  # noqa: PLW0108  `tell` may be replaced
         lines.setLevel(min(_FILE_LEVEL, level))
         handlers.append(lines)
     root = logging.getLogger()
@@ -121,21 +119,18 @@ def listening(
 
 def _line(record: logging.LogRecord) -> str:
     """``12:03:44 warning films: no title (http://192.0.2.7:8080, http://films.example/7)``"""
-    at = time.strftime("%H:%M:%S", time.localtime(record.created))
     message = message_of(record)
     if trace := _trace(record):
         message = f"{message}: {trace.strip().rpartition(chr(10))[2]}"
-    where = [
-        told for name in ("proxy", "task") if (told := getattr(record, name, None)) and told not in message
-    ]
-    suffix = f" ({', '.join(map(str, where))})" if where else ""
-    return one_line(f"{at} {record.levelname.lower()} {record.name}: {one_line(message)}{suffix}")
+    context = [getattr(record, name, None) for name in ("proxy", "task")]
+    where = ", ".join(str(value) for value in context if value and value not in message)
+    start = f"{local_time(record.created)} {record.levelname.lower()} {record.name}"
+    return one_line(f"{start}: {one_line(message)}" + (f" ({where})" if where else ""))
 
 
 def _document(record: logging.LogRecord) -> dict[str, Any]:
-    at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
     document: dict[str, Any] = {
-        "at": at.replace("+00:00", "Z"),
+        "at": stamp(record.created, "milliseconds"),
         "level": record.levelname.lower(),
         "logger": record.name,
         "message": message_of(record),

@@ -19,7 +19,7 @@ from pinpool.journal.reader import Reader
 from pinpool.model import Ending
 from pinpool.pool.engine import window
 from pinpool.stats.histogram import Histogram
-from pinpool.stats.resources import used_in
+from pinpool.stats.resources import usage_in
 from pinpool.stats.snapshot import Snapshot
 from pinpool.text import counted
 from pinpool.tune.forecast import predict, spares_needed
@@ -189,7 +189,7 @@ class _Experiment:
         since = time.time() - (time.monotonic() - trial.begun)
         with Reader(self._path) as reader:
             attempts = [row for row in reader.attempts(after) if since <= row.at + row.seconds <= until]
-            uses = [used for event in reader.events() if event.at >= since and (used := used_in(event))]
+            uses = [used for event in reader.events() if event.at >= since and (used := usage_in(event))]
         used = uses[-1] if uses else None
         latencies = Histogram()
         for attempt in attempts:

@@ -14,7 +14,7 @@ from pinpool.pool.child_process import end_if_starting
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import proxies_from, source_of
 from pinpool.spider.spider import Spider
-from pinpool.stats.resources import room
+from pinpool.stats.capacity import free_capacity
 from pinpool.text import counted
 from pinpool.tune.search import doublings
 
@@ -80,10 +80,10 @@ def plan(
     chosen = proxies_from(proxies)
     for note in chosen.notes:
         tell(note)
-    space = room()
-    wanted = sorted(set(sizes or doublings(min(len(chosen.proxies), space.workers))))
-    if refusal := space.refusal(wanted[-1]):
-        raise SettingsError(f"sizes: {refusal.replace('so many are started', 'give smaller ones')}")
+    capacity = free_capacity()
+    wanted = sorted(set(sizes or doublings(min(len(chosen.proxies), capacity.workers))))
+    if shortage := capacity.shortage(wanted[-1]):
+        raise SettingsError(f"sizes: {shortage}: give smaller ones")
     budget, least = pages or max(LEAST_BUDGET, PAGES_EACH * sum(wanted)), FEWEST_EACH * wanted[0]
     if budget < least:
         few = f"pages: {budget} are too few for {counted(wanted[0], 'worker')}"

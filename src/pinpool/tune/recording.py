@@ -12,7 +12,7 @@ from pinpool.errors import SettingsError
 from pinpool.journal.reader import Reader
 from pinpool.model import EventKind
 from pinpool.settings import RULES, Settings, settings_from
-from pinpool.stats.resources import used_in
+from pinpool.stats.resources import usage_in
 from pinpool.text import counted
 from pinpool.tune.workload import Machine, PageTree, Workload, machine, observe, page_tree
 
@@ -61,7 +61,7 @@ def learn(journal: str | Path) -> Recording:
                 rules = event.detail
             if event.kind == EventKind.FAULTED and event.proxy is not None:
                 rests.setdefault(event.proxy, []).append(event.at)
-            if (used := used_in(event)) is not None:
+            if (used := usage_in(event)) is not None:
                 measured.append(used)
     settings, notes = _settings(rules)
     workload = observe(attempts, {proxy: sorted(moments) for proxy, moments in rests.items()})

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from pinpool.errors import UsageError
 from pinpool.journal.records import AttemptRow
 from pinpool.model import Ending, Fault
-from pinpool.stats.resources import Used
+from pinpool.stats.resources import Usage
 from pinpool.tune.queueing import cycles, demand_at_full_load, wait_from
 from pinpool.tune.survival import History, Survival, estimate
 
@@ -145,7 +145,7 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
 
 
 def machine(
-    attempts: Iterable[AttemptRow], measured: Sequence[Used] = (), *, workers: int, pace: float = 0.0
+    attempts: Iterable[AttemptRow], measured: Sequence[Usage] = (), *, workers: int, pace: float = 0.0
 ) -> Machine:
     """
     What a page costs on this machine, learnt from a run with so many `workers` at most. `measured` is what its starts

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import stat
 from pathlib import Path
 
 import pytest
 
+from clocks import Periods
 from commands import Desk
 from journals import (
     ABOUT,
@@ -62,19 +62,6 @@ def of(proxy: str, figure: str, labels: str = "") -> str:
     return f'pinpool_proxy_{figure}{{run="run",proxy="{proxy}"{labels}}}'
 
 
-class Periods:
-    """A clock that is always one period further on."""
-
-    def __init__(self) -> None:
-        self._reading = itertools.count(PERIOD_SECONDS, PERIOD_SECONDS)
-
-    def epoch(self) -> float:
-        return START
-
-    def monotonic(self) -> float:
-        return next(self._reading)
-
-
 ALICE, OTHER = "http://alice@192.0.2.1:8080", "socks5h://192.0.2.2:1080"
 
 
@@ -120,7 +107,7 @@ def test_while_it_runs_the_view_says_what_workers_do(tmp_path: Path) -> None:
 def test_figures_that_are_folded_bit_by_bit_are_those_of_one_fold_also_after_forgiveness(
     tmp_path: Path,
 ) -> None:
-    bit_by_bit = Metrics(tmp_path / "bits.prom", tmp_path / "run.db", clock=Periods())
+    bit_by_bit = Metrics(tmp_path / "bits.prom", tmp_path / "run.db", clock=Periods(PERIOD_SECONDS))
     with new_journal(tmp_path / "run.db", task("1", "index"), task("2", "index")) as journal:
         journal.settle(done(1, answered(item("a"))), START)
         journal.settle(put_off(2, failed()), START)

@@ -9,17 +9,19 @@ import sys
 
 import pytest
 
+from clocks import START, SetClock
 from pinpool.model import Event, EventKind
-from pinpool.stats.resources import WORKER_BYTES, Meter, Reading, Room, cores, read_tree, used_in
+from pinpool.stats.capacity import cores
+from pinpool.stats.resources import Meter, Reading, read_tree, usage_in
 
 
 def readings(*values: tuple[float, float]) -> list[Reading]:
     return [Reading(own, tree, 10 * own, 30, 50) for own, tree in values]
 
 
-def meter(*values: tuple[float, float]) -> tuple[Meter, list[float]]:
-    given, now = iter(readings(*values)), [0.0]
-    return Meter(lambda: now[0], lambda: next(given)), now
+def meter(*values: tuple[float, float]) -> tuple[Meter, SetClock]:
+    given, now = iter(readings(*values)), SetClock()
+    return Meter(now, lambda: next(given)), now
 
 
 def test_only_the_pages_since_all_workers_were_at_work_are_measured() -> None:
@@ -27,34 +29,34 @@ def test_only_the_pages_since_all_workers_were_at_work_are_measured() -> None:
 
     for pages in (0, 3, 4, 50, 104):
         measure.look(pages, workers=4)
-        now[0] += 1.0
-    event = measure.event(123.0)
+        now.seconds += 1.0
+    event = measure.event()
 
     assert event is not None
-    used = used_in(event)
+    used = usage_in(event)
     assert used is not None
     assert (used.pages, used.own_cpu, used.tree_cpu, used.queued, used.workers) == (100, 0.5, 4.0, 5.0, 4)
-    assert (event.at, used.cores) == (123.0, cores())
+    assert (event.at, used.cores) == (START + 5, cores())
 
 
 def test_a_run_without_pages_has_nothing_to_tell() -> None:
     measure, _ = meter((1.0, 10.0), (1.5, 14.0))
     measure.look(4, workers=4)
 
-    assert measure.event(0.0) is None
+    assert measure.event() is None
 
 
 def test_where_nothing_can_be_read_the_journal_gets_no_event() -> None:
-    measure = Meter(lambda: 0.0, lambda: None)
+    measure = Meter(SetClock(), lambda: None)
     measure.look(10, 4)
     measure.look(20, 4)
 
-    assert measure.event(0.0) is None
+    assert measure.event() is None
 
 
 @pytest.mark.parametrize("detail", ["", "[]", "{}", '{"pages": "many"}', "null", "1"])
 def test_an_event_that_is_not_ours_is_passed_over(detail: str) -> None:
-    assert used_in(Event(0.0, EventKind.MEASURED, detail=detail)) is None
+    assert usage_in(Event(0.0, EventKind.MEASURED, detail=detail)) is None
 
 
 @pytest.mark.parametrize("odd", [{"pages": 0}, {"tree_cpu": -1.0}, {"cores": float("nan")}, {"seconds": "1"}])
@@ -71,8 +73,8 @@ def test_figures_that_cannot_be_are_passed_over(odd: dict[str, object]) -> None:
         "cores",
     )
 
-    assert used_in(Event(0.0, EventKind.MEASURED, detail=json.dumps(dict.fromkeys(fields, 1)))) is not None
-    assert used_in(Event(0.0, EventKind.MEASURED, detail=json.dumps(dict.fromkeys(fields, 1) | odd))) is None
+    assert usage_in(Event(0.0, EventKind.MEASURED, detail=json.dumps(dict.fromkeys(fields, 1)))) is not None
+    assert usage_in(Event(0.0, EventKind.MEASURED, detail=json.dumps(dict.fromkeys(fields, 1) | odd))) is None
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs Linux's /proc")  # noqa: PTH110
@@ -92,17 +94,3 @@ def test_a_child_counts_with_its_parent_while_it_lives_and_after() -> None:
     assert during.tree_cpu >= before.tree_cpu + 0.15
     assert during.tree_memory > during.own_memory > 1_000_000
     assert after.tree_cpu >= before.tree_cpu + 0.15
-
-
-def test_more_workers_than_fit_are_refused_with_what_is_missing_and_how_many_fit() -> None:
-    room = Room(memory=10 * WORKER_BYTES, files=1_000)
-
-    assert room.refusal(10) == ""
-    assert room.refusal(500) == (
-        "500 workers would need 10.0 GB of memory (0.2 GB are free) and 2100 open files (1000 are allowed): "
-        "10 fit, so many are started"
-    )
-
-
-def test_one_worker_always_fits() -> None:
-    assert Room(memory=0, files=0).workers == 1

@@ -19,13 +19,17 @@ from pathlib import Path
 import pyte
 import pytest
 
+from clocks import Periods
 from commands import DEADLINE, Desk
 from pinpool.lab import Lab
-from pinpool.model import Fault, ProxyState
-from pinpool.pool.engine import Census
-from pinpool.stats.snapshot import RecentFaults, Snapshot, Speed
-from pinpool.terminal.live import Foot
-from pinpool.terminal.progress import Progress
+from pinpool.model import Fault
+from pinpool.stats.snapshot import Snapshot
+from pinpool.stats.throughput import Throughput
+from pinpool.terminal.live import LiveView
+from pinpool.terminal.progress import PLAIN_SECONDS, Progress
+from pinpool.terminal.status import status_rows
+from pinpool.terminal.tty import Tty
+from snapshots import view
 
 
 class Terminal(io.StringIO):
@@ -55,15 +59,23 @@ def shown(screen: pyte.Screen) -> list[str]:
     return [text for row in screen.display if (text := row.rstrip())]
 
 
-def view(
-    *faults: tuple[Fault, str], ended: int = 11, stopping: bool = False, resting: bool = False
-) -> Snapshot:
-    states = {1: ProxyState.COOLING if resting else ProxyState.PINNED, 2: ProxyState.RETIRED}
-    census = Census(4, 1, 1, parked=1, states=states, wakes_in=90.0 if resting else None)
-    recent = RecentFaults()
-    for fault, message in faults:
-        recent.add(fault, message, 7.0)
-    return Snapshot(1022, ended, ended, 10, 1, 1, census, "", stopping, faults=recent)
+def draw(live: LiveView, view: Snapshot) -> None:
+    live.draw(lambda: status_rows(view, Throughput(0.0), began=0.0, now=7.0, epoch=0.0))
+
+
+class FakeTty(Tty):
+    """A terminal of which a test says where it is and how large."""
+
+    foreground, stops_us, columns_and_rows = True, False, (80, 24)
+
+    def in_foreground(self) -> bool:
+        return self.foreground
+
+    def would_stop_us(self) -> bool:
+        return self.stops_us
+
+    def size(self) -> tuple[int, int]:
+        return self.columns_and_rows
 
 
 @pytest.fixture(autouse=True)
@@ -77,38 +89,15 @@ def terminal() -> Terminal:
 
 
 @pytest.fixture
-def foot(terminal: Terminal) -> Iterator[Foot]:
-    made = Foot(terminal)
+def tty(terminal: Terminal) -> FakeTty:
+    return FakeTty(terminal)
+
+
+@pytest.fixture
+def live(terminal: Terminal, tty: FakeTty) -> Iterator[LiveView]:
+    made = LiveView(terminal, tty)
     yield made
     made.close()
-
-
-def test_the_view_says_how_the_run_stands_in_a_few_lines(terminal: Terminal, foot: Foot) -> None:
-    speed = Speed(0.0)
-    speed.add(10.0, 100)
-
-    foot.draw(view((Fault.TIMEOUT, "no answer"), (Fault.TIMEOUT, "no answer")), speed, 10.0, 0.0)
-
-    assert terminal.shown() == [
-        "pages    11 of 1,022 known (1 %), 10 items, 1 given up",
-        "speed    10.0 pages/s, at least 1 min 40 s left, running for 10 s",
-        "workers  1 fetching, 1 pacing, 1 waiting for a proxy, 1 idle",
-        "proxies  1 pinned, 0 spare, 1 retired",
-        "faults   timeout 2 times, 3 s ago: no answer",
-    ]
-
-
-def test_a_run_that_waits_says_why_and_until_when(terminal: Terminal, foot: Foot) -> None:
-    foot.draw(view(resting=True), Speed(0.0), 10.0, 0.0)
-
-    (waits,) = [row for row in terminal.shown() if row.startswith("waits")]
-    assert waits.startswith("waits    all proxies rest; the next wakes in 1 min 30 s, at ")
-
-
-def test_a_pause_of_the_whole_run_is_told_in_its_own_words(terminal: Terminal, foot: Foot) -> None:
-    foot.draw(view()._replace(waiting="the site seems down until 12:00"), Speed(0.0), 10.0, 0.0)
-
-    assert "waits    the site seems down until 12:00" in terminal.shown()
 
 
 def test_what_is_no_crawl_is_shown_in_one_line(terminal: Terminal) -> None:
@@ -121,12 +110,12 @@ def test_what_is_no_crawl_is_shown_in_one_line(terminal: Terminal) -> None:
     assert (during, terminal.shown()) == (["7 of 20 proxies tried"], [])
 
 
-def test_it_is_written_over_in_one_write_and_gone_at_the_end(terminal: Terminal, foot: Foot) -> None:
-    foot.draw(view((Fault.RESET, "closed")), Speed(0.0), 1.0, 0.0)
-    foot.draw(view(ended=12), Speed(0.0), 2.0, 0.0)
+def test_it_is_written_over_in_one_write_and_gone_at_the_end(terminal: Terminal, live: LiveView) -> None:
+    draw(live, view((Fault.RESET, "closed")))
+    draw(live, view(ended=12))
     second = terminal.shown()
     writes = len(terminal.writes)
-    foot.close()
+    live.close()
 
     assert second[0].startswith("pages    12 of")
     assert len(second) == 4  # the line of the fault is wiped
@@ -134,15 +123,15 @@ def test_it_is_written_over_in_one_write_and_gone_at_the_end(terminal: Terminal,
     assert terminal.shown() == []
 
 
-def test_what_is_told_stands_above_the_view_in_its_order(terminal: Terminal, foot: Foot) -> None:
-    foot.say("before")
-    foot.draw(view(), Speed(0.0), 1.0, 0.0)
-    foot.say("first " + "wide " * 30)
-    foot.say("second\nthird")
-    foot.draw(view(), Speed(0.0), 2.0, 0.0)
+def test_what_is_told_stands_above_the_view_in_its_order(terminal: Terminal, live: LiveView) -> None:
+    live.say("before")
+    draw(live, view())
+    live.say("first " + "wide " * 30)
+    live.say("second\nthird")
+    draw(live, view())
     during = terminal.shown()
-    foot.say("last")
-    foot.close()
+    live.say("last")
+    live.close()
 
     told = ["before", ("first " + "wide " * 15)[:80].rstrip()]
     assert during[:2] == told
@@ -155,28 +144,26 @@ def test_what_is_told_stands_above_the_view_in_its_order(terminal: Terminal, foo
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (20, 5), (10, 2), (1, 1), (0, 0)])
 def test_no_size_of_terminal_is_too_small(monkeypatch: pytest.MonkeyPatch, columns: int, rows: int) -> None:
     terminal = Terminal(columns or 80, rows or 24)
-    size = os.terminal_size((columns, rows))
     monkeypatch.setattr(terminal, "fileno", lambda: 99)
-    monkeypatch.setattr("pinpool.terminal.live._in_foreground", lambda stream: True)
-    monkeypatch.setattr("os.get_terminal_size", lambda descriptor: size)
-    foot = Foot(terminal)
+    monkeypatch.setattr("os.get_terminal_size", lambda descriptor: os.terminal_size((columns, rows)))
+    live = LiveView(terminal)
 
-    foot.draw(view((Fault.EMPTY, "电影" * 40)), Speed(0.0), 1.0, 0.0)
+    draw(live, view((Fault.EMPTY, "电影" * 40)))
     first = terminal.shown()
-    foot.draw(view((Fault.EMPTY, "电影" * 40)), Speed(0.0), 1.0, 0.0)
+    draw(live, view((Fault.EMPTY, "电影" * 40)))
 
     assert terminal.shown() == first
     assert len(first) <= max(1, (rows or 24) - 1)
-    foot.close()
+    live.close()
     assert terminal.shown() == []
 
 
 def test_a_hostile_fault_can_neither_drive_the_terminal_nor_break_out_of_its_line(
-    terminal: Terminal, foot: Foot
+    terminal: Terminal, live: LiveView
 ) -> None:
     hostile = "\x1b[2J\x1b]0;title\x07[bold]电影\u202e\n" + "电" * 200
 
-    foot.draw(view((Fault.EXTRACT, hostile)), Speed(0.0), 7.0, 0.0)
+    draw(live, view((Fault.EXTRACT, hostile)))
 
     row = terminal.shown()[4]
     assert len(terminal.shown()) == 5
@@ -187,10 +174,10 @@ def test_a_hostile_fault_can_neither_drive_the_terminal_nor_break_out_of_its_lin
 def test_without_colours_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     terminal = Terminal()
-    foot = Foot(terminal)
+    live = LiveView(terminal)
 
-    foot.draw(view(), Speed(0.0), 1.0, 0.0)
-    foot.close()
+    draw(live, view())
+    live.close()
 
     assert all(cell.fg == "default" for row in terminal.screen.buffer.values() for cell in row.values())
 
@@ -210,33 +197,32 @@ def test_a_terminal_that_cannot_write_over_gets_plain_lines(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setenv("TERM", kind)
-    monkeypatch.setattr("pinpool.terminal.progress.PLAIN_SECONDS", 0.0)
 
-    Progress(terminal)(view())
+    Progress(terminal, clock=Periods(PLAIN_SECONDS))(view())
 
     assert terminal.shown()[0].startswith("11/1022 pages, 10 items")
     assert "\x1b" not in "".join(terminal.writes)
 
 
 def test_while_another_job_has_the_terminal_nothing_is_drawn_and_afterwards_nothing_of_it_is_wiped(
-    terminal: Terminal, foot: Foot, monkeypatch: pytest.MonkeyPatch
+    terminal: Terminal, live: LiveView, tty: FakeTty
 ) -> None:
-    foot.draw(view(), Speed(0.0), 1.0, 0.0)
-    monkeypatch.setattr("pinpool.terminal.live._in_foreground", lambda stream: False)
+    draw(live, view())
+    tty.foreground = False
     terminal.write("\n$ a shell\n")
-    foot.draw(view(ended=12), Speed(0.0), 2.0, 0.0)
-    monkeypatch.setattr("pinpool.terminal.live._in_foreground", lambda stream: True)
-    foot.draw(view(ended=13), Speed(0.0), 3.0, 0.0)
+    draw(live, view(ended=12))
+    tty.foreground = True
+    draw(live, view(ended=13))
 
     rows = terminal.shown()
-    assert rows[4:6] == ["$ a shell", "pages    13 of 1,022 known (1 %), 10 items, 1 given up"]
+    assert rows[4:6] == ["$ a shell", "pages    13 of 1,022 known (1%), 10 items, 1 given up"]
 
 
-def test_a_flood_of_messages_is_shown_whole(terminal: Terminal, foot: Foot) -> None:
-    foot.draw(view(), Speed(0.0), 1.0, 0.0)
+def test_a_flood_of_messages_is_shown_whole(terminal: Terminal, live: LiveView) -> None:
+    draw(live, view())
     for number in range(2500):
-        foot.say(f"message {number}.")
-    foot.close()
+        live.say(f"message {number}.")
+    live.close()
 
     said = "".join(terminal.writes)
     assert [number for number in range(2500) if f"message {number}." not in said] == []
@@ -244,13 +230,13 @@ def test_a_flood_of_messages_is_shown_whole(terminal: Terminal, foot: Foot) -> N
 
 
 def test_where_a_line_would_stop_the_run_it_waits_until_it_does_not(
-    terminal: Terminal, foot: Foot, monkeypatch: pytest.MonkeyPatch
+    terminal: Terminal, live: LiveView, tty: FakeTty
 ) -> None:
-    monkeypatch.setattr("pinpool.terminal.live._would_be_stopped", lambda stream: True)
-    foot.say("held back")
+    tty.foreground, tty.stops_us = False, True
+    live.say("held back")
     before = terminal.shown()
-    monkeypatch.setattr("pinpool.terminal.live._would_be_stopped", lambda stream: False)
-    foot.draw(view(), Speed(0.0), 1.0, 0.0)
+    tty.foreground, tty.stops_us = True, False
+    draw(live, view())
 
     assert before == []
     assert terminal.shown()[0] == "held back"

@@ -20,7 +20,7 @@ from pinpool.lab import Lab
 from pinpool.pool.log_pipe import LogPipe, Whereabouts
 from pinpool.proxies.parse import parse
 from pinpool.proxies.redaction import Redaction, redacting
-from pinpool.terminal.log_output import listening
+from pinpool.terminal.log_output import logging_to
 
 PROXIES = parse(
     "http://alice:p%40ss/word%21@192.0.2.1:80\n192.0.2.2:80:bob:xyz\nsocks5://apikey123:@192.0.2.3:80", "x"
@@ -84,7 +84,7 @@ def test_what_is_no_secret_stays_as_it_is() -> None:
 
 def test_foreign_loggers_are_redacted_too_and_tracebacks_with_them(told: list[str], tmp_path: Path) -> None:
     file = tmp_path / "run.log"
-    with listening(told.append, verbose=2, file=file), redacting(Redaction(PROXIES.proxies)):
+    with logging_to(told.append, verbose=2, file=file), redacting(Redaction(PROXIES.proxies)):
         logging.getLogger("urllib3.connectionpool").debug("tunnel to %s", "alice:p@ss/word!")
         try:
             raise ValueError("p@ss/word!")
@@ -98,7 +98,7 @@ def test_foreign_loggers_are_redacted_too_and_tracebacks_with_them(told: list[st
     assert "ValueError: ***" in file.read_text()
 
 
-# ----------------------------------------------------------------------------------------------------------- listening
+# ----------------------------------------------------------------------------------------------------------- logging_to
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_levels(
     told: list[str], tmp_path: Path, options: dict[str, Any], on_screen: str, in_file: str
 ) -> None:
     file = tmp_path / "run.log"
-    with listening(told.append, file=file, **options):
+    with logging_to(told.append, file=file, **options):
         for level in ("debug", "info", "warning", "error"):
             getattr(logging.getLogger("films"), level)(level[0].upper())
 
@@ -127,7 +127,7 @@ def test_a_line_of_the_log_is_one_document_and_belongs_to_its_owner_alone(
     told: list[str], tmp_path: Path
 ) -> None:
     file, before = tmp_path / "run.log", logging.getLogger().handlers[:]
-    with listening(told.append, file=file):
+    with logging_to(told.append, file=file):
         logging.getLogger("films").warning("two\nlines \x1b[2J", extra={"proxy": "http://a:1", "attempt": 7})
 
     (document,) = map(json.loads, file.read_text().splitlines())
@@ -150,17 +150,17 @@ def test_a_log_is_gone_on_with_but_no_other_file_is_touched(told: list[str], tmp
     log, proxies = tmp_path / "run.log", tmp_path / "proxies.txt"
     proxies.write_text("192.0.2.1:80\n")
     for _ in range(2):
-        with listening(told.append, file=log):
+        with logging_to(told.append, file=log):
             logging.getLogger("films").info("once more")
 
     with (
         pytest.raises(SettingsError, match=r"--log .*proxies\.txt: holds something else"),
-        listening(told.append, file=proxies),
+        logging_to(told.append, file=proxies),
     ):
         pass
     with (
         pytest.raises(SettingsError, match=r"--log .*: Is a directory: name another file"),
-        listening(told.append, file=tmp_path),
+        logging_to(told.append, file=tmp_path),
     ):
         pass
 
@@ -169,7 +169,7 @@ def test_a_log_is_gone_on_with_but_no_other_file_is_touched(told: list[str], tmp
 
 
 def test_a_full_disk_is_told_once_and_stops_nothing(told: list[str]) -> None:
-    with listening(told.append, file=Path("/dev/full"), quiet=True):
+    with logging_to(told.append, file=Path("/dev/full"), quiet=True):
         for _ in range(3):
             logging.getLogger("films").warning("nobody will read this")
 
@@ -180,7 +180,7 @@ def test_arguments_that_do_not_fit_are_no_traceback(
     told: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     logging.getLogger().handlers.clear()  # pytest's own would raise
-    with listening(told.append):
+    with logging_to(told.append):
         logging.getLogger("films").warning("%d films", "ten")
 
     assert told[0].endswith("films: '%d films' (its arguments do not fit)")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pinpool.errors import UsageError
 from pinpool.journal.records import AttemptRow
-from pinpool.stats.resources import Used
+from pinpool.stats.resources import Usage
 from pinpool.tune.queueing import IDLE, cycles
 from pinpool.tune.workload import Machine, delays, machine, observe, page_tree, stretch
 
@@ -179,9 +179,9 @@ def test_pages_that_ask_for_each_other_in_a_circle_are_seeds_all_the_same() -> N
     assert list(job.roots) == [0, 2]
 
 
-def used(cpu: float, seconds: float, *, own_cpu: float = 0.0, queued: float = 0.0) -> list[Used]:
+def used(cpu: float, seconds: float, *, own_cpu: float = 0.0, queued: float = 0.0) -> list[Usage]:
     """A page that took so long, on one core."""
-    return [Used(1, seconds, own_cpu, cpu, queued, 0, 0, 1, 1)]
+    return [Usage(1, seconds, own_cpu, cpu, queued, 0, 0, 1, 1)]
 
 
 def busy(workers: int, pages: int, *, begin: float = 0.0, seconds: float = 0.2) -> list[AttemptRow]:

@@ -1,0 +1,74 @@
+"""How many workers this machine has memory and open files for, and how many cores."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from typing import NamedTuple
+
+from pinpool.text import byte_size, counted
+
+#: What one worker needs of its own while it holds a large page; 100 idle ones measured 3 to 9 MB each.
+WORKER_BYTES = 20_000_000
+#: Descriptors that this process holds for each worker, measured with forkserver; spawn needs fewer.
+WORKER_FILES = 4
+#: Descriptors for everything else: the journal, outputs, the Manager, the interpreter.
+OTHER_FILES = 100
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+class Capacity(NamedTuple):
+    """The memory in bytes and the open files that this machine has for workers."""
+
+    memory: int
+    files: int
+
+    @property
+    def workers(self) -> int:
+        """How many workers fit, at least one."""
+        return max(1, min(self.memory // WORKER_BYTES, (self.files - OTHER_FILES) // WORKER_FILES))
+
+    def shortage(self, wanted: int) -> str:
+        """Why `wanted` workers do not fit, and how many do, in one line; empty if they fit."""
+        if wanted <= self.workers:
+            return ""
+        needs = []
+        if wanted * WORKER_BYTES > self.memory:
+            free = byte_size(self.memory)
+            needs.append(f"{byte_size(wanted * WORKER_BYTES)} of memory ({free} are free)")
+        if (files := wanted * WORKER_FILES + OTHER_FILES) > self.files:
+            needs.append(f"{counted(files, 'open file')} ({self.files:,} are allowed)")
+        return f"{counted(wanted, 'worker')} would need {' and '.join(needs)}: {self.workers:,} fit"
+
+
+def free_capacity() -> Capacity:
+    """The capacity now. Raises this process's limit of open files as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard or hard == resource.RLIM_INFINITY:
+        soft = 65_536 if hard == resource.RLIM_INFINITY else hard
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return Capacity(_free_memory(), soft)
+
+
+def cores() -> float:
+    """How many cores this process may use. A container's quota counts, and may be a fraction."""
+    allowed = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    try:
+        quota, period = (_CGROUP / "cpu.max").read_text().split()
+        return min(allowed, int(quota) / int(period))
+    except (OSError, ValueError):  # no quota is written "max"
+        return allowed
+
+
+def _free_memory() -> int:
+    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free = int(line.split()[1]) * 1024
+        # A container's limit is not in the machine's own figures.
+        most, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+    except (OSError, ValueError):  # no such file; no limit is written "max"
+        return free
+    return min(free, max(0, most - used))

@@ -1,0 +1,115 @@
+"""A running crawl in words: one plain line, or the rows of the live view."""
+
+from __future__ import annotations
+
+from pinpool.model import ProxyState
+from pinpool.stats.snapshot import Snapshot
+from pinpool.stats.throughput import Throughput
+from pinpool.text import counted, duration, local_time, one_line, percent
+
+#: Smaller steps of the time left would pretend to be exact.
+_ROUGH_SECONDS = 5
+_SHOWN_FAULTS = 4
+_HEADING_COLUMNS = 9
+
+
+def status_line(view: Snapshot, throughput: Throughput, epoch: float) -> str:
+    """The crawl in one line."""
+    census = view.census
+    parts = [f"{view.ended}/{view.known} pages"]
+    waits = why_it_waits(view, epoch)
+    if waits:  # near the front, as a narrow terminal cuts off the end
+        parts.append(waits)
+    parts += [counted(view.items, "item"), *_speed(view, throughput), f"{census.running} fetching"]
+    if census.parked:
+        parts.append(f"{census.parked} waiting for a proxy")
+    resting, retired = census.count(ProxyState.COOLING), census.count(ProxyState.RETIRED)
+    if resting or retired:
+        usable = counted(census.usable, "proxy", "proxies")
+        parts.append(f"{usable} good, {resting} resting, {retired} out")
+    if view.failed:
+        parts.append(f"{view.failed} failed")
+    if view.last_fault and not waits:
+        parts.append(f"last fault {one_line(view.last_fault)}")
+    return ", ".join(parts)
+
+
+def status_rows(
+    view: Snapshot, throughput: Throughput, *, began: float, now: float, epoch: float
+) -> list[tuple[str, str]]:
+    """
+    (heading, text) of about five rows, each about 75 columns wide.
+
+    `began` and `now` are monotonic seconds, `epoch` is the same moment as `now`.
+    """
+    running = f"running for {duration(now - began)}"
+    rows = [
+        ("pages", _pages(view)),
+        ("speed", ", ".join([*_speed(view, throughput), running])),
+        ("workers", _workers(view)),
+        ("proxies", _proxies(view)),
+    ]
+    if waits := why_it_waits(view, epoch):
+        rows.append(("waits", waits))
+    for number, (fault, seen) in enumerate(view.faults.latest(_SHOWN_FAULTS)):
+        text = (
+            f"{fault} {counted(seen.count, 'time')}, {duration(now - seen.at)} ago: {one_line(seen.message)}"
+        )
+        rows.append(("" if number else "faults", text))
+    return [(heading.ljust(_HEADING_COLUMNS), text) for heading, text in rows]
+
+
+def why_it_waits(view: Snapshot, epoch: float) -> str:
+    """Why nothing is sent out, and until when; empty if something is."""
+    if view.stopping:
+        pages = counted(view.in_flight, "page in flight is", "pages in flight are")
+        return f"stopping; {pages} finished first"
+    if view.waiting:
+        return one_line(view.waiting)
+    census = view.census
+    if not census.usable and census.wakes_in is not None:
+        wakes = local_time(epoch + census.wakes_in)
+        return f"all proxies rest; the next wakes in {duration(census.wakes_in)}, at {wakes}"
+    return ""
+
+
+def _pages(view: Snapshot) -> str:
+    share = f" ({percent(view.ended / view.known)})" if view.known else ""
+    parts = [f"{view.ended:,} of {view.known:,} known{share}", counted(view.items, "item")]
+    if view.failed:
+        parts.append(f"{view.failed:,} given up")
+    return ", ".join(parts)
+
+
+def _speed(view: Snapshot, throughput: Throughput) -> list[str]:
+    parts = [f"{throughput.per_second:.1f} pages/s"]
+    if left := throughput.seconds_left(view.known - view.ended):
+        rough = max(_ROUGH_SECONDS, _ROUGH_SECONDS * round(left / _ROUGH_SECONDS))
+        parts.append(f"at least {duration(rough)} left")
+    return parts
+
+
+def _workers(view: Snapshot) -> str:
+    census = view.census
+    counts = {
+        "pacing": census.pacing,
+        "waiting for a proxy": census.parked,
+        "idle": census.idle,
+        "lost": census.losses,
+    }
+    return _nonzero(f"{census.running} fetching", counts)
+
+
+def _proxies(view: Snapshot) -> str:
+    census = view.census
+    wakes = "" if census.wakes_in is None else f" (next wakes in {duration(census.wakes_in)})"
+    counts = {
+        f"resting{wakes}": census.count(ProxyState.COOLING),
+        "retired": census.count(ProxyState.RETIRED),
+    }
+    always = f"{census.count(ProxyState.PINNED)} pinned, {census.count(ProxyState.SPARE)} spare"
+    return _nonzero(always, counts)
+
+
+def _nonzero(always: str, counts: dict[str, int]) -> str:
+    return ", ".join([always, *(f"{count} {name}" for name, count in counts.items() if count)])

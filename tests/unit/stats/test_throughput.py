@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from pinpool.stats.throughput import Throughput
+
+
+def test_the_throughput_is_that_of_the_last_half_minute() -> None:
+    throughput = Throughput(100.0)
+
+    for second in range(60):
+        throughput.add(100.0 + second, 10 * second)
+    fast = throughput.per_second
+    for second in range(60, 120):
+        throughput.add(100.0 + second, 590)
+
+    assert fast == pytest.approx(10.0)
+    assert throughput.per_second == 0.0
+
+
+def test_a_burst_between_two_looks_does_not_pass_for_the_throughput() -> None:
+    throughput = Throughput(0.0)
+
+    for tick in range(1, 301):
+        throughput.add(tick / 10, 100 if tick > 250 else 0)
+
+    assert throughput.per_second == pytest.approx(100 / 30, rel=0.05)
+
+
+def test_the_time_left_is_unknown_while_nothing_moves() -> None:
+    throughput = Throughput(0.0)
+    assert throughput.seconds_left(10) is None
+
+    throughput.add(5.0, 10)
+
+    assert throughput.seconds_left(100) == pytest.approx(50.0)
+
+
+def test_a_throughput_that_is_asked_for_ten_times_a_second_remembers_half_a_minute_and_no_more() -> None:
+    throughput = Throughput(0.0)
+
+    for tick in range(100_000):
+        throughput.add(tick / 10, tick)
+
+    assert repr(throughput) == "<Throughput of 31 samples>"
