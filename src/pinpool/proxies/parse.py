@@ -72,11 +72,11 @@ def parse_bytes(data: bytes, source: str) -> ProxyList:
     if len(data) > LARGEST_FILE:
         raise ProxyListError(f"{source}: larger than {LARGEST_FILE:,} bytes; is this a list of proxies?")
     try:
-        text = data.decode()
+        return parse(data.decode(), source)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ProxyListError(f"{source}:{line}: not UTF-8 from here on; save the list as UTF-8") from None
-    return parse(text, source)
+    # Not within the `except`: a UnicodeDecodeError holds the whole list, passwords included.
+    raise ProxyListError(f"{source}:{line}: not UTF-8 from here on; save the list as UTF-8")
 
 
 def _expand(entry: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import string
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -13,11 +12,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pinpool.errors import ProxyListError
-from pinpool.model import EventKind, ProxyState
-from pinpool.proxies.lifecycle import LIFE, STATE_AFTER, IllegalMove, move, table
-from pinpool.proxies.parse import parse
+from pinpool.proxies.parse import parse, parse_bytes
 from pinpool.proxies.proxy import Proxy
-from pinpool.proxies.source import read
 
 NO_INPUT = io.BytesIO()
 EXAMPLE = Path(__file__).parents[3] / "proxies.example.txt"
@@ -71,15 +67,6 @@ def test_comments_blank_lines_boms_and_any_line_ending_are_fine() -> None:
 
     assert [proxy.host for proxy in found.proxies] == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
     assert found.notes == ()
-
-
-def test_the_example_shows_every_scheme_and_reads_without_a_note() -> None:
-    found = read(str(EXAMPLE), NO_INPUT, {})
-
-    assert found.notes == ()
-    assert {proxy.scheme for proxy in found.proxies} == {"http", "https", "socks4", "socks5", "socks5h"}
-    for proxy in found.proxies:
-        assert proxy.host.startswith(("192.0.2.", "2001:db8:")) or proxy.host.endswith("example.com")
 
 
 texts = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=30)
@@ -308,27 +295,12 @@ def test_no_piece_of_a_password_is_ever_shown(line: str, secret: str) -> None:
     assert not [piece for piece in pieces if piece in shown.lower()]
 
 
-def test_an_error_keeps_no_line_in_its_context() -> None:
+@pytest.mark.parametrize("data", [b"alice:%ffSECRET@192.0.2.1:80", b"alice:\xffSECRET@192.0.2.1:80"])
+def test_an_error_keeps_no_line_in_its_context(data: bytes) -> None:
     with pytest.raises(ProxyListError) as caught:
-        parse("alice:%ffSECRET@192.0.2.1:80", "list")
+        parse_bytes(data, "list")
 
     assert caught.value.__context__ is None
-
-
-def test_a_proxy_shows_its_label_only() -> None:
-    proxy = Proxy("socks5h", "10.0.0.7", 1080, "alice", "hunter2")
-
-    assert proxy.label == str(proxy) == "socks5h://alice@10.0.0.7:1080"
-    assert repr(proxy) == "<Proxy socks5h://alice@10.0.0.7:1080>"
-    assert Proxy("http", "2001:db8::1", 80, "bob", "x").label == "http://bob@[2001:db8::1]:80"
-
-
-def test_a_user_name_without_a_password_is_taken_for_an_api_key() -> None:
-    proxy = Proxy("http", "192.0.2.1", 80, "api-key")
-
-    assert proxy.label == "http://***@192.0.2.1:80"
-    assert proxy.url == "http://api-key:@192.0.2.1:80"
-    assert Proxy("socks4", "192.0.2.1", 80, "bob").label == "socks4://bob@192.0.2.1:80"
 
 
 # Identity
@@ -365,145 +337,3 @@ def test_a_socks4_password_is_pointed_out_as_useless() -> None:
     found = parse("socks4://bob:pw@192.0.2.1:80", "list")
 
     assert found.notes == ("list:1: socks4 has no passwords, so only the user name is sent",)
-
-
-def test_a_proxy_travels_to_its_worker() -> None:
-    proxy = Proxy("http", "h", 80, "a", "secret", twin=2)
-
-    back = pickle.loads(pickle.dumps(proxy))
-
-    assert back == proxy
-    assert (back.label, back.url) == (proxy.label, proxy.url)
-
-
-def test_a_fingerprint_tells_passwords_apart_but_says_little() -> None:
-    one, other = Proxy("http", "h", 80, "a", "1"), Proxy("http", "h", 80, "a", "2", twin=2)
-
-    assert one.fingerprint(b"salt") == Proxy("http", "h", 80, "a", "1", twin=3).fingerprint(b"salt")
-    assert one.fingerprint(b"salt") != other.fingerprint(b"salt")
-    assert one.fingerprint(b"salt") != one.fingerprint(b"pepper")
-    assert len(one.fingerprint(b"salt")) == 4
-
-
-# Where a list comes from
-
-
-def failed(source: str | None, stdin: bytes = b"", **environ: str) -> str:
-    with pytest.raises(ProxyListError) as caught:
-        read(source, io.BytesIO(stdin), environ)
-    return str(caught.value)
-
-
-def test_a_list_is_read_from_a_file_from_stdin_or_from_the_variable(tmp_path: Path) -> None:
-    path = tmp_path / "proxies.txt"
-    path.write_bytes(b"\xef\xbb\xbf192.0.2.1:80\r\n")
-    expected = (Proxy("http", "192.0.2.1", 80),)
-
-    assert read(str(path), NO_INPUT, {}).proxies == expected
-    assert read("-", io.BytesIO(b"192.0.2.1:80"), {}).proxies == expected
-    assert read(None, NO_INPUT, {"PINPOOL_PROXIES": str(path)}).proxies == expected
-    assert read(None, NO_INPUT, {"PINPOOL_PROXIES": "192.0.2.1:80"}).proxies == expected
-    assert read(str(path), NO_INPUT, {"PINPOOL_PROXIES": "192.0.2.2:80"}).proxies == expected
-
-
-def test_the_variable_holds_many_entries_between_white_space() -> None:
-    value = "192.0.2.1:80  192.0.2.2:80 # two\n# none\n192.0.2.3:80" + " 192.0.2.4:80" * 400
-
-    found = read(None, NO_INPUT, {"PINPOOL_PROXIES": value})
-
-    assert len(found.proxies) == 4
-
-
-def test_a_variable_that_names_no_file_says_how_it_was_read() -> None:
-    error = failed(None, PINPOOL_PROXIES="a:hunter2@h:80 proxis.txt")
-
-    assert "PINPOOL_PROXIES:2: the port is missing" in error
-    assert "no file has this name" in error
-    assert "proxis" not in error
-    assert "hunter2" not in error
-
-
-def test_a_list_that_cannot_be_read_is_a_clean_error(tmp_path: Path) -> None:
-    assert "no proxies given" in failed(None)
-    assert "no proxies given" in failed(None, PINPOOL_PROXIES=" ")
-    assert "missing.txt: cannot read" in failed(str(tmp_path / "missing.txt"))
-    assert "Is a directory" in failed(str(tmp_path))
-    assert "Is a directory" in failed(None, PINPOOL_PROXIES=str(tmp_path))
-    assert "stdin: the list is empty" in failed("-")
-    assert "stdin:2: not UTF-8 from here on" in failed("-", b"192.0.2.1:80\n\xff\xfeh")
-    assert "not a file name" in failed("\0")
-
-
-def test_a_proxy_given_in_place_of_a_file_is_not_repeated() -> None:
-    for source in ("http://alice:hunter2@192.0.2.1:80", "192.0.2.1:80:alice:hunter2"):
-        error = failed(source)
-
-        assert "hunter2" not in error
-        assert "would show in `ps`" in error
-
-
-def test_an_endless_list_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinpool.proxies.parse.LARGEST_FILE", 1_000)
-
-    assert "larger than 1,000 bytes" in failed("-", b"#" * 1_001)
-    assert "the list is empty" in failed("-", b"#" * 1_000)
-
-
-# Life
-
-
-def test_a_proxy_lives_as_the_table_says() -> None:
-    state = ProxyState.SPARE
-    lived = []
-    for how in (
-        EventKind.LEASED,
-        EventKind.RETURNED,
-        EventKind.LEASED,
-        EventKind.LOST,
-        EventKind.LEASED,
-        EventKind.FAULTED,
-        EventKind.RESTED,
-    ):
-        state = move(state, how)
-        lived.append(state.value)
-    for how in (EventKind.LEASED, EventKind.FAULTED, EventKind.EXHAUSTED):
-        state = move(state, how)
-
-    assert lived == ["pinned", "spare", "pinned", "spare", "pinned", "cooling", "spare"]
-    assert state is ProxyState.RETIRED
-
-
-def test_a_move_always_leads_to_the_same_state() -> None:
-    assert all(STATE_AFTER[how] is after for (_, how), after in LIFE.items())
-
-
-@pytest.mark.parametrize("state", ProxyState)
-@pytest.mark.parametrize("how", EventKind)
-def test_a_move_that_is_not_in_the_table_raises_and_survives_a_pickle(
-    state: ProxyState, how: EventKind
-) -> None:
-    if (state, how) in LIFE:
-        assert move(state, how) is LIFE[state, how]
-        return
-
-    with pytest.raises(IllegalMove) as caught:
-        move(state, how)
-
-    back = pickle.loads(pickle.dumps(caught.value))
-    assert str(back) == f"a {state} proxy cannot be {how}; please report this"
-
-
-def test_only_the_list_can_move_a_retired_proxy() -> None:
-    for state in ProxyState:
-        assert move(state, EventKind.WITHDRAWN) is ProxyState.RETIRED
-    assert [how for state, how in LIFE if state is ProxyState.RETIRED] == [
-        EventKind.WITHDRAWN,
-        EventKind.JOINED,
-    ]
-    assert move(ProxyState.RETIRED, EventKind.JOINED) is ProxyState.SPARE
-
-
-def test_the_printed_table_is_the_table() -> None:
-    printed = [tuple(line.replace("→", " ").split()) for line in table().splitlines()]
-
-    assert printed == [(before.value, how.value, after.value) for (before, how), after in LIFE.items()]
