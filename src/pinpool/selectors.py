@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pinpool.text import cut
+
 if TYPE_CHECKING:
     from lxml.etree import XPath, _Element
 
@@ -107,4 +109,4 @@ def _translator() -> Any:
 
 
 def _short(selector: str) -> str:
-    return repr(selector if len(selector) <= 200 else selector[:199] + "…")
+    return repr(cut(selector, 200))

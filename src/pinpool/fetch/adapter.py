@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from base64 import b64encode
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -36,7 +35,12 @@ _PROXY_RESOLVES = {"socks4": "socks4a", "socks5": "socks5h"}
 class _Pool(HTTPConnectionPool):
     """Repeats a request on a new connection if an old one turns out to be closed."""
 
-    progress: Progress
+    def __init__(
+        self, *args: Any, progress: Progress, connections: type[PlainConnection], **options: Any
+    ) -> None:
+        super().__init__(*args, **options)
+        self.progress = progress
+        self.ConnectionCls = cast(Any, partial(connections, progress))
 
     def urlopen(self, method: str, url: str, *args: Any, **options: Any) -> Any:
         self.progress.is_reused = True
@@ -60,18 +64,6 @@ class _TlsPool(_Pool, HTTPSConnectionPool):
     pass
 
 
-def _pools_of(
-    pools: type[_Pool], connections: type[PlainConnection], progress: Progress
-) -> Callable[..., HTTPConnectionPool]:
-    def pool(host: str, port: int, **options: Any) -> HTTPConnectionPool:
-        made = pools(host, port, **options)
-        made.progress = progress
-        made.ConnectionCls = cast(Any, partial(connections, progress))
-        return made
-
-    return pool
-
-
 def _manager(proxy: Proxy, context: ssl.SSLContext, progress: Progress) -> PoolManager:
     # The login is never part of a URL here: urllib3 puts its URLs into exceptions.
     host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
@@ -93,8 +85,11 @@ def _manager(proxy: Proxy, context: ssl.SSLContext, progress: Progress) -> PoolM
             secret = b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
             login = {"Proxy-Authorization": f"Basic {secret}"}
         manager = ProxyManager(address, proxy_headers=login, proxy_ssl_context=context, **options)
-    pools = {"http": _pools_of(_Pool, plain, progress), "https": _pools_of(_TlsPool, secure, progress)}
-    manager.pool_classes_by_scheme = cast(Any, pools)
+    pools: dict[str, Any] = {
+        "http": partial(_Pool, progress=progress, connections=plain),
+        "https": partial(_TlsPool, progress=progress, connections=secure),
+    }
+    manager.pool_classes_by_scheme = pools
     return manager
 
 

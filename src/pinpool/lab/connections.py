@@ -22,25 +22,28 @@ MAX_AHEAD = 20_000_000
 
 
 class ClientProtocol(asyncio.Protocol):
-    """The protocol that a client speaks for now. `client` is its entry in the log, which outlives the protocol."""
+    """
+    The protocol that a client speaks for now. `client` is its entry in the log, which outlives the protocol.
+
+    `client` is given for a client in a tunnel. Otherwise it begins with the connection, at `proxy` or at the site.
+    """
+
+    client: Client
 
     def __init__(self, network: Network, proxy: LabProxy | None = None, client: Client | None = None) -> None:
         self.network = network
         self.proxy = proxy
-        self._client = client
+        self.tunnel = client is not None
         self._buffer = bytearray()
-
-    @property
-    def client(self) -> Client:
-        assert self._client is not None, "not connected"
-        return self._client
+        if client is not None:
+            self.client = client
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        if self._client is None:
-            self._client = Client(self.network.log, self.proxy, transport)
+        if self.tunnel:
+            self.client.transport = transport
         else:
-            self._client.transport = transport
+            self.client = Client(self.network.log, self.proxy, transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.client.close()
@@ -54,12 +57,9 @@ class ClientProtocol(asyncio.Protocol):
 class SiteConnection(ClientProtocol):
     """One client of the site: answers its requests in order, each as its `Delivery` says."""
 
-    def __init__(self, network: Network, proxy: LabProxy | None = None, client: Client | None = None) -> None:
-        super().__init__(network, proxy, client)
-        self.tunnel = client is not None
-        self._task: asyncio.Task[None] | None = None
-        self._drained: asyncio.Future[None] | None = None
-        self._handed_over = False
+    _task: asyncio.Task[None] | None = None
+    _drained: asyncio.Future[None] | None = None
+    _handed_over = False
 
     @property
     def transport(self) -> asyncio.Transport:

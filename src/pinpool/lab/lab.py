@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from random import Random
-from types import TracebackType
 from typing import Self
 from weakref import WeakSet
 
@@ -56,13 +55,9 @@ class Lab:
         dying: float = 0.0,
     ) -> None:
         if not 0 <= site_port <= 65_535:
-            raise ValueError(
-                f"site_port is a TCP port from 1 to 65535, or 0 for any free one, not {site_port}"
-            )
+            raise ValueError(f"site_port must be a TCP port, or 0 for any free one, not {site_port}")
         if not 0 <= dying < 1:
-            raise ValueError(
-                f"dying is the share of proxies that die in a minute, from 0 to below 1, not {dying}"
-            )
+            raise ValueError(f"dying is a share of the proxies, from 0 to below 1, not {dying}")
         self.seed = seed
         self._death_rate = -math.log1p(-dying) / 60
         self.catalogue = Catalogue(pages, seed)
@@ -97,9 +92,7 @@ class Lab:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def start(self) -> None:

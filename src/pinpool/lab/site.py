@@ -25,6 +25,8 @@ from pinpool.lab.http import Answer, Delivery, Request, Stream, as_json, as_page
 from pinpool.lab.pages import Catalogue
 
 HTML = ("Content-Type", "text/html; charset=utf-8")
+GZIP = ("Content-Encoding", "gzip")
+GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 ROBOTS = b"User-agent: *\nDisallow: /bomb\nDisallow: /huge\nAllow: /\n"
 MAX_PAUSE = 3600.0
 MEGABYTE = b"<p>\n" * 250_000
@@ -58,11 +60,7 @@ class Site:
             "/truncated": lambda: Answer(200, MEGABYTE[:40_000], (HTML,), Delivery.CUT),
             "/bomb": _bomb,
             "/huge": _huge,
-            "/broken-gzip": lambda: Answer(
-                200,
-                b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + b"no deflate " * 99,
-                (HTML, ("Content-Encoding", "gzip")),
-            ),
+            "/broken-gzip": lambda: Answer(200, GZIP_HEAD + b"no deflate " * 99, (HTML, GZIP)),
         }
 
     def answer(self, request: Request, path: str, address: str) -> Answer:
@@ -109,15 +107,15 @@ def _number(text: str) -> int:
 
 
 def _echo(request: Request, path: str, address: str) -> Answer:
-    return as_json(
-        {
-            "method": request.method,
-            "path": path,
-            "headers": request.headers,
-            "body": request.body.decode("utf-8", "replace"),
-            "peer": address,
-        }
-    )
+    body = request.body.decode("utf-8", "replace")
+    shown = {
+        "method": request.method,
+        "path": path,
+        "headers": request.headers,
+        "body": body,
+        "peer": address,
+    }
+    return as_json(shown)
 
 
 def _status(request: Request, path: str, address: str) -> Answer | None:
@@ -156,15 +154,15 @@ def _bomb() -> Answer:
     end = zlib.compressobj(9, zlib.DEFLATED, -15).flush()
 
     def chunks() -> Iterator[bytes]:
-        yield b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+        yield GZIP_HEAD
         check = 0
         for _ in range(MEGABYTES_OF_BOMB):
             check = zlib.crc32(MEGABYTE, check)
             yield block
         yield end + check.to_bytes(4, "little") + (len(MEGABYTE) * MEGABYTES_OF_BOMB).to_bytes(4, "little")
 
-    length = 10 + len(block) * MEGABYTES_OF_BOMB + len(end) + 8
-    return Answer(200, Stream(length, chunks), (HTML, ("Content-Encoding", "gzip")))
+    length = len(GZIP_HEAD) + len(block) * MEGABYTES_OF_BOMB + len(end) + 8
+    return Answer(200, Stream(length, chunks), (HTML, GZIP))
 
 
 def _huge() -> Answer:

@@ -9,6 +9,8 @@ from datetime import date, time
 from decimal import Decimal
 from json import dumps
 
+from pinpool.text import cut
+
 MAX_ITEM = 1_000_000  # bytes of JSON
 MAX_DEPTH = 50  # lists in lists
 
@@ -98,7 +100,7 @@ def _field(path: _Path) -> str:
         path, step = path
         steps.append(f"[{step}]" if isinstance(step, int) else step)
     text = "".join(reversed(steps)).removeprefix(".")
-    return f"field {text if len(text) <= 60 else text[:59] + '…'}" if text else "the item"
+    return f"field {cut(text, 60)}" if text else "the item"
 
 
 def _too_large() -> ValueError:

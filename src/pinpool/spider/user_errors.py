@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from traceback import walk_tb
 
 from pinpool.errors import DeadlinePassed, UsageError
 
@@ -17,25 +18,20 @@ def shown_file(path: str) -> str:
 
 def line_inside(error: BaseException, file: str) -> int | None:
     """The innermost line of `file` in the traceback of `error`."""
-    line, trace = None, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == file:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
+    lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    return lines[-1] if lines else None
 
 
 def last_place(error: BaseException, module: str) -> tuple[str, str]:
     """The innermost file of `module` or its packages in the traceback, and the place in it as ``file:line``."""
     parts = tuple(module.split("."))
-    place, trace = ("", module), error.__traceback__
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
+    place = ("", module)
+    for frame, line in walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
         path = Path(file).with_suffix("")
         tail = path.parent.parts if path.name == "__init__" else path.parts
         if any(tail[-n:] == parts[:n] for n in range(1, len(parts) + 1)):
-            place = (file, f"{shown_file(file)}:{trace.tb_lineno}")
-        trace = trace.tb_next
+            place = (file, f"{shown_file(file)}:{line}")
     return place
 
 
