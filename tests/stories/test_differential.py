@@ -1,6 +1,6 @@
 """
-The same crawl and the same troubles through proxies that nobody here wrote: proxy.py, pproxy, tinyproxy, microsocks
-and squid. What they say to a client, rightly or not, is noted here as it was met.
+The same crawl and the same faults through proxies of other authors: proxy.py, pproxy, tinyproxy, microsocks and squid.
+The tests record how each of them behaves, right or wrong.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-import trustme
 
+from certificates import Authority
 from foreign import FROM_DEBIAN, KINDS, PATIENCE, Certificate, Foreign, is_here, running
 from pinpool import Run
 from pinpool.errors import FetchFailed
@@ -40,14 +40,8 @@ Get = Callable[[str], Foreign]
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """Of the site, and of the proxies that speak TLS themselves."""
-    folder = tmp_path_factory.mktemp("certificate")
-    authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    files = Certificate(folder / "chain.pem", folder / "key.pem", folder / "authority.pem")
-    issued.cert_chain_pems[0].write_to_path(files.chain)
-    issued.private_key_pem.write_to_path(files.key)
-    authority.cert_pem.write_to_path(files.authority)
-    return files
+    authority = Authority(tmp_path_factory.mktemp("certificate"))
+    return Certificate(*authority.files("127.0.0.1"), Path(authority.bundle))
 
 
 @pytest.fixture
@@ -87,7 +81,7 @@ def fetch(proxy: Proxy, url: str, authority: Path | None = None) -> Fetched:
 
 
 def fault(proxy: Proxy, url: str, authority: Path | None = None) -> Fault | None:
-    """What is wrong, as a worker would tell it; None if nothing is."""
+    """The fault that a worker would report, or None."""
     try:
         page = fetch(proxy, url, authority)
     except FetchFailed as failed:
@@ -123,19 +117,19 @@ def crawl(folder: Path, base: str, proxies: list[Proxy], workers: int, authority
 
 def assert_every_film_is_right(folder: Path, lab: Lab, base: str) -> None:
     items = [json.loads(line) for line in (folder / "films.jsonl").read_text().splitlines()]
-    told = sorted((item["url"], item["title"], tuple(item["directors"])) for item in items)
-    assert told == sorted((url, film.title, tuple(film.directors)) for url, film in lab.films(base).items())
+    stored = sorted((item["url"], item["title"], tuple(item["directors"])) for item in items)
+    assert stored == sorted((url, film.title, tuple(film.directors)) for url, film in lab.films(base).items())
 
 
 def assert_every_page_was_asked_for_once(lab: Lab) -> None:
-    """By somebody who is none of the lab's own proxies."""
+    """And not by one of the lab's own proxies."""
     wanted = [f"/page/{n}" for n in range(1, PAGES + 1)] + list(lab.films())
     assert sorted(seen.path for seen in lab.requests) == sorted(wanted)
     assert lab.direct == len(wanted)
     assert [proxy.connections for proxy in lab.proxies] == [0] * len(lab.proxies)
 
 
-#: What a wrong login leads to. Only pproxy's SOCKS has no words for it: it hangs up.
+#: The fault of a wrong login where the proxy gives no reason: pproxy's SOCKS hangs up.
 SILENT = {"pproxy-socks5": Fault.REFUSED, "pproxy-socks4": Fault.RESET}
 
 
@@ -181,7 +175,7 @@ def test_a_wrong_login(kind: str, scheme: str, get: Get, lab: Lab, certificate: 
     assert lab.requests == []
 
 
-def test_a_missing_login_is_told_like_a_wrong_one(get: Get, lab: Lab, certificate: Certificate) -> None:
+def test_a_missing_login_is_reported_like_a_wrong_one(get: Get, lab: Lab, certificate: Certificate) -> None:
     found = {}
     for kind in filter(is_here, KINDS):
         proxy = get(kind).proxy
@@ -192,8 +186,8 @@ def test_a_missing_login_is_told_like_a_wrong_one(get: Get, lab: Lab, certificat
     assert lab.requests == []
 
 
-#: Where the site's port is closed. HTTP proxies answer in the site's stead with 500, 502 or 503, so the site is
-#: charged; SOCKS has a reply for it; pproxy says yes first and hangs up then, which leaves it open.
+#: The faults when the site's port is closed. HTTP proxies answer for the site with 500, 502 or 503, so the site is
+#: charged. SOCKS has a reply for it. pproxy first agrees and then hangs up, which leaves the question open.
 CLOSED = {
     "proxy.py": (Fault.SERVER_ERROR, Fault.TUNNEL),
     "proxy.py-tls": (Fault.SERVER_ERROR, Fault.TUNNEL),
@@ -220,10 +214,10 @@ def test_a_site_that_refuses_connections(
 
 
 @EVERY_KIND
-def test_a_site_whose_name_does_not_resolve_is_told_like_one_that_refuses(
+def test_a_site_whose_name_does_not_resolve_is_reported_like_one_that_refuses(
     kind: str, get: Get, certificate: Certificate
 ) -> None:
-    """No proxy says that it was the name, but for some versions of squid."""
+    """No proxy says that it was the name, except some versions of squid."""
     if kind == "pproxy-socks4":
         pytest.skip("it lacks the extension 4a, and takes a name for the address 0.0.0.1")
     site = "://no-such-site.invalid/"
@@ -237,7 +231,7 @@ def test_a_site_whose_name_does_not_resolve_is_told_like_one_that_refuses(
 
 @pytest.mark.debian
 def test_squid_marks_its_own_answers(get: Get, certificate: Certificate, lab: Lab, closed_port: int) -> None:
-    """Rule: whoever wants to know if an error page is the site's can look for the mark."""
+    """Rule: the mark tells squid's own error pages from those of the site."""
     proxy = get("squid").proxy
 
     own = fetch(proxy, f"http://127.0.0.1:{closed_port}/")
@@ -249,7 +243,7 @@ def test_squid_marks_its_own_answers(get: Get, certificate: Certificate, lab: La
 
 @pytest.mark.debian
 def test_tinyproxy_leaves_the_401_of_a_site_alone(get: Get, lab: Lab) -> None:
-    """Its own 401 means the login in our list; a site's is an answer, and no proxy is retired for it."""
+    """Its own 401 is about the login in our list. A site's 401 is an answer, and retires no proxy."""
     lab.set_site_fault("/page/1", 401)
 
     assert fetch(get("tinyproxy").proxy, lab.url + "/page/1").status == 401
@@ -261,7 +255,7 @@ def test_tinyproxy_leaves_the_401_of_a_site_alone(get: Get, lab: Lab) -> None:
 def test_the_site_never_sees_the_login(
     kind: str, scheme: str, get: Get, lab: Lab, certificate: Certificate
 ) -> None:
-    """On plain http it is for the proxy to take it out."""
+    """On plain http the proxy has to remove it."""
     base = {"http": lab.url, "https": lab.tls_url}[scheme]
 
     headers = json.loads(fetch(get(kind).proxy, f"{base}/echo", certificate.authority).body)["headers"]

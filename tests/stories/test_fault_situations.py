@@ -1,8 +1,8 @@
 """
-Every name of a fault, over every kind of route, by a real situation that leads to it: real sockets, real TLS, the
-worker's own craft, and for what ends a worker a whole crawl.
+Every fault, over every kind of route, from a real situation: real sockets, real TLS, the worker's own job, and a
+whole crawl for what ends a worker.
 
-What the single steps leave as evidence is told in `test_symptoms*`; here it is the name that users read.
+`test_diagnosis*` tests the evidence of the single steps; here it is the name that users read.
 """
 
 from __future__ import annotations
@@ -16,23 +16,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import trustme
 
+from certificates import Authority
 from commands import Desk
 from exchanges import PASSWORD, USER
-from peers import (
-    Line,
-    Peer,
-    Script,
-    answer,
-    answering,
-    connect_then,
-    hang_up,
-    saying,
-    silent,
-    socks5,
-    tls,
-)
+from peers import Line, Peer, Script, answer, answering, connect_then, hang_up, saying, silent, socks5, tls
 from pinpool.crawler.page_job import PageJob
 from pinpool.lab import Lab
 from pinpool.model import Assignment, Ending, Fault
@@ -62,22 +50,22 @@ def film(page: Page):
 """
 
 
-class Ground(NamedTuple):
+class Rig(NamedTuple):
     """What a situation is built on. `trusted` is the certificate file of the authority that signed the others."""
 
     stack: ExitStack
     route: str
     folder: Path
-    trusted: Path
+    trusted: str
     site: ssl.SSLContext
     proxy: ssl.SSLContext
     stranger: ssl.SSLContext
 
     def ask(self, proxy: Proxy, path: str = "", scheme: str = "", **settings: object) -> JobResult:
-        """What a worker with this pin says of one page."""
-        wished = settings_from({**IMPATIENT, "ca_bundle": str(self.trusted), **settings}, Settings())
-        job = PageJob(parse_ref(str(self.folder / "film.py")), wished)
-        pin = Pin(Lease(1, proxy, probing=False), wished)
+        """The result of one page for a worker with this pin."""
+        chosen = settings_from({**IMPATIENT, "ca_bundle": self.trusted, **settings}, Settings())
+        job = PageJob(parse_ref(str(self.folder / "film.py")), chosen)
+        pin = Pin(Lease(1, proxy, probing=False), chosen)
         scheme = scheme or ("https" if self.route == "connect" else "http")
         with closing(pin.fetcher):
             done = job.perform(pin, Assignment(request(f"{scheme}://site.test/{path}")))
@@ -100,12 +88,12 @@ class Ground(NamedTuple):
         return "socks5h" if self.route == "socks5" else "http"
 
 
-Situation = Callable[[Ground], JobResult]
+Situation = Callable[[Rig], JobResult]
 SITUATIONS: dict[tuple[Fault, str], Situation] = {}
 
 
 def situation(fault: Fault, *routes: str) -> Callable[[Situation], Situation]:
-    """Put it into the table for these routes, or for all."""
+    """Add it to the table for these routes, or for all."""
 
     def enter(made: Situation) -> Situation:
         for route in routes or ROUTES:
@@ -116,9 +104,9 @@ def situation(fault: Fault, *routes: str) -> Callable[[Situation], Situation]:
     return enter
 
 
-#: Pairs that cannot be, each with the reason.
+#: Pairs that cannot happen, each with the reason.
 IMPOSSIBLE = {
-    (Fault.TUNNEL, "http"): "there is no tunnel: a proxy that cannot reach the site answers in its stead",
+    (Fault.TUNNEL, "http"): "no tunnel: a proxy that cannot reach the site answers for it",
     (Fault.TLS, "http"): "no TLS with the site",
     (Fault.PROXY_TLS, "socks5"): "no TLS with a SOCKS proxy",
     (Fault.DNS, "socks5"): "SOCKS has one reply for all hosts that cannot be reached",
@@ -129,101 +117,101 @@ IMPOSSIBLE = {
 
 
 @situation(Fault.REFUSED)
-def nobody_listens(ground: Ground) -> JobResult:
+def nobody_listens(rig: Rig) -> JobResult:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    return ground.ask(Proxy(ground.scheme, "127.0.0.1", port, USER, PASSWORD))
+    return rig.ask(Proxy(rig.scheme, "127.0.0.1", port, USER, PASSWORD))
 
 
 @situation(Fault.UNREACHABLE)
-def its_name_does_not_resolve(ground: Ground) -> JobResult:
-    return ground.ask(Proxy(ground.scheme, "no-such-proxy.invalid", 8080, USER, PASSWORD))
+def its_name_does_not_resolve(rig: Rig) -> JobResult:
+    return rig.ask(Proxy(rig.scheme, "no-such-proxy.invalid", 8080, USER, PASSWORD))
 
 
 @situation(Fault.CONNECT_TIMEOUT)
-def it_takes_no_more_connections(ground: Ground) -> JobResult:
-    listener = ground.stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+def it_takes_no_more_connections(rig: Rig) -> JobResult:
+    listener = rig.stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
     for _ in range(4):  # the queue is full from the second one on
-        filler = ground.stack.enter_context(socket.socket())
+        filler = rig.stack.enter_context(socket.socket())
         filler.setblocking(False)
         filler.connect_ex(listener.getsockname())
-    return ground.ask(Proxy(ground.scheme, "127.0.0.1", listener.getsockname()[1]))
+    return rig.ask(Proxy(rig.scheme, "127.0.0.1", listener.getsockname()[1]))
 
 
 @situation(Fault.PROXY_AUTH, "http", "connect")
-def it_wants_another_password(ground: Ground) -> JobResult:
+def it_wants_another_password(rig: Rig) -> JobResult:
     wants = answer(b"", "407 Proxy Authentication Required", Proxy_Authenticate="Basic")
-    return ground.ask(ground.listen(answering(wants)).proxy("http", USER, PASSWORD))
+    return rig.ask(rig.listen(answering(wants)).proxy("http", USER, PASSWORD))
 
 
 @situation(Fault.PROXY_AUTH, "socks5")
-def it_knows_another_login(ground: Ground) -> JobResult:
-    return ground.ask(ground.listen(socks5(silent, (USER, "another"))).proxy("socks5h", USER, PASSWORD))
+def it_knows_another_login(rig: Rig) -> JobResult:
+    return rig.ask(rig.listen(socks5(silent, (USER, "another"))).proxy("socks5h", USER, PASSWORD))
 
 
 @situation(Fault.TUNNEL, "connect")
-def it_answers_502_to_connect(ground: Ground) -> JobResult:
-    return ground.ask(ground.listen(answering(answer(b"", "502 Bad Gateway"))).proxy())
+def it_answers_502_to_connect(rig: Rig) -> JobResult:
+    return rig.ask(rig.listen(answering(answer(b"", "502 Bad Gateway"))).proxy())
 
 
 @situation(Fault.TUNNEL, "socks5")
-def it_says_that_the_host_cannot_be_reached(ground: Ground) -> JobResult:
-    return ground.ask(ground.listen(socks5(silent, reply=4)).proxy("socks5h"))
+def it_says_that_the_host_cannot_be_reached(rig: Rig) -> JobResult:
+    return rig.ask(rig.listen(socks5(silent, reply=4)).proxy("socks5h"))
 
 
 @situation(Fault.PROXY_TLS, "http", "connect")
-def its_own_certificate_is_a_strangers(ground: Ground) -> JobResult:
-    return ground.ask(ground.listen(tls(ground.stranger, answering())).proxy("https"))
+def its_own_certificate_is_a_strangers(rig: Rig) -> JobResult:
+    return rig.ask(rig.listen(tls(rig.stranger, answering())).proxy("https"))
 
 
-# --- whoever it was, the page did not come through whole
+# --- the proxy or the site: the page did not arrive whole
 
 
 @situation(Fault.TIMEOUT)
-def nothing_comes(ground: Ground) -> JobResult:
-    return ground.ask(ground.through(silent))
+def nothing_comes(rig: Rig) -> JobResult:
+    return rig.ask(rig.through(silent))
 
 
 @situation(Fault.DEADLINE)
-def it_comes_one_byte_at_a_time(ground: Ground) -> JobResult:
+def it_comes_one_byte_at_a_time(rig: Rig) -> JobResult:
     def drip(line: Line) -> None:
         line.head()
         line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
         line.drip(b"x")
 
-    return ground.ask(ground.through(drip), deadline=0.4)
+    return rig.ask(rig.through(drip), deadline=0.4)
 
 
 @situation(Fault.RESET)
-def the_connection_is_closed_before_an_answer(ground: Ground) -> JobResult:
-    return ground.ask(ground.through(hang_up))
+def the_connection_is_closed_before_an_answer(rig: Rig) -> JobResult:
+    return rig.ask(rig.through(hang_up))
 
 
 @situation(Fault.TRUNCATED)
-def the_body_is_cut_off(ground: Ground) -> JobResult:
-    return ground.ask(ground.through(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n<h1>A fi")))
+def the_body_is_cut_off(rig: Rig) -> JobResult:
+    return rig.ask(rig.through(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n<h1>A fi")))
 
 
 @situation(Fault.TLS, "connect", "socks5")
-def the_sites_certificate_is_a_strangers(ground: Ground) -> JobResult:
-    return ground.ask(ground.through(answering(), ground.stranger), scheme="https")
+def the_sites_certificate_is_a_strangers(rig: Rig) -> JobResult:
+    return rig.ask(rig.through(answering(), rig.stranger), scheme="https")
 
 
 # --- the site and the page
 
 
 @situation(Fault.BANNED)
-def the_site_turns_us_away(ground: Ground) -> JobResult:
-    return ground.ask(ground.through(answering(answer(b"Go away", "403 Forbidden"))))
+def the_site_turns_us_away(rig: Rig) -> JobResult:
+    return rig.ask(rig.through(answering(answer(b"Go away", "403 Forbidden"))))
 
 
 @situation(Fault.EMPTY)
-def there_is_nothing_in_the_page(ground: Ground) -> JobResult:
-    return ground.ask(ground.through(answering(answer(b"<p>unusual traffic</p>"))))
+def there_is_nothing_in_the_page(rig: Rig) -> JobResult:
+    return rig.ask(rig.through(answering(answer(b"<p>unusual traffic</p>"))))
 
 
 @situation(Fault.DNS, "http", "connect")
-def squid_says_that_the_name_is_unknown(ground: Ground) -> JobResult:
+def squid_says_that_the_name_is_unknown(rig: Rig) -> JobResult:
     says = answer(
         b"<html>",
         "503 Service Unavailable",
@@ -231,35 +219,35 @@ def squid_says_that_the_name_is_unknown(ground: Ground) -> JobResult:
         X_Squid_Error="ERR_DNS_FAIL 0",
         Connection="close",
     )
-    return ground.ask(ground.listen(answering(says)).proxy())
+    return rig.ask(rig.listen(answering(says)).proxy())
 
 
 @situation(Fault.SERVER_ERROR)
-def the_site_is_out_of_order(ground: Ground) -> JobResult:
-    return ground.ask(ground.through(answering(answer(b"", "500 Internal Server Error"))))
+def the_site_is_out_of_order(rig: Rig) -> JobResult:
+    return rig.ask(rig.through(answering(answer(b"", "500 Internal Server Error"))))
 
 
 @situation(Fault.HTTP_ERROR)
-def the_site_answers_with_an_odd_status(ground: Ground) -> JobResult:
-    return ground.ask(ground.through(answering(answer(b"", "418 I'm a teapot"))))
+def the_site_answers_with_an_odd_status(rig: Rig) -> JobResult:
+    return rig.ask(rig.through(answering(answer(b"", "418 I'm a teapot"))))
 
 
 @situation(Fault.TOO_LARGE)
-def the_page_is_larger_than_allowed(ground: Ground) -> JobResult:
-    return ground.ask(ground.through(answering(answer(bytes(30_000)))))
+def the_page_is_larger_than_allowed(rig: Rig) -> JobResult:
+    return rig.ask(rig.through(answering(answer(bytes(30_000)))))
 
 
 @situation(Fault.REDIRECTS)
-def the_site_leads_in_a_circle(ground: Ground) -> JobResult:
-    return ground.ask(ground.through(answering(answer(b"", "302 Found", Location="/again"))))
+def the_site_leads_in_a_circle(rig: Rig) -> JobResult:
+    return rig.ask(rig.through(answering(answer(b"", "302 Found", Location="/again"))))
 
 
 @situation(Fault.EXTRACT)
-def the_spider_raises(ground: Ground) -> JobResult:
-    return ground.ask(ground.through(answering(answer(TITLE.encode()))), "raise")
+def the_spider_raises(rig: Rig) -> JobResult:
+    return rig.ask(rig.through(answering(answer(TITLE.encode()))), "raise")
 
 
-#: What ends a worker is shown by whole crawls, below.
+#: Whole crawls, below, show what ends a worker.
 IN_A_CRAWL = {(fault, route) for fault in (Fault.CRASH, Fault.HANG) for route in ROUTES}
 
 
@@ -267,36 +255,23 @@ IN_A_CRAWL = {(fault, route) for fault in (Fault.CRASH, Fault.HANG) for route in
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path]:
-    made, folder = trustme.CA(), tmp_path_factory.mktemp("authority")
-    made.cert_pem.write_to_path(folder / "authority.pem")
-    return made, folder / "authority.pem"
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
-def contexts(authority: tuple[trustme.CA, Path]) -> list[ssl.SSLContext]:
-    made = []
-    for signer, name in (
-        (authority[0], "site.test"),
-        (authority[0], "127.0.0.1"),
-        (trustme.CA(), "site.test"),
-    ):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        signer.issue_cert(name, "127.0.0.1").configure_cert(context)
-        made.append(context)
-    return made
+def contexts(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> list[ssl.SSLContext]:
+    """Of the site, of a proxy, and of a site that another authority has signed."""
+    stranger = Authority(tmp_path_factory.mktemp("stranger"))
+    signers = ((authority, "site.test"), (authority, "127.0.0.1"), (stranger, "site.test"))
+    return [signer.context(name, "127.0.0.1") for signer, name in signers]
 
 
 @pytest.fixture
-def ground(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    authority: tuple[trustme.CA, Path],
-    contexts: list[ssl.SSLContext],
-) -> Iterator[Ground]:
+def rig(tmp_path: Path, authority: Authority, contexts: list[ssl.SSLContext]) -> Iterator[Rig]:
     (tmp_path / "film.py").write_text(SPIDER)
     with ExitStack() as stack:
-        yield Ground(stack, "", tmp_path, authority[1], *contexts)
+        yield Rig(stack, "", tmp_path, authority.bundle, *contexts)
 
 
 def test_every_fault_has_its_situation_over_every_route() -> None:
@@ -307,11 +282,11 @@ def test_every_fault_has_its_situation_over_every_route() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_without_a_fault_there_is_a_page(ground: Ground, route: str) -> None:
-    """Else each situation below could be that of a proxy that never works."""
-    ground = ground._replace(route=route)
+def test_without_a_fault_there_is_a_page(rig: Rig, route: str) -> None:
+    """Otherwise each situation below could be that of a proxy that never works."""
+    rig = rig._replace(route=route)
 
-    done = ground.ask(ground.through(answering(answer(TITLE.encode()))))
+    done = rig.ask(rig.through(answering(answer(TITLE.encode()))))
 
     assert done.ending is Ending.OK
     assert [json.loads(item)["title"] for item in done.items] == ["A film"]
@@ -320,8 +295,8 @@ def test_without_a_fault_there_is_a_page(ground: Ground, route: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "route"), [pytest.param(*pair, id=f"{pair[0]}-{pair[1]}") for pair in SITUATIONS]
 )
-def test_the_situation_is_told_by_its_name(ground: Ground, fault: Fault, route: str) -> None:
-    done = SITUATIONS[fault, route](ground._replace(route=route))
+def test_each_situation_is_reported_as_its_fault(rig: Rig, fault: Fault, route: str) -> None:
+    done = SITUATIONS[fault, route](rig._replace(route=route))
 
     assert done.ending is Ending.FAILED
     assert done.evidence is not None
@@ -351,27 +326,20 @@ def film(page: Page):
 
 @pytest.mark.processes
 @pytest.mark.parametrize("route", ROUTES)
-def test_what_ends_a_worker_is_told_as_crash_or_hang(
-    tmp_path: Path, route: str, authority: tuple[trustme.CA, Path]
+def test_what_ends_a_worker_is_reported_as_crash_or_hang(
+    desk: Desk, route: str, authority: Authority
 ) -> None:
-    issued = authority[0].issue_cert("movies.test")
-    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
-    desk = Desk(tmp_path)
-    with Lab(pages=1, certificate=(tmp_path / "cert.pem", tmp_path / "key.pem")) as lab:
+    with Lab(pages=1, certificate=authority.files("movies.test")) as lab:
         base = lab.named_tls_url if route == "connect" else lab.named_url
         desk.write("fatal.py", FATAL.format(base=base))
         kind = "socks5" if route == "socks5" else "http"
         desk.write("proxies.txt", "\n".join(proxy.url for proxy in lab.proxies if proxy.kind == kind))
-        try:
-            crawl = desk.run(
-                *("crawl", "fatal.py", "-p", "proxies.txt", "-w", 2, "-q", "-s", f"ca_bundle={authority[1]}")
-            )
-            failures = desk.run("failures", "fatal.db", "--json").json()
-        finally:
-            desk.clear()
+        crawl = desk.run(
+            *("crawl", "fatal.py", "-p", "proxies.txt", "-w", 2, "-q", "-s", f"ca_bundle={authority.bundle}")
+        )
+        failures = desk.run("failures", "fatal.db", "--json").json()
 
-    told = {one["url"][-1]: {attempt["fault"] for attempt in one["attempts"]} for one in failures}
+    faults = {task["url"][-1]: {attempt["fault"] for attempt in task["attempts"]} for task in failures}
     assert crawl.code == 3, crawl.err
-    assert told == {"1": {Fault.CRASH.value}, "2": {Fault.HANG.value}}
+    assert faults == {"1": {Fault.CRASH.value}, "2": {Fault.HANG.value}}
     assert (lab.direct, len({seen.proxy for seen in lab.requests}) > 1) == (0, True)

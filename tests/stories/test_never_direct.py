@@ -1,12 +1,11 @@
 """
-Nothing goes out without a proxy, not even a name to a DNS server: judged at the site, and by the processes' own calls.
+Nothing is sent without a proxy, not even a name to a DNS server. The site and the processes' own calls are the judges.
 """
 
 from __future__ import annotations
 
 import re
 import socket
-import ssl
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -14,21 +13,11 @@ from typing import Any
 
 import pytest
 import requests
-import trustme
 
+from certificates import Authority
 from commands import Desk
 from exchanges import IMPATIENT, evidence, soon, task
-from peers import (
-    Line,
-    Peer,
-    Script,
-    answer,
-    answering,
-    connect_then,
-    socks4,
-    socks5,
-    tls,
-)
+from peers import Line, Peer, Script, answer, answering, connect_then, socks4, socks5, tls
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.fetch.session import PinnedSession
@@ -39,7 +28,7 @@ from pinpool.policy.faults import fault_of
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings
 
-#: What every process of a run writes down of itself: which names it looks up, and where it connects to.
+#: Every process of a run logs which names it looks up, and where it connects to.
 WATCH = """
 import os, socket, sys
 
@@ -92,7 +81,7 @@ def with_all(names: str, value: str) -> dict[str, str]:
 
 
 def watched(desk: Desk) -> dict[str, set[str]]:
-    """What the processes of the runs did, by kind."""
+    """What the processes of the runs did, by audit event."""
     found: dict[str, set[str]] = {}
     for line in (desk / "watched").read_text().splitlines():
         event, _, what = line.partition(" ")
@@ -128,8 +117,8 @@ def hostile(desk: Desk, lab: Lab, which: str) -> dict[str, str]:
     }
 
 
-def met_nobody_but(desk: Desk, lab: Lab, *proxies: int) -> None:
-    """Neither by a connection nor by a question to a DNS server. And the site has seen nobody else."""
+def assert_only_these_were_met(desk: Desk, lab: Lab, *proxies: int) -> None:
+    """Neither by a connection nor by a DNS query. And the site has seen nobody else."""
     happened = watched(desk)
     looked_up = happened.get("socket.getaddrinfo", set()) | happened.get("socket.gethostbyname", set())
     assert happened["socket.connect"] == {f"127.0.0.1:{lab.proxies[index].port}" for index in proxies}
@@ -157,17 +146,17 @@ def test_a_crawl_in_a_hostile_environment_asks_the_proxies_of_its_list_and_nobod
 
     headers = [item["headers"] for item in desk.lines("echo.jsonl")]
     assert (said.code, len(headers)) == (0, 40), said.err
-    assert [one for one in headers if "planted" in str(one) or "authorization" in str(one).lower()] == []
-    met_nobody_but(desk, lab, 0, 1, 7)
+    assert not [sent for sent in headers if "planted" in str(sent) or "authorization" in str(sent).lower()]
+    assert_only_these_were_met(desk, lab, 0, 1, 7)
 
 
 @pytest.mark.processes
-def test_so_does_whatever_else_goes_through_a_list(desk: Desk) -> None:
+def test_every_other_command_asks_the_proxies_of_its_list_and_nobody_else(desk: Desk) -> None:
     with Lab(pages=1) as lab:
         desk.write("echo.py", ECHO.format(base=lab.named_url))
         desk.write("pool.py", POOL.format(base=lab.named_url))
         environment = hostile(desk, lab, "both")
-        # Who trusts the environment gets its authorities, and these are not there.
+        # A session that trusts the environment uses its authorities, and these files do not exist.
         trusting = {name: value for name, value in environment.items() if "CA_BUNDLE" not in name}
 
         said = [
@@ -176,9 +165,9 @@ def test_so_does_whatever_else_goes_through_a_list(desk: Desk) -> None:
             desk.start_python("pool.py", **trusting).end(),
         ]
 
-    assert [one.code for one in said] == [0, 0, 0], said
+    assert [result.code for result in said] == [0, 0, 0], said
     assert "planted" not in str(said)
-    met_nobody_but(desk, lab, 0, 1, 7)
+    assert_only_these_were_met(desk, lab, 0, 1, 7)
 
 
 @pytest.mark.processes
@@ -214,7 +203,7 @@ ROUTES: dict[str, Callable[[Script], Script]] = {
 
 @pytest.fixture
 def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names that are looked up on this machine from now on."""
+    """The names that this machine looks up during the test."""
     asked: list[str] = []
     look_up = socket.getaddrinfo
 
@@ -233,7 +222,7 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize(
     ("scheme", "secure"),
-    # TLS within TLS takes the way of "https" to its proxy, and that of "http" from there.
+    # TLS within TLS is "https" as far as the proxy, and "http" from there.
     [
         (scheme, secure)
         for scheme in ROUTES
@@ -241,17 +230,16 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if (scheme, secure) != ("https", True)
     ],
 )
-def test_the_name_of_the_site_is_for_the_proxy_to_look_up(
+def test_the_proxy_looks_up_the_name_of_the_site(
     lookups: list[str], tmp_path: Path, scheme: str, secure: bool
 ) -> None:
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("site.test", "127.0.0.1").configure_cert(context)
-    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    authority = Authority(tmp_path)
+    context = authority.context("site.test", "127.0.0.1")
     site = tls(context, answering()) if secure else answering()
     script = connect_then(site) if secure and scheme.startswith("http") else ROUTES[scheme](site)
     if scheme == "https":
         script = tls(context, script)
-    settings = Settings(ca_bundle=str(tmp_path / "authority.pem"))
+    settings = Settings(ca_bundle=authority.bundle)
 
     with Peer(script) as proxy, closing(Fetcher(proxy.proxy(scheme), settings)) as fetcher:
         url = f"http{'s' * secure}://site.test/"
@@ -263,7 +251,7 @@ def test_the_name_of_the_site_is_for_the_proxy_to_look_up(
     assert "site.test" in proxy.heads[0]
 
 
-def test_a_socks4_proxy_that_cannot_look_up_names_is_to_blame_and_not_asked_around(
+def test_a_socks4_proxy_that_cannot_look_up_names_is_to_blame_and_not_bypassed(
     lookups: list[str],
 ) -> None:
     def refusing(line: Line) -> None:
@@ -307,14 +295,13 @@ PLACES = [
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("start", ["http", "https"])
 @pytest.mark.parametrize("scheme", ["http", "socks5h"])
-def test_wherever_a_site_sends_us_we_go_through_the_pin_or_nowhere(
+def test_every_redirect_goes_through_the_pin_or_nowhere(
     place: str, start: str, scheme: str, tmp_path: Path
 ) -> None:
     """The place is a listener on this machine, which must never be touched."""
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("site.test", "127.0.0.1", "::1", "localhost").configure_cert(context)
-    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
-    settings = Settings(ca_bundle=str(tmp_path / "authority.pem"), connect_timeout=1, timeout=1)
+    authority = Authority(tmp_path)
+    context = authority.context("site.test", "127.0.0.1", "::1", "localhost")
+    settings = Settings(ca_bundle=authority.bundle, connect_timeout=1, timeout=1)
 
     with Peer(answering(answer(b"<p>direct</p>"))) as there:
         location = place.format(port=there.port)
@@ -324,7 +311,7 @@ def test_wherever_a_site_sends_us_we_go_through_the_pin_or_nowhere(
             return answer(b"", "302 Found", Location=location) if first_page else answer(b"by proxy")
 
         def play(line: Line) -> None:
-            """Whatever comes: TLS, a tunnel, a page."""
+            """Accept TLS, a tunnel or a page request."""
             if line.sock.recv(1, socket.MSG_PEEK) == b"\x16":
                 tls(context, answering(reply))(line)
                 return
@@ -348,7 +335,7 @@ def test_wherever_a_site_sends_us_we_go_through_the_pin_or_nowhere(
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_wherever_user_code_goes_by_its_session_it_goes_through_the_pin_or_nowhere(place: str) -> None:
+def test_every_url_of_user_code_goes_through_the_pin_or_nowhere(place: str) -> None:
     with (
         Peer(answering()) as there,
         Peer(answering()) as proxy,
@@ -363,10 +350,10 @@ def test_wherever_user_code_goes_by_its_session_it_goes_through_the_pin_or_nowhe
 
 @pytest.mark.parametrize("scheme", ["http", "socks4", "socks5", "socks5h"])
 @pytest.mark.parametrize("by_session", [False, True])
-def test_a_proxy_that_dies_between_two_pages_is_a_fault_and_no_reason_to_go_without(
+def test_a_proxy_that_dies_between_two_pages_is_a_fault_and_never_bypassed(
     scheme: str, by_session: bool
 ) -> None:
-    """The connection is still there, and closed as the next request comes. The site could be reached directly."""
+    """Its kept connection closes at the next request. The site could be reached directly."""
     with Peer(answering()) as site:
         url = f"http://{site.netloc}/"
         with Peer(ROUTES[scheme](answering())) as proxy:
@@ -415,15 +402,12 @@ def test_a_proxy_with_an_ipv6_address_is_used_like_any_other(scheme: str) -> Non
 def test_no_variable_of_the_environment_adds_an_authority(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
 ) -> None:
-    """Whoever may add one could read along; a run names its own by the setting ca_bundle."""
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("site.test").configure_cert(context)
-    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
-    named = tmp_path if variable.endswith("DIR") else tmp_path / "authority.pem"
-    monkeypatch.setenv(variable, str(named))
+    """An added authority could read along. A run names its own by the setting ca_bundle."""
+    authority = Authority(tmp_path)
+    monkeypatch.setenv(variable, str(tmp_path) if variable.endswith("DIR") else authority.bundle)
     tls_context.cache_clear()
 
-    with Peer(connect_then(tls(context, answering()))) as proxy:
+    with Peer(connect_then(tls(authority.context("site.test"), answering()))) as proxy:
         found = evidence(proxy.proxy(), "https://site.test/")
         with (
             PinnedSession(proxy.proxy(), IMPATIENT) as session,

@@ -6,13 +6,12 @@ Tinyproxy closes after every answer without announcing it; others close connecti
 
 from __future__ import annotations
 
-import ssl
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-import trustme
 
+from certificates import Authority
 from exchanges import PLAIN, SECURE, evidence, soon, task
 from peers import Line, Peer, Script, answer, connect_then, socks5, tls
 from pinpool.errors import FetchFailed
@@ -48,11 +47,9 @@ def test_a_page_whose_connection_had_been_closed_is_asked_for_on_a_new_one(
 
 
 def test_https_is_asked_for_again_through_a_new_tunnel(tmp_path: Path) -> None:
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("site.test").configure_cert(context)
-    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
-    settings = Settings(ca_bundle=str(tmp_path / "authority.pem"))
-    script = connect_then(tls(context, answering_once))
+    authority = Authority(tmp_path)
+    settings = Settings(ca_bundle=authority.bundle)
+    script = connect_then(tls(authority.context("site.test"), answering_once))
 
     with Peer(script) as proxy, closing(Fetcher(proxy.proxy(), settings)) as fetcher:
         pages = [fetcher.fetch(task(SECURE + "films?page=1"), soon()) for _ in range(2)]

@@ -7,12 +7,11 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import trustme
 
+from certificates import Authority
 from exchanges import PASSWORD, PLAIN, SECURE, USER, evidence, soon, task
 from peers import (
     PATIENCE,
@@ -45,21 +44,14 @@ class Certificates(NamedTuple):
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    authority, stranger = trustme.CA(), trustme.CA()
-    bundle: Path = tmp_path_factory.mktemp("tls") / "authority.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-
-    def context(who: trustme.CA, name: str) -> ssl.SSLContext:
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        who.issue_cert(name).configure_cert(made)
-        return made
-
+    authority = Authority(tmp_path_factory.mktemp("tls"))
+    stranger = Authority(tmp_path_factory.mktemp("stranger"))
     return Certificates(
-        str(bundle),
-        context(authority, "site.test"),
-        context(authority, "127.0.0.1"),
-        context(stranger, "site.test"),
-        context(authority, "other.test"),
+        authority.bundle,
+        site=authority.context("site.test"),
+        proxy=authority.context("127.0.0.1"),
+        stranger=stranger.context("site.test"),
+        other_name=authority.context("other.test"),
     )
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import requests
-import trustme
 from requests.adapters import HTTPAdapter
 
+from certificates import Authority
 from peers import PATIENCE, Line, Peer, answer, answering, connect_then, socks5, tls
 from pinpool.errors import SettingsError
 from pinpool.fetch.fetcher import Fetcher
@@ -217,11 +217,10 @@ def test_a_pinned_session_cannot_be_copied_out_of_its_worker() -> None:
     [("anna", "secret", "YW5uYTpzZWNyZXQ="), ("ännä", "p:@ß", "w6RubsOkOnA6QMOf"), ("key", "", "a2V5Og==")],
 )
 def test_the_login_is_sent_to_the_proxy_and_not_into_the_tunnel(
-    username: str, password: str, sent: str
+    username: str, password: str, sent: str, tmp_path: Path
 ) -> None:
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("site.test").configure_cert(context)
+    authority = Authority(tmp_path)
+    context = authority.context("site.test")
 
     def script(line: Line) -> None:
         request = line.head()
@@ -230,11 +229,13 @@ def test_the_login_is_sent_to_the_proxy_and_not_into_the_tunnel(
             tls(context, answering())(line)
         line.send(answer())
 
-    with Peer(script) as proxy, authority.cert_pem.tempfile() as bundle:
-        settings = Settings(ca_bundle=bundle)
-        with PinnedSession(proxy.proxy("http", username, password), settings) as session:
-            session.get(URL)
-            session.get("https://site.test/")
+    settings = Settings(ca_bundle=authority.bundle)
+    with (
+        Peer(script) as proxy,
+        PinnedSession(proxy.proxy("http", username, password), settings) as session,
+    ):
+        session.get(URL)
+        session.get("https://site.test/")
 
     plain, connect, tunnelled = proxy.heads
     header = f"Proxy-Authorization: Basic {sent}\r\n"
@@ -325,22 +326,19 @@ def test_a_client_certificate_is_refused_rather_than_left_out() -> None:
 # Certificates
 
 
-def test_switching_verification_off_for_one_request_leaves_it_on_for_all_others() -> None:
+def test_switching_verification_off_for_one_request_leaves_it_on_for_all_others(tmp_path: Path) -> None:
     """Rule: the context is shared, and urllib3 writes `verify` into the one it is given."""
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("site.test").configure_cert(context)
+    authority = Authority(tmp_path)
 
     with (
-        Peer(connect_then(tls(context, answering()))) as proxy,
+        Peer(connect_then(tls(authority.context("site.test"), answering()))) as proxy,
         PinnedSession(proxy.proxy(), Settings()) as session,
     ):
         with pytest.warns(match="Unverified HTTPS request"):
             assert session.get("https://site.test/", verify=False).content == b"hello"
         with pytest.raises(requests.exceptions.SSLError):
             session.get("https://site.test/")
-        with authority.cert_pem.tempfile() as bundle:
-            assert session.get("https://site.test/", verify=bundle).content == b"hello"
+        assert session.get("https://site.test/", verify=authority.bundle).content == b"hello"
 
     assert tls_context(None).verify_mode is ssl.CERT_REQUIRED
     assert tls_context(None).check_hostname

@@ -1,0 +1,33 @@
+"""A throw-away certificate authority, and the certificates that it signs."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import trustme
+
+__all__ = ["Authority"]
+
+
+class Authority:
+    """It keeps its files in `folder`. `bundle` is its own certificate, for the setting ca_bundle."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ca = trustme.CA()
+        self._folder = folder
+        self.bundle = str(folder / "authority.pem")
+        self._ca.cert_pem.write_to_path(self.bundle)
+
+    def context(self, *names: str) -> ssl.SSLContext:
+        """For a server with these names."""
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._ca.issue_cert(*names).configure_cert(made)
+        return made
+
+    def files(self, *names: str) -> tuple[Path, Path]:
+        """The certificate and the key of a server with these names, both PEM."""
+        issued, chain, key = self._ca.issue_cert(*names), self._folder / "cert.pem", self._folder / "key.pem"
+        issued.cert_chain_pems[0].write_to_path(chain)
+        issued.private_key_pem.write_to_path(key)
+        return chain, key
