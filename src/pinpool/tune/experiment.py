@@ -8,7 +8,7 @@ Each trial is a start of one run. Its journal keeps all that is fetched, so that
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pinpool.crawler.api import make_way
@@ -101,15 +101,13 @@ class _Experiment:
             with Reader(self._path) as reader:
                 result.pages = _expected_pages(list(reader.tree()))
         if self._trials:
-            # The ideal is the best that a worker did in any trial: none is better than one that never waits.
-            best = max(row.pages_per_second / row.workers for row in self._rows)
-            self._set_rows(
-                row._replace(of_ideal=row.pages_per_second / row.workers / best) for row in self._rows
-            )
             result.recommendation = recommend_trial(self._trials, stopped)
             if not result.interrupted:
                 self._predict(stopped)
-            result.rows = sorted(self._rows, key=lambda row: row.workers)
+            rows = sorted((trial.row for trial in self._trials), key=lambda row: row.workers)
+            # The ideal is the best that a worker did in any trial: none is better than one that never waits.
+            best = max(row.pages_per_second / row.workers for row in rows)
+            result.rows = [row._replace(of_ideal=row.pages_per_second / row.workers / best) for row in rows]
         elif stopped:
             result.recommendation = Recommendation(0, stopped)
         return result
@@ -139,13 +137,6 @@ class _Experiment:
         result = self._result
         result.interrupted = result.interrupted or bool(self._stop.asked)
         return not result.interrupted and (result.ended is None or result.ended.end == "interrupted")
-
-    @property
-    def _rows(self) -> list[Row]:
-        return [trial.row for trial in self._trials]
-
-    def _set_rows(self, rows: Iterable[Row]) -> None:
-        self._trials = [trial._replace(row=row) for trial, row in zip(self._trials, rows, strict=True)]
 
     def _try(self, workers: int, pages: int) -> str:
         """Do one trial. Returns why it was not done, or what stopped it; empty if it went well."""
@@ -222,16 +213,12 @@ class _Experiment:
 
         try:
             recording = learn(self._path).changed(result.pages)._replace(settings=launch.settings)
-            sizes = [row.workers for row in self._rows]
+            sizes = [trial.row.workers for trial in self._trials]
             predicted = predict(recording, sizes, proxies=result.proxies, seed=1, progress=check)
-            self._set_rows(
-                row._replace(
-                    survival=other.survival,
-                    survival_from=other.survival_from,
-                    survival_to=other.survival_to,
-                )
-                for row, other in zip(self._rows, predicted, strict=True)
-            )
+            self._trials = [
+                trial._replace(row=trial.row.with_survival(row))
+                for trial, row in zip(self._trials, predicted, strict=True)
+            ]
             result.recommendation = recommend_trial(self._trials, stopped)
             result.notes += recording.notes
             result.spares = spares_needed(recording, result.recommendation.workers, seed=1, progress=check)

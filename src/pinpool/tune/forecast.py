@@ -13,7 +13,7 @@ from pinpool.settings import settings_from
 from pinpool.stats.histogram import wilson
 from pinpool.tune.recording import Recording, learn
 from pinpool.tune.result import ENOUGH, Result, Row, recommend
-from pinpool.tune.simulator import Crawled, simulate
+from pinpool.tune.simulator import Crawled, Simulation
 from pinpool.tune.workload import delays, stretch
 
 #: Crawls simulated for a row where no proxy is ever lost; one in which all end alike; and any other. A share of 400 is
@@ -129,25 +129,24 @@ def spares_needed(
 def _crawls(
     recording: Recording, workers: int, proxies: int, seed: int, most: int = MOST_CRAWLS
 ) -> Iterator[Crawled]:
-    workload, machine, _, job, settings, *_ = recording
     retired = lasted = cost = 0
     for number in range(1, most + 1):
-        crawled = simulate(
-            workload,
-            machine,
-            job,
-            settings,
+        crawled = Simulation(
+            recording.workload,
+            recording.machine,
+            recording.job,
+            recording.settings,
             workers=workers,
             proxies=proxies,
             # The same seeds for every row, so that rows do not differ by luck.
             seed=seed * 1_000_003 + number,
-        )
+        ).run()
         yield crawled
         retired += crawled.retired
         lasted += crawled.lasted
         cost += _cost(crawled, proxies)
         if (
-            (number >= CALM_CRAWLS and not (retired or workload.loses_proxies))
+            (number >= CALM_CRAWLS and not (retired or recording.workload.loses_proxies))
             or (number >= ALIKE_CRAWLS and lasted in (0, number))
             or (number >= LEAST_CRAWLS and cost >= EFFORT)
             or (number >= FEWEST_CRAWLS and cost >= MOST_EFFORT)

@@ -44,6 +44,12 @@ class Row(NamedTuple):
     survival_to: float | None = None
     error: float | None = None
 
+    def with_survival(self, other: Row) -> Row:
+        """This row with the survival of another."""
+        return self._replace(
+            survival=other.survival, survival_from=other.survival_from, survival_to=other.survival_to
+        )
+
 
 class Recommendation(NamedTuple):
     """How many workers to take, 0 if nothing is known, and one sentence why."""

@@ -71,32 +71,22 @@ class _Worker:
     parked: float = 0.0
 
 
-def simulate(
-    workload: Workload,
-    machine: Machine,
-    tree: PageTree,
-    settings: Settings,
-    *,
-    workers: int,
-    proxies: int,
-    seed: int,
-) -> Crawled:
-    """Crawl the pages of the tree once, by so many workers over so many proxies drawn from the workload's."""
-    return _Crawl(workload, machine, tree, settings, workers, proxies, Random(seed)).run()
+class Simulation:
+    """A crawl of the pages of a tree by so many workers over so many proxies, drawn from those of the workload."""
 
-
-class _Crawl:
     def __init__(
         self,
         workload: Workload,
         machine: Machine,
         tree: PageTree,
         settings: Settings,
+        *,
         workers: int,
         proxies: int,
-        random: Random,
+        seed: int,
     ) -> None:
-        self._workload, self._tree, self._settings, self._random = workload, tree, settings, random
+        self._workload, self._tree, self._settings = workload, tree, settings
+        self._random = random = Random(seed)
         self._overhead, self._boot = machine.overhead, machine.boot
         # How a recorded latency changes with the number of busy workers: the others take the machine's time.
         self._stretch = [stretch(machine, delay) for delay in delays(machine, workers, settings.pace)]
@@ -141,6 +131,7 @@ class _Crawl:
         return drawn
 
     def run(self) -> Crawled:
+        """Do the crawl. To be called once."""
         for number, worker in enumerate(self._workers):
             self._at(number * self._boot, partial(self._lease, worker))
         while self._ended < self._tree.pages and self._alive and self._events:

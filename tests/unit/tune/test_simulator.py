@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pinpool.model import Fault
 from pinpool.settings import Settings
-from pinpool.tune.simulator import Crawled, simulate
+from pinpool.tune.simulator import Crawled, Simulation
 from pinpool.tune.workload import Behavior, FailureSample, Machine, PageTree, Workload
 
 REFUSED = FailureSample(Fault.REFUSED, 0.01)
@@ -51,7 +51,7 @@ def crawl(
     seed: int = 1,
 ) -> Crawled:
     latency = made.behaviors[0].latencies[0]
-    return simulate(
+    return Simulation(
         made,
         on or machine(latency),
         job or pages(2000),
@@ -59,7 +59,7 @@ def crawl(
         workers=workers,
         proxies=proxies,
         seed=seed,
-    )
+    ).run()
 
 
 def speed(figures: Crawled) -> float:
