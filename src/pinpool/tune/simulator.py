@@ -1,8 +1,9 @@
 """
 One simulated crawl: discrete events over a recorded workload, with the rules of the real one.
 
-`policy/` decides as in a crawl who rests, who retires, when a worker swaps and what happens to a task. Only the rest is
-made up: how long a page takes, which attempt fails, which proxy dies. Pure: the same seed gives the same crawl.
+`policy/` decides as in a crawl who rests, who retires, when a worker swaps and what happens to a task, and the real
+lease queue hands out proxies. Only the rest is made up: how long a page takes, which attempt fails, which proxy dies.
+Pure: the same seed gives the same crawl.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from typing import NamedTuple
 from pinpool.model import Charge
 from pinpool.policy.blame import Blame, Failure
 from pinpool.policy.faults import FAULTS
-from pinpool.policy.reputation import Reputation, Retire, must_swap
+from pinpool.policy.reputation import Reputation, Retire, must_swap, until_judged
 from pinpool.policy.retry import Resubmit
 from pinpool.pool.engine import window
+from pinpool.pool.fake import spare_proxies
+from pinpool.pool.lease_types import Lease
+from pinpool.pool.leases import LeaseQueue
 from pinpool.settings import Settings
 from pinpool.tune.workload import Behavior, FailureSample, Machine, PageTree, Workload, delays, stretch
 
@@ -57,18 +61,30 @@ class _Proxy:
     dies: float
     death: Sequence[FailureSample]
     failing: bool = False
-    rested: bool = False
-    let_go: float = -math.inf
 
 
 @dataclass(slots=True)
 class _Worker:
+    token: int
+    lease: Lease | None = None
     pin: int = 0
     strikes: int = 0
     probing: bool = False
     next_turn: float = 0.0
     parked_at: float = 0.0
     parked: float = 0.0
+
+
+class _Clock:
+    """Simulated seconds, set to exact moments."""
+
+    now = 0.0
+
+    def epoch(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
 
 
 class Simulation:
@@ -96,10 +112,12 @@ class Simulation:
         for proxy in self._proxies:
             self._reputation.admit(proxy, "")
         self._alive = set(self._proxies)
-        self._rests: dict[int, int] = {}  # the number of its rest, by proxy
-        self._probing: set[int] = set()  # proxies that have rested and not served a page since
-        self._spares = {False: deque(self._proxies), True: deque[int]()}  # by whether it is probing
-        self._workers = [_Worker() for _ in range(workers)]
+        self._clock = _Clock()
+        self._leases = LeaseQueue(
+            spare_proxies(proxies), workers, until_judged(settings.cooling), self._clock
+        )
+        self._leases.begin(1)
+        self._workers = [_Worker(token) for token in range(1, workers + 1)]
         self._parked: deque[_Worker] = deque()
         self._idle: list[_Worker] = []  # with a proxy, and without a task for it
         self._fresh = {True: deque[int](), False: deque[int]()}  # pages by whether they are list pages
@@ -111,7 +129,7 @@ class Simulation:
         self._next_request = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self._now = self._last = 0.0
+        self._last = 0.0
         self._ended = self._failed = self._attempts = self._faults = 0
         self._latency = 0.0
 
@@ -133,15 +151,15 @@ class Simulation:
     def run(self) -> Crawled:
         """Do the crawl. To be called once."""
         for number, worker in enumerate(self._workers):
-            self._at(number * self._boot, partial(self._lease, worker))
+            self._at(number * self._boot, partial(self._start, worker))
         while self._ended < self._tree.pages and self._alive and self._events:
-            self._now, _, act = heapq.heappop(self._events)
-            if self._now > LAST_SECOND:
+            self._clock.now, _, act = heapq.heappop(self._events)
+            if self._clock.now > LAST_SECOND:
                 break
             act()
         for worker in self._parked:
-            worker.parked += self._now - worker.parked_at
-        total = self._now * len(self._workers)
+            worker.parked += self._clock.now - worker.parked_at
+        total = self._clock.now * len(self._workers)
         return Crawled(
             lasted=self._ended >= self._tree.pages,
             seconds=self._last,
@@ -159,34 +177,32 @@ class Simulation:
 
     # ------------------------------------------------------------------ proxies
 
-    def _lease(self, worker: _Worker) -> None:
-        """Pin a spare proxy, one that probes only if there is no other, or park the worker."""
-        spares = self._spares[False] or self._spares[True]
-        if spares:
-            self._pin(worker, spares.popleft())
-        else:
-            worker.pin, worker.parked_at = 0, self._now
+    def _start(self, worker: _Worker) -> None:
+        _, worker.lease = self._leases.check_in(worker.token, worker.token, 1)
+        self._pin(worker)
+
+    def _pin(self, worker: _Worker) -> None:
+        """Go on with the leased proxy, or park."""
+        if (lease := worker.lease) is None:
+            worker.parked_at = self._clock.now
             self._parked.append(worker)
-
-    def _pin(self, worker: _Worker, proxy: int) -> None:
-        worker.pin, worker.strikes, worker.probing = proxy, 0, proxy in self._probing
-        idle = self._now - self._proxies[proxy].let_go
-        worker.next_turn = self._now + max(0.0, self._settings.pace - idle)
-        self._go(worker)
-
-    def _end_rest(self, proxy: int, rest: int | None) -> None:
-        if rest is None or self._rests.get(proxy) != rest:
-            return  # it has ended before
-        del self._rests[proxy]
-        self._proxies[proxy].rested = True
-        self._probing.add(proxy)
-        if self._parked:
-            worker = self._parked.popleft()
-            worker.parked += self._now - worker.parked_at
-            self._pin(worker, proxy)
         else:
-            self._spares[True].append(proxy)
-            self._wake()  # an idle worker may exchange its pin for it
+            worker.pin, worker.strikes, worker.probing = lease.proxy, 0, lease.probing
+            worker.next_turn = self._clock.now + max(0.0, self._settings.pace - lease.idle)
+            self._go(worker)
+
+    def _hand_out(self) -> None:
+        """A rest may be over: give spare proxies to parked workers. Idle ones may exchange their pins."""
+        while self._parked and (lease := self._leases.get(self._parked[0].token, 0.0)) is not None:
+            worker = self._parked.popleft()
+            worker.parked += self._clock.now - worker.parked_at
+            worker.lease = lease
+            self._pin(worker)
+        self._wake()
+
+    def _rest(self, proxy: int, seconds: float) -> None:
+        self._leases.cool(proxy, seconds)
+        self._at(self._clock.now + seconds, self._hand_out)
 
     # ------------------------------------------------------------------ tasks
 
@@ -205,14 +221,10 @@ class Simulation:
 
     def _exchange(self, worker: _Worker) -> bool:
         """Exchange the pin for a spare proxy that has not tried a waiting task. False if there is none."""
-        for tried, spares in itertools.product(self._retries, self._spares.values()):
-            spare = next((proxy for proxy in spares if proxy not in tried), None)
-            if spare is not None:
-                spares.remove(spare)
-                self._proxies[worker.pin].let_go = self._now
-                self._spares[worker.pin in self._probing].append(worker.pin)
-                worker.pin = 0
-                self._at(self._now + EXCHANGE_SECONDS, partial(self._pin, worker, spare))
+        for tried in self._retries:
+            if (lease := self._leases.exchange(worker.token, tried)) is not None:
+                worker.lease = lease
+                self._at(self._clock.now + EXCHANGE_SECONDS, partial(self._pin, worker))
                 return True
         return False
 
@@ -237,7 +249,7 @@ class Simulation:
         busy = min(len(self._workers) - len(self._parked) - len(self._idle), len(self._alive))
         factor, more = self._stretch[busy]
         overhead = self._overhead * factor
-        moment, pace, rate = self._now, self._settings.pace, self._settings.site_rate
+        moment, pace, rate = self._clock.now, self._settings.pace, self._settings.site_rate
         for done in range(len(pages)):
             if rate:
                 moment = self._next_request = max(moment, self._next_request)
@@ -246,7 +258,7 @@ class Simulation:
                 moment = max(moment, worker.next_turn)
                 worker.next_turn = moment + pace * (0.75 + random() / 2)
             self._attempts += 1
-            failure = self._failure(proxy, moment)
+            failure = self._failure(worker, moment)
             if failure is not None:
                 return done, failure, moment + failure.seconds + overhead
             proxy.failing = False
@@ -255,42 +267,41 @@ class Simulation:
             moment += seconds + overhead
         return len(pages), None, moment
 
-    def _failure(self, proxy: _Proxy, moment: float) -> FailureSample | None:
+    def _failure(self, worker: _Worker, moment: float) -> FailureSample | None:
         """How the attempt fails, None if it does not."""
-        random, workload = self._random, self._workload
+        random, workload, proxy = self._random, self._workload, self._proxies[worker.pin]
         if moment >= proxy.dies and proxy.death:
             return random.choice(proxy.death)
         if workload.page_failure and random.random() < workload.page_failure:
             return random.choice(workload.page_failures)
         chance = proxy.behavior.failure
         if proxy.failing:
-            chance = workload.after_rest if proxy.rested else workload.again
+            chance = workload.after_rest if worker.probing else workload.again
         if chance <= 0.0 or random.random() >= chance or not proxy.behavior.failures:
             return None
-        proxy.failing, proxy.rested = True, False
+        proxy.failing = True
         return random.choice(proxy.behavior.failures)
 
     def _end(self, worker: _Worker, pages: Sequence[int], done: int, failure: FailureSample | None) -> None:
         if done:
             worker.strikes, worker.probing = 0, False
-            self._probing.discard(worker.pin)
+            self._leases.proven(worker.token)
         for page in pages[:done]:
             self._blame.credit(worker.pin, page, self._failures.get(page, ()))
             self._finish(page)
-        swapped = failure is not None and self._judge(worker, pages[done], failure)
-        # The pages behind the failed one were not tried.
+        # The pages behind a failed one were not tried.
         for page in reversed(pages[done + 1 :]):
             self._fresh[page in self._tree.lists].appendleft(page)
+        swapped = failure is not None and self._judge(worker, pages[done], failure)
         if self._ended >= self._tree.pages or not self._alive:
             return
-        (self._lease if swapped else self._go)(worker)
-        if self._idle:
-            self._wake()
+        (self._pin if swapped else self._go)(worker)
+        self._wake()
 
     def _finish(self, page: int) -> None:
         # Also a page that was given up: the job is as large as it was.
         self._ended += 1
-        self._last = self._now
+        self._last = self._clock.now
         for child in self._tree.children.get(page, ()):
             self._fresh[child in self._tree.lists].append(child)
 
@@ -308,16 +319,16 @@ class Simulation:
         )
         past.append(Failure(proxy, failure.fault))
         for woken in decision.woken:
-            self._end_rest(woken, self._rests.get(woken))
-        if decision.penalty is not None:
-            self._proxies[proxy].let_go = self._now
+            self._rest(woken, 0.0)
+        if swapped:
+            worker.lease = self._leases.swap(worker.token, b"")
             if isinstance(decision.penalty, Retire):
                 self._alive.discard(proxy)
-            else:
-                rest = self._rests[proxy] = next(self._order)
-                self._at(self._now + decision.penalty.seconds, partial(self._end_rest, proxy, rest))
+                self._leases.retire(proxy, decision.penalty.reason)
+            elif decision.penalty is not None:
+                self._rest(proxy, decision.penalty.seconds)
         if isinstance(decision.verdict, Resubmit):
-            self._at(self._now + decision.verdict.after, partial(self._put_back, page))
+            self._at(self._clock.now + decision.verdict.after, partial(self._put_back, page))
         else:
             self._failed += 1
             self._finish(page)

@@ -70,7 +70,7 @@ def test_the_document_has_the_keys_that_scripts_rely_on() -> None:
     assert (document["proxies"], document["recommended"]) == (100, 10)
 
 
-def test_the_table_marks_the_recommended_row_and_leaves_out_what_nobody_knows() -> None:
+def test_the_table_marks_the_recommended_row_and_leaves_out_columns_of_unknown_figures() -> None:
     lines = table([row(10, 50.0), row(20, 100.0, seconds=7200.0)], 20).splitlines()
 
     assert [line.startswith("→") for line in lines] == [False, False, True]

@@ -1,4 +1,4 @@
-"""Which proxies have died, told by how their attempts end, and how the living ones fail."""
+"""Which proxies have died, as the ends of their attempts show, and how the living ones fail."""
 
 from __future__ import annotations
 
