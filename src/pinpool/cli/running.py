@@ -23,6 +23,7 @@ from pinpool.cli.options import (
     targets,
     together,
 )
+from pinpool.files import use_of
 from pinpool.text import counted
 
 if TYPE_CHECKING:
@@ -186,12 +187,13 @@ def _on_stdout(outputs: list[Target]) -> bool:
 
 def _check_log_and_metrics(journal: Path, outputs: list[Target], options: Mapping[str, Any]) -> None:
     """The log and the figures each need a file of their own. Later checks refuse the spider and the list."""
-    taken = {journal.resolve(), *(Path(target.path).resolve() for target in outputs if target.path != "-")}
+    used: dict[str, str | Path] = {"the journal": journal}
+    used |= {f"the output {target.path}": target.path for target in outputs}
     for name in ("log", "metrics"):
         if (path := options[name]) is not None:
-            if path.resolve() in taken:
-                raise click.BadParameter(f"{path} is used for something else", param_hint=f"--{name}")
-            taken.add(path.resolve())
+            if use := use_of(path, used):
+                raise click.BadParameter(f"{path} is {use}: name another file", param_hint=f"--{name}")
+            used[f"the file of --{name}"] = path
 
 
 def _discard_stdout() -> None:
