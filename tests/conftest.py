@@ -7,6 +7,7 @@ that every run of the fast tests takes the same ones.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,3 +93,14 @@ def make(method: str) -> Iterator[Maker]:
     for engine in engines:
         engine.close()
     assert [pid for pid in pids if is_alive(pid)] == []
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """The root logger without handlers; as before after the test."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    root.handlers.clear()
+    yield root
+    root.setLevel(level)
+    root.handlers[:] = handlers

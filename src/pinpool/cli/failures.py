@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pinpool.cli.options import journal_argument, json_option, json_text
-from pinpool.text import one_line
+from pinpool.text import counted, one_line
 
 
 @click.command(short_help="What was given up, and why.")
@@ -51,7 +51,8 @@ def _print_page(journal: Path, number: int) -> None:
     click.echo(fetched.body, nl=False)
     cut = f" of {fetched.size:,}: the rest was not kept" if len(fetched.body) < fetched.size else ""
     click.echo(
-        f"{one_line(fetched.url)}: status {fetched.status}, {len(fetched.body):,} bytes{cut}", err=True
+        f"{one_line(fetched.url)}: status {fetched.status}, {counted(len(fetched.body), 'byte')}{cut}",
+        err=True,
     )
 
 
@@ -65,7 +66,7 @@ def _list_pages(journal: Path, as_json: bool) -> None:
         return
     for page in samples:
         click.echo(f"page {page.id}: {one_line(page.kind)}")
-        click.echo(f"  {one_line(page.url)} (status {page.status}, {page.size:,} bytes)")
+        click.echo(f"  {one_line(page.url)} (status {page.status}, {counted(page.size, 'byte')})")
     if samples:
         click.echo(f"`pinpool try SPIDER --page {journal}:{samples[0].id}` tries one")
     else:

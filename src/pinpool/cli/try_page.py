@@ -135,10 +135,10 @@ def _show(task: Task, attempts: Iterable[PageTry], *, kept: bool) -> bool:
 def _show_answer(task: Task, fetched: Fetched, *, kept: bool) -> None:
     from pinpool.text import one_line
 
-    answer = f"{fetched.status} {one_line(fetched.url)}: {len(fetched.body)} bytes"
+    answer = f"{fetched.status} {one_line(fetched.url)}: {counted(len(fetched.body), 'byte')}"
     click.echo(f"{answer}, stage {task.stage}" if kept else f"{answer} in {fetched.seconds:.2f} s")
     if kept and len(fetched.body) < fetched.size:
-        click.echo(f"the page was cut when it was kept: it had {fetched.size:,} bytes", err=True)
+        click.echo(f"the page was cut when it was kept: it had {counted(fetched.size, 'byte')}", err=True)
 
 
 def _show_extracted(found: Extracted) -> bool:

@@ -1,4 +1,4 @@
-"""A histogram of latencies, and the interval of a rate."""
+"""A histogram of latencies, and the confidence interval of a rate."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 WIDENING = math.log(1.04)
-CONFIDENT = 1.959964  # standard deviations on either side that hold 95 % of a normal distribution
-SHORTEST = 1e-6  # seconds; zero has no logarithm, and a clock may step back
+CONFIDENT = 1.959964  # standard deviations to either side of the mean hold 95 % of a normal distribution
+SHORTEST = 1e-6  # seconds; 0 has no logarithm, and a clock that steps back gives less
 
 
-def wilson(good: int, all_: int) -> tuple[float, float]:
+def wilson(good: int, total: int) -> tuple[float, float]:
     """
-    The 95 % confidence interval of a rate, both ends from 0 to 1, after E. B. Wilson (1927): unlike the textbook's
-    rate ± error it also holds for a handful of attempts, and for none, where it is all that there is: 0 to 1.
+    The 95 % confidence interval of a rate, both ends from 0 to 1, by the formula of E. B. Wilson (1927).
+
+    Unlike rate ± error, it also holds for a handful of attempts. For none at all it is (0, 1).
     """
-    if not all_:
+    if not total:
         return 0.0, 1.0
     square = CONFIDENT**2
-    middle = (good + square / 2) / (all_ + square)
-    reach = CONFIDENT / (all_ + square) * math.sqrt(good * (all_ - good) / all_ + square / 4)
+    middle = (good + square / 2) / (total + square)
+    reach = CONFIDENT / (total + square) * math.sqrt(good * (total - good) / total + square / 4)
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 @dataclass(slots=True)
 class Histogram:
-    """Durations in seconds, counted in buckets that widen by 4 % each."""
+    """Durations in seconds, counted in buckets of which each is 4 % wider than the one before."""
 
     total: int = 0
     buckets: Counter[int] = field(default_factory=Counter)
@@ -38,7 +39,7 @@ class Histogram:
         self.buckets[math.floor(math.log(max(seconds, SHORTEST)) / WIDENING)] += 1
 
     def counts(self) -> Iterator[tuple[float, int]]:
-        """(seconds, how many) for each bucket that holds any; the seconds are its middle."""
+        """(seconds in the middle, count) of each bucket that is not empty."""
         for bucket, count in self.buckets.items():
             yield math.exp((bucket + 0.5) * WIDENING), count
 

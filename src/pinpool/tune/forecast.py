@@ -11,6 +11,7 @@ from statistics import fmean, median
 
 from pinpool.settings import settings_from
 from pinpool.stats.histogram import wilson
+from pinpool.text import counted
 from pinpool.tune.recording import Recording, learn
 from pinpool.tune.result import ENOUGH, Result, Row, recommend
 from pinpool.tune.simulator import Crawled, Simulation
@@ -53,7 +54,7 @@ def forecast(
         sizes or default_sizes(listed, recording.workers if proxies is None else 1),
         proxies=listed,
         seed=seed,
-        progress=lambda size: progress(f"simulating {size} workers"),
+        progress=lambda size: progress(f"simulating {counted(size, 'worker')}"),
     )
     progress("looking for the number of spare proxies")
     recommendation = recommend(rows)

@@ -48,8 +48,9 @@ class Plan:
         """The plan in one sentence, for the user who pays for it."""
         trials = ("" if len(self.sizes) == 1 else "up to ") + counted(len(self.sizes), "trial")
         listed = counted(len(self.launch.proxies.proxies), "proxy", "proxies")
+        workers = ", ".join([*map(str, self.sizes[:-1]), counted(self.sizes[-1], "worker")])
         return (
-            f"{trials} with {', '.join(map(str, self.sizes))} workers through {listed}, "
+            f"{trials} with {workers} through {listed}, "
             f"of about {self.seconds:.0f} s or less: at most {counted(self.pages, 'page')} and {self.minutes:g} min "
             f"in all; what they fetch is kept in {self.launch.journal}"
         )

@@ -17,11 +17,11 @@ def test_a_percentile_is_within_two_percent_of_a_real_one(durations: list[float]
     for duration in durations:
         histogram.add(duration)
 
-    told = histogram.percentile(share)
+    found = histogram.percentile(share)
 
     real = sorted(durations)[max(0, math.ceil(share * len(durations)) - 1)]
-    assert told is not None
-    assert math.isclose(told, real, rel_tol=0.02)
+    assert found is not None
+    assert math.isclose(found, real, rel_tol=0.02)
 
 
 @given(st.floats(max_value=0.0, min_value=-10.0))
@@ -30,9 +30,9 @@ def test_a_clock_that_steps_back_breaks_nothing(duration: float) -> None:
 
     histogram.add(duration)
 
-    told = histogram.percentile(0.5)
-    assert told is not None
-    assert 0 < told < 2e-6
+    found = histogram.percentile(0.5)
+    assert found is not None
+    assert 0 < found < 2e-6
 
 
 def test_no_durations_have_no_percentile() -> None:

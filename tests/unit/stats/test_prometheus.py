@@ -65,7 +65,7 @@ def of(proxy: str, figure: str, labels: str = "") -> str:
 ALICE, OTHER = "http://alice@192.0.2.1:8080", "socks5h://192.0.2.2:1080"
 
 
-def test_a_finished_run_has_the_figures_that_stats_tells(tmp_path: Path) -> None:
+def test_a_finished_run_has_the_figures_of_stats(tmp_path: Path) -> None:
     whole_run(tmp_path / "run.db")
     metrics = Metrics(tmp_path / "run.prom", tmp_path / "run.db")
 
@@ -91,7 +91,7 @@ def test_a_finished_run_has_the_figures_that_stats_tells(tmp_path: Path) -> None
         assert latency == pytest.approx(proxy["latency_p95"], rel=0.001)
 
 
-def test_while_it_runs_the_view_says_what_workers_do(tmp_path: Path) -> None:
+def test_while_it_runs_the_snapshot_says_what_workers_do(tmp_path: Path) -> None:
     new_journal(tmp_path / "run.db", task("1", "index")).close()
 
     Metrics(tmp_path / "run.prom", tmp_path / "run.db")(VIEW)
@@ -104,7 +104,7 @@ def test_while_it_runs_the_view_says_what_workers_do(tmp_path: Path) -> None:
     assert found['pinpool_heartbeat_timestamp_seconds{run="run"}'] == START
 
 
-def test_figures_that_are_folded_bit_by_bit_are_those_of_one_fold_also_after_forgiveness(
+def test_reading_bit_by_bit_gives_the_same_figures_as_reading_once_also_after_forgiveness(
     tmp_path: Path,
 ) -> None:
     bit_by_bit = Metrics(tmp_path / "bits.prom", tmp_path / "run.db", clock=Periods(PERIOD_SECONDS))
@@ -171,8 +171,8 @@ def test_a_label_cannot_break_out_of_its_quotes() -> None:
 def test_a_file_of_another_kind_is_never_replaced(tmp_path: Path) -> None:
     whole_run(tmp_path / "run.db")
     (tmp_path / "proxies.txt").write_text("192.0.2.1:80\n")
-    told: list[str] = []
-    metrics = Metrics(tmp_path / "run.prom", tmp_path / "run.db", told.append)
+    lines: list[str] = []
+    metrics = Metrics(tmp_path / "run.prom", tmp_path / "run.db", lines.append)
     (tmp_path / "run.prom").write_text("somebody else's")
 
     metrics.finish()
@@ -183,20 +183,20 @@ def test_a_file_of_another_kind_is_never_replaced(tmp_path: Path) -> None:
         Metrics(tmp_path / "no" / "run.prom", tmp_path / "run.db")
 
     assert (tmp_path / "run.prom").read_text() == "somebody else's"
-    assert len(told) == 1
-    assert "the run goes on" in told[0]
+    assert len(lines) == 1
+    assert "the run goes on" in lines[0]
     assert sorted(path.suffix for path in tmp_path.iterdir() if "part" in path.name) == []
 
 
-def test_an_ending_that_the_exporter_does_not_read_is_told(tmp_path: Path) -> None:
-    told: list[str] = []
+def test_an_ending_that_the_exporter_does_not_read_is_reported(tmp_path: Path) -> None:
+    lines: list[str] = []
 
-    Metrics(tmp_path / "run.txt", tmp_path / "run.db", told.append)
+    Metrics(tmp_path / "run.txt", tmp_path / "run.db", lines.append)
 
-    assert told == [f"--metrics {tmp_path}/run.txt: the node exporter reads only files that end in .prom"]
+    assert lines == [f"--metrics {tmp_path}/run.txt: the node exporter reads only files that end in .prom"]
 
 
-def test_whoever_collects_may_read_it(tmp_path: Path) -> None:
+def test_the_collector_may_read_the_file(tmp_path: Path) -> None:
     whole_run(tmp_path / "run.db")
 
     Metrics(tmp_path / "run.prom", tmp_path / "run.db").finish()
@@ -204,7 +204,7 @@ def test_whoever_collects_may_read_it(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "run.prom").stat().st_mode) & stat.S_IRUSR
 
 
-def test_a_whole_run_leaves_its_figures_and_a_resume_goes_on_with_them(tmp_path: Path) -> None:
+def test_a_run_leaves_its_figures_and_a_resume_continues_them(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     with Lab(pages=2, proxies=2) as lab:
         desk.prepare(lab)

@@ -39,7 +39,7 @@ def test_only_the_pages_since_all_workers_were_at_work_are_measured() -> None:
     assert (event.at, used.cores) == (START + 5, cores())
 
 
-def test_a_run_without_pages_has_nothing_to_tell() -> None:
+def test_a_run_without_further_pages_has_no_usage() -> None:
     measure, _ = meter((1.0, 10.0), (1.5, 14.0))
     measure.look(4, workers=4)
 

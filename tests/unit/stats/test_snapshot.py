@@ -4,7 +4,7 @@ from pinpool.model import Fault
 from pinpool.stats.snapshot import RecentFaults
 
 
-def test_the_last_kinds_of_faults_are_told_with_their_counts_and_always_in_one_order() -> None:
+def test_the_latest_kinds_of_faults_come_with_their_counts_and_always_in_one_order() -> None:
     faults = RecentFaults()
     faults.add(Fault.REFUSED, "first", 1.0)
     faults.add(Fault.TIMEOUT, "slow", 2.0)

@@ -36,7 +36,7 @@ def test_the_time_left_is_unknown_while_nothing_moves() -> None:
     assert throughput.seconds_left(100) == pytest.approx(50.0)
 
 
-def test_a_throughput_that_is_asked_for_ten_times_a_second_remembers_half_a_minute_and_no_more() -> None:
+def test_it_remembers_half_a_minute_and_no_more_however_often_it_is_fed() -> None:
     throughput = Throughput(0.0)
 
     for tick in range(100_000):

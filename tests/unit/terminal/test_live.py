@@ -1,27 +1,13 @@
-"""The live view as a terminal shows it; pyte is that terminal, and for whole runs a real pseudo-terminal is between."""
-
 from __future__ import annotations
 
-import fcntl
 import io
 import os
-import pty
-import signal
-import struct
-import subprocess
-import sys
-import termios
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
 
 import pyte
 import pytest
 
 from clocks import Periods
-from commands import DEADLINE, Desk
-from pinpool.lab import Lab
 from pinpool.model import Fault
 from pinpool.stats.snapshot import Snapshot
 from pinpool.stats.throughput import Throughput
@@ -52,11 +38,7 @@ class Terminal(io.StringIO):
         return len(text)
 
     def shown(self) -> list[str]:
-        return shown(self.screen)
-
-
-def shown(screen: pyte.Screen) -> list[str]:
-    return [text for row in screen.display if (text := row.rstrip())]
+        return [text for row in self.screen.display if (text := row.rstrip())]
 
 
 def draw(live: LiveView, view: Snapshot) -> None:
@@ -100,7 +82,7 @@ def live(terminal: Terminal, tty: FakeTty) -> Iterator[LiveView]:
     made.close()
 
 
-def test_what_is_no_crawl_is_shown_in_one_line(terminal: Terminal) -> None:
+def test_a_command_that_is_not_a_crawl_shows_one_line(terminal: Terminal) -> None:
     progress = Progress(terminal)
 
     progress.show(lambda: "7 of 20 proxies tried")
@@ -110,7 +92,7 @@ def test_what_is_no_crawl_is_shown_in_one_line(terminal: Terminal) -> None:
     assert (during, terminal.shown()) == (["7 of 20 proxies tried"], [])
 
 
-def test_it_is_written_over_in_one_write_and_gone_at_the_end(terminal: Terminal, live: LiveView) -> None:
+def test_each_picture_is_one_write_over_the_last_one(terminal: Terminal, live: LiveView) -> None:
     draw(live, view((Fault.RESET, "closed")))
     draw(live, view(ended=12))
     second = terminal.shown()
@@ -123,7 +105,7 @@ def test_it_is_written_over_in_one_write_and_gone_at_the_end(terminal: Terminal,
     assert terminal.shown() == []
 
 
-def test_what_is_told_stands_above_the_view_in_its_order(terminal: Terminal, live: LiveView) -> None:
+def test_messages_stay_above_the_view_in_their_order(terminal: Terminal, live: LiveView) -> None:
     live.say("before")
     draw(live, view())
     live.say("first " + "wide " * 30)
@@ -171,7 +153,7 @@ def test_a_hostile_fault_can_neither_drive_the_terminal_nor_break_out_of_its_lin
     assert terminal.screen.title == ""
 
 
-def test_without_colours_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     terminal = Terminal()
     live = LiveView(terminal)
@@ -229,7 +211,7 @@ def test_a_flood_of_messages_is_shown_whole(terminal: Terminal, live: LiveView) 
     assert len(terminal.writes) < 10
 
 
-def test_where_a_line_would_stop_the_run_it_waits_until_it_does_not(
+def test_a_message_waits_while_writing_it_would_stop_the_run(
     terminal: Terminal, live: LiveView, tty: FakeTty
 ) -> None:
     tty.foreground, tty.stops_us = False, True
@@ -240,125 +222,3 @@ def test_where_a_line_would_stop_the_run_it_waits_until_it_does_not(
 
     assert before == []
     assert terminal.shown()[0] == "held back"
-
-
-# ---------------------------------------------------------------------------------------------------------- whole runs
-
-
-class Watched:
-    """A crawl whose stderr is a pseudo-terminal, and what that shows."""
-
-    def __init__(self, desk: Desk, *arguments: str, columns: int = 80) -> None:
-        self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        os.set_blocking(self._ours, False)
-        self.screen = pyte.Screen(columns, 24)
-        self._stream = pyte.ByteStream(self.screen)
-        self.raw = b""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pinpool", *arguments],
-            cwd=desk.folder,
-            env={**desk.environment, "TERM": "xterm"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
-
-    def look(self) -> list[str]:
-        try:
-            while chunk := os.read(self._ours, 65536):
-                self.raw += chunk
-                self._stream.feed(chunk)
-        except OSError:
-            pass
-        return shown(self.screen)
-
-    def until(self, true: Callable[[], object]) -> None:
-        give_up = time.monotonic() + DEADLINE
-        while not true():
-            assert time.monotonic() < give_up, self.look()
-            time.sleep(0.01)
-
-    def end(self) -> int:
-        """Its exit code."""
-        self.until(lambda: (self.look(), self.process.poll())[1] is not None)
-        return self.process.returncode
-
-    def hang_up(self) -> None:
-        """The window is closed: writing to it is an input/output error from now on."""
-        os.close(self._ours)
-        self._ours = -1
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
-        if self._ours >= 0:
-            os.close(self._ours)
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
-
-
-@contextmanager
-def watched(desk: Desk, *arguments: str, columns: int = 80) -> Iterator[Watched]:
-    made = Watched(desk, *arguments, columns=columns)
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-def test_a_run_on_a_terminal_is_shown_and_leaves_only_its_messages(desk: Desk) -> None:
-    with Lab(pages=12, proxies=3, latency=0.05) as lab:
-        desk.prepare(lab)
-        with watched(desk, "crawl", "films.py", "-p", "proxies.txt", "-w", "5") as run:
-            run.until(lambda: any(row.startswith("pages ") for row in run.look()))
-            code = run.end()
-            rows = run.look()
-
-    assert code == 0
-    assert rows == ["5 workers on 3 proxies: 2 of them wait for a spare"]
-
-
-def test_ctrl_c_leaves_a_terminal_in_order(desk: Desk) -> None:
-    with Lab(pages=40, proxies=3, latency=0.1) as lab:
-        desk.prepare(lab)
-        with watched(desk, "crawl", "films.py", "-p", "proxies.txt") as run:
-            run.until(lambda: any(row.startswith("pages ") for row in run.look()))
-            run.process.send_signal(signal.SIGINT)
-            code = run.end()
-            rows = run.look()
-
-    assert code == 130
-    assert rows == [
-        "stopping: what is in flight is finished first; Ctrl-C again ends at once",
-        "interrupted; `pinpool resume films.db` goes on",
-    ]
-    assert not run.screen.cursor.hidden
-    assert b"\x1b[?" not in run.raw  # no mode of the terminal was ever touched
-
-
-def test_a_terminal_that_is_closed_half_way_stops_no_run(desk: Desk) -> None:
-    with Lab(pages=12, proxies=3, latency=0.05) as lab:
-        desk.prepare(lab)
-        with watched(desk, "crawl", "films.py", "-p", "proxies.txt") as run:
-            run.until(lambda: any(row.startswith("pages ") for row in run.look()))
-            run.hang_up()
-            out, _ = run.process.communicate(timeout=DEADLINE)
-
-    assert run.process.returncode == 0
-    assert out.startswith(b"complete: 132 pages, 120 items")
-
-
-def test_quiet_is_quiet_on_a_terminal_too(desk: Desk) -> None:
-    with Lab(pages=2, proxies=2) as lab:
-        desk.prepare(lab)
-        with watched(desk, "crawl", "films.py", "-p", "proxies.txt", "-q") as run:
-            code = run.end()
-
-    assert (code, run.raw) == (0, b"")

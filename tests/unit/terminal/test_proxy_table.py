@@ -51,11 +51,11 @@ def test_a_proxy_that_was_never_tried_has_no_rate() -> None:
     assert untried.split() == ["http://192.0.2.1:80", "spare", "not", "tried", "0.0"]
 
 
-def test_a_run_without_proxies_has_a_head_alone() -> None:
+def test_a_run_without_proxies_gives_the_titles_alone() -> None:
     assert len(table()) == 1
 
 
-def test_the_commonest_fault_is_named_and_all_of_them_when_asked() -> None:
+def test_the_commonest_fault_is_named_and_all_of_them_with_faults() -> None:
     troubled = row(
         REFUSED, REFUSED, REFUSED._replace(fault="timeout", forgiven=True), state="cooling", reason="refused"
     )
@@ -94,7 +94,7 @@ def test_only_troubled_proxies_are_coloured_and_only_when_asked() -> None:
 # ------------------------------------------------------------------------------------------------- labels
 
 
-def test_labels_that_differ_in_the_middle_are_still_told_apart() -> None:
+def test_labels_that_differ_only_in_the_middle_show_it() -> None:
     labels = [
         f"http://customer-abcdef-session-{n:08}-country-us@gateway.example.com:8000" for n in range(1, 12)
     ]
@@ -122,7 +122,7 @@ def test_different_labels_never_look_alike(labels: list[str]) -> None:
 # ------------------------------------------------------------------------------------------------- order
 
 
-def test_the_surely_bad_come_before_those_that_had_one_bad_try() -> None:
+def test_surely_bad_proxies_come_before_those_with_one_bad_try() -> None:
     once = row(REFUSED, proxy="once")
     often = row(OK, *[REFUSED] * 19, proxy="often")
 
@@ -133,34 +133,34 @@ def test_the_surely_bad_come_before_those_that_had_one_bad_try() -> None:
 def test_every_order_takes_proxies_that_were_never_tried(sort: str) -> None:
     rows = [row(proxy="b"), row(OK, REFUSED, proxy="c"), row(proxy="a")]
 
-    told = ordered(rows, sort)
+    found = ordered(rows, sort)
 
-    assert sorted(one["proxy"] for one in told) == ["a", "b", "c"]
-    assert told == ordered(reversed(rows), sort)
+    assert sorted(one["proxy"] for one in found) == ["a", "b", "c"]
+    assert found == ordered(reversed(rows), sort)
 
 
 # ------------------------------------------------------------------------------------------------- CSV
 
 
 def test_each_fault_has_its_column_whether_it_came_or_not() -> None:
-    (told,) = cells(row(OK, REFUSED, REFUSED._replace(fault="from the future")))
+    (found,) = cells(row(OK, REFUSED, REFUSED._replace(fault="from the future")))
 
-    assert [name for name in told if name in set(Fault)] == list(Fault)
-    assert (told["refused"], told["hang"], told["unknown"]) == ("1", "0", "1")
-    assert told["first_error"] == "refused: no"
+    assert [name for name in found if name in set(Fault)] == list(Fault)
+    assert (found["refused"], found["hang"], found["unknown"]) == ("1", "0", "1")
+    assert found["first_error"] == "refused: no"
 
 
 def test_a_label_that_is_a_formula_is_a_text_in_a_spreadsheet() -> None:
-    (told,) = cells(row(proxy='=cmd|"/c calc"!A0', reason="@SUM(1)"))
+    (found,) = cells(row(proxy='=cmd|"/c calc"!A0', reason="@SUM(1)"))
 
-    assert told["proxy"] == '\'=cmd|"/c calc"!A0'
-    assert told["reason"] == "'@SUM(1)"
+    assert found["proxy"] == '\'=cmd|"/c calc"!A0'
+    assert found["reason"] == "'@SUM(1)"
 
 
 def test_line_breaks_and_quotes_in_a_text_stay_in_its_cell() -> None:
-    (told,) = cells(row(REFUSED._replace(message='a "b",\r\nc')))
+    (found,) = cells(row(REFUSED._replace(message='a "b",\r\nc')))
 
-    assert told["last_error"] == 'refused: a "b",\r\nc'
+    assert found["last_error"] == 'refused: a "b",\r\nc'
 
 
 def test_no_proxies_give_a_header_alone() -> None:
