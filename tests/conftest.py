@@ -53,6 +53,12 @@ def slow(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a test puts its journal."""
+    return tmp_path / "movies.db"
+
+
+@pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """A user's folder to work in. Whatever a failed test left running there is ended."""
     made = Desk(tmp_path)

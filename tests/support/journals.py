@@ -7,9 +7,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -64,6 +66,19 @@ def new_journal(path: Path, *seeds: Task) -> Journal:
     journal.enroll([(label, "abcd") for label in LABELS])
     journal.add_seeds(seeds)
     return journal
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    """What a query finds in the file."""
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(query).fetchall()
+
+
+def damage(path: Path, *statements: str) -> None:
+    """What a hand, a bad disk or a bug could do: no foreign keys, no transactions of ours."""
+    with closing(sqlite3.connect(path)) as db, db:
+        for statement in statements:
+            db.execute(statement)
 
 
 def whole_run(path: Path) -> None:

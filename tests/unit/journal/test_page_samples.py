@@ -1,4 +1,4 @@
-"""A page on which extraction failed is kept, once for each kind, so that the selector can be mended on it."""
+"""The first page of each kind of failed extraction is stored, so that the selector can be mended on it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import html
 import json
 import os
 import sqlite3
-import subprocess
-import sys
-import time
 import zlib
 from base64 import b64encode
 from pathlib import Path
@@ -18,7 +15,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from commands import DEADLINE, Desk
+from commands import Desk
 from journals import START, answered, done, new_journal, task, whole_run
 from leaks import PASSWORD, traces
 from pinpool.crawler.page_job import PageJob
@@ -30,7 +27,6 @@ from pinpool.journal.records import Settlement
 from pinpool.journal.schema import MIGRATIONS
 from pinpool.journal.verify import coverage
 from pinpool.journal.writer import Journal
-from pinpool.lab import Lab
 from pinpool.model import (
     Assignment,
     Ending,
@@ -53,23 +49,13 @@ PAGE = Fetched("http://films.example/detail/1", 200, {"content-type": "text/html
 BROKEN = """\
 from pinpool import Spider
 
-spider = Spider(seeds=["{url}/page/1"])
-
-
-@spider.index
-def films(page):
-    yield from page.details('//a[@class="name"]/@href')
+spider = Spider(seeds=["http://films.example/page/1"])
 
 
 @spider.detail
 def film(page):
-    return {{"url": page.url, "title": page.{title}}}
+    return {"title": page.first("//h2").strip()}
 """
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "movies.db"
 
 
 def unread(
@@ -190,7 +176,7 @@ def test_a_proxy_without_a_password_takes_nothing_from_a_page(proxy: Proxy) -> N
 
 
 def test_a_worker_sends_the_page_that_its_spider_could_not_read(desk: Desk) -> None:
-    spider = desk.write("broken.py", BROKEN.format(url="http://films.example", title='first("//h2").strip()'))
+    spider = desk.write("broken.py", BROKEN)
     ref = parse_ref(str(spider))
     job = PageJob(ref, Settings())
     session = SimpleNamespace(pin=SimpleNamespace(asks_proxy=lambda url: True))
@@ -204,7 +190,7 @@ def test_a_worker_sends_the_page_that_its_spider_could_not_read(desk: Desk) -> N
     assert second is not None
     assert first.evidence is not None
     assert first.sample is not None
-    assert first.sample.kind == "detail extract: AttributeError (broken.py:13)"
+    assert first.sample.kind == "detail extract: AttributeError (broken.py:8)"
     assert body_of(first.sample.body) == PAGE.body
     assert second.evidence == first.evidence
     assert second.sample is None
@@ -279,9 +265,7 @@ def test_a_journal_of_before_can_be_read_and_is_brought_up_to_date_for_writing(
         ("body", "text"),
     ],
 )
-def test_a_page_that_somebody_tampered_with_is_told_as_damaged(
-    path: Path, column: str, value: object
-) -> None:
+def test_a_page_that_somebody_tampered_with_is_called_damaged(path: Path, column: str, value: object) -> None:
     with new_journal(path, task("1")) as journal:
         journal.settle(given_up(1, unread(kept())), START)
     with sqlite3.connect(path) as db:
@@ -307,74 +291,3 @@ def test_verify_is_not_led_astray_by_kept_pages(path: Path) -> None:
     with Reader(path) as reader:
         assert coverage(reader).complete
         assert len(reader.page_samples()) == 1
-
-
-# ------------------------------------------------------------------------------------------------- the commands
-
-
-@pytest.mark.processes
-def test_a_selector_is_mended_on_the_page_that_the_run_has_kept(desk: Desk) -> None:
-    with Lab(pages=1, proxies=3) as lab:
-        desk.prepare(lab)
-        desk.write("broken.py", BROKEN.format(url=lab.named_url, title='first("//h7").strip()'))
-        crawled = desk.run("crawl", "broken.py", "-p", "proxies.txt", "-q")
-
-    # The site is gone now: all that follows lives on what was kept.
-    listed = desk.run("failures", "broken.db")
-    told = desk.run("failures", "broken.db", "--json").json()
-    pages = desk.run("failures", "broken.db", "--pages", "--json").json()
-    page = subprocess.run(
-        [sys.executable, "-m", "pinpool", "failures", "broken.db", "--page", str(told[0]["page"])],
-        cwd=desk.folder,
-        env=desk.environment,
-        capture_output=True,
-        timeout=DEADLINE,
-        check=True,
-    )
-    still = desk.run("try", "broken.py", "--page", f"broken.db:{told[0]['page']}")
-    desk.write("broken.py", BROKEN.format(url="http://x.test", title='first("//h2")'))
-    mended = desk.run("try", "broken.py", "--page", f"broken.db:{told[0]['page']}")
-
-    assert crawled.code == 3
-    assert len(told) == 10
-    assert {failure["page"] for failure in told} == {1}
-    assert "[page 1]" in listed.out
-    assert "`pinpool try SPIDER --page broken.db:1`" in listed.out
-    assert [(one["stage"], one["kind"]) for one in pages] == [
-        ("detail", "detail extract: AttributeError (broken.py:13)")
-    ]
-    assert b"<h2" in page.stdout  # in whatever encoding the site has
-    assert f"status 200, {len(page.stdout):,} bytes" in page.stderr.decode()
-    assert (still.code, "extract: AttributeError" in still.err) == (3, True)
-    assert (mended.code, mended.err) == (0, "")
-    assert json.loads(mended.out.partition("\n")[2].rpartition("}")[0] + "}")["title"]
-
-
-def test_a_page_that_is_not_there_is_told_with_the_way_to_those_that_are(desk: Desk) -> None:
-    new_journal(desk / "films.db", task("1", "index")).close()
-    desk.write("films.py", BROKEN.format(url="http://x.test", title="url"))
-
-    none = desk.run("failures", "films.db", "--pages")
-    missing = desk.run("failures", "films.db", "--page", "7")
-    tried = desk.run("try", "films.py", "--page", "films.db:7")
-    unclear = desk.run("try", "films.py", "--page", "films.db")
-    both = desk.run("try", "films.py", "--page", "films.db:1", "--direct")
-
-    assert (none.code, none.out) == (0, "no page was kept\n")
-    assert (missing.code, missing.err) == (tried.code, tried.err)
-    assert missing.code == 2
-    assert "there is no page sample 7: `pinpool failures films.db --pages` lists" in missing.err
-    assert (unclear.code, "is not RUN.db:ID" in unclear.err) == (2, True)
-    assert (both.code, "--page fetches nothing" in both.err) == (2, True)
-
-
-def test_what_a_page_says_cannot_drive_the_terminal(desk: Desk) -> None:
-    hostile = "banned \x1b[2J"
-    with new_journal(desk / "films.db", task("1")) as journal:
-        page = sample_of(hostile, PAGE._replace(url="http://films.example/\x1b]0;x\x07"))
-        journal.settle(given_up(1, unread(page)), time.time())
-
-    said = desk.run("failures", "films.db", "--pages")
-
-    assert "banned [2J" in said.out
-    assert "\x1b" not in said.out

@@ -9,25 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from journals import ABOUT, START, new_journal, whole_run
+from journals import ABOUT, START, new_journal, rows, whole_run
 from pinpool.errors import JournalError
 from pinpool.journal import sqlite
 from pinpool.journal.reader import Reader
 from pinpool.journal.schema import MIGRATIONS
 from pinpool.journal.writer import Journal
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "movies.db"
-
-
-def rows(path: Path, query: str) -> list[tuple[object, ...]]:
-    db = sqlite3.connect(path)
-    try:
-        return db.execute(query).fetchall()
-    finally:
-        db.close()
 
 
 def test_a_new_journal_refuses_to_replace_an_old_one(path: Path) -> None:

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,29 +25,17 @@ from journals import (
     killed_writer,
     new_journal,
     put_off,
+    rows,
     task,
     whole_run,
 )
 from pinpool.errors import JournalError, StorageError
+from pinpool.journal import sqlite
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Mark, Settlement
 from pinpool.journal.verify import coverage
 from pinpool.journal.writer import Journal
 from pinpool.model import Ending, Event, EventKind, Fault, ProxyState, Task, TaskState
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "movies.db"
-
-
-def rows(path: Path, query: str) -> list[tuple[object, ...]]:
-    db = sqlite3.connect(path)
-    try:
-        return db.execute(query).fetchall()
-    finally:
-        db.close()
-
 
 # ------------------------------------------------------------------------------------------------- tasks
 
@@ -343,10 +332,27 @@ def test_an_interruption_in_the_middle_takes_the_whole_group_back(path: Path, jo
     assert journal.task_counts()[TaskState.WAITING] == 1
 
 
-def test_a_full_disk_is_told_and_leaves_a_sound_journal(path: Path, journal: Journal) -> None:
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
+    """The connections of the writers that a test opens, for faults that only SQLite can make."""
+    opened: list[sqlite3.Connection] = []
+
+    def open_for_writing(path: Path) -> sqlite3.Connection:
+        opened.append(real(path))
+        return opened[-1]
+
+    real = sqlite.open_for_writing
+    monkeypatch.setattr(sqlite, "open_for_writing", open_for_writing)
+    return opened
+
+
+def test_a_full_disk_is_reported_and_leaves_a_sound_journal(
+    path: Path, connections: list[sqlite3.Connection]
+) -> None:
+    journal = new_journal(path, task("1", "index"))
     journal.settle(done(1, answered(tasks=(task("a"), task("b")))), START)
     journal.commit()
-    journal._db.execute(f"PRAGMA max_page_count = {rows(path, 'PRAGMA page_count')[0][0]}")
+    connections[-1].execute(f"PRAGMA max_page_count = {rows(path, 'PRAGMA page_count')[0][0]}")
 
     with pytest.raises(StorageError, match="the disk is full: free some space, then `pinpool resume"):
         journal.settle(done(2, answered(*(item("x" * 1000) for _ in range(50)))), START)
@@ -377,7 +383,7 @@ with Journal.open(sys.argv[1]) as journal:
 """
 
 
-def test_a_file_that_may_not_grow_is_told_and_leaves_a_sound_journal(path: Path) -> None:
+def test_a_file_that_may_not_grow_is_reported_and_leaves_a_sound_journal(path: Path) -> None:
     whole_run(path)
     command = [sys.executable, "-c", STARVED, str(path), str(Path(journals.__file__).parent)]
 
@@ -392,23 +398,26 @@ def test_a_file_that_may_not_grow_is_told_and_leaves_a_sound_journal(path: Path)
     assert "still open" in found.problems[0]
 
 
-def test_a_journal_that_another_program_locks_is_told(path: Path, journal: Journal) -> None:
-    journal._db.execute("PRAGMA busy_timeout = 1")
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+def test_a_journal_that_another_program_locks_is_reported(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.001)
+    with new_journal(path) as journal:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
 
-    with pytest.raises(StorageError, match="another program keeps it locked"):
+            with pytest.raises(StorageError, match="another program keeps it locked"):
+                journal.event(Event(START, EventKind.REBUILT))
+
         journal.event(Event(START, EventKind.REBUILT))
 
-    other.close()
-    journal.event(Event(START, EventKind.REBUILT))
 
-
-def test_a_close_whose_commit_fails_still_gives_the_journal_back(path: Path) -> None:
+def test_a_close_whose_commit_fails_still_gives_the_journal_back(
+    path: Path, connections: list[sqlite3.Connection]
+) -> None:
     journal = new_journal(path, task("1", "index"))
     journal.settle(put_off(1, failed()), START)
-    journal._db.execute("PRAGMA foreign_keys = OFF")
-    journal._db.set_authorizer(lambda action, *rest: 1 if action == sqlite3.SQLITE_TRANSACTION else 0)
+    connections[-1].set_authorizer(lambda action, *rest: 1 if action == sqlite3.SQLITE_TRANSACTION else 0)
 
     with pytest.raises(StorageError):
         journal.close()

@@ -28,11 +28,6 @@ from pinpool.stats.utilization import Utilization
 HOUR = 3600.0
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "movies.db"
-
-
 def test_the_account_of_a_whole_run_adds_up(path: Path) -> None:
     whole_run(path)
 
