@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crawling import Job, job, until
+from engines import scripted_engine, spare
+from ledger import Ledger
 from pinpool.crawler.list_reload import admit
 from pinpool.journal.records import ProxyRecord
 from pinpool.journal.schema import WITHDRAWN
 from pinpool.lab import Lab
-from pinpool.model import Fault, Outcome, ProxyState
+from pinpool.model import Fault, ProxyState
 from pinpool.policy.reputation import Reputation, Retire
-from pinpool.pool.engine import Answered, Engine
-from pinpool.pool.lease_types import Standing
-from pinpool.pool.processes import ProcessEngine
 from pinpool.proxies.proxy import Proxy
-from pinpool.settings import Settings
-from scripted_job import ScriptedJob
 from terminals import Terminal
 
 NOW = 1_700_000_000.0
@@ -79,14 +74,18 @@ def test_one_that_was_withdrawn_comes_back_as_it_was(coolings: int, state: Proxy
 # Processes
 
 
-def answer(engine: Engine, serial: int, work: bytes) -> Outcome:
-    engine.submit(serial, work)
-    give_up = time.monotonic() + 30
-    while time.monotonic() < give_up:
-        for signal in engine.poll(0.1):
-            if isinstance(signal, Answered):
-                return signal.outcome
-    raise AssertionError("no answer")
+def swaps_of(state: ProxyState, *work: str) -> list[bool]:
+    """Whether the one worker, with the one proxy in that state, swaps it after each piece of work."""
+    engine = scripted_engine(1, [spare(1, state)])
+    ledger = Ledger(engine, resubmit=False)
+    try:
+        engine.start()
+        for verb in work:
+            ledger.submit(verb)
+            ledger.run()
+    finally:
+        engine.close()
+    return [answered.outcome.swapped for _, answered in ledger.answers]
 
 
 @pytest.mark.processes
@@ -96,41 +95,12 @@ def answer(engine: Engine, serial: int, work: bytes) -> Outcome:
 def test_a_proxy_that_has_rested_is_swapped_at_its_first_doubt_and_another_at_its_third(
     state: ProxyState, swaps: list[bool]
 ) -> None:
-    engine = ProcessEngine(
-        partial(ScriptedJob, Settings(swap_after=3)),
-        [Standing(1, PROXY, state)],
-        workers=1,
-        hang_seconds=30.0,
-        cooling=3600.0,
-    )
-    try:
-        engine.start()
-
-        told = [answer(engine, serial, b"timeout").swapped for serial in range(1, len(swaps) + 1)]
-    finally:
-        engine.close()
-
-    assert told == swaps
+    assert swaps_of(state, *["timeout"] * len(swaps)) == swaps
 
 
 @pytest.mark.processes
 def test_one_page_served_after_its_rest_makes_a_proxy_as_good_as_another() -> None:
-    engine = ProcessEngine(
-        partial(ScriptedJob, Settings(swap_after=3)),
-        [Standing(1, PROXY, ProxyState.COOLING)],
-        workers=1,
-        hang_seconds=30.0,
-        cooling=3600.0,
-    )
-    try:
-        engine.start()
-        answer(engine, 1, b"ok")
-
-        first_doubt = answer(engine, 2, b"timeout")
-    finally:
-        engine.close()
-
-    assert not first_doubt.swapped
+    assert swaps_of(ProxyState.COOLING, "ok", "timeout") == [False, False]
 
 
 @pytest.fixture

@@ -41,8 +41,8 @@ class PageJob:
     robots.txt is asked, it is asked before the first page of each site.
     """
 
-    def __init__(self, ref: SpiderRef, settings: Settings) -> None:
-        self.spider = load(ref)
+    def __init__(self, spider: SpiderRef | Spider, settings: Settings) -> None:
+        self.spider = load(spider) if isinstance(spider, SpiderRef) else spider
         self.settings = settings
         self._sent_kinds = SentKinds()
 

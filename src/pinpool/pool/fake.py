@@ -127,16 +127,16 @@ class FakeEngine:
         return [Noted(move) for move in self._queue.report().moves]
 
     def start(self) -> None:
-        """No effect: the workers are there from the beginning."""
+        """No effect, like `wake`, `kill` and `close`: there is nothing to start, to wake, to kill or to close."""
 
     def wake(self) -> None:
-        """No effect: `poll` never waits."""
+        """No effect."""
 
     def kill(self, worker: int) -> None:
-        """No effect: nothing hangs."""
+        """No effect."""
 
     def close(self) -> None:
-        """No effect: there is nothing to close."""
+        """No effect."""
 
     def _start_attempts(self) -> None:
         for worker in list(self._parked):
