@@ -37,7 +37,7 @@ def echo(lab: Lab) -> tuple[str, str]:
     return "--url", f"{lab.named_url}/echo"
 
 
-def test_a_table_tells_what_works_and_a_list_of_that_is_left_for_the_crawl(desk: Desk, lab: Lab) -> None:
+def test_a_table_shows_what_works_and_alive_writes_a_list_for_the_crawl(desk: Desk, lab: Lab) -> None:
     desk.prepare(lab)
 
     code, out, err = desk.run("check", "proxies.txt", *echo(lab), "--alive", "good.txt")
@@ -56,7 +56,7 @@ def test_a_table_tells_what_works_and_a_list_of_that_is_left_for_the_crawl(desk:
     assert len(crawled.json()["proxies"]) == 6
 
 
-def test_the_list_of_what_works_holds_its_entries_as_they_stand(desk: Desk, lab: Lab) -> None:
+def test_the_list_of_working_proxies_holds_the_entries_unchanged(desk: Desk, lab: Lab) -> None:
     lab.write_proxies(desk / "proxies.txt")
     entries = parse((desk / "proxies.txt").read_text(), "proxies.txt").entries
 
@@ -71,10 +71,10 @@ def test_json_is_one_document_in_the_order_of_the_list(desk: Desk, lab: Lab) -> 
 
     said = desk.run("check", "-", *echo(lab), "--json", "-q", stdin=(desk / "proxies.txt").read_text())
 
-    told = said.json()
+    document = said.json()
     assert (said.code, said.err) == (3, "")
-    assert (told["working"], told["failed"], told["unchecked"]) == (6, 2, 0)
-    assert [one["proxy"] for one in told["proxies"]] == [proxy.label for proxy in lab.proxies]
+    assert (document["working"], document["failed"], document["unchecked"]) == (6, 2, 0)
+    assert [one["proxy"] for one in document["proxies"]] == [proxy.label for proxy in lab.proxies]
     assert SECRET not in said.out
 
 
@@ -103,7 +103,7 @@ def test_nothing_of_an_answer_is_shown_but_an_address(desk: Desk, body: bytes) -
     assert "script" not in out + err
 
 
-def test_ctrl_c_shows_what_is_known_and_leaves_no_list(
+def test_ctrl_c_shows_the_results_so_far_and_writes_no_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def pressed(
@@ -150,7 +150,7 @@ def test_ctrl_c_ends_it_at_once_though_a_proxy_is_silent(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "problem"),
     [
         ([], "no proxies given"),
         (["missing.txt"], "missing.txt: cannot read this list of proxies"),
@@ -167,7 +167,7 @@ def test_ctrl_c_ends_it_at_once_though_a_proxy_is_silent(desk: Desk) -> None:
         (["list.txt", "--alive", "anna:planted@10.0.0.1:80/x"], "its folder does not exist"),
     ],
 )
-def test_wrong_input_ends_with_2_before_anything_is_asked(desk: Desk, words: list[str], told: str) -> None:
+def test_wrong_input_ends_with_2_before_anything_is_asked(desk: Desk, words: list[str], problem: str) -> None:
     with Peer(answering()) as peer:
         desk.write("list.txt", f"anna:planted@{peer.netloc}")
         desk.write("bad.txt", "anna:planted@:x")
@@ -175,11 +175,11 @@ def test_wrong_input_ends_with_2_before_anything_is_asked(desk: Desk, words: lis
         code, out, err = desk.run("check", *words)
 
         assert (code, out, peer.connections) == (2, "", 0)
-    assert told in err
+    assert problem in err
     assert "planted" not in err
 
 
-def test_the_list_that_the_variable_names_is_not_written_upon(desk: Desk) -> None:
+def test_the_list_that_the_variable_names_is_not_overwritten(desk: Desk) -> None:
     listed = desk.write("list.txt", MARK + "10.0.0.1:8080\n")
 
     said = desk.run("check", "--alive", "list.txt", PINPOOL_PROXIES=str(listed))
@@ -188,7 +188,7 @@ def test_the_list_that_the_variable_names_is_not_written_upon(desk: Desk) -> Non
     assert "is the list of proxies itself" in said.err
 
 
-def test_without_a_url_it_is_said_whom_it_asks(desk: Desk) -> None:
+def test_without_a_url_the_public_service_is_named(desk: Desk) -> None:
     with Peer(answering(answer(b"no", "502 Bad Gateway"))) as proxy:
         desk.write("proxies.txt", proxy.netloc)
 

@@ -82,33 +82,37 @@ def test_the_summary_in_json_is_what_stats_says_with_exactly_the_promised_fields
     crawl = desk.run("crawl", "films.py", *LIST, "-w", 2, "--json")
     stats = desk.run("stats", "films.db", "--json")
 
-    told = crawl.json()
+    document = crawl.json()
     assert (crawl.code, crawl.err) == (0, "")
     assert crawl.out == stats.out
-    assert list(told) == ["run", "proxies"]
-    assert list(told["run"]) == RUN
-    assert list(told["run"]["tasks"]) == TASKS
-    assert [[key for key in row if key not in MORE] for row in told["proxies"]] == [PROXY] * 4
-    assert all(set(row) >= MORE for row in told["proxies"])
-    assert (told["run"]["spider"], told["run"]["state"], told["run"]["workers"]) == ("films", "complete", 2)
-    assert told["run"]["tasks"] == {"done": 22, "gone": 0, "failed": 0, "waiting": 0, "in_flight": 0}
-    assert (told["run"]["pages"], told["run"]["items"]) == (22, 20)
-    assert sum(row["ok"] for row in told["proxies"]) == 22
+    assert list(document) == ["run", "proxies"]
+    assert list(document["run"]) == RUN
+    assert list(document["run"]["tasks"]) == TASKS
+    assert [[key for key in row if key not in MORE] for row in document["proxies"]] == [PROXY] * 4
+    assert all(set(row) >= MORE for row in document["proxies"])
+    assert (document["run"]["spider"], document["run"]["state"], document["run"]["workers"]) == (
+        "films",
+        "complete",
+        2,
+    )
+    assert document["run"]["tasks"] == {"done": 22, "gone": 0, "failed": 0, "waiting": 0, "in_flight": 0}
+    assert (document["run"]["pages"], document["run"]["items"]) == (22, 20)
+    assert sum(row["ok"] for row in document["proxies"]) == 22
 
 
 def test_no_proxy_is_pinned_when_a_run_has_ended(desk: Desk, lab: Lab) -> None:
-    told = desk.run("crawl", "films.py", *LIST, "--json").json()
+    document = desk.run("crawl", "films.py", *LIST, "--json").json()
 
-    assert {row["state"] for row in told["proxies"]} == {"spare"}
+    assert {row["state"] for row in document["proxies"]} == {"spare"}
 
 
-def test_more_workers_than_proxies_are_told_that_they_wait_also_if_quiet(desk: Desk, lab: Lab) -> None:
+def test_more_workers_than_proxies_are_reported_even_if_quiet(desk: Desk, lab: Lab) -> None:
     said = desk.run("crawl", "films.py", *LIST, "-w", 6, "-q")
 
     assert (said.code, said.err) == (0, "6 workers on 4 proxies: 2 of them wait for a spare\n")
 
 
-def test_so_many_failures_may_be_allowed(desk: Desk, lab: Lab) -> None:
+def test_max_failures_allows_so_many_failed_tasks(desk: Desk, lab: Lab) -> None:
     lab.set_site_fault("/detail/3", 418)
 
     said = desk.run("crawl", "films.py", *LIST, "--max-failures", 1, "-q")
@@ -116,7 +120,7 @@ def test_so_many_failures_may_be_allowed(desk: Desk, lab: Lab) -> None:
     assert (said.code, said.err) == (0, "")
 
 
-def test_a_page_that_is_gone_is_no_failure(desk: Desk, lab: Lab) -> None:
+def test_a_page_that_is_gone_is_not_a_failure(desk: Desk, lab: Lab) -> None:
     lab.set_site_fault("/detail/3", 404)
 
     said = desk.run("crawl", "films.py", *LIST, "--json")
@@ -125,7 +129,7 @@ def test_a_page_that_is_gone_is_no_failure(desk: Desk, lab: Lab) -> None:
     assert said.json()["run"]["tasks"] == {"done": 21, "gone": 1, "failed": 0, "waiting": 0, "in_flight": 0}
 
 
-def test_no_password_is_in_what_is_said_or_written(desk: Desk, lab: Lab) -> None:
+def test_no_password_is_printed_or_written(desk: Desk, lab: Lab) -> None:
     lab.set_fault(0, "auth")
     lab.set_fault(1, "auth")
     lab.set_site_fault("/detail/3", 418)
@@ -157,7 +161,7 @@ def test_a_fresh_crawl_keeps_the_unfinished_run_under_another_name(desk: Desk, l
     assert holds_each_film_once(desk, lab)
 
 
-def test_a_crawl_after_a_complete_one_begins_anew_and_keeps_the_old_journal(desk: Desk, lab: Lab) -> None:
+def test_a_crawl_after_a_complete_one_starts_again_and_keeps_the_old_journal(desk: Desk, lab: Lab) -> None:
     desk.run("crawl", "films.py", *LIST)
 
     again = desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl")

@@ -44,7 +44,7 @@ def test_a_journal_without_items_gives_a_file_without_items(desk: Desk, kind: st
     assert (desk / "items").exists()
 
 
-def test_wrong_targets_are_told_all_at_once_and_nothing_is_written(desk: Desk) -> None:
+def test_wrong_targets_are_reported_all_at_once_and_nothing_is_written(desk: Desk) -> None:
     journal_of(desk / "films.db", {"title": "Heat"})
     desk.write("old.parquet", "old")
 
@@ -101,7 +101,7 @@ def test_a_journal_that_is_being_written_can_be_exported(desk: Desk) -> None:
     assert said.items() == [{"n": 1}]
 
 
-def test_a_damaged_item_is_told_without_a_traceback(desk: Desk) -> None:
+def test_a_damaged_item_is_reported_without_a_traceback(desk: Desk) -> None:
     journal_of(desk / "films.db", {"title": "Heat"})
     with sqlite3.connect(desk / "films.db") as db:
         db.execute("UPDATE items SET data = '[]'")

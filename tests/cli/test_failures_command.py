@@ -12,22 +12,22 @@ from pinpool.lab import Lab
 LIST = ("-p", "proxies.txt")
 
 
-def test_a_page_that_fails_is_exit_3_and_is_told_with_its_history(desk: Desk, lab: Lab) -> None:
+def test_a_page_that_fails_is_exit_3_and_is_listed_with_its_history(desk: Desk, lab: Lab) -> None:
     lab.set_site_fault("/detail/3", 418)
 
     crawl = desk.run("crawl", "films.py", *LIST)
     verify = desk.run("verify", "films.db")
-    told = desk.run("failures", "films.db")
+    listed = desk.run("failures", "films.db")
     (failure,) = desk.run("failures", "films.db", "--json").json()
 
     url = f"{lab.named_url}/detail/3"
     warned, said = crawl.err.splitlines()
     assert f" warning pinpool: given up: '{url}': http_error on " in warned
     assert (crawl.code, said) == (3, "1 task failed; `pinpool failures films.db` says why")
-    assert (verify.code, told.code) == (3, 0)
+    assert (verify.code, listed.code) == (3, 0)
     assert "1 task failed" in verify.out
-    assert re.match(rf"detail {re.escape(url)}: http_error on [34] proxies\n", told.out)
-    assert told.out.count("http_error (status 418)") in (3, 4)
+    assert re.match(rf"detail {re.escape(url)}: http_error on [34] proxies\n", listed.out)
+    assert listed.out.count("http_error (status 418)") in (3, 4)
     assert list(failure) == ["task", "stage", "url", "reason", "attempts", "page"]
     assert (failure["stage"], failure["url"]) == ("detail", url)
     assert len({attempt["proxy"] for attempt in failure["attempts"]}) >= 3
@@ -36,7 +36,7 @@ def test_a_page_that_fails_is_exit_3_and_is_told_with_its_history(desk: Desk, la
         assert (attempt["fault"], attempt["status"]) == ("http_error", 418)
 
 
-def test_what_a_fault_says_cannot_drive_the_terminal(desk: Desk) -> None:
+def test_the_message_of_a_fault_cannot_control_the_terminal(desk: Desk) -> None:
     with new_journal(desk / "films.db", task("1", "index")) as journal:
         journal.settle(given_up(1, failed(message="\x1b[2Jgone")), time.time())
 

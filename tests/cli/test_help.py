@@ -59,5 +59,5 @@ def test_the_shell_completes_commands(desk: Desk) -> None:
     assert choice.out == "plain,crawl\n"
 
 
-def test_the_version_is_told(desk: Desk) -> None:
+def test_the_version_is_printed(desk: Desk) -> None:
     assert desk.run("--version").out.startswith("pinpool 0.")

@@ -10,7 +10,7 @@ from commands import SPIDER, Desk
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_lab_serves_until_it_is_told_to_end(desk: Desk, number: signal.Signals) -> None:
+def test_the_lab_serves_until_a_signal_ends_it(desk: Desk, number: signal.Signals) -> None:
     program = desk.start("lab", "--site-port", 0, "--write-proxies", "list.txt", "--faults", "refused")
     url = program.line().split()[1]
     while not (line := program.line()).startswith("list with passwords: list.txt"):

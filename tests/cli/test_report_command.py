@@ -53,7 +53,7 @@ def test_a_journal_that_is_being_written_can_be_reported(desk: Desk) -> None:
         (["movies.db", "-o", "http://alice:secret@192.0.2.1:8080"], "its folder does not exist"),
     ],
 )
-def test_wrong_input_is_told_and_nothing_is_written(desk: Desk, arguments: list[str], why: str) -> None:
+def test_wrong_input_is_reported_and_nothing_is_written(desk: Desk, arguments: list[str], why: str) -> None:
     whole_run(desk / "movies.db")
     desk.write("mine.txt", "my own words, longer than any header of a SQLite file would be" * 30)
     before = {path.name: path.read_bytes() for path in desk.folder.iterdir()}
@@ -66,7 +66,7 @@ def test_wrong_input_is_told_and_nothing_is_written(desk: Desk, arguments: list[
     assert {path.name: path.read_bytes() for path in desk.folder.iterdir()} == before
 
 
-def test_a_real_run_with_faulty_proxies_is_told_without_a_password(desk: Desk) -> None:
+def test_a_real_run_with_faulty_proxies_is_reported_without_a_password(desk: Desk) -> None:
     # With a worker for each proxy and answers that take their time, no proxy goes without a turn.
     with Lab(pages=3, proxies=6, faults=["refused", "auth", "ban"], latency=0.05) as lab:
         desk.prepare(lab)

@@ -14,7 +14,7 @@ LIST = ("-p", "proxies.txt")
 NONE_TIMED_OUT = "--reason: no task was given up for 'timeout'; `pinpool failures films.db` says for what"
 
 
-def test_what_failed_can_be_put_back_and_is_done_by_a_resume(desk: Desk, lab: Lab) -> None:
+def test_failed_tasks_can_be_put_back_and_a_resume_does_them(desk: Desk, lab: Lab) -> None:
     lab.set_site_fault("/detail/3", 418)
     desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl")
     lab.set_site_fault("/detail/3", None)

@@ -14,7 +14,7 @@ LIST = ("-p", "proxies.txt")
 
 
 def test_stats_and_verify_read_a_journal_while_the_crawl_writes_it(desk: Desk, lab: Lab) -> None:
-    """The crawl hangs at its last page until it is told to stop at once."""
+    """The crawl hangs at its last page until a second signal stops it."""
     lab.set_site_fault("/detail/20", "silent")
     program = desk.start("crawl", "films.py", *LIST, "--timeout", 600, "--deadline", 600)
     lab.wait_for(lambda: sum(seen.ended is not None for seen in lab.requests) == 21, DEADLINE)
@@ -63,23 +63,26 @@ def test_stats_in_csv_have_a_row_for_each_proxy_with_the_figures_of_json(desk: D
     lab.set_fault(0, "auth")
     desk.run("crawl", "films.py", *LIST, "-w", 1)
 
-    told = desk.run("stats", "films.db", "--json", "--sort", "failed").json()["proxies"]
+    document = desk.run("stats", "films.db", "--json", "--sort", "failed").json()["proxies"]
     rows = list(csv.DictReader(io.StringIO(desk.run("stats", "films.db", "--csv", "--sort", "failed").out)))
     both = desk.run("stats", "films.db", "--csv", "--json")
 
-    assert [row["proxy"] for row in rows] == [row["proxy"] for row in told]
-    assert [int(row["ok"]) for row in rows] == [row["ok"] for row in told]
+    assert [row["proxy"] for row in rows] == [row["proxy"] for row in document]
+    assert [int(row["ok"]) for row in rows] == [row["ok"] for row in document]
     assert (rows[0]["proxy_auth"], rows[0]["refused"]) == ("1", "0")
     assert (both.code, "--json and --csv exclude each other" in both.err) == (2, True)
 
 
-def test_stats_of_a_run_that_has_done_nothing_yet_are_told_all_the_same(desk: Desk) -> None:
+def test_stats_work_for_a_run_that_has_done_nothing_yet(desk: Desk) -> None:
     new_journal(desk / "films.db", task("1", "index")).close()
 
-    table, told = desk.run("stats", "films.db", "--faults"), desk.run("stats", "films.db", "--json").json()
+    table, document = (
+        desk.run("stats", "films.db", "--faults"),
+        desk.run("stats", "films.db", "--json").json(),
+    )
 
     assert table.code == 0
     assert "not tried" in table.out
-    assert [(row["attempts"], row["success_rate"], row["success_high"]) for row in told["proxies"]] == [
+    assert [(row["attempts"], row["success_rate"], row["success_high"]) for row in document["proxies"]] == [
         (0, None, 1.0)
     ] * 2

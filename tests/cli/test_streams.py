@@ -40,7 +40,7 @@ def test_a_reader_of_the_items_that_leaves_interrupts_the_run(desk: Desk) -> Non
     assert (resumed.code, proven.code) == (0, 0)
 
 
-def test_nobody_who_reads_the_progress_stops_no_run(desk: Desk) -> None:
+def test_a_run_goes_on_when_nobody_reads_its_progress(desk: Desk) -> None:
     with Lab(pages=2, proxies=3) as lab:
         desk.prepare(lab)
 
@@ -62,7 +62,7 @@ def test_stdout_is_for_the_items_or_for_the_summary_in_json(desk: Desk, target: 
     assert not (desk / "films.db").exists()
 
 
-def test_a_ctrl_c_that_comes_where_python_cannot_raise_is_not_lost(desk: Desk) -> None:
+def test_a_ctrl_c_where_python_cannot_raise_is_not_lost(desk: Desk) -> None:
     desk.write("proxies.txt", "127.0.0.1:1\n")
     desk.write(
         "films.py",

@@ -49,7 +49,7 @@ def test_trying_directly_goes_past_the_proxies_and_past_those_of_the_environment
         assert (lab.direct, len(lab.requests)) == (2, 2)
 
 
-def test_trying_a_page_of_which_nothing_comes_is_exit_3(desk: Desk, lab: Lab) -> None:
+def test_trying_a_page_that_yields_nothing_is_exit_3(desk: Desk, lab: Lab) -> None:
     lab.set_site_fault("/page/2", 503)
 
     wrong = desk.run("try", "films.py", f"{lab.named_url}/detail/1", *LIST)

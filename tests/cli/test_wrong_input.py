@@ -121,7 +121,7 @@ def test_a_missing_spider_is_named(refused: Refused, command: tuple[str, ...]) -
         ),
     ],
 )
-def test_what_is_wrong_in_a_spider_is_told_with_its_line(
+def test_what_is_wrong_in_a_spider_is_reported_with_its_line(
     desk: Desk, refused: Refused, command: tuple[str, ...], text: str, problem: str
 ) -> None:
     desk.write("films.py", text)
@@ -131,7 +131,7 @@ def test_what_is_wrong_in_a_spider_is_told_with_its_line(
     assert said == [f"films.py:{problem}"]
 
 
-def test_all_wrong_settings_of_a_spider_are_told_at_once(desk: Desk, refused: Refused) -> None:
+def test_all_wrong_settings_of_a_spider_are_reported_at_once(desk: Desk, refused: Refused) -> None:
     desk.write("films.py", GOOD.replace("])\n", "], pacee=1, timeout=-1)\n", 1))
 
     said = refused("crawl", "films.py", "-p", "proxies.txt")
@@ -139,7 +139,7 @@ def test_all_wrong_settings_of_a_spider_are_told_at_once(desk: Desk, refused: Re
     assert [line.partition(": ")[2].partition(":")[0] for line in said] == ["pacee", "timeout"]
 
 
-def test_a_spider_without_seeds_is_told_how_to_get_some(desk: Desk, refused: Refused) -> None:
+def test_a_spider_without_seeds_is_refused_with_the_ways_to_give_some(desk: Desk, refused: Refused) -> None:
     desk.write("films.py", SPIDER.format(seeds=""))
 
     for command in (("crawl", "-p", "proxies.txt"), ("try", "--direct")):
@@ -148,7 +148,7 @@ def test_a_spider_without_seeds_is_told_how_to_get_some(desk: Desk, refused: Ref
         assert said.endswith("or name a file with --seeds")
 
 
-def test_every_bad_seed_of_a_spider_is_told(desk: Desk, refused: Refused) -> None:
+def test_every_bad_seed_of_a_spider_is_reported(desk: Desk, refused: Refused) -> None:
     desk.write(
         "films.py", SPIDER.format(seeds="'movies.test/1', 'http://movies.test/2', 'ftp://movies.test/3'")
     )
@@ -160,13 +160,13 @@ def test_every_bad_seed_of_a_spider_is_told(desk: Desk, refused: Refused) -> Non
 
 
 @pytest.mark.parametrize("spider", ["films.pyy", "no spider at all", "nowhere.films"])
-def test_what_cannot_be_a_spider_is_told(refused: Refused, spider: str) -> None:
+def test_what_cannot_be_a_spider_is_named(refused: Refused, spider: str) -> None:
     (said,) = refused("crawl", spider, "-p", "proxies.txt")
 
     assert spider in said
 
 
-def test_a_stage_that_the_spider_has_not_is_told_with_those_it_has(refused: Refused) -> None:
+def test_an_unknown_stage_is_reported_with_those_that_exist(refused: Refused) -> None:
     (said,) = refused("try", "films.py", "--direct", "--stage", "reviews")
 
     assert "films.py has no stage reviews; it has index, detail" in said
@@ -181,7 +181,7 @@ def test_a_page_is_tried_through_a_proxy_or_directly_not_both(refused: Refused) 
 # ---------------------------------------------------------------------------------------------- settings and options
 
 
-def test_all_wrong_settings_of_the_command_line_are_told_at_once(refused: Refused) -> None:
+def test_all_wrong_settings_of_the_command_line_are_reported_at_once(refused: Refused) -> None:
     said = refused(
         *("crawl", "films.py", "-p", "proxies.txt", "-o", "items.jsonl"),
         *("--pace", -3, "-s", "pacee=1", "-s", "attempts=many", "-s", "empty_ok=perhaps"),
@@ -207,7 +207,7 @@ def test_all_wrong_settings_of_the_command_line_are_told_at_once(refused: Refuse
         (["--start-method", "teleport"], "'teleport' is not one of 'forkserver', 'spawn', 'fork'"),
     ],
 )
-def test_an_option_that_cannot_be_is_told(refused: Refused, option: list[str], problem: str) -> None:
+def test_a_wrong_option_is_reported(refused: Refused, option: list[str], problem: str) -> None:
     (said,) = refused("crawl", "films.py", "-p", "proxies.txt", "-o", "items.jsonl", *option)
 
     assert problem in said
@@ -220,7 +220,7 @@ def test_a_command_without_its_argument_says_which_one(refused: Refused, command
     assert "Missing argument" in said
 
 
-def test_an_unknown_command_is_told(refused: Refused) -> None:
+def test_an_unknown_command_is_reported(refused: Refused) -> None:
     (said,) = refused("scrape", "films.py")
 
     assert "No such command 'scrape'" in said
@@ -230,7 +230,7 @@ def test_an_unknown_command_is_told(refused: Refused) -> None:
 
 
 @pytest.mark.parametrize("way", ["file", "stdin", "variable"])
-def test_every_bad_line_of_a_list_of_proxies_is_told_without_its_password(
+def test_every_bad_line_of_a_list_of_proxies_is_reported_without_its_password(
     desk: Desk, refused: Refused, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     path = desk.write("bad.txt", BAD_LIST)
@@ -249,7 +249,7 @@ def test_every_bad_line_of_a_list_of_proxies_is_told_without_its_password(
 
 
 @pytest.mark.parametrize("command", ["crawl", "try"])
-def test_a_list_without_proxies_is_told(desk: Desk, refused: Refused, command: str) -> None:
+def test_a_list_without_proxies_is_reported(desk: Desk, refused: Refused, command: str) -> None:
     desk.write("empty.txt", "\n# nothing here\n")
 
     for name, option in (("empty.txt", "empty.txt"), ("stdin", "-")):
@@ -258,7 +258,7 @@ def test_a_list_without_proxies_is_told(desk: Desk, refused: Refused, command: s
 
 
 @pytest.mark.parametrize("command", ["crawl", "try"])
-def test_a_missing_list_is_told(refused: Refused, command: str) -> None:
+def test_a_missing_list_is_reported(refused: Refused, command: str) -> None:
     (missing,) = refused(command, "films.py", "-p", "none.txt")
     (none,) = refused(command, "films.py")
 
@@ -272,7 +272,7 @@ def test_a_proxy_in_place_of_the_list_is_refused_and_not_repeated(refused: Refus
     assert "name a file" in said
 
 
-def test_a_bad_entry_of_the_variable_is_told_by_its_number(
+def test_a_bad_entry_of_the_variable_is_reported_by_its_number(
     refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PINPOOL_PROXIES", f"192.0.2.1:8080 http://alice:{SECRET}@192.0.2.1:0")
@@ -316,7 +316,7 @@ def test_a_journal_below_a_file_cannot_be_written_and_no_output_is_begun(refused
 
 
 @pytest.mark.parametrize("option", [[], ["--fresh"]])
-def test_a_file_that_is_no_journal_is_left_alone(desk: Desk, refused: Refused, option: list[str]) -> None:
+def test_a_file_that_is_not_a_journal_is_left_alone(desk: Desk, refused: Refused, option: list[str]) -> None:
     desk.write("films.db", "my diary\n")
 
     (said,) = refused("crawl", "films.py", "-p", "proxies.txt", "-o", "items.jsonl", *option)
@@ -336,7 +336,7 @@ def test_a_file_that_is_no_journal_is_left_alone(desk: Desk, refused: Refused, o
         (".", ".: is a directory"),
     ],
 )
-def test_whatever_wants_a_journal_says_what_it_got_instead(
+def test_every_command_that_needs_a_journal_says_what_it_got_instead(
     desk: Desk, refused: Refused, command: tuple[str, ...], name: str, problem: str
 ) -> None:
     desk.write("empty.db", "")
@@ -347,7 +347,7 @@ def test_whatever_wants_a_journal_says_what_it_got_instead(
 
 
 def test_an_unfinished_run_stops_a_new_one_and_both_ways_on_are_named(desk: Desk, refused: Refused) -> None:
-    """It belongs to another spider here, which is told, so that nobody resumes that by mistake."""
+    """The message names the spider of that run, so that nobody resumes it by mistake."""
     unfinished(desk)
 
     (said,) = refused("crawl", "films.py", "-p", "proxies.txt", "-o", "items.jsonl")
@@ -382,7 +382,7 @@ def test_a_journal_whose_spider_or_list_is_gone_is_not_resumed(desk: Desk, refus
 
 
 @pytest.mark.parametrize("option", ["-o", "-O"])
-def test_outputs_that_cannot_be_are_told(refused: Refused, option: str) -> None:
+def test_wrong_outputs_are_reported(refused: Refused, option: str) -> None:
     (kind,) = refused("crawl", "films.py", "-p", "proxies.txt", option, "items.xml")
     (folder,) = refused(
         "crawl", "films.py", "-p", "proxies.txt", "-o", "good.jsonl", option, "none/items.csv"
@@ -395,7 +395,7 @@ def test_outputs_that_cannot_be_are_told(refused: Refused, option: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["crawl", "tune"])
-def test_every_bad_line_of_the_seeds_is_told(desk: Desk, refused: Refused, command: str) -> None:
+def test_every_bad_line_of_the_seeds_is_reported(desk: Desk, refused: Refused, command: str) -> None:
     text = "# films\nhttp://movies.test/1\n\nmovies.test/2\nftp://movies.test/3\n"
     desk.write("seeds.txt", text)
 
@@ -406,7 +406,7 @@ def test_every_bad_line_of_the_seeds_is_told(desk: Desk, refused: Refused, comma
     assert [line.partition(" ")[0] for line in from_stdin] == ["stdin:4:", "stdin:5:"]
 
 
-def test_seeds_that_are_not_there_are_told(desk: Desk, refused: Refused) -> None:
+def test_missing_seeds_are_reported(desk: Desk, refused: Refused) -> None:
     desk.write("empty.txt", "\n# none yet\n")
 
     (missing,) = refused("crawl", "films.py", "-p", "proxies.txt", "--seeds", "none.txt")
@@ -426,7 +426,7 @@ def test_stdin_is_the_list_or_the_seeds_not_both(refused: Refused, command: str)
 # ---------------------------------------------------------------------------------------------- lab and demo
 
 
-def test_a_port_that_is_taken_is_told_by_the_lab(refused: Refused) -> None:
+def test_the_lab_reports_a_port_that_is_in_use(refused: Refused) -> None:
     with Lab(pages=1, proxies=1) as other:
         port = other.url.rpartition(":")[2]
         (said,) = refused("lab", "--site-port", port, "--write-proxies", "list.txt")
@@ -444,7 +444,7 @@ def test_a_port_that_is_taken_is_told_by_the_lab(refused: Refused) -> None:
         (["--latency", "-1"], "-1.0 is not in the range"),
     ],
 )
-def test_a_lab_that_cannot_be_is_told(refused: Refused, option: list[str], problem: str) -> None:
+def test_wrong_options_of_the_lab_are_reported(refused: Refused, option: list[str], problem: str) -> None:
     (said,) = refused("lab", "--site-port", 0, *option)
 
     assert problem in said

@@ -12,7 +12,7 @@ def test_every_default_can_be_given_as_the_text_that_the_manual_shows() -> None:
     assert settings_from({name: default_text(name) for name in SETTINGS if default_text(name)}) == Settings()
 
 
-def test_nothing_said_leaves_the_base() -> None:
+def test_without_values_the_base_stays() -> None:
     base = Settings(pace=3.0, headers={"Accept": "text/html"})
 
     assert settings_from({}, base) == base
@@ -120,7 +120,7 @@ def test_a_value_that_cannot_be_used_is_named_by_its_key(name: str, value: objec
     assert problem.startswith(f"{name}: ")
 
 
-def test_all_faults_are_told_at_once_with_what_was_meant() -> None:
+def test_all_problems_are_reported_at_once_with_a_suggestion() -> None:
     with pytest.raises(SettingsError) as refused:
         settings_from({"atempts": 3, "deadline": 0, "xyzzy": 1, "pace": 1})
 
