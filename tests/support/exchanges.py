@@ -1,4 +1,4 @@
-"""One exchange at a time, for the tests of what carries it."""
+"""Single exchanges through one proxy, and the evidence of those that fail."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["IMPATIENT", "PASSWORD", "PLAIN", "SECURE", "USER", "evidence", "fetc
 PLAIN = "http://site.test/films?page=1"
 SECURE = "https://site.test/"
 
-#: The password is one that no message may ever hold.
+#: No message may ever contain this password.
 USER, PASSWORD = "anna", "planted"
 
-#: Short, as tests wait for them to pass.
+#: Short time-outs, because tests wait for them.
 IMPATIENT = Settings(connect_timeout=0.3, timeout=0.3)
 
 
 def task(url: str = PLAIN, method: str = "GET", body: bytes | None = None, **headers: str) -> Task:
-    """A task. Underscores in header names stand for hyphens."""
+    """A task. Underscores in header names become hyphens."""
     given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     return Task("index", url, b"k" * 16, method, body, given)
 
@@ -44,7 +44,7 @@ def fetch(proxy: Proxy, asked: Task | None = None, settings: Settings | None = N
 def evidence(
     proxy: Proxy, asked: Task | str = PLAIN, seconds: float = PATIENCE, settings: Settings = IMPATIENT
 ) -> Evidence:
-    """What the failure of this exchange leaves. It must fail, and without telling the password."""
+    """The evidence of an exchange that must fail, without showing the password."""
     asked = task(asked) if isinstance(asked, str) else asked
     with closing(Fetcher(proxy, settings)) as fetcher, pytest.raises(FetchFailed) as caught:
         fetcher.fetch(asked, time.monotonic() + seconds)

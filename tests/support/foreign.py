@@ -1,4 +1,4 @@
-"""Proxies that nobody here wrote, each a process of its own on a free port of the loopback, and all with a login."""
+"""Proxies of other authors, each a process on a free port of the loopback, all with a login."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from pinpool.proxies.proxy import Proxy
 
 __all__ = ["FROM_DEBIAN", "KINDS", "REQUIRED", "Certificate", "Foreign", "is_here", "running"]
 
-#: Set where all of them have to be there: then a missing one fails instead of being skipped.
+#: Set on machines that must have all of them: then a missing one fails instead of being skipped.
 REQUIRED = "PINPOOL_REQUIRE_DEBIAN_PROXIES"
-#: No wait here is longer. Whoever gets here has failed.
+#: Seconds. No wait here is longer.
 PATIENCE = 20.0
-#: Below the range from which systems draw ports for outgoing connections, so that none takes ours.
+#: Below the range for outgoing connections, so that none of these takes our port.
 PORTS = range(20_000, 30_000)
-#: They stand where PATH does not lead everybody.
+#: Some programs are here, which is not on everybody's PATH.
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 USER = "anna"
-PASSWORD = "pl:an@te/d%20#?"  # with whatever has to be escaped in a line of the list
-PLAIN_PASSWORD = "planted"  # tinyproxy reads letters and digits only
+PASSWORD = "pl:an@te/d%20#?"  # with everything that has to be escaped in a line of the list
+PLAIN_PASSWORD = "planted"  # tinyproxy accepts letters and digits only
 
 
 class Certificate(NamedTuple):
-    """What a server shows on 127.0.0.1: two files in PEM, and the authority that a client has to know."""
+    """The certificate of a server on 127.0.0.1: two files in PEM, and the authority that a client has to trust."""
 
     chain: Path
     key: Path
@@ -46,14 +46,14 @@ class Certificate(NamedTuple):
 
 
 class Foreign(NamedTuple):
-    """One that runs: its line of the list, and the same with a login that is wrong."""
+    """A running proxy, and the same with a wrong login."""
 
     proxy: Proxy
     stranger: Proxy
 
 
 class Start(NamedTuple):
-    """What one of them is started with. It may write into `folder`."""
+    """What a proxy is started with. It may write into `folder`."""
 
     folder: Path
     port: int
@@ -61,7 +61,7 @@ class Start(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """One kind; `program` is the name of those from Debian, and empty for those from PyPI."""
+    """How to start a kind. `program` is the name of a Debian package, and empty for those from PyPI."""
 
     scheme: str
     command: Callable[[Start], list[str]]
@@ -86,7 +86,7 @@ def _pproxy(protocol: str) -> Callable[[Start], list[str]]:
     login = USER if protocol == "socks4" else f"{USER}:{PASSWORD}"
 
     def command(start: Start) -> list[str]:
-        # Without `--auth 0` an address that has logged in once may come again with any password.
+        # Without `--auth 0` an address that has logged in once may use any password afterwards.
         listen = f"{protocol}://127.0.0.1:{start.port}#{login}"
         return [sys.executable, "-m", "pproxy", "-l", listen, "--auth", "0"]
 
@@ -123,7 +123,7 @@ def _squid(start: Start) -> list[str]:
         "pid_filename none\n"
         "pinger_enable off\n"
         "shutdown_lifetime 0 seconds\n"
-        # It asks nobody outside: a name that is not in the hosts file does not resolve.
+        # No DNS: a name that is not in the hosts file does not resolve.
         "dns_nameservers 127.0.0.1\n"
         "dns_retransmit_interval 1 second\n"
         "dns_timeout 1 second\n"
@@ -145,17 +145,17 @@ FROM_DEBIAN = [kind for kind, recipe in KINDS.items() if recipe.program]
 
 
 def is_here(kind: str) -> bool:
-    """Whether this kind can be started on this machine. True as well where it has to be."""
+    """Whether this kind can be started on this machine. Also true if it must be."""
     program = KINDS[kind].program
     return not program or REQUIRED in os.environ or bool(_which(program))
 
 
 @contextmanager
 def running(kind: str, certificate: Certificate) -> Iterator[Foreign]:
-    """Start one, and end it with all of its processes. Skips the test where the program is not installed."""
+    """Start a proxy, and end it with all of its processes. Skips the test if the program is not installed."""
     if not is_here(kind):
         pytest.skip(f"{KINDS[kind].program} is not installed: apt-get install {KINDS[kind].program}")
-    # Not pytest's folder, which nobody else may enter: squid, started by root, goes on as another user.
+    # Not pytest's folder, which only its user may enter: squid, started by root, changes its user.
     folder = Path(tempfile.mkdtemp(prefix="pinpool-foreign-"))
     folder.chmod(0o755)
     try:
@@ -184,7 +184,7 @@ def _process(recipe: Recipe, folder: Path, certificate: Certificate) -> Iterator
                 stdout=sink,
                 stderr=sink,
                 cwd=folder,
-                # By its folder all that descends from it can be found, whatever session it has moved to.
+                # The folder marks all of its descendants, even in another session.
                 env={**os.environ, "PINPOOL_FOREIGN": str(folder), "RES_OPTIONS": "timeout:1 attempts:1"},
                 start_new_session=True,
             )
@@ -224,7 +224,7 @@ def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 
 def _descendants(folder: Path) -> list[int]:
-    """Whoever was started with this folder in its environment, where the system shows that."""
+    """The processes with this folder in their environment, on systems that show it."""
     mark, found = f"PINPOOL_FOREIGN={folder}".encode(), []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):

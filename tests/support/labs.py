@@ -1,4 +1,4 @@
-"""What the tests of the lab share: the labs they run, and the clients, which nobody here wrote."""
+"""Labs for the tests, and clients of other authors for them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVERY_KIND = pytest.mark.parametrize("index", [HTTP, SOCKS, OPEN_HTTP, OPEN_SOCK
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """One lab for the tests that neither change it nor count what others do."""
+    """One lab for tests that neither change it nor count requests."""
     with Lab(pages=3) as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""Peers on real sockets that follow a script, one thread a connection: proxies and sites, good and bad."""
+"""Proxies and sites, good and bad, on real sockets: each follows a script, with one thread per connection."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
     "tls",
 ]
 
-#: No wait in a test is longer. Whoever gets here has failed.
+#: Seconds. No wait in a test is longer: a test that waits this long has failed.
 PATIENCE = 20.0
 
 Script = Callable[["Line"], None]
@@ -48,7 +48,7 @@ class Line:
         self.sock.sendall(data)
 
     def drip(self, data: bytes, pause: float = 0.02) -> None:
-        """Endlessly, one byte at a time, until the other side has had enough."""
+        """Send endlessly, one byte at a time, until the other side hangs up."""
         while not self.peer.closing.wait(pause):
             self.send(data[:1])
             data = data[1:] + data[:1]
@@ -63,7 +63,7 @@ class Line:
         return data
 
     def head(self) -> str:
-        """The next request, body included if it has one. Empty if the other side is gone."""
+        """The next request with its body. Empty if the other side has hung up."""
         data = b""
         while not data.endswith(b"\r\n\r\n"):
             more = self.sock.recv(1)
@@ -79,18 +79,18 @@ class Line:
         return text
 
     def wait(self) -> None:
-        """Until the other side hangs up."""
+        """Wait until the other side hangs up."""
         while self.sock.recv(65536):
             pass
 
     def reset(self) -> None:
-        """Close so that the other side gets a reset."""
+        """Close with a reset."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self.sock.close()
 
 
 class Peer:
-    """A listener on the loopback. `heads` holds all requests it was sent, `connections` counts."""
+    """A listener on the loopback. `heads` are the requests it got, `connections` counts."""
 
     def __init__(self, script: Script) -> None:
         self.heads: list[str] = []
@@ -157,14 +157,14 @@ class Peer:
 
 
 def answer(body: bytes = b"hello", status: str = "200 OK", **headers: str) -> bytes:
-    """A complete HTTP answer. Underscores in header names stand for hyphens."""
+    """A complete HTTP answer. Underscores in header names become hyphens."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
 def answering(reply: bytes | Callable[[str], bytes] = b"") -> Script:
-    """Answer every request on the line, with `reply` or what it makes of the request."""
+    """Answer every request on the line with `reply`, which may be a function of the request."""
 
     def script(line: Line) -> None:
         while request := line.head():
@@ -174,7 +174,7 @@ def answering(reply: bytes | Callable[[str], bytes] = b"") -> Script:
 
 
 def connect_then(script: Script) -> Script:
-    """An HTTP proxy that grants the tunnel, and plays the site itself."""
+    """An HTTP proxy that grants the tunnel, and then plays the site by `script`."""
 
     def granting(line: Line) -> None:
         line.head()
@@ -185,7 +185,7 @@ def connect_then(script: Script) -> Script:
 
 
 def tls(context: ssl.SSLContext, script: Script) -> Script:
-    """The server's side of TLS first."""
+    """Do the server's side of the handshake, then follow `script`."""
 
     def secured(line: Line) -> None:
         line.sock = context.wrap_socket(line.sock, server_side=True)
@@ -195,7 +195,7 @@ def tls(context: ssl.SSLContext, script: Script) -> Script:
 
 
 def socks5(script: Script, login: tuple[str, str] | None = None, reply: int = 0) -> Script:
-    """A SOCKS5 proxy that plays the site itself. What it is asked for stands in `heads`, as ``host:port``."""
+    """A SOCKS5 proxy that plays the site by `script`. `heads` starts with the requested ``host:port``."""
 
     def greeting(line: Line) -> None:
         _, count = line.exactly(2)
@@ -226,7 +226,7 @@ def socks5(script: Script, login: tuple[str, str] | None = None, reply: int = 0)
 
 
 def socks4(script: Script) -> Script:
-    """A SOCKS4 proxy, with the extension 4a, that plays the site itself; `heads` as by `socks5`."""
+    """A SOCKS4 proxy, with the extension 4a, that plays the site by `script`. `heads` is as for `socks5`."""
 
     def asked(line: Line) -> None:
         request = line.exactly(8)
@@ -241,7 +241,7 @@ def socks4(script: Script) -> Script:
 
 
 def _text(line: Line) -> str:
-    """All up to the next NUL."""
+    """The text before the next NUL."""
     data = b""
     while (byte := line.exactly(1)) != b"\0":
         data += byte
@@ -262,7 +262,7 @@ def reset(line: Line) -> None:
 
 
 def taking(count: int) -> Script:
-    """Take so many bytes, and hang up."""
+    """Read so many bytes, and hang up."""
 
     def script(line: Line) -> None:
         line.exactly(count)
@@ -271,7 +271,7 @@ def taking(count: int) -> Script:
 
 
 def saying(data: bytes) -> Script:
-    """Take a request, say this, and hang up."""
+    """Read a request, send `data`, and hang up."""
 
     def script(line: Line) -> None:
         line.head()
@@ -281,6 +281,8 @@ def saying(data: bytes) -> Script:
 
 
 def saying_and_waiting(data: bytes) -> Script:
+    """Read a request, send `data`, and wait for the other side to hang up."""
+
     def script(line: Line) -> None:
         line.head()
         line.send(data)
@@ -290,7 +292,7 @@ def saying_and_waiting(data: bytes) -> Script:
 
 
 def first(data: bytes) -> Script:
-    """Say this to the first thing that comes, whatever it is."""
+    """Send `data` after the first bytes, whatever they are."""
 
     def script(line: Line) -> None:
         line.sock.recv(65536)

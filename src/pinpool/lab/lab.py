@@ -194,6 +194,11 @@ class Lab:
 
         self._in_loop(change())
 
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call `function` in the lab's own loop, which serves nobody meanwhile."""
+        assert self._loop is not None, "not started"
+        self._loop.call_soon_threadsafe(function)
+
     def _in_loop(self, change: Coroutine[None, None, None]) -> None:
         if self._loop is None or not self._loop.is_running():
             asyncio.run(change)

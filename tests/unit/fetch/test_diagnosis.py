@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 import pytest
 import requests
 
-from exchanges import PASSWORD, PLAIN, SECURE, USER, evidence, soon, task
+from exchanges import PASSWORD, PLAIN, SECURE, USER, evidence, fetch, soon, task
 from peers import (
     PATIENCE,
     Line,
@@ -129,11 +129,8 @@ def test_a_socks_proxy_that_knows_another_login(login: tuple[str, str]) -> None:
 
 def test_a_socks_proxy_that_knows_the_login() -> None:
     login = ("ännä", "p:@ ß")
-    with (
-        Peer(socks5(answering(), login)) as proxy,
-        closing(Fetcher(proxy.proxy("socks5h", *login), Settings())) as fetcher,
-    ):
-        page = fetcher.fetch(task(), soon())
+    with Peer(socks5(answering(), login)) as proxy:
+        page = fetch(proxy.proxy("socks5h", *login))
 
     assert page.body == b"hello"
     assert proxy.heads[0] == "site.test:80"
@@ -172,11 +169,8 @@ def test_a_login_that_the_proxy_refuses_for_a_tunnel() -> None:
 
 def test_a_407_out_of_a_tunnel_is_the_sites_own_answer() -> None:
     """Rule: believed, it would retire the proxy."""
-    with (
-        Peer(socks5(answering(answer(b"odd", "407 Odd")))) as proxy,
-        closing(Fetcher(proxy.proxy("socks5h"), Settings())) as fetcher,
-    ):
-        page = fetcher.fetch(task(), soon())
+    with Peer(socks5(answering(answer(b"odd", "407 Odd")))) as proxy:
+        page = fetch(proxy.proxy("socks5h"))
 
     assert (page.status, page.body) == (407, b"odd")
 
@@ -264,8 +258,8 @@ def test_a_socks4_proxy_that_says_yes() -> None:
         line.send(b"\x00\x5a" + bytes(6))
         answering()(line)
 
-    with Peer(script) as proxy, closing(Fetcher(proxy.proxy("socks4", USER), Settings())) as fetcher:
-        page = fetcher.fetch(task("http://127.0.0.1:1/"), soon())
+    with Peer(script) as proxy:
+        page = fetch(proxy.proxy("socks4", USER), task("http://127.0.0.1:1/"))
 
     assert page.body == b"hello"
 
@@ -283,11 +277,8 @@ def test_a_site_whose_name_does_not_resolve_where_the_proxy_says_so(url: str, st
 
 
 def test_a_site_behind_a_tunnel_may_send_that_header_like_any_other() -> None:
-    with (
-        Peer(socks5(answering(SQUID_SAYS))) as proxy,
-        closing(Fetcher(proxy.proxy("socks5h"), Settings())) as fetcher,
-    ):
-        page = fetcher.fetch(task(), soon())
+    with Peer(socks5(answering(SQUID_SAYS))) as proxy:
+        page = fetch(proxy.proxy("socks5h"))
 
     assert page.status == 503
 

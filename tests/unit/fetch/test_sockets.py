@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exchanges import PLAIN, soon, task
+from exchanges import PLAIN, evidence, soon, task
 from peers import PATIENCE, Line, Peer, answer, answering, socks5
 from pinpool.errors import DeadlinePassed, FetchFailed, SettingsError
 from pinpool.fetch.fetcher import Fetcher
@@ -50,36 +50,24 @@ def test_what_is_dripped_ends_at_the_deadline_without_any_signal(
     start: bytes, data: bytes, step: Step
 ) -> None:
     """Rule: no read time-out sees a drip, so the page's time is checked before each read, in any thread."""
-    with (
-        Peer(dripping(start, data)) as proxy,
-        closing(Fetcher(proxy.proxy(), Settings())) as fetcher,
-        pytest.raises(FetchFailed) as caught,
-    ):
-        fetcher.fetch(task(), time.monotonic() + 0.3)
+    with Peer(dripping(start, data)) as proxy:
+        found = evidence(proxy.proxy(), seconds=0.3, settings=Settings())
 
-    assert caught.value.evidence[:2] == (step, Sign.DEADLINE)
+    assert found[:2] == (step, Sign.DEADLINE)
 
 
 def test_silence_ends_at_the_deadline_if_that_comes_before_the_time_out() -> None:
-    with (
-        Peer(lambda line: line.wait()) as proxy,
-        closing(Fetcher(proxy.proxy(), Settings())) as fetcher,
-        pytest.raises(FetchFailed) as caught,
-    ):
-        fetcher.fetch(task(), time.monotonic() + 0.1)
+    with Peer(lambda line: line.wait()) as proxy:
+        found = evidence(proxy.proxy(), seconds=0.1, settings=Settings())
 
-    assert caught.value.evidence[:2] == (Step.HEAD, Sign.DEADLINE)
+    assert found[:2] == (Step.HEAD, Sign.DEADLINE)
 
 
 def test_no_time_left_means_nothing_is_sent() -> None:
-    with (
-        Peer(answering()) as proxy,
-        closing(Fetcher(proxy.proxy(), Settings())) as fetcher,
-        pytest.raises(FetchFailed) as caught,
-    ):
-        fetcher.fetch(task(), time.monotonic() - 1)
+    with Peer(answering()) as proxy:
+        found = evidence(proxy.proxy(), seconds=-1, settings=Settings())
 
-    assert caught.value.evidence.sign is Sign.DEADLINE
+    assert found.sign is Sign.DEADLINE
     assert proxy.connections == 0
 
 
@@ -92,14 +80,10 @@ def test_redirects_share_the_time_of_one_page() -> None:
             line.send(answer(b"", "302 Found", Location="/films"))
 
     settings = Settings(max_redirects=1_000_000)
-    with (
-        Peer(slow) as proxy,
-        closing(Fetcher(proxy.proxy(), settings)) as fetcher,
-        pytest.raises(FetchFailed) as caught,
-    ):
-        fetcher.fetch(task(), time.monotonic() + 0.3)
+    with Peer(slow) as proxy:
+        found = evidence(proxy.proxy(), seconds=0.3, settings=settings)
 
-    assert caught.value.evidence.sign is Sign.DEADLINE
+    assert found.sign is Sign.DEADLINE
 
 
 def test_the_time_of_one_page_does_not_bind_the_next_use_of_the_session() -> None:

@@ -88,8 +88,7 @@ def test_a_reset_and_the_next_request_in_one_turn_of_the_loop_are_one_user() -> 
             read_until(second, b"</html>")
             first.sendall(get(lab.named_url + "/slow/3600"))
             lab.wait_for(lambda: len(lab.requests) == 2, DEADLINE)
-            assert lab._loop is not None
-            lab._loop.call_soon_threadsafe(hold)
+            lab.call_soon(hold)
             held.wait(DEADLINE)
             first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         second.sendall(get(lab.named_url + "/page/1"))
