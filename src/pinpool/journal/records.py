@@ -1,4 +1,4 @@
-"""The rows of a journal, as its writer and its readers see them."""
+"""The rows of a journal, as its writer and its readers hand them out."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from pinpool.model import Fault, Outcome, ProxyState, Task, TaskState
 
 
 class AttemptRow(NamedTuple):
-    """
-    One attempt as the journal has it: `at` epoch seconds, `size` bytes, `proxy` None where it never got
-    known.
-    """
+    """One attempt: `at` is epoch seconds, `size` bytes, `proxy` None if nobody knows which it was."""
 
     task: int
     n: int
@@ -30,7 +27,7 @@ class AttemptRow(NamedTuple):
 
 
 class ProxyRow(NamedTuple):
-    """One proxy as the journal has it; `until` is the epoch second at which its rest ends."""
+    """One proxy for readers; `until` is the epoch second at which its cooling ends."""
 
     id: int
     label: str
@@ -43,8 +40,7 @@ class ProxyRow(NamedTuple):
 
 class RunInfo(NamedTuple):
     """
-    The run as a whole. `seconds` adds up all its starts; `tasks` has done, gone, failed, waiting and
-    in_flight.
+    The run as a whole. `seconds` adds up all its starts; `tasks` counts done, gone, failed, waiting and in_flight.
 
     `pages` counts the tasks that were answered: done and gone.
     """
@@ -73,8 +69,7 @@ class RunInfo(NamedTuple):
 
 class About(NamedTuple):
     """
-    What a run is told at its start: `settings` is JSON text, `proxies` where the list came from, `salt` the
-    fingerprints'.
+    With what a run starts: `settings` is JSON text, `proxies` the source of the list, `salt` that of the fingerprints.
     """
 
     spider: str
@@ -99,7 +94,7 @@ class Waiting(NamedTuple):
 
 
 class ProxyRecord(NamedTuple):
-    """A proxy as the journal remembers it; `until` is the epoch second at which its rest ends."""
+    """A proxy of the list for the crawl loop; `until` is the epoch second at which its cooling ends."""
 
     id: int
     label: str
@@ -111,10 +106,9 @@ class ProxyRecord(NamedTuple):
 
 class Mark(NamedTuple):
     """
-    How far an output file holds the run: `path` is absolute, items up to id `last_item` lie in bytes `base`
-    to `bytes`.
+    How far an output file has been written: `path` is absolute, bytes `base` to `bytes` hold items up to id `last_item`.
 
-    What stands before `base` was there before the run, and is never touched.
+    The bytes before `base` are older than the run, and never change.
     """
 
     path: str
@@ -125,7 +119,7 @@ class Mark(NamedTuple):
 
 
 class Place(NamedTuple):
-    """How far somebody has read: the id of the last attempt, event and item."""
+    """How far a reader has read: the ids of the last attempt, event and item."""
 
     attempt: int = 0
     event: int = 0
@@ -133,7 +127,7 @@ class Place(NamedTuple):
 
 
 class Pulse(NamedTuple):
-    """What of a run can be told without counting its tasks; the names are those of `RunInfo`."""
+    """The part of `RunInfo` that needs no counting of tasks."""
 
     state: str
     heartbeat: float
@@ -188,11 +182,10 @@ RunEnd = Literal["complete", "interrupted", "starved"]
 
 class Settlement(NamedTuple):
     """
-    One attempt and what was decided on it. `state` None leaves the task waiting, not to be tried before
-    `not_before`.
+    One attempt and the decision on it. With `state` None the task waits, until `not_before` (epoch seconds) at least.
 
-    `charged` says whether the fault is held against the proxy. A done task may carry a `reason` too: why an
-    outcome that is no success was believed.
+    `charged` says whether the fault is charged to the proxy. A done task may have a `reason` too: why an outcome that
+    is not a success was believed.
     """
 
     task_id: int
