@@ -189,7 +189,7 @@ class Outcome(NamedTuple):
 
 
 class TaskState(StrEnum):
-    """Where a task stands in the journal. Whatever is not ended waits, in flight or not."""
+    """The state of a task in the journal. A task that has not ended waits, in flight or not."""
 
     WAITING = "waiting"
     DONE = "done"
@@ -198,7 +198,7 @@ class TaskState(StrEnum):
 
 
 class ProxyState(StrEnum):
-    """Where a proxy stands in its life."""
+    """The state of a proxy. `proxies.lifecycle` says which moves lead from one to another."""
 
     SPARE = "spare"
     PINNED = "pinned"

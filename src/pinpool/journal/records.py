@@ -106,7 +106,7 @@ class ProxyRecord(NamedTuple):
 
 class Mark(NamedTuple):
     """
-    How far an output file has been written: `path` is absolute, bytes `base` to `bytes` hold items up to id `last_item`.
+    How far an output file was written: `path` is absolute, bytes `base` to `bytes` hold items up to id `last_item`.
 
     The bytes before `base` are older than the run, and never change.
     """

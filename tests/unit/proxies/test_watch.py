@@ -1,4 +1,4 @@
-"""A list in a file: a new version is noticed when it is whole, and told once."""
+"""A list in a file: a new version is noticed when it is whole, and reported once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Watch:
         return self.listing.look(self.now)
 
     def settled(self) -> ProxyList | ProxyListError | None:
-        """What there is after a look and another one as soon as may be."""
+        """The result of a look, and of another one as soon as the file has settled."""
         assert self.look() is None
         return self.look(SETTLE_SECONDS)
 
@@ -51,7 +51,7 @@ def watch(path: Path) -> Watch:
     return made
 
 
-def test_what_joined_and_what_was_withdrawn_is_told_and_nothing_else() -> None:
+def test_what_joined_and_what_was_withdrawn_is_found_and_nothing_else() -> None:
     present = parse(f"{A}\n{B}", "list").proxies
 
     change = compare(present, parse(f"# moved\n{C}\n\n{B}  # still good", "list"))
@@ -148,7 +148,7 @@ def test_a_file_replaced_by_another_of_the_same_size_and_date_is_new(watch: Watc
         (f"{A}\nx y\nftp://z:1", ["proxies.txt:2:", "proxies.txt:3:"]),
     ],
 )
-def test_a_bad_version_is_told_once_with_all_its_faults(
+def test_a_bad_version_is_reported_once_with_all_its_faults(
     watch: Watch, path: Path, text: str, words: list[str]
 ) -> None:
     path.write_text(text)
@@ -161,7 +161,7 @@ def test_a_bad_version_is_told_once_with_all_its_faults(
     assert [watch.look() for _ in range(5)] == [None] * 5
 
 
-def test_a_file_that_is_gone_is_told_once_and_read_when_it_is_back(watch: Watch, path: Path) -> None:
+def test_a_file_that_is_gone_is_reported_once_and_read_when_it_is_back(watch: Watch, path: Path) -> None:
     path.unlink()
     gone = watch.settled()
     still_gone = [watch.look() for _ in range(3)]
@@ -185,7 +185,9 @@ def test_a_file_that_is_gone_for_a_moment_only_is_not_missed(watch: Watch, path:
 
 
 @pytest.mark.parametrize("what", ["folder", "pipe"])
-def test_what_is_no_file_any_more_is_told_and_never_waited_for(watch: Watch, path: Path, what: str) -> None:
+def test_what_is_no_longer_a_file_is_reported_and_never_waited_for(
+    watch: Watch, path: Path, what: str
+) -> None:
     path.unlink()
     if what == "folder":
         path.mkdir()
@@ -205,7 +207,7 @@ def test_who_insists_again_and_again_is_not_kept_waiting_for_it(watch: Watch) ->
         watch.listing.insist()
         found.append(watch.look(SETTLE_SECONDS / 3))
 
-    assert any(isinstance(one, ProxyList) for one in found)
+    assert any(isinstance(version, ProxyList) for version in found)
 
 
 def test_who_insists_gets_the_same_version_again_at_once_and_a_newer_one_when_it_has_settled(
