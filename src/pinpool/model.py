@@ -188,6 +188,19 @@ class Outcome(NamedTuple):
     sample: PageSample | None = None
 
 
+class FailedAttempt(NamedTuple):
+    """
+    One failed attempt of a task.
+
+    `proxy` is None where it is unknown: the worker was lost before it named one, or this start has no such proxy.
+    `site_down`: the whole site seemed to be down, so that the failure counts against nobody.
+    """
+
+    proxy: int | None
+    fault: Fault
+    site_down: bool = False
+
+
 class TaskState(StrEnum):
     """The state of a task in the journal. A task that has not ended waits, in flight or not."""
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 from journals import ABOUT
 from pinpool.clock import FakeClock
@@ -108,10 +105,7 @@ class Crawl:
         self.random = Random(self.seed)
         self.manners = self.random.sample(list(self.proxies), len(self.proxies))
         self.served: set[int] = set()
-        with ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            for module in ("crawler.loop", "crawler.site_probe", "crawler.proxy_control"):
-                stack.enter_context(patch(f"pinpool.{module}.time", _Time(self.clock)))
+        with tempfile.TemporaryDirectory() as folder:
             return self._run(Path(folder, "journal.db"))
 
     def _run(self, path: Path) -> Verdicts:
@@ -121,7 +115,7 @@ class Crawl:
             Task("index" if 10 * number < self.pages else "detail", str(number), number.to_bytes(16, "big"))
             for number in range(self.pages)
         ]
-        journal = Journal.create(path, ABOUT._replace(workers=workers), time.time(), tasks)
+        journal = Journal.create(path, ABOUT._replace(workers=workers), self.clock.epoch(), tasks)
         reputation = Reputation(settings.cooling)
         for row in journal.enroll([(f"proxy {one}", str(one)) for one in ids]):
             reputation.admit(row.id, row.label)
@@ -133,7 +127,15 @@ class Crawl:
         engine = _Engine(self._attempt, len(ids), workers=workers, settings=settings, clock=self.clock)
         random = Random(self.seed)
         loop = Loop(
-            engine, journal, reputation, settings, workers=workers, stop=stop, between=between, random=random
+            engine,
+            journal,
+            reputation,
+            settings,
+            workers=workers,
+            stop=stop,
+            between=between,
+            random=random,
+            clock=self.clock,
         )
         end = loop.run()
         journal.commit()
@@ -182,13 +184,6 @@ class Crawl:
             return manner.sight
         changed = self.again if number % 2 and number in self.served else ""
         return self.weather(self.now) or self.bad.get(number, "") or changed
-
-
-class _Time:
-    """Stands in for the module `time`."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.time, self.monotonic = clock.epoch, clock.monotonic
 
 
 class _Engine(FakeEngine):

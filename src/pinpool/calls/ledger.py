@@ -1,40 +1,54 @@
 """
-The figures of each proxy where no journal keeps its attempts: folded as they come, so that memory does not grow.
+The figures of each proxy where no journal records its attempts: added up as they come, so that memory does not grow.
 
-A fold cannot be undone, so what is forgiven later is moved from charged to forgiven, as `stats` would show it.
+A sum forgets its parts. So what each open call may still charge or forgive is kept until the call ends.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.journal.records import AttemptRow, ProxyRow
 from pinpool.model import Fault, Outcome, ProxyState
 from pinpool.stats.figures import ProxyFigures, proxy_document
 
 
-class Ledger:
-    """One account for each proxy; `labels` has their printable names by number. Any thread may use it."""
+@dataclass(slots=True)
+class _Failures:
+    """The failed attempts of one open call through one proxy."""
 
-    def __init__(self, labels: Mapping[int, str]) -> None:
+    count: int = 0
+    charged: int = 0
+    forgiven: int = 0
+
+
+class Ledger:
+    """The `Records` of a PinnedPool; `labels` has the printable names by proxy. Any thread may use it."""
+
+    def __init__(self, labels: Mapping[int, str], clock: Clock = SYSTEM_CLOCK) -> None:
         self._labels = labels
-        self._figures = {proxy: ProxyFigures() for proxy in labels}
+        self._clock = clock
+        #: By proxy.
+        self.figures = {proxy: ProxyFigures() for proxy in labels}
         self._pins: Counter[int] = Counter()
-        self._sentences: dict[int, tuple[str, float | None]] = {}
+        self._penalties: dict[int, tuple[str, float | None]] = {}
+        self._open: dict[int, dict[int, _Failures]] = {}
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<Ledger {len(self._labels)} proxies, {sum(self._pins.values())} pins>"
 
-    def book(self, outcome: Outcome, fault: Fault | None = None, *, charged: bool = False) -> None:
-        """Count an attempt. One that went through no known proxy counts nowhere."""
-        if outcome.proxy not in self._figures:
+    def add(self, call: int, outcome: Outcome, fault: Fault | None = None, *, charged: bool = False) -> None:
+        """Count an attempt of a call. One that went through no known proxy counts nowhere."""
+        if outcome.proxy not in self.figures:
             return
         row = AttemptRow(
-            task=0,
+            task=call,
             n=0,
             proxy=outcome.proxy,
             worker=outcome.worker,
@@ -49,37 +63,59 @@ class Ledger:
             forgiven=False,
         )
         with self._lock:
-            self._figures[outcome.proxy].add(row)
+            self.figures[outcome.proxy].add(row)
+            if fault is not None:
+                failures = self._open.setdefault(call, {}).setdefault(outcome.proxy, _Failures())
+                failures.count += 1
+                failures.charged += charged
 
-    def forgive(self, proxy: int, failures: int) -> None:
-        """So many failures that were charged to it were not its own."""
+    def end(self, call: int) -> None:
+        """The call has ended: nothing is charged or forgiven for it any more."""
         with self._lock:
-            self._figures[proxy].forgive(failures)
+            self._open.pop(call, None)
 
-    def charge(self, proxy: int, failures: int) -> None:
-        """So many failures, not charged so far, were its own after all."""
+    def charge(self, call: int, proxies: Sequence[int]) -> None:
         with self._lock:
-            self._figures[proxy].charged += failures
+            for proxy in proxies:
+                failures = self._open[call][proxy]
+                self.figures[proxy].charged += failures.count - failures.charged
+                failures.charged = failures.count
 
-    def pin(self, proxy: int) -> None:
-        """A worker has taken it."""
+    def forgive(self, call: int, proxies: Sequence[int]) -> None:
+        with self._lock:
+            for proxy in proxies:
+                failures = self._open[call][proxy]
+                self.figures[proxy].forgive(failures.charged - failures.forgiven)
+                failures.forgiven = failures.charged
+
+    def pinned(self, proxy: int) -> None:
+        """A worker has pinned the proxy."""
         with self._lock:
             self._pins[proxy] += 1
 
-    def penalty(self, proxy: int, reason: str, until: float | None = None) -> None:
-        """It rests until that epoch second, or for good."""
+    def cooled(self, proxy: int, fault: Fault | None, seconds: float) -> None:
         with self._lock:
-            self._sentences[proxy] = reason, until
+            self._penalties[proxy] = fault.value if fault else "", self._clock.epoch() + seconds
+
+    def retired(self, proxy: int, reason: str) -> None:
+        with self._lock:
+            self._penalties[proxy] = reason, None
+
+    def released(self, proxy: int) -> None:
+        """Nothing to record: the states come from the engine's census."""
+
+    def proven(self, proxy: int) -> None:
+        """Nothing to record."""
 
     def documents(self, states: Mapping[int, ProxyState]) -> list[dict[str, Any]]:
-        """What `stats --json` has in `proxies`, in the list's order; `states` is where each stands now."""
+        """The `proxies` of `stats --json`, in the list's order; `states` are the present ones."""
         with self._lock:
             return [
-                proxy_document(self._row(proxy, states[proxy]), self._figures[proxy], self._pins[proxy])
+                proxy_document(self._row(proxy, states[proxy]), self.figures[proxy], self._pins[proxy])
                 for proxy in self._labels
             ]
 
     def _row(self, proxy: int, state: ProxyState) -> ProxyRow:
         out = state in (ProxyState.COOLING, ProxyState.RETIRED)
-        reason, until = self._sentences.get(proxy, (None, None)) if out else (None, None)
+        reason, until = self._penalties.get(proxy, (None, None)) if out else (None, None)
         return ProxyRow(proxy, self._labels[proxy], state, reason, until, 0, listed=True)

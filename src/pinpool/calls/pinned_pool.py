@@ -1,8 +1,8 @@
 """
-`PinnedPool`: any function, no spider. A Pool in which each worker holds one proxy, for calls instead of pages.
+`PinnedPool`: a Pool in which each worker holds one proxy, for calls of any function instead of pages.
 
-The same engine, the same judgement: a call that fails because of its proxy is made again through another one, a call
-that raises for its own reasons raises `CallFailed` for its caller.
+Engine and decisions are those of a crawl. A call that fails because of its proxy is made again through another one. A
+call that raises for its own reasons raises `CallFailed` for its caller.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import itertools
 import pickle
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -28,15 +27,17 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from pinpool.calls import PRELOAD
 from pinpool.calls.call_job import CallJob
 from pinpool.calls.ledger import Ledger
+from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.errors import CallFailed, NoUsableProxy
-from pinpool.model import EventKind, Outcome, ProxyState
-from pinpool.policy.blame import Blame, Failure
-from pinpool.policy.reputation import Reputation, Retire
+from pinpool.model import EventKind, FailedAttempt, Outcome, ProxyState
+from pinpool.policy.decision import Judge, failed_attempt
+from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Resubmit
 from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.engine import Answered, Lost, Noted, Signal, window
 from pinpool.pool.lease_types import Standing
 from pinpool.pool.registry import make_engine
+from pinpool.pool.settle import Settler
 from pinpool.pool.worker import pinned
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import proxies_from
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 POLL_SECONDS = 0.1
-#: At the interpreter's exit, for a pool that nobody closed.
+#: Seconds to wait at the interpreter's exit for a pool that nobody closed.
 EXIT_SECONDS = 10.0
 
 
@@ -67,18 +68,16 @@ class _Call:
     blob: bytes
     future: Future[Any]
     number: int
-    past: list[Failure] = field(default_factory=list)
-    charged: list[int] = field(default_factory=list)  # proxies, once for each failure ever held against it
-    forgiven: list[int] = field(default_factory=list)  # those of them that no longer are
+    history: list[FailedAttempt] = field(default_factory=list)
 
 
 class PinnedPool:
     """
-    A pool of worker processes, each with one proxy of the list. Use it as a context: leaving it waits for all calls.
+    A pool of worker processes, each with one proxy of the list. Use it in a ``with``: leaving it waits for all calls.
 
     `proxies` is the path of a list, its lines, or None for PINPOOL_PROXIES; `workers` one for each by default.
     `settings` are those of a spider: timeouts, deadline, attempts, swap_after, headers, profiles, pace, site_rate and
-    so on. Those that judge a page have no part here: ban rules, empty_ok, robots.
+    so on. Those that judge a page have no effect here: ban rules, empty_ok, robots.
 
     Functions must be importable by the workers: defined at the top level of a module, or of a script that starts the
     pool under ``if __name__ == "__main__":``. Callbacks run in a thread of the pool.
@@ -90,6 +89,7 @@ class PinnedPool:
         *,
         workers: int | None = None,
         start_method: str | None = None,
+        clock: Clock = SYSTEM_CLOCK,
         **settings: object,
     ) -> None:
         end_if_starting()
@@ -98,8 +98,9 @@ class PinnedPool:
         reputation = Reputation(chosen.cooling)
         for number, proxy in enumerate(listed, 1):
             reputation.admit(number, proxy.label)
-        self._blame = Blame(reputation, chosen, Random())
-        self._books = Ledger({number: proxy.label for number, proxy in enumerate(listed, 1)})
+        self._clock = clock
+        self._judge = Judge(reputation, chosen, Random())
+        self._ledger = Ledger({number: proxy.label for number, proxy in enumerate(listed, 1)}, clock)
         self._proxies = len(listed)
         self._workers = min(workers or len(listed), free_capacity().workers)
         self._engine = make_engine(
@@ -110,6 +111,7 @@ class PinnedPool:
             start_method=start_method,
             preload=PRELOAD,
         )
+        self._settler = Settler(self._engine, reputation, self._ledger)
         self._inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()
         self._waiting: deque[_Call] = deque()
         self._delayed: list[tuple[float, int, _Call]] = []
@@ -118,15 +120,15 @@ class PinnedPool:
         self._numbers = itertools.count(1)
         self._closing = self._aborting = False
         self._lock = threading.Lock()
-        self._over: BaseException | None = None  # why the pump has ended; what comes afterwards ends so, too
-        self._news: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._over: BaseException | None = None  # why the pump has ended; later calls end with it too
+        self._results: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._engine.start()
-        # Callbacks have a thread of their own: a slow one must not keep the pump from looking after the workers.
-        self._teller = threading.Thread(target=self._tell, name="pinpool-teller", daemon=True)
-        self._teller.start()
+        # Callbacks have a thread of their own: a slow one must not keep the pump from the workers.
+        self._callbacks = threading.Thread(target=self._deliver, name="pinpool-callbacks", daemon=True)
+        self._callbacks.start()
         self._pump = threading.Thread(target=self._run, name="pinpool-pump", daemon=True)
         self._pump.start()
-        # Before multiprocessing's own exit, which would end the workers under the pump's hands.
+        # Before multiprocessing's own exit, which would end the workers while the pump uses them.
         atexit.register(self._abort)
 
     def __repr__(self) -> str:
@@ -138,9 +140,9 @@ class PinnedPool:
         The figures of each proxy so far, in the list's order: dicts with the keys of `proxies` in `stats --json`.
 
         A call that raised for its own reasons counts as ok: its proxy did what it should. `bytes` are those of the
-        answers that `session()` got, heads included. May be asked for at any time, also after the end.
+        answers that `session()` got, headers included. May be read at any time, also after the end.
         """
-        return self._books.documents(self._engine.census().states)
+        return self._ledger.documents(self._engine.census().states)
 
     def __enter__(self) -> Self:
         return self
@@ -160,7 +162,7 @@ class PinnedPool:
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> Future[R]:
         """
-        Call ``function(*arguments)`` in some worker. The future, and the callbacks, get its result or `CallFailed`.
+        Call ``function(*arguments)`` in a worker. The future and the callbacks get its result, or `CallFailed`.
 
         Raises what pickle raises if function or arguments cannot be sent.
         """
@@ -168,7 +170,7 @@ class PinnedPool:
             raise RuntimeError("this pool is closed")
         future: Future[R] = Future()
 
-        def tell(done: Future[R]) -> None:
+        def call_back(done: Future[R]) -> None:
             if done.cancelled():
                 return
             error = done.exception()
@@ -177,7 +179,7 @@ class PinnedPool:
             elif error is not None and error_callback is not None:
                 error_callback(error)
 
-        future.add_done_callback(tell)
+        future.add_done_callback(call_back)
         call = _Call(pickle.dumps((function, arguments)), future, next(self._numbers))
         with self._lock:
             over = self._over
@@ -190,7 +192,7 @@ class PinnedPool:
 
     def map_unordered(self, function: Callable[..., R], arguments: Iterable[object]) -> Iterator[R]:
         """
-        The results of ``function(argument)``, as they come. `arguments` is read as far as the workers need it.
+        The results of ``function(argument)``, as they come. `arguments` is read only as far as the workers need it.
 
         Raises `CallFailed` where a call failed; the other calls go on.
         """
@@ -212,7 +214,7 @@ class PinnedPool:
         self._closing = True
         self._engine.wake()
         self._pump.join()
-        self._teller.join()
+        self._callbacks.join()
         atexit.unregister(self._abort)
 
     def _abort(self) -> None:
@@ -234,26 +236,26 @@ class PinnedPool:
                     break
                 if not idle and self._engine.census().alive == 0:
                     raise NoUsableProxy("no usable proxy is left")
-        except BaseException as error:  # noqa: BLE001  it must reach those who wait
+        except BaseException as error:  # noqa: BLE001  it must reach those that wait
             failure = error
         finally:
             with self._lock:
                 self._over = failure
             try:
                 self._give_up(failure)
-                self._news.put(None)
+                self._results.put(None)
             finally:
                 self._engine.close()
 
-    def _tell(self) -> None:
-        while (tell := self._news.get()) is not None:
-            # What a callback raises is its owner's; concurrent.futures logs what is an Exception.
+    def _deliver(self) -> None:
+        while (deliver := self._results.get()) is not None:
+            # A callback may raise. concurrent.futures logs it if it is an Exception.
             with suppress(BaseException):
-                tell()
+                deliver()
 
     def _fill(self) -> None:
         self._empty_inbox()
-        while self._delayed and self._delayed[0][0] <= time.monotonic():
+        while self._delayed and self._delayed[0][0] <= self._clock.monotonic():
             self._waiting.appendleft(heapq.heappop(self._delayed)[2])
         room = window(min(self._workers, self._engine.census().usable))
         while self._waiting and len(self._flight) < room:
@@ -270,58 +272,54 @@ class PinnedPool:
                 if sign is None:
                     self._waiting.appendleft(self._flight[serial])
                 else:
-                    self._settle(self._flight[serial], signal.outcome(time.time()))
+                    self._settle(self._flight[serial], signal.outcome(self._clock.epoch()))
                 del self._flight[serial]
             case Noted(event):
                 if event.kind is EventKind.LEASED and event.proxy is not None:
-                    self._books.pin(event.proxy)
+                    self._ledger.pinned(event.proxy)
 
     def _settle(self, call: _Call, outcome: Outcome) -> None:
         if outcome.evidence is None:
-            credit = self._blame.credit(outcome.proxy, call.number, call.past)
-            self._books.book(outcome)
-            for liar in credit.liars:
-                failures = sum(one.proxy == liar for one in call.past)
-                self._books.charge(liar, failures - call.charged.count(liar))
+            credit = self._judge.fetched(outcome.proxy, call.number, call.history)
+            self._ledger.add(call.number, outcome)
+            self._settler.fetched(call.number, outcome.proxy, credit)
             self._finish(call.future, outcome.result or b"")
+            self._ledger.end(call.number)
             return
-        decision = self._blame.rule(call.number, outcome, call.past, alive=self._engine.census().living)
-        call.past.append(Failure(outcome.proxy if outcome.proxy > 0 else None, decision.fault))
-        self._books.book(outcome, decision.fault, charged=decision.charged)
-        call.charged += [outcome.proxy] * decision.charged
-        for proxy in decision.forgiven:
-            failures = call.charged.count(proxy) - call.forgiven.count(proxy)
-            self._books.forgive(proxy, failures)
-            call.forgiven += [proxy] * failures
-        for proxy in decision.woken:
-            self._engine.cool(proxy, 0.0)
-        if isinstance(decision.penalty, Retire):
-            self._engine.retire(outcome.proxy, decision.penalty.reason)
-            self._books.penalty(outcome.proxy, decision.penalty.reason)
-        elif decision.penalty is not None:
-            seconds = decision.penalty.seconds
-            self._engine.cool(outcome.proxy, seconds)
-            self._books.penalty(outcome.proxy, decision.fault.value, time.time() + seconds)
+        failure = failed_attempt(outcome)
+        alive = self._engine.census().living
+        decision = self._judge.failed(
+            call.number,
+            failure,
+            call.history,
+            swapped=outcome.swapped,
+            alive=alive,
+            retry_after=outcome.evidence.retry_after,
+        )
+        call.history.append(failure)
+        self._ledger.add(call.number, outcome, failure.fault, charged=decision.charged)
+        self._settler.failed(call.number, outcome.proxy, decision)
         if isinstance(decision.verdict, Resubmit):
-            moment = time.monotonic() + decision.verdict.after
+            moment = self._clock.monotonic() + decision.verdict.after
             heapq.heappush(self._delayed, (moment, next(self._serials), call))
         else:
-            told = f"{decision.verdict.reason}: {outcome.evidence.message}"
-            self._news.put(partial(_fail, call.future, CallFailed(decision.fault.value, told)))
+            message = f"{decision.verdict.reason}: {outcome.evidence.message}"
+            self._results.put(partial(_fail, call.future, CallFailed(failure.fault.value, message)))
+            self._ledger.end(call.number)
 
     def _finish(self, future: Future[Any], result: bytes) -> None:
         try:
             good, value = pickle.loads(result)
         except Exception as error:  # noqa: BLE001  a result whose class this process cannot rebuild
             good, value = False, (type(error).__name__, "the result cannot be unpickled here")
-        self._news.put(
+        self._results.put(
             partial(_succeed, future, value) if good else partial(_fail, future, CallFailed(*value))
         )
 
     def _give_up(self, failure: BaseException) -> None:
         self._empty_inbox()
         for call in [*self._flight.values(), *self._waiting, *(late[2] for late in self._delayed)]:
-            self._news.put(partial(_fail, call.future, failure))
+            self._results.put(partial(_fail, call.future, failure))
 
     def _empty_inbox(self) -> None:
         while not self._inbox.empty():

@@ -165,7 +165,7 @@ class Launch:
             return Ended(end, journal.task_counts()[TaskState.FAILED], loop.limited, loop.why)
 
     def _engage(self, journal: Journal) -> tuple[Engine, Reputation, dict[Proxy, int]]:
-        """The engine, not started yet, the roster with what the journal knows of each proxy, and their ids."""
+        """The engine, not started yet, the reputation with what the journal knows of each proxy, and their ids."""
         salt, now = journal.about.salt, time.time()
         records = journal.enroll([(proxy.label, proxy.fingerprint(salt)) for proxy in self.proxies.proxies])
         reputation = Reputation(self.settings.cooling)

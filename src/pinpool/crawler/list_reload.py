@@ -1,10 +1,10 @@
-"""A new version of the list of proxies, put into force while a crawl runs: journal, roster and engine learn of it."""
+"""Applies a new version of the list of proxies to a running crawl: journal, reputation and engine follow it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 
+from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.crawler.signals import Stop
 from pinpool.errors import ProxyListError
 from pinpool.journal.records import ProxyRecord
@@ -14,7 +14,7 @@ from pinpool.model import ProxyState
 from pinpool.policy.reputation import Reputation
 from pinpool.pool.engine import Engine
 from pinpool.pool.lease_types import Standing
-from pinpool.proxies.proxy import Proxy, ProxyList, with_distinct_labels
+from pinpool.proxies.proxy import Proxy, with_distinct_labels
 from pinpool.proxies.watch import Change, Listing, compare
 from pinpool.text import counted
 
@@ -23,10 +23,10 @@ def admit(
     reputation: Reputation, known: ProxyRecord, address: Proxy, now: float, *, forgiving: bool
 ) -> Standing:
     """
-    Take a proxy of the list in, with what the journal knows of it. `now` is epoch seconds.
+    Admit a proxy of the list, with what the journal knows of it. `now` is epoch seconds.
 
-    One that was withdrawn comes back. With `forgiving`, so does one that was retired for its faults: as after a rest,
-    one probing page decides.
+    A withdrawn proxy comes back. With `forgiving`, so does one that was retired for its faults: as after a rest, one
+    trial page decides.
     """
     record = known
     if known.state is ProxyState.RETIRED and known.reason == WITHDRAWN:
@@ -39,7 +39,7 @@ def admit(
 
 
 class ListReload:
-    """Keeps a running crawl to what the file of its list says. Called by the loop, between two turns."""
+    """Makes a running crawl follow the file of its list. The loop calls it between two turns."""
 
     def __init__(
         self,
@@ -54,10 +54,12 @@ class ListReload:
         stop: Stop,
         tell: Callable[[str], None],
         learn: Callable[[Iterable[Proxy]], None],
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """
-        `present` is the list with its ids; `listing` is None if it came from no file. Without `watching` the file is
-        read only when `stop` says so. `tell` gets lines for people, `learn` the proxies whose secrets no log may hold.
+        `present` is the list with its ids; `listing` is None if it did not come from a file. Without `watching` the
+        file is read only when `stop` asks for it. `tell` gets lines for people, `learn` the new proxies, whose secrets
+        no log may hold.
         """
         self._engine = engine
         self._journal = journal
@@ -69,30 +71,31 @@ class ListReload:
         self._stop = stop
         self._tell = tell
         self._learn = learn
+        self._clock = clock
         self._answered = 0
         self._asked = self._complained = False
 
     def __call__(self) -> None:
-        """Put a new version into force if there is one. A bad one is told, once, and changes nothing."""
-        self._hear()
+        """Apply a new version if there is one. A bad one is reported once, and changes nothing."""
+        self._notice_request()
         if self._listing is None or not (self._watching or self._asked):
             return
-        found = self._listing.look(time.monotonic())
+        found = self._listing.look(self._clock.monotonic())
         if isinstance(found, ProxyListError):
-            said = (f"{self._listing.name}: the new version is ignored, the old list stays:", *found.problems)
-            self._tell("\n".join(said))
+            ignored = f"{self._listing.name}: the new version is ignored, the old list stays:"
+            self._tell("\n".join((ignored, *found.problems)))
             self._asked, self._complained = False, True
         elif found is not None:
             change = compare(self._present, found)
             if change.joined or change.withdrawn:
-                self._tell(f"{self._listing.name}: {self._enforce(change, found)}")
+                self._tell(f"{self._listing.name}: {self._apply(change)}")
                 for note in found.notes:
                     self._tell(note)
             elif self._asked or self._complained:
                 self._tell(f"{self._listing.name}: read again, the list is as it was")
             self._asked = self._complained = False
 
-    def _hear(self) -> None:
+    def _notice_request(self) -> None:
         asked = self._stop.reloads
         if asked != self._answered:
             self._answered = asked
@@ -102,23 +105,23 @@ class ListReload:
                 self._asked = True
                 self._listing.insist()
 
-    def _enforce(self, change: Change, new: ProxyList) -> str:
-        """Returns what has changed, in words."""
+    def _apply(self, change: Change) -> str:
+        """Returns a sentence about what has changed."""
         states = self._engine.census().states
-        gone = [self._present.pop(proxy) for proxy in change.withdrawn]
-        busy = sum(1 for one in gone if states[one] is ProxyState.PINNED)
+        withdrawn = [self._present.pop(proxy) for proxy in change.withdrawn]
+        busy = sum(states[proxy] is ProxyState.PINNED for proxy in withdrawn)
         labels = {proxy.label for proxy in self._present}
         entries = [*self._present, *with_distinct_labels(change.joined, labels)]
-        salt, now = self._journal.about.salt, time.time()
+        salt, now = self._journal.about.salt, self._clock.epoch()
         records = self._journal.enroll([(proxy.label, proxy.fingerprint(salt)) for proxy in entries])
-        for one in gone:
-            self._reputation.withdraw(one, WITHDRAWN)
+        for number in withdrawn:
+            self._reputation.withdraw(number, WITHDRAWN)
             # The lease queue reports it as well, unless its Manager dies at this moment.
-            if states[one] not in (ProxyState.PINNED, ProxyState.RETIRED):
-                coolings = self._reputation[one].coolings
-                self._journal.proxy(one, ProxyState.RETIRED, WITHDRAWN, coolings=coolings)
+            if states[number] not in (ProxyState.PINNED, ProxyState.RETIRED):
+                coolings = self._reputation[number].coolings
+                self._journal.proxy(number, ProxyState.RETIRED, WITHDRAWN, coolings=coolings)
         self._learn(change.joined)
-        self._engine.withdraw(gone, WITHDRAWN)
+        self._engine.withdraw(withdrawn, WITHDRAWN)
         standings = []
         for proxy, known in list(zip(entries, records, strict=True))[len(self._present) :]:
             standings.append(admit(self._reputation, known, proxy, now, forgiving=True))
@@ -127,10 +130,10 @@ class ListReload:
                 self._journal.proxy(known.id, ProxyState.SPARE, coolings=coolings)
         self._engine.join(standings)
         self._present |= {one.address: one.proxy for one in standings}
-        return _words(len(standings), len(gone), busy, self._workers)
+        return _summary(len(standings), len(withdrawn), busy, self._workers)
 
 
-def _words(joined: int, withdrawn: int, busy: int, workers: int) -> str:
+def _summary(joined: int, withdrawn: int, busy: int, workers: int) -> str:
     changes = []
     if joined:
         changes.append(f"{counted(joined, 'proxy', 'proxies')} joined")

@@ -1,49 +1,63 @@
 """
-The crawl loop: take, submit, judge, journal, resubmit. One thread, and the only place where outcomes become decisions.
+The crawl loop: take, submit, judge, record, resubmit. One thread, and the only place where outcomes become decisions.
 
-An engine's callbacks have posted the outcomes; this loop alone reads them, and whatever it decides about one goes into
-one transaction. A task leaves the loop's hands only by ending in the journal.
+An engine's callbacks post the outcomes, and this loop alone reads them. What follows from one goes into one transaction
+of the journal. A task leaves the loop only by ending in the journal.
 """
 
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from pinpool.crawler.proxy_control import ProxyControl
+from pinpool.clock import SYSTEM_CLOCK, Clock
+from pinpool.crawler.proxy_records import ProxyRecords
 from pinpool.crawler.run_log import RunLog
-from pinpool.crawler.scheduler import LONGEST_BREAK, Entry, Frontier, doubtful, pause, steer
+from pinpool.crawler.scheduler import LONGEST_BREAK, Entry, Frontier, assign, offer_delay, proxies_to_avoid
 from pinpool.crawler.signals import Stop
 from pinpool.crawler.site_probe import SiteProbe
 from pinpool.journal.records import RunEnd, Settlement
 from pinpool.journal.schema import INDEX_STAGE
 from pinpool.journal.writer import Journal
-from pinpool.model import Assignment, Ending, Event, EventKind, Outcome, ProxyState, Sign, TaskState
-from pinpool.policy.blame import Blame, Decision, Failure
+from pinpool.model import (
+    Assignment,
+    Ending,
+    Event,
+    EventKind,
+    FailedAttempt,
+    Outcome,
+    ProxyState,
+    Sign,
+    TaskState,
+)
+from pinpool.policy.decision import Decision, Judge, failed_attempt
 from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Believe, GiveUp, Resubmit
 from pinpool.pool.engine import Answered, Census, Engine, Lost, Noted, Signal, window
+from pinpool.pool.settle import Settler
 from pinpool.settings import Settings
 from pinpool.stats.snapshot import RecentFaults, Snapshot
 from pinpool.stats.utilization import Utilization
 
 #: Tasks read from the journal at a time.
 BATCH = 500
-#: How long a first Ctrl-C waits for what is in flight.
+#: Seconds that a first Ctrl-C waits for the attempts in flight.
 DRAIN_SECONDS = 10.0
 POLL_SECONDS = 0.1
-#: So often a page is excused because the site may be down. After that it is the page that looks so.
+#: Failures of one page that are not counted because the site may be down. After that it is the page that looks so.
 EXCUSES = 4
-#: Also when nothing happens, or readers would take the run for dead.
+#: A heartbeat is due also when nothing happens, or readers take the run for dead.
 HEARTBEAT_SECONDS = 5.0
 
 
 @dataclass(slots=True)
 class Tally:
-    """The loop's own running counts; the journal has the truth."""
+    """
+    The loop's own running counts; the journal has the truth. `unread` and `cursor` are by kind of task, True for list
+    pages: whether the journal holds more of them, and the id of the last one read.
+    """
 
     known: int = 0
     ended: int = 0
@@ -55,6 +69,11 @@ class Tally:
     faults: RecentFaults = field(default_factory=RecentFaults)
     unread: dict[bool, bool] = field(default_factory=lambda: {True: True, False: True})
     cursor: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
+
+    @property
+    def left(self) -> int:
+        """Tasks that have not ended."""
+        return self.known - self.ended
 
 
 class Loop:
@@ -74,16 +93,25 @@ class Loop:
         watch: Callable[[Snapshot], None] = lambda view: None,
         between: Callable[[], None] = lambda: None,
         random: Random | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`limit`: pages after which to stop. `committed` is called after each commit, `between` before each turn."""
+        """
+        `limit`: pages after which to stop. `committed` is called after each commit, `between` before each turn, and
+        `watch` after each turn.
+        """
+        #: Why the run is starved, if it is.
+        self.why = ""
         self._engine = engine
         self._journal = journal
+        self._clock = clock
         self._random = random or Random()
         self._run_log = RunLog(reputation)
-        self._blame = Blame(reputation, settings, self._random)
-        self._proxy_control = ProxyControl(engine, journal, reputation, self._run_log, settings.cooling)
-        self._site_probe = SiteProbe(self._submit, journal, self._proxy_control, self._blame, self._random)
-        self.why = ""
+        self._judge = Judge(reputation, settings, self._random)
+        self._records = ProxyRecords(engine, journal, reputation, self._run_log, settings.cooling, clock)
+        self._settler = Settler(engine, reputation, self._records)
+        self._site_probe = SiteProbe(
+            self._submit, journal, self._records, self._settler, self._judge, self._random, clock
+        )
         self._settings = settings
         self._workers = workers
         self._stop = stop
@@ -94,27 +122,27 @@ class Loop:
         self._frontier = Frontier()
         self._serials = itertools.count(1)
         self._next_request = self._next_beat = 0.0
-        self._sheet = Utilization()
+        self._utilization = Utilization()
         self._last_look = 0.0
-        self._began = time.monotonic()
+        self._began = clock.monotonic()
         counts = journal.task_counts()
         self._tally = Tally(
             known=sum(counts.values()),
             ended=sum(counts.values()) - counts[TaskState.WAITING],
             failed=counts[TaskState.FAILED],
             gone=counts[TaskState.GONE],
-            items=journal.last_item(),  # none is ever taken away
+            items=journal.last_item(),  # items are never removed
         )
 
     @property
     def limited(self) -> bool:
-        """True if the run stopped because it had fetched as many pages as it was told to."""
+        """True if the run has fetched as many pages as it may."""
         return self._limit is not None and self._tally.pages >= self._limit
 
     def run(self) -> RunEnd:
-        """Crawl until all is done, nothing can be done any more, or somebody says stop. The engine is started."""
+        """Crawl until all is done, nothing more can be done, or somebody asks to stop. The engine must be started."""
         end = self._crawl()
-        self._journal.event(Event(time.time(), EventKind.WORKED, detail=self._sheet.text()))
+        self._journal.event(Event(self._clock.epoch(), EventKind.WORKED, detail=self._utilization.text()))
         for signal in self._engine.flush():
             self._take(signal)
         return end
@@ -128,9 +156,9 @@ class Loop:
                 self._take(signal)
             self._save()
             if drain_until is None and (self._stop.asked or self.limited):
-                drain_until = time.monotonic() + DRAIN_SECONDS
+                drain_until = self._clock.monotonic() + DRAIN_SECONDS
             if drain_until is not None:
-                over = time.monotonic() > drain_until or self._stop.asked > 1
+                over = self._clock.monotonic() > drain_until or self._stop.asked > 1
                 if over or not self._frontier.in_flight:
                     return "complete" if self._complete else "interrupted"
             elif self._complete:
@@ -138,7 +166,7 @@ class Loop:
             elif self._engine.census().alive == 0:
                 self.why = "no usable proxy is left"
                 return "starved"
-            elif why := self._site_probe.in_vain(time.monotonic(), self._settings.site_patience):
+            elif why := self._site_probe.gave_up(self._settings.site_patience):
                 self.why = why
                 return "starved"
 
@@ -152,78 +180,80 @@ class Loop:
         if self._stop.asked or self.limited:
             return
         if self._site_probe.hold_back:
-            self._site_probe.ask(time.monotonic(), self._engine.census(), self._frontier)
+            self._site_probe.send_if_due(self._engine.census(), self._frontier)
             return
         for kind in (True, False):
             if self._tally.unread[kind] and self._frontier.runs_short(kind):
                 self._read(kind)
-        doubted = self._doubted()
-        room = self._room(doubted)
-        while self._frontier.in_flight < room and time.monotonic() >= self._next_request:
-            entry = self._frontier.take(time.monotonic(), room)
+        avoided = self._proxies_to_avoid()
+        room = self._room(avoided)
+        while self._frontier.in_flight < room and self._clock.monotonic() >= self._next_request:
+            entry = self._frontier.take(self._clock.monotonic(), room)
             if entry is None:
                 return
-            self._send(entry, doubted)
+            self._send(entry, avoided)
 
-    def _room(self, doubted: frozenset[int]) -> int:
+    def _room(self, avoided: frozenset[int]) -> int:
+        """How many tasks the engine should hold."""
         census = self._engine.census()
         able = min(self._workers, census.usable)
-        declining = sum(census.states[one] is ProxyState.PINNED for one in doubted)
-        # Those pass tasks on. With as many tasks as hands they would do so without end, and burn the parent's time.
+        declining = sum(census.states[proxy] is ProxyState.PINNED for proxy in avoided)
+        # These workers pass tasks on. With as many tasks as workers they do so all the time, and keep the parent busy.
         room = window(max(1, able - declining)) + declining // 4 if declining else window(able)
         return room if self._limit is None else min(room, max(0, self._limit - self._tally.pages))
 
     def _read(self, is_index: bool) -> None:
         rows = self._journal.waiting(is_index, self._tally.cursor[is_index], BATCH)
         self._tally.unread[is_index] = len(rows) == BATCH
-        now = time.time()
+        now = self._clock.epoch()
         for row in rows:
             self._tally.cursor[is_index] = row.id
             entry = Entry(row.id, row.task, is_index)
             if row.attempts:
-                past = self._history(entry)
-                entry.tried = frozenset(one.proxy for one in past if one.proxy and not one.excused)
+                failures = self._history(entry)
+                entry.tried = frozenset(one.proxy for one in failures if one.proxy and not one.site_down)
             if row.not_before and row.not_before > now:
-                self._frontier.delay(entry, time.monotonic() + row.not_before - now)
+                self._frontier.delay(entry, self._clock.monotonic() + row.not_before - now)
             else:
                 self._frontier.push(entry)
 
-    def _send(self, entry: Entry, doubted: frozenset[int]) -> None:
-        now = time.monotonic()
-        assignment = steer(entry, self._engine.census().states, doubted, now)
+    def _send(self, entry: Entry, avoided: frozenset[int]) -> None:
+        now = self._clock.monotonic()
+        assignment = assign(entry, self._engine.census().states, avoided, now)
         if assignment is None:
             entry.decline(now)
             self._frontier.delay(entry, now + LONGEST_BREAK)
             return
-        self._frontier.depart(self._submit(assignment), entry)
+        self._frontier.sent(self._submit(assignment), entry)
 
-    def _doubted(self) -> frozenset[int]:
-        left, reputation = self._tally.known - self._tally.ended, self._blame.reputation
-        if not self._closing and left > self._workers:
+    def _proxies_to_avoid(self) -> frozenset[int]:
+        left, reputation, closing = self._tally.left, self._judge.reputation, self._closing
+        if not closing and left > self._workers:
             return frozenset()
         states = self._engine.census().states
-        return doubtful(
-            states, left, works=reputation.works, suspect=reputation.suspect, closing=self._closing
+        return proxies_to_avoid(
+            states, left, works=reputation.works, doubtful=reputation.doubtful, closing=closing
         )
 
     @property
     def _closing(self) -> bool:
         """True if all that is left takes less time than one page may take."""
-        left, seconds = self._tally.known - self._tally.ended, time.monotonic() - self._began
-        return left * seconds < self._settings.deadline * self._tally.pages
+        seconds = self._clock.monotonic() - self._began
+        return self._tally.left * seconds < self._settings.deadline * self._tally.pages
 
     def _submit(self, assignment: Assignment) -> int:
         serial = next(self._serials)
         self._engine.submit(serial, assignment)
         if self._settings.site_rate:
-            # From now, not from the last slot: what was not used is not made up for.
-            self._next_request = time.monotonic() + 1 / self._settings.site_rate
+            # From now on, not from the last slot: an unused slot is not made up for.
+            self._next_request = self._clock.monotonic() + 1 / self._settings.site_rate
         return serial
 
     def _patience(self) -> float:
-        now, patience = time.monotonic(), POLL_SECONDS
-        for moment in (self._frontier.next_moment(), self._next_request, self._site_probe.next_moment()):
-            # One that is past waits for room in the engine, and whatever makes room ends the wait by itself.
+        """Seconds that the engine may wait for news."""
+        now, patience = self._clock.monotonic(), POLL_SECONDS
+        for moment in (self._frontier.next_ready(), self._next_request, self._site_probe.pause_ends()):
+            # What is due already waits for room in the engine. Whatever makes room ends the wait.
             if moment is not None and moment > now:
                 patience = min(patience, moment - now)
         return patience
@@ -233,77 +263,71 @@ class Loop:
     def _take(self, signal: Signal) -> None:
         match signal:
             case Answered(outcome) if outcome.serial in self._site_probe:
-                self._site_probe.hear(outcome, time.monotonic(), self._engine.census())
+                self._site_probe.answered(outcome, self._engine.census())
             case Lost(serial) if serial in self._site_probe:
-                self._site_probe.lose(serial, time.monotonic(), self._engine.census())
+                self._site_probe.lost(serial, self._engine.census())
             case Answered(outcome):
-                entry = self._frontier.land(outcome.serial)
+                entry = self._frontier.ended(outcome.serial)
                 if entry is not None:
                     self._settle(entry, outcome)
             case Lost():
-                entry = self._frontier.land(signal.serial)
+                entry = self._frontier.ended(signal.serial)
                 if entry is not None:
                     self._settle_lost(entry, signal)
             case Noted(event):
-                self._proxy_control.note(event)
+                self._records.event(event)
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.ending is Ending.DECLINED:
-            now, pinned = time.monotonic(), self._engine.census().count(ProxyState.PINNED)
+            now, pinned = self._clock.monotonic(), self._engine.census().count(ProxyState.PINNED)
             entry.decline(now)
-            self._frontier.delay(entry, now + pause(entry.declined, pinned, self._random.random()))
+            self._frontier.delay(entry, now + offer_delay(entry.declined, pinned, self._random.random()))
         elif outcome.evidence is None:
             if not outcome.unasked:
                 self._credit(entry, outcome)
             state = TaskState.GONE if outcome.ending is Ending.GONE else TaskState.DONE
             self._end(entry, outcome, state, reason=outcome.unasked or None)
         else:
-            self._judge(entry, outcome)
+            self._settle_failed(entry, outcome)
 
     def _credit(self, entry: Entry, outcome: Outcome) -> None:
-        credit = self._blame.credit(outcome.proxy, entry.id, self._history(entry) if entry.tried else ())
-        if credit.proven:
-            self._proxy_control.prove(outcome.proxy)
-        if credit.liars:
-            self._journal.charge(entry.id, credit.liars)
+        history = self._history(entry) if entry.tried else ()
+        self._settler.fetched(entry.id, outcome.proxy, self._judge.fetched(outcome.proxy, entry.id, history))
         self._site_probe.fetched(entry.task, outcome)
 
-    def _history(self, entry: Entry) -> list[Failure]:
-        reputation = self._blame.reputation
+    def _history(self, entry: Entry) -> list[FailedAttempt]:
+        # A proxy that is not on this start's list counts as unknown.
+        known = self._judge.reputation
         return [
-            # One that is not on this start's list is nobody we know.
-            Failure(proxy if proxy in reputation else None, fault, excused)
-            for proxy, fault, _, excused in self._journal.history(entry.id)
-            if fault
+            failure if failure.proxy in known else failure._replace(proxy=None)
+            for failure in self._journal.history(entry.id)
         ]
 
     def _settle_lost(self, entry: Entry, lost: Lost) -> None:
-        # Whoever stops a service ends its workers too, by a signal to all: no page is to blame for that.
+        # A stopped service gets a signal that ends its workers too: no page is to blame for that.
         if lost.sign is None or (self._stop.asked and lost.sign is Sign.CRASH):
             self._frontier.push(entry, first=True)
             return
-        self._judge(entry, lost.outcome(time.time()))
+        self._settle_failed(entry, lost.outcome(self._clock.epoch()))
 
-    def _judge(self, entry: Entry, outcome: Outcome) -> None:
+    def _settle_failed(self, entry: Entry, outcome: Outcome) -> None:
         assert outcome.evidence is not None
-        census = self._engine.census()
-        history = self._history(entry)
-        suspected = self._site_probe.failed(entry.id, outcome, time.monotonic(), census)
-        excused = suspected and sum(one.excused for one in history) < EXCUSES
-        decision = self._blame.rule(
+        census, history, failure = self._engine.census(), self._history(entry), failed_attempt(outcome)
+        site_down = self._site_probe.failed(entry.id, failure, outcome, census)
+        excused = site_down and sum(earlier.site_down for earlier in history) < EXCUSES
+        decision = self._judge.failed(
             entry.id,
-            outcome,
+            failure._replace(site_down=excused),
             history,
+            swapped=outcome.swapped,
             alive=census.living,
+            retry_after=outcome.evidence.retry_after,
             is_index=entry.is_index,
-            excused=excused,
         )
         message = outcome.evidence.message.partition("\n")[0]
         self._tally.last_fault = f"{decision.fault}: {message}"[:80]
-        self._tally.faults.add(decision.fault, message, time.monotonic())
+        self._tally.faults.add(decision.fault, message, self._clock.monotonic())
         self._run_log.attempt_failed(entry.task.url, outcome, decision.fault)
-        if decision.penalty is not None:
-            self._proxy_control.carry_out(decision.penalty, outcome.proxy, decision.fault)
         match decision.verdict:
             case GiveUp(reason):
                 self._end(entry, outcome, TaskState.FAILED, decision, reason)
@@ -311,26 +335,23 @@ class Loop:
                 self._end(entry, outcome, TaskState.DONE, decision, reason)
             case Resubmit(after):
                 self._put_back(entry, outcome, decision, after, excused=excused)
-        if decision.forgiven:
-            self._journal.forgive(entry.id, decision.forgiven)
-        for proxy in decision.woken:
-            self._proxy_control.wake(proxy)
+        self._settler.failed(entry.id, outcome.proxy, decision)
 
     def _put_back(
         self, entry: Entry, outcome: Outcome, decision: Decision, after: float, *, excused: bool
     ) -> None:
-        not_before = time.time() + after if after else None
+        not_before = self._clock.epoch() + after if after else None
         settlement = Settlement(entry.id, outcome, decision.fault, decision.charged, None, None, not_before)
-        self._journal.settle(settlement, time.time())
+        self._journal.settle(settlement, self._clock.epoch())
         entry.declined = 0
         if excused:
             self._journal.excuse(entry.id, outcome.proxy)
         elif outcome.proxy > 0:
             entry.tried |= {outcome.proxy}
         if after:
-            self._frontier.delay(entry, time.monotonic() + after)
+            self._frontier.delay(entry, self._clock.monotonic() + after)
         else:
-            # One that nobody new can try goes last: else it would be the probe of every proxy that has rested.
+            # A task that every living proxy has tried goes last, or each proxy would get it first after its rest.
             self._frontier.push(entry, first=not entry.tried.issuperset(self._engine.census().living))
 
     def _end(
@@ -343,7 +364,7 @@ class Loop:
     ) -> None:
         fault, charged = (decision.fault, decision.charged) if decision else (None, False)
         settlement = Settlement(entry.id, outcome, fault, charged, state, reason)
-        new = self._journal.settle(settlement, time.time())
+        new = self._journal.settle(settlement, self._clock.epoch())
         if state is TaskState.FAILED:
             self._run_log.given_up(entry.task.url, outcome, reason or "")
         else:
@@ -359,11 +380,11 @@ class Loop:
             for kind in {task.stage == INDEX_STAGE for task in outcome.tasks}:
                 tally.unread[kind] = True
 
-    # ------------------------------------------------------------------ what is kept
+    # ------------------------------------------------------------------ what is recorded
 
     def _save(self) -> None:
-        now, census = time.time(), self._engine.census()
-        self._account(census)
+        now, census = self._clock.epoch(), self._engine.census()
+        self._add_utilization(census)
         if self._journal.due(now) or now >= self._next_beat:
             self._next_beat = now + HEARTBEAT_SECONDS
             self._journal.progress(self._frontier.in_flight, census.losses, census.rebuilds, now)
@@ -381,19 +402,19 @@ class Loop:
                 census,
                 tally.last_fault,
                 bool(self._stop.asked),
-                self._site_probe.words(time.monotonic()),
+                self._site_probe.reason(),
                 tally.gone,
                 tally.faults,
             )
         )
 
-    def _account(self, census: Census) -> None:
-        """Enter what the workers do in the timesheet, from the first page on: before it they only start."""
-        now = time.monotonic()
+    def _add_utilization(self, census: Census) -> None:
+        """Record what the workers do, from the first page on: before it they only start."""
+        now = self._clock.monotonic()
         # At the end there are fewer pages than workers, whatever their number.
-        enough = self._tally.known - self._tally.ended >= self._workers
+        enough = self._tally.left >= self._workers
         if self._last_look and enough and not self._site_probe.hold_back:
-            self._sheet.add(
+            self._utilization.add(
                 now - self._last_look, census.workers, census.running, census.pacing, census.parked
             )
         if self._tally.pages:

@@ -1,8 +1,8 @@
 """
-What a run says to stdlib logging, under the name ``pinpool``: who wants to read it attaches a handler there.
+What a run logs with the standard library, under the name ``pinpool``: attach a handler there to read it.
 
-Each record has the attributes `worker` (pid), `proxy` (label), `task` (URL) and `attempt` (serial), or None. What is
-said may come from a hostile page, and is one line without anything that drives a terminal.
+Each record has the attributes `worker` (pid), `proxy` (label), `task` (URL) and `attempt` (serial), or None. Messages
+may quote a hostile page, so they are one line without anything that controls a terminal.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pinpool.policy.reputation import Reputation
 from pinpool.text import counted, one_line, shown_url
 
 log = logging.getLogger("pinpool")
-#: Nobody who uses the library without logging is to be bothered.
+# Without a handler, logging would print warnings to stderr.
 log.addHandler(logging.NullHandler())
 
 
 class RunLog:
-    """Words for what the loop decides. A level that nobody wants costs one look."""
+    """Logs decisions. A disabled level costs one check."""
 
     def __init__(self, reputation: Reputation) -> None:
         self._reputation = reputation
@@ -28,16 +28,16 @@ class RunLog:
     def page_done(self, url: str, outcome: Outcome, state: TaskState) -> None:
         if log.isEnabledFor(logging.DEBUG):
             found = f"{counted(len(outcome.items), 'item')}, {counted(len(outcome.tasks), 'link')}"
-            self._say(logging.DEBUG, f"page {state}: {found} in {outcome.seconds:.2f} s", outcome, url)
+            self._log(logging.DEBUG, f"page {state}: {found} in {outcome.seconds:.2f} s", outcome, url)
 
     def attempt_failed(self, url: str, outcome: Outcome, fault: Fault) -> None:
         if log.isEnabledFor(logging.INFO):
             message = one_line(outcome.evidence.message.partition("\n")[0]) if outcome.evidence else ""
-            self._say(logging.INFO, f"attempt failed: {fault}: {message}", outcome, url)
+            self._log(logging.INFO, f"attempt failed: {fault}: {message}", outcome, url)
 
     def given_up(self, url: str, outcome: Outcome, reason: str) -> None:
         if log.isEnabledFor(logging.WARNING):
-            self._say(logging.WARNING, f"given up: {shown_url(url)}: {one_line(reason)}", outcome, url)
+            self._log(logging.WARNING, f"given up: {shown_url(url)}: {one_line(reason)}", outcome, url)
 
     def cooled(self, proxy: int, why: str, seconds: float) -> None:
         log.info("proxy rests for %.0f s: %s", seconds, why, extra=self._context(proxy=proxy))
@@ -46,8 +46,8 @@ class RunLog:
         context = self._context(proxy=proxy)
         log.warning("proxy retired: %s: %s", context["proxy"], one_line(reason), extra=context)
 
-    def happened(self, event: Event) -> None:
-        """An event of the engine: a lost worker, a pool built anew, a silent site, or a proxy that moved."""
+    def event(self, event: Event) -> None:
+        """Log a lost worker, a rebuilt pool, a silent site, or a proxy that moved."""
         context = self._context(worker=event.worker, proxy=event.proxy)
         if event.kind is EventKind.WORKER_LOST:
             log.warning("worker process %s was lost while in %s", event.worker, event.detail, extra=context)
@@ -60,7 +60,7 @@ class RunLog:
         elif log.isEnabledFor(logging.DEBUG):
             log.debug("proxy %s", event.kind, extra=context)
 
-    def _say(self, level: int, message: str, outcome: Outcome, url: str) -> None:
+    def _log(self, level: int, message: str, outcome: Outcome, url: str) -> None:
         context = self._context(outcome.worker or None, outcome.proxy, url, outcome.serial)
         log.log(level, "%s", message, extra=context)
 

@@ -22,7 +22,7 @@ from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.records import About, Mark, ProxyRecord, RunEnd, Settlement, Waiting
 from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS, WITHDRAWN
 from pinpool.journal.task_rows import add_tasks, storable, task_of
-from pinpool.model import Ending, Event, EventKind, Fault, Outcome, ProxyState, Task, TaskState
+from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, Outcome, ProxyState, Task, TaskState
 
 GROUP_OUTCOMES = 50
 GROUP_SECONDS = 0.2
@@ -363,17 +363,15 @@ class Journal:
         rows = self._read(query, (is_index, after, limit))
         return [Waiting(row[0], task_of(row[1:8]), *row[8:]) for row in rows]
 
-    def history(self, task_id: int) -> list[tuple[int | None, Fault | None, bool, bool]]:
-        """
-        (proxy, fault, charged, excused) of each failed attempt of a task since it was last put back, oldest first.
-        """
+    def history(self, task_id: int) -> list[FailedAttempt]:
+        """The failed attempts of a task since it was last put back, oldest first."""
         query = """
-            SELECT proxy, fault, charged, excused FROM attempts WHERE task = ? AND ending = 'failed'
+            SELECT proxy, fault, excused FROM attempts WHERE task = ? AND ending = 'failed' AND fault IS NOT NULL
                 AND n > (SELECT forgotten FROM tasks WHERE id = attempts.task) ORDER BY n
         """
         return [
-            (proxy, Fault(fault) if fault else None, bool(charged), bool(excused))
-            for proxy, fault, charged, excused in self._read(query, (task_id,))
+            FailedAttempt(proxy, Fault(fault), bool(excused))
+            for proxy, fault, excused in self._read(query, (task_id,))
         ]
 
     def witnesses(self, limit: int) -> list[Task]:

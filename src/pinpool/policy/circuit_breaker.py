@@ -1,10 +1,11 @@
 """
 Is it the site? When most proxies fail at the same time, no list should be worn down for it.
 
-Failures of proxy after proxy with no page in between only raise the suspicion: they may also be the bad pages that
-are left over at the end of a run. A page that was fetched before, asked for once more (the canary), tells which it
-is. Pure: time and chance come in as arguments. `now` is seconds of any clock, `moment` when an answer came or failed to
-come by the clock of the workers: what they say arrives in another order.
+Failures of one proxy after another with no page in between only raise the suspicion: they may also be the bad pages
+left over at the end of a run. Site probes tell which it is: a page that was fetched before is asked for once more.
+
+Reads no clock and draws no random number. `now` is seconds of any clock. `moment` is when an answer came, or failed to
+come, by the clock of the workers, because answers arrive in another order.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ import math
 from enum import Enum
 
 from pinpool.model import Fault
+from pinpool.policy.backoff import backoff
 from pinpool.policy.faults import FAULTS, SiteSign
 from pinpool.policy.reputation import CAP_SECONDS
 
-#: Canaries at a time. One proxy that fails must not keep a run waiting, and one answer is proof enough.
-CANARIES = 3
-#: Different proxies that must have failed since the last page: this share of those in use, and never fewer than three
-#: if the list has as many. A false suspicion costs a canary.
+#: Site probes of one round. A proxy that fails must not keep a run waiting, and one answer is proof enough.
+PROBES = 3
+#: Different proxies that fail with no page in between before the site is suspected: this share of those in use, and at
+#: least three if the list has as many. A false suspicion costs one round of probes.
 SHARE, FEWEST = 0.6, 3
-#: As long as no proxy is known to work, so many rounds of canaries ask one after another of the list before the run
-#: pauses: its first ones may all be dead. Where nine in ten are, one of these 24 works in 92 of 100 runs.
+#: While no proxy is known to work, so many rounds ask one proxy of the list after another before the run pauses: the
+#: first ones may all be dead. Where nine in ten are dead, one of these 24 works in 92 of 100 runs.
 ROUNDS = 8
-#: Seconds of the first pause and of the longest; each doubles the one before, ± 25 %.
+#: Seconds of the first pause and of the longest; each is twice the one before, ± 25 %.
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 
 
@@ -37,34 +39,39 @@ def site_sign(fault: Fault, *, served: bool) -> SiteSign:
 
 
 class BreakerState(Enum):
-    """What is thought of the site."""
+    """What may go out to the site."""
 
-    WELL = "well"
-    SUSPECTED = "suspected"  # canaries are on their way; nothing else goes out
-    DOWN = "down"  # the run pauses, then sends canaries again
+    CLOSED = "closed"  # everything: the site answers
+    HALF_OPEN = "half-open"  # only site probes: the site is suspected
+    OPEN = "open"  # nothing until the pause is over, then site probes again
 
 
 class CircuitBreaker:
-    """Watches the failures of one run, and says when to hold back and when to ask again."""
+    """Watches the failures of one run, and says when to hold back and when to probe the site."""
 
     def __init__(self) -> None:
-        self.mood = BreakerState.WELL
-        self._suspects: dict[int, list[tuple[float, int]]] = {}
-        #: The proxies that have met silence since the site last answered anybody.
+        self.state = BreakerState.CLOSED
+        #: The proxies that met silence since the site last answered anybody.
         self.silent: set[int] = set()
-        self._raised = 0.0
-        self._site_probe = 0
-        self._rounds = 0
-        self._news: int | None = None
-        self._guilty = False
-        self._pauses = 0
-        self._until = 0.0
+        #: (moment, task) of each silent failure since the last page, by proxy.
+        self._failures: dict[int, list[tuple[float, int]]] = {}
+        self._last_fault: Fault | None = None
+        self._suspected_at = 0.0  # by the clock of the workers
         self._since = 0.0
-        self._asked_for = 0.0
-        self._last: Fault | None = None
+        self._until = 0.0
+        self._pauses = 0
+        # Of the present round of probes:
+        self._probes = 0  # on their way
+        self._rounds = 0
+        self._new_silent: int | None = (
+            None  # proxies that met silence for the first time; None: no probe met silence
+        )
+        self._proxy_failed = False
+        self._wait_asked = 0.0
 
     def __repr__(self) -> str:
-        return f"<Outage {self.mood.value}, {len(self._suspects)} proxies have failed since the last page>"
+        failed = len(self._failures)
+        return f"<CircuitBreaker {self.state.value}, {failed} proxies have failed since the last page>"
 
     def failed(
         self,
@@ -79,111 +86,106 @@ class CircuitBreaker:
         served: bool = True,
     ) -> bool:
         """
-        A page was not fetched. True if nobody is to be blamed for now, because it may well be the site.
+        A page was not fetched. True if nobody should be blamed for now, because it may well be the site.
 
-        `in_use` counts the proxies that are pinned, `alive` those that are not retired; `served` as in `site_sign`.
+        `in_use` counts the pinned proxies, `alive` those that are not retired; `served` as in `site_sign`.
         """
         if site_sign(fault, served=served) is not SiteSign.SILENT or proxy <= 0:
             return False
         self.silent.add(proxy)
-        self._suspects.setdefault(proxy, []).append((moment, task))
-        self._last = fault
-        if self.mood is BreakerState.WELL and len(self._suspects) >= _enough(in_use, alive):
-            self.mood, self._since, self._raised = BreakerState.SUSPECTED, now, moment
-        return self.mood is not BreakerState.WELL
+        self._failures.setdefault(proxy, []).append((moment, task))
+        self._last_fault = fault
+        enough = max(min(FEWEST, alive), math.ceil(in_use * SHARE))
+        if self.state is BreakerState.CLOSED and len(self._failures) >= enough:
+            self.state, self._since, self._suspected_at = BreakerState.HALF_OPEN, now, moment
+        return self.state is not BreakerState.CLOSED
 
-    def answered(self, moment: float) -> bool:
-        """The site has answered somebody. True if that ends an outage."""
-        if not self._suspects and self.mood is BreakerState.WELL:
+    def site_answered(self, moment: float) -> bool:
+        """Somebody got an answer of the site. True if that ends a pause."""
+        if not self._failures and self.state is BreakerState.CLOSED:
             return False
         later = {
             proxy: [(at, task) for at, task in failures if at > moment]
-            for proxy, failures in self._suspects.items()
+            for proxy, failures in self._failures.items()
         }
-        self._suspects = {proxy: failures for proxy, failures in later.items() if failures}
-        if self.mood is not BreakerState.WELL and moment <= self._raised:
+        self._failures = {proxy: failures for proxy, failures in later.items() if failures}
+        if self.state is not BreakerState.CLOSED and moment <= self._suspected_at:
             return False
-        self.silent = set(self._suspects)
-        was_down = self.mood is BreakerState.DOWN
-        self.mood = BreakerState.WELL
+        self.silent = set(self._failures)
+        was_open = self.state is BreakerState.OPEN
+        self.state = BreakerState.CLOSED
         self._rounds = self._pauses = 0
-        self._asked_for = 0.0
-        self._news = None
-        return was_down
+        self._wait_asked = 0.0
+        self._new_silent = None
+        return was_open
 
-    def due(self, now: float) -> bool:
-        """True if canaries should be sent now; `sent` says that they are."""
-        if self._site_probe or self.mood is BreakerState.WELL:
+    def probes_due(self, now: float) -> bool:
+        """True if site probes should go out now. `probe_sent` reports that they do."""
+        if self._probes or self.state is BreakerState.CLOSED:
             return False
-        return self.mood is BreakerState.SUSPECTED or now >= self._until
+        return self.state is BreakerState.HALF_OPEN or now >= self._until
 
-    def sent(self) -> None:
-        """A canary is on its way."""
-        self._site_probe += 1
+    def probe_sent(self) -> None:
+        """A site probe is on its way."""
+        self._probes += 1
 
-    def returned(self) -> None:
-        """A canary came back, or is lost."""
-        self._site_probe = max(0, self._site_probe - 1)
-
-    def silenced(self, proxy: int, retry_after: float | None) -> None:
-        """
-        A canary has met silence too. `retry_after` (seconds) is what the answer asked for, if there was one, and is
-        obeyed as far as a rest may go.
-        """
-        if self.mood is not BreakerState.WELL:
-            self._news = (self._news or 0) + (proxy not in self.silent)
+    def probe_met_silence(self, proxy: int, retry_after: float | None) -> None:
+        """A site probe met silence too. `retry_after`: seconds that the answer asked for, if there was one."""
+        if self.state is not BreakerState.CLOSED:
+            self._new_silent = (self._new_silent or 0) + (proxy not in self.silent)
             self.silent.add(proxy)
-            self._asked_for = max(self._asked_for, retry_after or 0.0)
+            self._wait_asked = max(self._wait_asked, retry_after or 0.0)
 
-    def accused(self) -> None:
-        """A canary has met a proxy that failed by its own doing, and rests for it now."""
-        self._guilty = True
+    def probe_met_bad_proxy(self) -> None:
+        """A site probe failed by its proxy's own fault. That proxy rests now."""
+        self._proxy_failed = True
 
-    def concluded(self, now: float, jitter: float, *, strangers: bool = False) -> bool:
+    def probe_ended(self, now: float, jitter: float, *, untried: bool = False) -> bool:
         """
-        A canary is back, in whatever way. True if it was the last of its round and the site counts as down from now on,
-        or still. `jitter` is 0 to 1. `strangers`: none that is known to work is at hand, and there are others that have
-        not met silence.
+        A site probe is back, or lost. True if it was the last of its round and the run pauses now, or goes on pausing.
+
+        `jitter` is 0 to 1. `untried`: no proxy at hand is known to work, and some have not met silence yet.
         """
-        if self.mood is BreakerState.WELL or self._site_probe:
+        self._probes = max(0, self._probes - 1)
+        if self.state is BreakerState.CLOSED or self._probes:
             return False
-        # A round that has asked nobody new, or was told to wait, is the last; one that told nothing of the site is not.
-        goes_on = self._news is None or (strangers and self._news > 0 and not self._asked_for)
-        # Of proxies that rest one after another there is an end.
-        self._rounds += not (self._guilty and self._news is None)
-        self._news, self._guilty = None, False
-        if goes_on and self._rounds < ROUNDS:
+        # The last round is one that asked nobody new, or was asked to wait. One that says nothing of the site is not.
+        another = self._new_silent is None or (untried and self._new_silent > 0 and not self._wait_asked)
+        # Rounds in which only proxies failed do not count: each of these proxies rests, so that the list has an end.
+        self._rounds += not (self._proxy_failed and self._new_silent is None)
+        self._new_silent, self._proxy_failed = None, False
+        if another and self._rounds < ROUNDS:
             return False
-        pause = min(FIRST_PAUSE * 2.0 ** min(self._pauses, 16), LONGEST_PAUSE / 1.25) * (0.75 + jitter / 2)
-        self._until = now + max(pause, min(self._asked_for, CAP_SECONDS))
+        pause = backoff(FIRST_PAUSE, self._pauses, jitter, longest=LONGEST_PAUSE)
+        self._until = now + max(pause, min(self._wait_asked, CAP_SECONDS))
         self._pauses += 1
-        self._asked_for = 0.0
-        self.mood = BreakerState.DOWN
+        self._wait_asked = 0.0
+        self.state = BreakerState.OPEN
         return True
 
-    def excused(self) -> list[tuple[int, int]]:
-        """(proxy, task) of each failure since the last answer; told once, when the site counts as down."""
-        told = [(proxy, task) for proxy, failures in self._suspects.items() for _, task in failures]
-        self._suspects.clear()
-        return told
+    def take_failures(self) -> list[tuple[int, int]]:
+        """(proxy, task) of each silent failure since the last page, once: to be excused when the run pauses."""
+        failed = [(proxy, task) for proxy, failures in self._failures.items() for _, task in failures]
+        self._failures.clear()
+        return failed
 
-    def next_moment(self) -> float | None:
+    def pause_ends(self) -> float | None:
         """When the pause is over; None without one."""
-        return self._until if self.mood is BreakerState.DOWN else None
+        return self._until if self.state is BreakerState.OPEN else None
 
-    def seconds(self, now: float) -> float:
-        """For how long the site has been silent, 0 if it is well."""
-        return 0.0 if self.mood is BreakerState.WELL else now - self._since
+    def silent_seconds(self, now: float) -> float:
+        """For how long the site has been silent, 0 if it answers."""
+        return 0.0 if self.state is BreakerState.CLOSED else now - self._since
 
-    def words(self, now: float) -> str:
-        """Why the run waits, in a sentence for people; empty if it does not."""
-        if self.mood is BreakerState.WELL:
+    def reason(self, now: float) -> str:
+        """Why the run holds back, in a sentence for people; empty if it does not."""
+        if self.state is BreakerState.CLOSED:
             return ""
-        if self.mood is BreakerState.SUSPECTED:
-            return f"most proxies fail at once ({self._last}): pages that were fetched before are asked for again"
+        if self.state is BreakerState.HALF_OPEN:
+            return (
+                f"most proxies fail at once ({self._last_fault}): probing the site with pages fetched before"
+            )
         wait = max(0.0, self._until - now)
-        return f"every proxy fails ({self._last}): the site seems to be down; asked again in {wait:.0f} s"
-
-
-def _enough(in_use: int, alive: int) -> int:
-    return max(min(FEWEST, alive), math.ceil(in_use * SHARE))
+        return (
+            f"every proxy fails ({self._last_fault}): the site seems to be down; asked again in {wait:.0f} s"
+        )

@@ -18,8 +18,8 @@ from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from pinpool.model import Charge
-from pinpool.policy.blame import Blame, Failure
+from pinpool.model import Charge, FailedAttempt
+from pinpool.policy.decision import Judge
 from pinpool.policy.faults import FAULTS
 from pinpool.policy.reputation import Reputation, Retire, must_swap, until_judged
 from pinpool.policy.retry import Resubmit
@@ -107,7 +107,7 @@ class Simulation:
         # How a recorded latency changes with the number of busy workers: the others take the machine's time.
         self._stretch = [stretch(machine, delay) for delay in delays(machine, workers, settings.pace)]
         self._reputation = Reputation(settings.cooling)
-        self._blame = Blame(self._reputation, settings, random)
+        self._judge = Judge(self._reputation, settings, random)
         self._proxies = self._draw(proxies)
         for proxy in self._proxies:
             self._reputation.admit(proxy, "")
@@ -122,7 +122,7 @@ class Simulation:
         self._idle: list[_Worker] = []  # with a proxy, and without a task for it
         self._fresh = {True: deque[int](), False: deque[int]()}  # pages by whether they are list pages
         self._retries: dict[frozenset[int], deque[int]] = {}  # pages by the proxies that have failed them
-        self._failures: dict[int, list[Failure]] = {}
+        self._failures: dict[int, list[FailedAttempt]] = {}
         for page in tree.roots:
             self._fresh[page in tree.lists].append(page)
         self._window = window(workers)
@@ -287,12 +287,12 @@ class Simulation:
             worker.strikes, worker.probing = 0, False
             self._leases.proven(worker.token)
         for page in pages[:done]:
-            self._blame.credit(worker.pin, page, self._failures.get(page, ()))
+            self._judge.fetched(worker.pin, page, self._failures.get(page, ()))
             self._finish(page)
         # The pages behind a failed one were not tried.
         for page in reversed(pages[done + 1 :]):
             self._fresh[page in self._tree.lists].appendleft(page)
-        swapped = failure is not None and self._judge(worker, pages[done], failure)
+        swapped = failure is not None and self._fails(worker, pages[done], failure)
         if self._ended >= self._tree.pages or not self._alive:
             return
         (self._pin if swapped else self._go)(worker)
@@ -305,7 +305,7 @@ class Simulation:
         for child in self._tree.children.get(page, ()):
             self._fresh[child in self._tree.lists].append(child)
 
-    def _judge(self, worker: _Worker, page: int, failure: FailureSample) -> bool:
+    def _fails(self, worker: _Worker, page: int, failure: FailureSample) -> bool:
         """Judge a failed attempt as the crawl does. True if the worker swaps its pin."""
         self._faults += 1
         charge, proxy = FAULTS[failure.fault].charge, worker.pin
@@ -314,12 +314,11 @@ class Simulation:
             charge, worker.strikes, probing=worker.probing, swap_after=self._settings.swap_after
         )
         past = self._failures.setdefault(page, [])
-        decision = self._blame.weigh(
-            page, failure.fault, proxy, past, swapped=swapped, alive=self._alive, is_index=False
-        )
-        past.append(Failure(proxy, failure.fault))
-        for woken in decision.woken:
-            self._rest(woken, 0.0)
+        attempt = FailedAttempt(proxy, failure.fault)
+        decision = self._judge.failed(page, attempt, past, swapped=swapped, alive=self._alive)
+        past.append(attempt)
+        for released in decision.released:
+            self._rest(released, 0.0)
         if swapped:
             worker.lease = self._leases.swap(worker.token, b"")
             if isinstance(decision.penalty, Retire):

@@ -1,6 +1,9 @@
+"""The figures of each proxy of a `PinnedPool`."""
+
 from __future__ import annotations
 
 from pinpool.calls.ledger import Ledger
+from pinpool.clock import FakeClock
 from pinpool.model import Ending, Evidence, Fault, Outcome, ProxyState, Sign, Step
 
 START = 1_700_000_000.0
@@ -9,25 +12,48 @@ REFUSED = OK._replace(ending=Ending.FAILED, evidence=Evidence(Step.CONNECT, Sign
 STATES = {1: ProxyState.PINNED, 2: ProxyState.COOLING}
 
 
-def books() -> Ledger:
-    return Ledger({1: "http://192.0.2.1:80", 2: "http://192.0.2.2:80"})
+def ledger() -> Ledger:
+    return Ledger({1: "http://192.0.2.1:80", 2: "http://192.0.2.2:80"}, FakeClock(START))
 
 
 def test_what_is_forgiven_is_no_longer_charged() -> None:
-    made = books()
-    made.book(REFUSED, Fault.REFUSED, charged=True)
-    made.book(REFUSED, Fault.REFUSED, charged=True)
+    made = ledger()
+    made.add(1, REFUSED, Fault.REFUSED, charged=True)
+    made.add(2, REFUSED, Fault.REFUSED, charged=True)
 
-    made.forgive(1, 1)
+    made.forgive(1, [1])
 
     first, _ = made.documents(STATES)
     assert (first["failed"], first["charged"], first["forgiven"]) == (2, 1, 1)
 
 
+def test_a_failure_that_was_not_charged_is_charged_once_another_proxy_serves_the_call() -> None:
+    made = ledger()
+    made.add(1, REFUSED, Fault.HTTP_ERROR)
+    made.add(1, REFUSED, Fault.TIMEOUT, charged=True)
+
+    made.charge(1, [1])
+    made.charge(1, [1])
+
+    assert made.documents(STATES)[0]["charged"] == 2
+
+
+def test_a_charge_is_forgiven_once() -> None:
+    made = ledger()
+    made.add(1, REFUSED, Fault.TIMEOUT, charged=True)
+
+    made.forgive(1, [1])
+    made.add(1, REFUSED, Fault.TIMEOUT, charged=True)
+    made.forgive(1, [1])
+
+    first, _ = made.documents(STATES)
+    assert (first["charged"], first["forgiven"]) == (0, 2)
+
+
 def test_a_call_has_no_status_and_its_time_counts_only_if_it_came_to_an_end() -> None:
-    made = books()
-    made.book(OK)
-    made.book(REFUSED._replace(seconds=9.0), Fault.REFUSED, charged=True)
+    made = ledger()
+    made.add(1, OK)
+    made.add(1, REFUSED._replace(seconds=9.0), Fault.REFUSED, charged=True)
 
     first, _ = made.documents(STATES)
 
@@ -35,9 +61,9 @@ def test_a_call_has_no_status_and_its_time_counts_only_if_it_came_to_an_end() ->
     assert (first["ok"], first["busy_seconds"], first["first_error"]) == (1, 9.5, "refused: no")
 
 
-def test_a_reason_is_told_while_the_proxy_is_out_and_not_afterwards() -> None:
-    made = books()
-    made.penalty(2, "refused", START + 30)
+def test_a_reason_is_shown_while_the_proxy_is_out_and_not_afterwards() -> None:
+    made = ledger()
+    made.cooled(2, Fault.REFUSED, 30)
 
     resting = made.documents(STATES)[1]
     back = made.documents({**STATES, 2: ProxyState.SPARE})[1]
@@ -47,19 +73,19 @@ def test_a_reason_is_told_while_the_proxy_is_out_and_not_afterwards() -> None:
 
 
 def test_an_attempt_through_no_known_proxy_counts_nowhere() -> None:
-    made = books()
+    made = ledger()
 
-    made.book(REFUSED._replace(proxy=-1), Fault.CRASH)
+    made.add(1, REFUSED._replace(proxy=-1), Fault.CRASH)
 
     assert [row["attempts"] for row in made.documents(STATES)] == [0, 0]
 
 
 def test_memory_does_not_grow_with_the_calls() -> None:
-    made = books()
+    made = ledger()
     for number in range(5000):
-        made.book(OK._replace(seconds=0.001 * number))
+        made.add(1, OK._replace(seconds=0.001 * number))
 
-    figures = made._figures[1]
+    figures = made.figures[1]
 
     assert figures.attempts == 5000
     assert len(figures.latencies.buckets) < 250

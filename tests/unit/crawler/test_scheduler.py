@@ -48,20 +48,20 @@ def test_a_delayed_task_goes_first_once_its_moment_has_come() -> None:
 
 def test_nothing_is_done_while_a_task_is_in_flight() -> None:
     frontier = Frontier()
-    frontier.depart(7, entry(1))
+    frontier.sent(7, entry(1))
 
     assert not frontier.empty
-    landed = frontier.land(7)
+    landed = frontier.ended(7)
     assert landed is not None
     assert frontier.empty
 
 
 def test_an_answer_that_comes_twice_lands_once() -> None:
     frontier = Frontier()
-    frontier.depart(7, entry(1))
-    frontier.land(7)
+    frontier.sent(7, entry(1))
+    frontier.ended(7)
 
-    again = frontier.land(7)
+    again = frontier.ended(7)
 
     assert again is None
 
@@ -70,6 +70,6 @@ def test_it_says_how_it_stands() -> None:
     frontier = Frontier()
     frontier.push(entry(1))
     frontier.delay(entry(2), until=1.0)
-    frontier.depart(1, entry(3))
+    frontier.sent(1, entry(3))
 
     assert repr(frontier) == "<Frontier 1 ready, 1 delayed, 1 in flight>"

@@ -35,7 +35,7 @@ from pinpool.journal.reader import Reader
 from pinpool.journal.records import Mark, Settlement
 from pinpool.journal.verify import coverage
 from pinpool.journal.writer import Journal
-from pinpool.model import Ending, Event, EventKind, Fault, ProxyState, Task, TaskState
+from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, ProxyState, Task, TaskState
 
 # ------------------------------------------------------------------------------------------------- tasks
 
@@ -139,7 +139,7 @@ def test_a_failed_attempt_leaves_the_task_waiting_and_is_remembered(journal: Jou
     journal.settle(put_off(1, failed(proxy=1), not_before=START + 30), START)
     journal.settle(put_off(1, failed(proxy=2)._replace(proxy=0)), START)
 
-    assert journal.history(1) == [(1, Fault.TIMEOUT, True, False), (None, Fault.TIMEOUT, True, False)]
+    assert journal.history(1) == [FailedAttempt(1, Fault.TIMEOUT), FailedAttempt(None, Fault.TIMEOUT)]
     (waiting,) = journal.waiting(True, 0, 9)
     assert (waiting.attempts, waiting.charged, waiting.not_before) == (2, 2, None)
 
@@ -188,7 +188,8 @@ def test_failed_tasks_come_back_with_a_fresh_budget(journal: Journal) -> None:
     assert (waiting.attempts, waiting.charged) == (0, 0)
     assert journal.history(1) == []
     journal.settle(put_off(1, failed()), START)
-    assert journal.history(1) == [(1, Fault.TIMEOUT, True, False)]
+    assert journal.history(1) == [FailedAttempt(1, Fault.TIMEOUT)]
+    assert journal.waiting(True, 0, 9)[0].charged == 1
 
 
 @pytest.mark.parametrize(

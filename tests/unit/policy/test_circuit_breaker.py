@@ -1,4 +1,4 @@
-"""Is it the site? Most proxies fail at once, pages asked for again stay silent too, and the run holds its breath."""
+"""Is it the site? Most proxies fail at once, site probes meet silence too, and the run pauses."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ def all_fail(
 
 
 def down(proxies: int = 10) -> CircuitBreaker:
-    """An outage whose canaries have all failed at second 0."""
+    """A site whose probes have all failed at second 0."""
     breaker = CircuitBreaker()
     all_fail(breaker, proxies)
     silence(breaker)
@@ -33,13 +33,12 @@ def silence(
     jitter: float = 0.5,
     retry_after: float | None = None,
     proxy: int = 1,
-    strangers: bool = False,
+    untried: bool = False,
 ) -> bool:
-    """A round of one canary. True if the run pauses."""
-    breaker.sent()
-    breaker.silenced(proxy, retry_after)
-    breaker.returned()
-    return breaker.concluded(now, jitter, strangers=strangers)
+    """A round of one probe. True if the run pauses."""
+    breaker.probe_sent()
+    breaker.probe_met_silence(proxy, retry_after)
+    return breaker.probe_ended(now, jitter, untried=untried)
 
 
 def test_when_most_proxies_have_failed_since_the_last_page_the_site_is_suspected() -> None:
@@ -52,13 +51,13 @@ def test_a_page_in_between_clears_the_suspicion() -> None:
     breaker = CircuitBreaker()
     all_fail(breaker, 4)
 
-    breaker.answered(1000.0)
+    breaker.site_answered(1000.0)
     later = [
         breaker.failed(proxy, 1, Fault.TIMEOUT, 2000.0, 0.0, in_use=8, alive=100) for proxy in (5, 6, 7, 8)
     ]
 
     assert later == [False] * 4
-    assert breaker.mood is BreakerState.WELL
+    assert breaker.state is BreakerState.CLOSED
 
 
 def test_the_same_few_proxies_failing_again_and_again_are_no_outage() -> None:
@@ -72,10 +71,10 @@ def test_a_page_that_was_fetched_before_the_failures_but_is_told_later_clears_no
     breaker = CircuitBreaker()
     all_fail(breaker, 10)
 
-    breaker.answered(4.0)
+    breaker.site_answered(4.0)
 
-    assert breaker.mood is BreakerState.SUSPECTED
-    assert breaker.excused() == [(proxy, 100 + proxy) for proxy in range(5, 11)]
+    assert breaker.state is BreakerState.HALF_OPEN
+    assert breaker.take_failures() == [(proxy, 100 + proxy) for proxy in range(5, 11)]
 
 
 @pytest.mark.parametrize("alive", [1, 2])
@@ -106,46 +105,45 @@ def test_what_a_silent_site_or_our_own_network_may_cause_does(fault: Fault) -> N
     assert any(all_fail(CircuitBreaker(), 20, fault))
 
 
-def test_canaries_go_out_at_once_and_then_after_ever_longer_pauses() -> None:
+def test_probes_go_out_at_once_and_then_after_ever_longer_pauses() -> None:
     breaker = CircuitBreaker()
     all_fail(breaker, 10)
-    assert breaker.due(0.0)
+    assert breaker.probes_due(0.0)
 
     pauses = []
     now = 0.0
     for _ in range(9):
         assert silence(breaker, now)
-        pauses.append((breaker.next_moment() or 0.0) - now)
-        assert not breaker.due(now)
+        pauses.append((breaker.pause_ends() or 0.0) - now)
+        assert not breaker.probes_due(now)
         now += pauses[-1]
-        assert breaker.due(now)
+        assert breaker.probes_due(now)
 
     assert pauses == [5, 10, 20, 40, 80, 160, 240, 240, 240]
 
 
-def test_the_site_is_down_only_when_the_last_canary_has_failed() -> None:
+def test_the_site_is_down_only_when_the_last_probe_has_failed() -> None:
     breaker = CircuitBreaker()
     all_fail(breaker, 10)
     for _ in range(3):
-        breaker.sent()
+        breaker.probe_sent()
 
-    told = []
+    pauses = []
     for _ in range(3):
-        breaker.silenced(1, None)
-        breaker.returned()
-        told.append(breaker.concluded(0.0, 0.5))
+        breaker.probe_met_silence(1, None)
+        pauses.append(breaker.probe_ended(0.0, 0.5))
 
-    assert told == [False, False, True]
-    assert breaker.mood is BreakerState.DOWN
+    assert pauses == [False, False, True]
+    assert breaker.state is BreakerState.OPEN
 
 
 def test_as_long_as_none_is_known_to_work_others_are_asked_before_the_run_pauses() -> None:
     breaker = CircuitBreaker()
     all_fail(breaker, 3)
 
-    told = [silence(breaker, proxy=10 + n, strangers=n < 2) for n in range(3)]
+    pauses = [silence(breaker, proxy=10 + n, untried=n < 2) for n in range(3)]
 
-    assert told == [False, False, True], "after the third there was nobody left to ask"
+    assert pauses == [False, False, True], "after the third there was nobody left to ask"
     assert breaker.silent == {1, 2, 3, 10, 11, 12}
 
 
@@ -153,7 +151,7 @@ def test_one_after_another_is_asked_not_for_ever() -> None:
     breaker = CircuitBreaker()
     all_fail(breaker, 3)
 
-    rounds = [silence(breaker, proxy=10 + n, strangers=True) for n in range(9)]
+    rounds = [silence(breaker, proxy=10 + n, untried=True) for n in range(9)]
 
     assert rounds == [False] * (ROUNDS - 1) + [True, True]
 
@@ -162,28 +160,27 @@ def test_a_round_that_asked_nobody_new_is_followed_by_a_pause() -> None:
     breaker = CircuitBreaker()
     all_fail(breaker, 3)
 
-    assert silence(breaker, proxy=2, strangers=True)
+    assert silence(breaker, proxy=2, untried=True)
 
 
 def test_a_site_that_asks_for_patience_is_not_asked_through_others() -> None:
     breaker = CircuitBreaker()
     all_fail(breaker, 3)
 
-    assert silence(breaker, proxy=9, retry_after=60.0, strangers=True)
-    assert breaker.next_moment() == 60.0
+    assert silence(breaker, proxy=9, retry_after=60.0, untried=True)
+    assert breaker.pause_ends() == 60.0
 
 
 def test_rounds_that_tell_nothing_of_the_site_are_repeated_not_for_ever() -> None:
     breaker = CircuitBreaker()
     all_fail(breaker, 3)
 
-    told = []
+    pauses = []
     for _ in range(ROUNDS + 1):
-        breaker.sent()
-        breaker.returned()
-        told.append(breaker.concluded(0.0, 0.5))
+        breaker.probe_sent()
+        pauses.append(breaker.probe_ended(0.0, 0.5))
 
-    assert told == [False] * (ROUNDS - 1) + [True, True]
+    assert pauses == [False] * (ROUNDS - 1) + [True, True]
 
 
 def test_proxies_that_fail_by_their_own_doing_are_no_silence_of_the_site() -> None:
@@ -191,62 +188,59 @@ def test_proxies_that_fail_by_their_own_doing_are_no_silence_of_the_site() -> No
     breaker = CircuitBreaker()
     all_fail(breaker, 3)
 
-    told = []
+    pauses = []
     for _ in range(50):
-        breaker.sent()
-        breaker.accused()
-        breaker.returned()
-        told.append(breaker.concluded(0.0, 0.5))
+        breaker.probe_sent()
+        breaker.probe_met_bad_proxy()
+        pauses.append(breaker.probe_ended(0.0, 0.5))
 
-    assert not any(told)
-    assert breaker.due(0.0)
+    assert not any(pauses)
+    assert breaker.probes_due(0.0)
 
 
 def test_what_a_site_asked_for_is_forgotten_when_it_answers() -> None:
     breaker = down()
-    breaker.sent()
-    breaker.silenced(1, 1800.0)
-    breaker.answered(1000.0)
-    breaker.returned()
+    breaker.probe_sent()
+    breaker.probe_met_silence(1, 1800.0)
+    breaker.site_answered(1000.0)
+    breaker.probe_ended(0.0, 0.5)
 
     all_fail(breaker, 10)
     silence(breaker)
 
-    assert breaker.mood is BreakerState.DOWN
-    assert (breaker.next_moment() or 0.0) <= FIRST_PAUSE * 1.25
+    assert breaker.state is BreakerState.OPEN
+    assert (breaker.pause_ends() or 0.0) <= FIRST_PAUSE * 1.25
 
 
 def test_an_answer_clears_those_that_have_met_silence_before_it() -> None:
     breaker = down(5)
 
-    breaker.answered(3.5)
+    breaker.site_answered(3.5)
 
     assert breaker.silent == {4, 5}
 
 
-def test_one_canary_that_comes_back_is_proof_enough() -> None:
+def test_one_probe_that_comes_back_is_proof_enough() -> None:
     breaker = CircuitBreaker()
     all_fail(breaker, 10)
     for _ in range(3):
-        breaker.sent()
+        breaker.probe_sent()
 
-    breaker.returned()
-    ended = breaker.answered(1000.0)
-    late = []
+    ended = breaker.site_answered(1000.0)
+    late = [breaker.probe_ended(0.0, 0.5)]
     for _ in range(2):
-        breaker.silenced(1, 1800.0)
-        breaker.returned()
-        late.append(breaker.concluded(0.0, 0.5))
+        breaker.probe_met_silence(1, 1800.0)
+        late.append(breaker.probe_ended(0.0, 0.5))
 
     assert not ended, "it was only suspected"
-    assert late == [False, False]
-    assert breaker.mood is BreakerState.WELL
+    assert late == [False, False, False]
+    assert breaker.state is BreakerState.CLOSED
 
 
 def test_all_failures_since_the_last_page_are_excused_once() -> None:
     breaker = down(5)
 
-    first, second = breaker.excused(), breaker.excused()
+    first, second = breaker.take_failures(), breaker.take_failures()
 
     assert first == [(proxy, 100 + proxy) for proxy in range(1, 6)]
     assert second == []
@@ -258,17 +252,17 @@ def test_what_the_site_asks_for_lengthens_the_pause_within_reason() -> None:
     silence(patient, 0.0, retry_after=60.0)
     silence(absurd, 0.0, retry_after=1e9)
 
-    assert patient.next_moment() == 60.0
-    assert absurd.next_moment() == CAP_SECONDS
+    assert patient.pause_ends() == 60.0
+    assert absurd.pause_ends() == CAP_SECONDS
 
 
 def test_people_are_told_why_the_run_waits_and_for_how_long() -> None:
     breaker = down()
 
-    said = breaker.words(1.0)
+    reason = breaker.reason(1.0)
 
-    assert said == "every proxy fails (timeout): the site seems to be down; asked again in 4 s"
-    assert breaker.seconds(90.0) == 90.0
+    assert reason == "every proxy fails (timeout): the site seems to be down; asked again in 4 s"
+    assert breaker.silent_seconds(90.0) == 90.0
 
 
 @given(st.integers(0, 5_000), st.floats(0, 1, exclude_max=True))
@@ -277,4 +271,4 @@ def test_a_pause_is_never_absurd(times: int, jitter: float) -> None:
     for _ in range(min(times, 40)):
         silence(breaker, 0.0, jitter)
 
-    assert 0.75 * FIRST_PAUSE <= (breaker.next_moment() or 0.0) <= LONGEST_PAUSE
+    assert 0.75 * FIRST_PAUSE <= (breaker.pause_ends() or 0.0) <= LONGEST_PAUSE

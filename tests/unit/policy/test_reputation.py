@@ -1,4 +1,4 @@
-"""The roster: what follows when a worker has swapped a proxy."""
+"""What follows when a worker has swapped a proxy."""
 
 import pytest
 
@@ -115,32 +115,32 @@ def test_a_failure_that_nobody_has_settled_yet_does_not_touch_the_score() -> Non
     rests.credit(1)
 
     for task in range(10):
-        rests.strike(1, task, suspect=True)
+        rests.strike(1, task, counts=True)
 
     assert rests.credible(1)
     assert not rests.works(1)
     assert not rests.works(1, 3)
 
 
-def test_a_pardon_takes_the_strike_back_and_says_when_the_rest_has_lost_its_grounds() -> None:
+def test_a_cleared_strike_is_gone_and_a_rest_without_enough_strikes_should_end() -> None:
     rests = reputation()
     for task in (7, 8, 9):
-        rests.strike(1, task, suspect=True)
-    rests.penalty(1, Fault.TIMEOUT, None, jitter=0.5, grounds=3)
+        rests.strike(1, task, counts=True)
+    rests.penalty(1, Fault.TIMEOUT, None, jitter=0.5, strikes_needed=3)
 
-    may_be_woken = [rests.pardon(1, 7), rests.pardon(1, 8)]
+    should_end = [rests.clear(1, 7), rests.clear(1, 8)]
 
-    assert may_be_woken == [True, False], "once is enough"
+    assert should_end == [True, False], "once is enough"
     assert list(rests[1].strikes) == [9]
     assert rests.penalty(1, Fault.TIMEOUT, None, jitter=0.5) == Cool(30.0), "the rest is not counted either"
 
 
-def test_a_rest_for_what_a_proxy_surely_did_is_not_shortened_by_a_pardon() -> None:
+def test_a_rest_for_what_a_proxy_surely_did_is_not_shortened_by_a_cleared_strike() -> None:
     rests = reputation()
-    rests.strike(1, 7, suspect=True)
+    rests.strike(1, 7, counts=True)
     rests.penalty(1, Fault.REFUSED, None, jitter=0.5)
 
-    assert not rests.pardon(1, 7)
+    assert not rests.clear(1, 7)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,86 @@
+"""Records in the journal and the run log what happens to the proxies of a crawl."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pinpool.clock import Clock
+from pinpool.crawler.run_log import RunLog
+from pinpool.journal.writer import Journal
+from pinpool.model import Event, EventKind, Fault, ProxyState
+from pinpool.policy.reputation import Reputation, until_judged
+from pinpool.pool.engine import Engine
+from pinpool.proxies.lifecycle import STATE_AFTER
+
+
+class ProxyRecords:
+    """
+    The `Records` of a crawl. Only the engine's census knows the present state of a proxy; the journal follows it.
+
+    `cooling` is the first rest of a proxy, in seconds.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        reputation: Reputation,
+        run_log: RunLog,
+        cooling: float,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._reputation = reputation
+        self._run_log = run_log
+        self._unjudged = until_judged(cooling)
+        self._clock = clock
+        self._judged_at: dict[int, float] = {}
+
+    def cooled(self, proxy: int, fault: Fault | None, seconds: float) -> None:
+        now = self._judged_at[proxy] = self._clock.epoch()
+        self._write(proxy, ProxyState.COOLING, fault, now + seconds)
+        self._run_log.cooled(proxy, fault or "the site was silent", seconds)
+
+    def retired(self, proxy: int, reason: str) -> None:
+        self._judged_at[proxy] = self._clock.epoch()
+        self._write(proxy, ProxyState.RETIRED, reason)
+        self._run_log.retired(proxy, reason)
+
+    def released(self, proxy: int) -> None:
+        if self._state(proxy) is ProxyState.COOLING:
+            self._write(proxy, ProxyState.COOLING, until=self._clock.epoch())
+
+    def proven(self, proxy: int) -> None:
+        # The journal forgets its earlier rests.
+        if self._state(proxy) is ProxyState.PINNED:
+            self._journal.proxy(proxy, ProxyState.PINNED)
+
+    def charge(self, task: int, proxies: Sequence[int]) -> None:
+        self._journal.charge(task, proxies)
+
+    def forgive(self, task: int, proxies: Sequence[int]) -> None:
+        self._journal.forgive(task, proxies)
+
+    def event(self, event: Event) -> None:
+        """Record an event, and the new state of a proxy that has moved."""
+        self._journal.event(event)
+        self._run_log.event(event)
+        if event.proxy is None or event.kind not in STATE_AFTER:
+            return
+        if event.kind is EventKind.LEASED:
+            self._reputation.leased(event.proxy)
+        # The answer of a worker arrives before the lease queue's report of its swap. Moves from before the judgement
+        # must not overwrite it.
+        if event.at > self._judged_at.get(event.proxy, 0.0):
+            state = STATE_AFTER[event.kind]
+            until = event.at + self._unjudged if state is ProxyState.COOLING else None
+            self._write(event.proxy, state, event.detail if state is ProxyState.RETIRED else None, until)
+
+    def _write(
+        self, proxy: int, state: ProxyState, reason: str | None = None, until: float | None = None
+    ) -> None:
+        self._journal.proxy(proxy, state, reason, until, self._reputation[proxy].coolings)
+
+    def _state(self, proxy: int) -> ProxyState | None:
+        return self._engine.census().states.get(proxy)

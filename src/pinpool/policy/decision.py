@@ -1,0 +1,113 @@
+"""
+What follows from the outcome of an attempt, for pages and calls alike: for the task, and for each proxy that it met.
+
+Evidence → fault (`faults`) → blame (`blame`) → decision (here, with `retry` for the task) → `pool.settle` applies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from random import Random
+from typing import NamedTuple
+
+from pinpool.model import Charge, FailedAttempt, Fault, Outcome
+from pinpool.policy.blame import Blame, Credit
+from pinpool.policy.faults import FAULTS, fault_of
+from pinpool.policy.reputation import NO_REST, Penalty, Reputation
+from pinpool.policy.retry import Resubmit, Verdict, decide
+from pinpool.settings import Settings
+
+
+class Decision(NamedTuple):
+    """
+    What follows from a failed attempt. `charged`: its proxy pays for it. `penalty`: for the proxy that the worker has
+    swapped; None if the worker kept its pin.
+
+    `forgiven` are the proxies whose charges for this task are taken back. `released` are other proxies whose rest has
+    lost its reason.
+    """
+
+    fault: Fault
+    charged: bool
+    verdict: Verdict
+    penalty: Penalty | None
+    forgiven: tuple[int, ...] = ()
+    released: tuple[int, ...] = ()
+
+
+def failed_attempt(outcome: Outcome) -> FailedAttempt:
+    """The failed attempt that an outcome with evidence reports."""
+    assert outcome.evidence is not None
+    proxy = outcome.proxy if outcome.proxy > 0 else None
+    return FailedAttempt(proxy, fault_of(outcome.evidence))
+
+
+class Judge:
+    """Judges by the reputations and the run's settings, and keeps the reputations up to date."""
+
+    def __init__(self, reputation: Reputation, settings: Settings, random: Random) -> None:
+        """`random` gives the jitter."""
+        self.reputation = reputation
+        self._blame = Blame(reputation)
+        self._settings = settings
+        self._random = random
+
+    def fetched(self, proxy: int, task: int, history: Iterable[FailedAttempt] = ()) -> Credit:
+        """`proxy` has fetched the page of `task`. `history` are the task's earlier failures."""
+        return self._blame.fetched(proxy, task, history)
+
+    def failed(
+        self,
+        task: int,
+        failure: FailedAttempt,
+        history: Iterable[FailedAttempt],
+        *,
+        swapped: bool,
+        alive: Collection[int],
+        retry_after: float | None = None,
+        is_index: bool = False,
+    ) -> Decision:
+        """
+        Decide on a failed attempt. `history` are the task's earlier failures, oldest first, `alive` the proxies that
+        are not retired. `swapped`: the worker has let go of the proxy. `retry_after`: the seconds that the answer
+        asked for.
+        """
+        charged = self._blame.failed(task, failure)
+        verdict: Verdict = Resubmit(0.0, charged=False)
+        forgiven: tuple[int, ...] = ()
+        released: set[int] = set()
+        if FAULTS[failure.fault].asked:  # a proxy that was not asked says nothing new of the page
+            failures = [*history, failure]
+            suspects = self._blame.suspects(failures)
+            released = self._blame.discounted(task, suspects)
+            voters = self._blame.voters(alive)
+            verdict = decide(
+                failures,
+                attempts=self._settings.attempts,
+                alive=voters,
+                believed=self._blame.believed(task, alive, voters),
+                is_index=is_index,
+                jitter=self._random.random(),
+            )
+            final = not isinstance(verdict, Resubmit)
+            forgiven, more = self._blame.cleared(task, suspects, voters, final=final)
+            released |= more
+        penalty = self.penalty(failure, retry_after) if swapped else None
+        return Decision(
+            failure.fault, charged, verdict, penalty, forgiven, tuple(sorted(released - {failure.proxy}))
+        )
+
+    def penalty(self, failure: FailedAttempt, retry_after: float | None = None) -> Penalty | None:
+        """What follows for a proxy that its worker has swapped; None if nobody knows which it was."""
+        proxy, fault = failure.proxy, failure.fault
+        if proxy is None:
+            return None
+        if failure.site_down:
+            return NO_REST
+        needed = 0
+        if FAULTS[fault].charge is not Charge.PROXY:
+            # The worker counts every failure. Some are known by now not to be the proxy's, or not known yet.
+            needed = self.reputation.strikes_for_a_rest(proxy, self._settings.swap_after)
+            if self.reputation.strikes(proxy) < needed:
+                return NO_REST
+        return self.reputation.penalty(proxy, fault, retry_after, self._random.random(), needed)

@@ -1,0 +1,77 @@
+"""Applies decisions, for pages and calls alike: the lease queue rests or retires a proxy, and the records follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pinpool.model import Fault
+from pinpool.policy.blame import Credit
+from pinpool.policy.decision import Decision
+from pinpool.policy.reputation import Penalty, Reputation, Retire
+from pinpool.pool.engine import Engine
+
+
+class Records(Protocol):
+    """Where a run records what happens to its proxies: a crawl in its journal, a PinnedPool in its ledger."""
+
+    def cooled(self, proxy: int, fault: Fault | None, seconds: float) -> None:
+        """The proxy rests for so long; `fault` is None if the site was to blame."""
+
+    def retired(self, proxy: int, reason: str) -> None:
+        """The proxy is out for this run."""
+
+    def released(self, proxy: int) -> None:
+        """The rest of the proxy ends, as it was not to blame."""
+
+    def proven(self, proxy: int) -> None:
+        """The proxy has served a page after its rest."""
+
+    def charge(self, task: int, proxies: Sequence[int]) -> None:
+        """These proxies pay for all their failures of the task."""
+
+    def forgive(self, task: int, proxies: Sequence[int]) -> None:
+        """The charges of these proxies for the task are taken back."""
+
+
+class Settler:
+    """Applies to `engine` and `records` what follows from an outcome."""
+
+    def __init__(self, engine: Engine, reputation: Reputation, records: Records) -> None:
+        self._engine = engine
+        self._reputation = reputation
+        self._records = records
+
+    def fetched(self, task: int, proxy: int, credit: Credit) -> None:
+        """A page was fetched, or a call has returned."""
+        if credit.proven:
+            self._records.proven(proxy)
+        if credit.charged:
+            self._records.charge(task, credit.charged)
+
+    def failed(self, task: int, proxy: int, decision: Decision) -> None:
+        """An attempt has failed. Its record must be there already: charges are taken back from it."""
+        if decision.penalty is not None:
+            self.penalize(proxy, decision.penalty, decision.fault)
+        if decision.forgiven:
+            self._records.forgive(task, decision.forgiven)
+        for released in decision.released:
+            self.release(released)
+
+    def penalize(self, proxy: int, penalty: Penalty, fault: Fault | None) -> None:
+        """A worker has swapped the proxy, for `fault`; None if the site was to blame."""
+        if withdrawn := self._reputation[proxy].withdrawn:  # whatever it did with its last page
+            penalty = Retire(withdrawn)
+        # Records first: moves that the lease queue reports from now on are newer.
+        if isinstance(penalty, Retire):
+            self._records.retired(proxy, penalty.reason)
+            self._engine.retire(proxy, penalty.reason)
+        else:
+            self._records.cooled(proxy, fault, penalty.seconds)
+            self._engine.cool(proxy, penalty.seconds)
+
+    def release(self, proxy: int) -> None:
+        """End a rest that the proxy did not deserve. No effect if it does not rest."""
+        if not self._reputation[proxy].withdrawn:
+            self._records.released(proxy)
+            self._engine.cool(proxy, 0.0)
