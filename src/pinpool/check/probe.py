@@ -1,8 +1,8 @@
 """
-A check of proxies before a crawl: one request through each, by the fetch layer of the workers.
+The proxy check: one request through each proxy, by the fetch layer of the workers.
 
-A check waits and hardly computes, so each proxy has a thread of its own. The threads are daemons and not an
-executor's, which would be waited for: a thread may be in a look-up of a name, and nothing can end that.
+A check waits and hardly computes, so each proxy has a thread. The threads are daemons and not an executor's: Python
+waits for an executor's threads at its end, and nothing can end a thread that looks up a name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from itertools import count
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -24,18 +23,18 @@ from pinpool.policy.faults import answer, fault_of, is_gone
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings
 
-#: Tells the address that it is asked from, as plain text, over https; open source, and free to ask without limit.
+#: Answers with the address of the client, as plain text, over https. Open source, and free without limit.
 ECHO = "https://api.ipify.org/"
 #: Proxies tried at once: with a socket each, and one more to look up a name, macOS's 256 open files suffice.
 AT_ONCE = 100
-#: Seconds without news after which a caller hears that there is none.
+#: Seconds after which the caller gets None if there is no finding.
 TICK = 0.5
-#: Seconds beyond its time after which an attempt is not waited for any longer.
+#: An attempt that is late by so many seconds is abandoned.
 GRACE = 5.0
 
 
 def settings_for(timeout: float) -> Settings:
-    """The settings of a crawl, but for `timeout`: the seconds that one proxy has for everything."""
+    """The default settings, but with `timeout`: the seconds that one proxy has for everything."""
     connect = min(Settings().connect_timeout, timeout)
     return Settings(connect_timeout=connect, timeout=timeout, deadline=timeout)
 
@@ -44,72 +43,71 @@ def check(
     proxies: Iterable[Proxy], task: Task, settings: Settings, workers: int = AT_ONCE
 ) -> Iterator[Finding | None]:
     """
-    Try each proxy once, `workers` of them at a time, and yield its finding as soon as there is one.
+    Try these proxies, each one different, `workers` of them at a time. Yields each finding as soon as it is there.
 
-    Once only: a second try would hide what fails now and then. A proxy takes `settings.deadline` seconds at the
-    most, and `GRACE` more if its name is looked up that long. None is yielded in between, every half second
-    without news, so that a caller can show that it goes on. Whoever leaves early leaves threads that end by
-    themselves.
+    Each has one try: a second would hide what fails now and then. A proxy takes `settings.deadline` seconds at most, and
+    `GRACE` more if its name is looked up that long. Yields None after each half second without a finding, so that the
+    caller can show progress. The caller may leave early: the threads end by themselves.
 
     Raises SettingsError if the certificates of `settings` cannot be used.
     """
-    tls_context(settings.ca_bundle)  # read here, once: the threads would all do it
-    waiting, running = deque(proxies), dict[int, tuple[Proxy, float]]()
-    ended: SimpleQueue[tuple[int, Finding]] = SimpleQueue()
-    numbers = count()
+    tls_context(settings.ca_bundle)  # read once here, or else by each thread
+    waiting, running = deque(proxies), dict[Proxy, float]()  # running since then
+    findings: SimpleQueue[Finding] = SimpleQueue()
 
-    def attempt(number: int, proxy: Proxy) -> None:
-        ended.put((number, _attempt(proxy, task, settings)))
+    def attempt(proxy: Proxy) -> None:
+        findings.put(_attempt(proxy, task, settings))
 
     while waiting or running:
         while waiting and len(running) < workers:
-            number, proxy = next(numbers), waiting.popleft()
+            proxy = waiting.popleft()
             try:
-                Thread(target=attempt, args=(number, proxy), daemon=True).start()
+                Thread(target=attempt, args=(proxy,), daemon=True).start()
             except RuntimeError:
                 short = "no more threads on this machine; fewer workers, or a higher limit"
                 yield conclude(proxy, Evidence(Step.WORKER, Sign.RAISED, short), 0.0, settings)
             else:
-                running[number] = proxy, time.monotonic()
+                running[proxy] = time.monotonic()
         try:
-            number, finding = ended.get(timeout=TICK)
+            finding = findings.get(timeout=TICK)
         except Empty:
             yield None
         else:
-            if running.pop(number, None):
+            if running.pop(finding.proxy, None):
                 yield finding
         overdue = time.monotonic() - settings.deadline - GRACE
-        for number, (proxy, start) in tuple(running.items()):
+        for proxy, start in tuple(running.items()):
             if start > overdue:
-                break  # they stand in the order in which they began
-            del running[number]
-            given_up = Evidence(Step.CONNECT, Sign.DEADLINE, "it does not come back, and is left alone")
-            yield conclude(proxy, given_up, time.monotonic() - start, settings)
+                break  # they are in the order of their start
+            del running[proxy]
+            abandoned = Evidence(Step.CONNECT, Sign.DEADLINE, "its attempt does not end, and is abandoned")
+            yield conclude(proxy, abandoned, time.monotonic() - start, settings)
 
 
 def conclude(proxy: Proxy, found: Fetched | Evidence, seconds: float, settings: Settings) -> Finding:
     """
-    The finding in what came of a fetch. A proxy works if a complete answer with a status 2xx or 3xx came through
-    it, the redirects followed. A 404, which ends a task of a crawl, proves nothing here: it may be the proxy's.
+    The finding from the result of a fetch. A proxy works if a complete answer with a status 2xx or 3xx came through it,
+    redirects followed. A 404, which ends a task of a crawl, proves nothing here: the proxy may have made it up.
     """
     if isinstance(found, Fetched):
-        wrong = _wrong(proxy, found, settings)
-        if wrong is None:
+        evidence = _evidence(proxy, found, settings)
+        if evidence is None:
             return Finding(proxy, None, "", seconds, found.status, exit_address(found.body))
-        found = wrong
+        found = evidence
     limit = f" ({settings.deadline:g} s)" if found.sign is Sign.DEADLINE else ""
     return Finding(proxy, fault_of(found), found.message + limit, seconds, found.status)
 
 
-def _wrong(proxy: Proxy, fetched: Fetched, settings: Settings) -> Evidence | None:
-    status = fetched.status
+def _evidence(proxy: Proxy, fetched: Fetched, settings: Settings) -> Evidence | None:
+    """What is wrong with a complete answer, None if the proxy works."""
     by_site = proxy.scheme.startswith("socks") or fetched.url.startswith("https:")
-    wrong = answer(status, settings.ban_status, tunnelled=by_site)
-    if wrong is None and is_gone(status):
-        return Evidence(Step.PAGE, Sign.STATUS, f"answered with status {status}", status)
-    if wrong is not None and wrong.sign is Sign.STATUS and 300 <= status < 400:
-        return None  # leads nowhere, so there is nothing to follow
-    return wrong
+    evidence = answer(fetched.status, settings.ban_status, tunnelled=by_site)
+    if evidence is None and is_gone(fetched.status):
+        message = f"answered with status {fetched.status}"
+        return Evidence(Step.PAGE, Sign.STATUS, message, fetched.status)
+    if evidence is not None and evidence.sign is Sign.STATUS and 300 <= fetched.status < 400:
+        return None  # a redirect to nowhere, so there is nothing to follow
+    return evidence
 
 
 def _attempt(proxy: Proxy, task: Task, settings: Settings) -> Finding:
@@ -121,6 +119,6 @@ def _attempt(proxy: Proxy, task: Task, settings: Settings) -> Finding:
             found = fetcher.fetch(task, start + settings.deadline)
     except FetchFailed as failed:
         found = failed.evidence
-    except Exception as error:  # noqa: BLE001  a finding less would be waited for
+    except Exception as error:  # noqa: BLE001  the caller would wait for the missing finding
         found = Evidence(Step.WORKER, Sign.RAISED, f"{type(error).__name__} in pinpool itself")
     return conclude(proxy, found, time.monotonic() - start, settings)

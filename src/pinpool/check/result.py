@@ -1,4 +1,4 @@
-"""What a check of proxies found: the exit address in an answer, and all findings as a document and as text."""
+"""The results of a proxy check: exit addresses, and all findings as a document and as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pinpool.model import Fault
 from pinpool.proxies.proxy import Proxy
 from pinpool.text import first_few, tallied
 
-#: Bytes. No service needs more to tell an address; a larger answer is a page, which may mention any.
+#: Bytes. An address fits into much less; a longer answer is a page, which may mention any address.
 LONGEST_ECHO = 65_536
 #: Where echo services put the address: ipify and ipinfo, httpbin, ip-api, ifconfig.co, Cloudflare, the lab's site.
 KEYS = ("ip", "origin", "query", "ip_addr", "ipAddress", "address", "peer")
@@ -24,8 +24,8 @@ _LINE = re.compile(r"^ip=(\S+)$", re.MULTILINE)
 
 class Finding(NamedTuple):
     """
-    What came of trying one proxy. `fault` is None if it works, and `message` then empty. `seconds` run from the
-    first step of connecting to the end. `exit` is the address that the site saw, where its answer tells it.
+    One proxy. If it works, `fault` is None and `message` empty. `seconds` run from the first step of connecting to the
+    end. `exit` is the address that the site saw, None if its answer does not show it.
     """
 
     proxy: Proxy
@@ -38,36 +38,36 @@ class Finding(NamedTuple):
 
 def exit_address(body: bytes) -> str | None:
     """
-    The address that an echo service says we come from: as plain text, as JSON under one of `KEYS`, or as a
-    line ``ip=``. None if the answer is anything else. What is returned is an address, whatever was sent.
+    The address in the answer of an echo service: as plain text, as JSON under one of `KEYS`, or as a line ``ip=``.
+    None if the answer is anything else. The result is a valid address, whatever was sent.
     """
     if len(body) > LONGEST_ECHO:
         return None
-    said = body.decode("utf-8", "replace").strip()
-    if said.startswith(("{", '"')):
+    text = body.decode("utf-8", "replace").strip()
+    if text.startswith(("{", '"')):
         try:
-            value = json.loads(said)
+            value = json.loads(text)
         except (ValueError, RecursionError):
             return None
         if isinstance(value, Mapping):
-            told = (_address(value[key]) for key in KEYS if key in value)
-            return next((address for address in told if address), None)
+            found = (_address(value[key]) for key in KEYS if key in value)
+            return next((address for address in found if address), None)
         return _address(value)
-    found = _LINE.search(said)
-    return _address(found[1] if found else said)
+    line = _LINE.search(text)
+    return _address(line[1] if line else text)
 
 
 def _address(value: object) -> str | None:
-    """`value` as an address in its one spelling."""
+    """The address in its canonical spelling, None if the value is not an address."""
     if not isinstance(value, str):
         return None
     try:
-        # httpbin lists whoever forwarded the request; the last came in person.
+        # httpbin lists all that forwarded the request. It was connected to the last one.
         address = ip_address(value.rpartition(",")[2].strip())
     except ValueError:
         return None
     if isinstance(address, IPv6Address):
-        if address.scope_id is not None:  # may be any text, and means something to one machine only
+        if address.scope_id is not None:  # may be any text, and is valid on one machine only
             return None
         address = address.ipv4_mapped or address
     return str(address)
@@ -83,7 +83,7 @@ def shared_exits(findings: Sequence[Finding]) -> dict[str, list[str]]:
 
 
 def document(url: str, findings: Sequence[Finding], listed: int) -> dict[str, Any]:
-    """The document of `pinpool check --json`; `listed` is how many proxies there are, checked or not."""
+    """The document of `pinpool check --json`. `listed` is the length of the list, checked or not."""
     working = sum(finding.fault is None for finding in findings)
     return {
         "url": url,
@@ -109,7 +109,7 @@ def document(url: str, findings: Sequence[Finding], listed: int) -> dict[str, An
 
 
 def tally(findings: Sequence[Finding], listed: int) -> str:
-    """How it stands, in one line: how many work, and what is wrong with the others, the commonest first."""
+    """One line: how many work, and the faults of the others, the commonest first."""
     faults = Counter(finding.fault for finding in findings if finding.fault is not None)
     parts = [f"{len(findings) - faults.total()} of {len(findings)} work"]
     if faults:
@@ -120,29 +120,25 @@ def tally(findings: Sequence[Finding], listed: int) -> str:
 
 
 def text(findings: Sequence[Finding], listed: int) -> str:
-    """A table, those that failed first, each in the order of the findings, and what follows from it."""
+    """A table, with the proxies that failed first, and what follows from it."""
     lines = _table(sorted(findings, key=lambda finding: finding.fault is None)) if findings else []
     lines.append(tally(findings, listed))
     for address, labels in shared_exits(findings).items():
         lines.append(f"{len(labels)} entries with one exit, {address}: {first_few(labels, SHOWN_PROXIES)}")
     working = [finding for finding in findings if finding.fault is None]
     if working and not any(finding.exit for finding in working):
-        lines.append("exits unknown: the URL's answer tells no address")
+        lines.append("exits unknown: the URL's answer holds no address")
     if findings and not working:
         lines.append("none works: if that is unlikely, look at --url and at this machine's own network")
     return "\n".join(lines)
 
 
 def _table(findings: Sequence[Finding]) -> list[str]:
-    cells = [("proxy", "result", "seconds", "exit", "why")]
-    cells += [
-        (one.proxy.label, one.fault or "works", f"{one.seconds:.2f}", one.exit or "", one.message)
-        for one in findings
-    ]
-    label, result, seconds, address, _ = (
-        max(len(row[column]) for row in cells) for column in range(len(cells[0]))
-    )
+    rows = [("proxy", "result", "seconds", "exit", "why")]
+    for proxy, fault, message, seconds, _, address in findings:
+        rows.append((proxy.label, fault or "works", f"{seconds:.2f}", address or "", message))
+    width = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        f"{row[0]:{label}}  {row[1]:{result}}  {row[2]:>{seconds}}  {row[3]:{address}}  {row[4]}".rstrip()
-        for row in cells
+        f"{row[0]:{width[0]}}  {row[1]:{width[1]}}  {row[2]:>{width[2]}}  {row[3]:{width[3]}}  {row[4]}".rstrip()
+        for row in rows
     ]

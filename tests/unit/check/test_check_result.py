@@ -1,4 +1,4 @@
-"""What a check says: an exit address from whatever an echo service or an enemy sends, and the figures of it all."""
+"""What a proxy check shows: an exit address from anything that a service or an enemy sends, and the figures."""
 
 from __future__ import annotations
 
@@ -58,18 +58,18 @@ def test_an_exit_is_found_in_the_answers_of_the_usual_services(body: bytes, addr
         b"203.0.113.9" + b" " * 5_000_000,
     ],
 )
-def test_an_answer_that_is_no_address_is_none_and_does_no_harm(body: bytes) -> None:
+def test_an_answer_without_an_address_gives_none_and_does_no_harm(body: bytes) -> None:
     assert exit_address(body) is None
 
 
 def test_the_document_counts_and_names_entries_with_one_exit() -> None:
     found = [works(GOOD, "203.0.113.9"), fails(BAD), works(ODD, "203.0.113.9")]
 
-    told = document("http://site.test/", found, listed=5)
+    shown = document("http://site.test/", found, listed=5)
 
-    assert json.loads(json.dumps(told)) == told
-    assert (told["working"], told["failed"], told["unchecked"]) == (2, 1, 2)
-    assert told["proxies"][1] == {
+    assert json.loads(json.dumps(shown)) == shown
+    assert (shown["working"], shown["failed"], shown["unchecked"]) == (2, 1, 2)
+    assert shown["proxies"][1] == {
         "proxy": "http://anna@10.0.0.2:8080",
         "ok": False,
         "fault": "refused",
@@ -78,12 +78,12 @@ def test_the_document_counts_and_names_entries_with_one_exit() -> None:
         "status": None,
         "exit": None,
     }
-    assert (told["proxies"][0]["ok"], told["proxies"][0]["message"]) == (True, None)
-    assert told["shared_exits"] == [{"exit": "203.0.113.9", "proxies": [GOOD.label, ODD.label]}]
-    assert "planted" not in json.dumps(told)
+    assert (shown["proxies"][0]["ok"], shown["proxies"][0]["message"]) == (True, None)
+    assert shown["shared_exits"] == [{"exit": "203.0.113.9", "proxies": [GOOD.label, ODD.label]}]
+    assert "planted" not in json.dumps(shown)
 
 
-def test_in_the_table_those_that_failed_come_first_and_columns_stand_in_line() -> None:
+def test_in_the_table_failed_proxies_come_first_and_columns_are_aligned() -> None:
     lines = text([works(GOOD, "203.0.113.9"), fails(BAD), works(ODD, "203.0.113.9")], 3).splitlines()
 
     assert lines == [
@@ -105,13 +105,13 @@ def test_an_exit_of_very_many_entries_names_only_some() -> None:
     assert last.endswith(" and 35 more")
 
 
-def test_it_is_said_when_exits_are_unknown_and_when_nothing_works() -> None:
+def test_the_text_says_when_exits_are_unknown_and_when_no_proxy_works() -> None:
     assert "exits unknown" in text([works(GOOD)], 1)
     assert "exits unknown" not in text([works(GOOD, "203.0.113.9"), works(ODD)], 2)
     assert "none works: " in text([fails(GOOD)], 1)
     assert "exits unknown" not in text([fails(GOOD)], 1)
 
 
-def test_what_was_not_checked_is_counted_and_nothing_at_all_is_no_table() -> None:
+def test_unchecked_proxies_are_counted_and_without_findings_there_is_no_table() -> None:
     assert tally([works(GOOD), fails(BAD)], 9) == "1 of 2 work; refused 1; 7 not checked"
     assert text([], 9) == "0 of 0 work; 9 not checked"

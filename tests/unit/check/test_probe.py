@@ -1,4 +1,4 @@
-"""A check of proxies: each fault is told apart, nothing outlasts its time, and nobody waits for anybody else."""
+"""The proxy check: each fault is told apart, no attempt outlasts its time, and no proxy waits for another."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def listed(lab: Lab, *indexes: int) -> list[Proxy]:
 
 
 def through(lab: Lab, index: int, url: str, settings: Settings = ANSWERED) -> Finding:
-    """The finding of one proxy, which must not tell the password."""
+    """The finding of one proxy, which must not show the password."""
     (found,) = findings(listed(lab, index), url, settings)
     assert SECRET not in f"{found} {found.proxy}"
     return found
@@ -50,7 +50,7 @@ def through(lab: Lab, index: int, url: str, settings: Settings = ANSWERED) -> Fi
 # ---------------------------------------------------------------------------------------------- what is found
 
 
-def test_good_proxies_of_every_kind_work_and_tell_their_exits() -> None:
+def test_good_proxies_of_every_kind_work_and_show_their_exits() -> None:
     with Lab(pages=1) as lab:
         found = findings(listed(lab, *range(8)), f"{lab.named_url}/echo")
 
@@ -62,7 +62,7 @@ def test_good_proxies_of_every_kind_work_and_tell_their_exits() -> None:
 
 @BOTH
 @pytest.mark.parametrize(
-    ("fault", "told", "settings"),
+    ("fault", "expected", "settings"),
     [
         ("refused", Fault.REFUSED, ANSWERED),
         ("auth", Fault.PROXY_AUTH, ANSWERED),
@@ -73,13 +73,13 @@ def test_good_proxies_of_every_kind_work_and_tell_their_exits() -> None:
         ("softban", None, ANSWERED),  # only a spider knows what its pages look like
     ],
 )
-def test_every_fault_of_a_proxy_is_told(
-    index: int, fault: str, told: Fault | None, settings: Settings
+def test_every_fault_of_a_proxy_is_found(
+    index: int, fault: str, expected: Fault | None, settings: Settings
 ) -> None:
     with faulty(fault, index, ban_after=0) as lab:
         found = through(lab, index, f"{lab.named_url}/page/1", settings)
 
-    assert (found.fault, bool(found.message)) == (told, told is not None)
+    assert (found.fault, bool(found.message)) == (expected, expected is not None)
 
 
 @pytest.mark.parametrize("index", [HTTP, SOCKS, OPEN_HTTP, OPEN_SOCKS])
@@ -130,14 +130,14 @@ def test_only_a_complete_answer_that_is_a_page_counts(path: str, fault: Fault | 
     assert (found.fault, found.exit) == (fault, None)
 
 
-def test_a_407_is_the_proxys_own_word_but_behind_a_tunnel_the_sites() -> None:
-    said = Fetched("http://site.test/", 407, {}, b"", 0.1, 0)
-    secure = said._replace(url="https://site.test/")
+def test_a_407_comes_from_the_proxy_but_behind_a_tunnel_from_the_site() -> None:
+    plain_http = Fetched("http://site.test/", 407, {}, b"", 0.1, 0)
+    https = plain_http._replace(url="https://site.test/")
     plain, socks = Proxy("http", "10.0.0.1", 1), Proxy("socks5h", "10.0.0.1", 1)
 
     faults = [
         conclude(proxy, found, 0.1, ANSWERED).fault
-        for proxy, found in [(plain, said), (plain, secure), (socks, said)]
+        for proxy, found in [(plain, plain_http), (plain, https), (socks, plain_http)]
     ]
 
     assert faults == [Fault.PROXY_AUTH, Fault.HTTP_ERROR, Fault.HTTP_ERROR]
@@ -158,20 +158,20 @@ def test_entries_with_one_exit_are_named() -> None:
 # ---------------------------------------------------------------------------------------------- all at once
 
 
-def test_all_are_tried_at_once_so_one_without_an_answer_keeps_nobody_waiting() -> None:
+def test_all_are_tried_at_once_so_one_without_an_answer_does_not_delay_the_others() -> None:
     together, over = threading.Barrier(8, timeout=PATIENCE), threading.Event()
 
     def meeting(request: str) -> bytes:
         together.wait()  # until all eight are asked
         return answer()
 
-    def silent_to_the_last(line: Line) -> None:
+    def silent_to_the_end(line: Line) -> None:
         line.head()
         over.wait(PATIENCE)
         line.reset()
 
     found: list[Finding] = []
-    with Peer(answering(meeting)) as peer, Peer(silent_to_the_last) as silent:
+    with Peer(answering(meeting)) as peer, Peer(silent_to_the_end) as silent:
         good = [peer.proxy(username=f"u{number}", password="x") for number in range(8)]
         for one in check([silent.proxy(), *good], request("http://site.test/"), ANSWERED):
             found += [one] if one else []
@@ -228,13 +228,13 @@ class LookUp:
         return self._real(host, *args, **options)
 
     def end(self) -> None:
-        """Answer, and wait until all who asked have drawn their conclusion."""
+        """Answer, and wait until the threads that asked have ended."""
         self._over.set()
         for thread in self._threads:
             thread.join(PATIENCE)
 
 
-def test_a_look_up_that_nothing_can_end_is_left_alone_and_its_place_is_another_s(
+def test_a_look_up_that_nothing_can_end_is_abandoned_and_another_proxy_takes_its_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     endless = LookUp()
@@ -248,10 +248,10 @@ def test_a_look_up_that_nothing_can_end_is_left_alone_and_its_place_is_another_s
     with Peer(answering(answer_at_last)) as peer:
         lost, good = Proxy("http", "lost.test", 8080), peer.proxy()
 
-        news = list(check([lost, good], request("http://site.test/"), settings_for(2.0), workers=1))
+        results = list(check([lost, good], request("http://site.test/"), settings_for(2.0), workers=1))
 
-    assert news[0] is None  # meanwhile the caller heard that it goes on
-    assert [(one.proxy, one.fault) for one in news if one] == [(lost, Fault.DEADLINE), (good, None)]
+    assert results[0] is None  # meanwhile the caller could show progress
+    assert [(one.proxy, one.fault) for one in results if one] == [(lost, Fault.DEADLINE), (good, None)]
 
 
 def test_a_machine_short_of_threads_is_not_held_against_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +268,7 @@ def test_a_machine_short_of_threads_is_not_held_against_the_proxy(monkeypatch: p
     )
 
 
-def test_a_failure_of_our_own_is_a_finding_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_pinpool_itself_is_a_finding_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checking, "Fetcher", lambda proxy, settings: 1 / 0)
 
     (found,) = findings([Proxy("http", "10.0.0.1", 1)], "http://site.test/")
@@ -276,10 +276,10 @@ def test_a_failure_of_our_own_is_a_finding_too(monkeypatch: pytest.MonkeyPatch) 
     assert (found.fault, found.message) == (Fault.CRASH, "ZeroDivisionError in pinpool itself")
 
 
-def test_the_time_is_named_only_where_it_was_up() -> None:
+def test_the_time_limit_is_named_only_where_it_was_exceeded() -> None:
     late = Evidence(Step.HEAD, Sign.DEADLINE, "too late")
     refused = Evidence(Step.CONNECT, Sign.REFUSED, "refused")
 
-    told = [conclude(Proxy("http", "10.0.0.1", 1), one, 1.0, SHORT).message for one in (late, refused)]
+    messages = [conclude(Proxy("http", "10.0.0.1", 1), one, 1.0, SHORT).message for one in (late, refused)]
 
-    assert told == ["too late (1 s)", "refused"]
+    assert messages == ["too late (1 s)", "refused"]
