@@ -45,7 +45,7 @@ def check(
     """
     Try these proxies, each one different, `workers` of them at a time. Yields each finding as soon as it is there.
 
-    Each has one try: a second would hide what fails now and then. A proxy takes `settings.deadline` seconds at most, and
+    Each has one try: a second would hide what fails now and then. It takes `settings.deadline` seconds at most, and
     `GRACE` more if its name is looked up that long. Yields None after each half second without a finding, so that the
     caller can show progress. The caller may leave early: the threads end by themselves.
 

@@ -66,18 +66,17 @@ def try_(
     loaded.check(seeds=url is None and page is None)
     fetched = None
     if page is not None:
-        task, fetched = _kept(page)
+        task, fetched = _page_sample(page)
     else:
         task = seeds_of(loaded, None if url is None else [url])[0]
-    if stage is not None:
-        task = task._replace(stage=stage)
+    task = task._replace(stage=stage or task.stage)
     if fetched is not None:
         attempts: Iterable[PageTry] = [try_again(loaded, task, fetched)]
     elif direct:
         attempts = [try_directly(loaded, task)]
     else:
         attempts = try_proxies(loaded, task, _listed(proxies).proxies)
-    if not _show(task, attempts, kept=page is not None):
+    if not _show(task, attempts, fetched_now=fetched is None):
         leave(ExitCode.INCOMPLETE)
 
 
@@ -93,7 +92,7 @@ def _listed(source: str | None) -> ProxyList:
         raise ProxyListError(f"{error}; or do without any: --direct") from None
 
 
-def _kept(place: str) -> tuple[Task, Fetched]:
+def _page_sample(place: str) -> tuple[Task, Fetched]:
     """The task and the page sample at ``RUN.db:ID``."""
     from pinpool.journal.reader import Reader
     from pinpool.text import shown_path
@@ -105,7 +104,7 @@ def _kept(place: str) -> tuple[Task, Fetched]:
         return reader.page_sample(int(number))
 
 
-def _show(task: Task, attempts: Iterable[PageTry], *, kept: bool) -> bool:
+def _show(task: Task, attempts: Iterable[PageTry], *, fetched_now: bool) -> bool:
     """Print the attempts as they come. True if the spider made something of the page."""
     from pinpool.fetch.robots import FORBIDDEN
     from pinpool.model import Evidence
@@ -115,7 +114,7 @@ def _show(task: Task, attempts: Iterable[PageTry], *, kept: bool) -> bool:
         if fetched is not None:
             if proxy is not None:
                 click.echo(f"through {proxy.label}")
-            _show_answer(task, fetched, kept=kept)
+            _show_answer(task, fetched, fetched_now=fetched_now)
         if isinstance(result, Evidence):
             who = f"{proxy.label}: " if proxy is not None else ""
             click.echo(f"{who}{attempt.fault}: {result.message}", err=True)
@@ -132,13 +131,13 @@ def _show(task: Task, attempts: Iterable[PageTry], *, kept: bool) -> bool:
     return False
 
 
-def _show_answer(task: Task, fetched: Fetched, *, kept: bool) -> None:
+def _show_answer(task: Task, fetched: Fetched, *, fetched_now: bool) -> None:
     from pinpool.text import one_line
 
     answer = f"{fetched.status} {one_line(fetched.url)}: {counted(len(fetched.body), 'byte')}"
-    click.echo(f"{answer}, stage {task.stage}" if kept else f"{answer} in {fetched.seconds:.2f} s")
-    if kept and len(fetched.body) < fetched.size:
-        click.echo(f"the page was cut when it was kept: it had {counted(fetched.size, 'byte')}", err=True)
+    click.echo(f"{answer} in {fetched.seconds:.2f} s" if fetched_now else f"{answer}, stage {task.stage}")
+    if not fetched_now and len(fetched.body) < fetched.size:
+        click.echo(f"the page sample is cut: the page had {counted(fetched.size, 'byte')}", err=True)
 
 
 def _show_extracted(found: Extracted) -> bool:
@@ -151,7 +150,5 @@ def _show_extracted(found: Extracted) -> bool:
         click.echo(f"... and {counted(len(found.tasks) - SHOWN_TASKS, 'more task')}")
     click.echo(f"{counted(len(found.items), 'item')}, {counted(len(found.tasks), 'task')}")
     if found.empty:
-        click.echo(
-            "nothing extracted: in a crawl this page would be tried elsewhere before it is believed", err=True
-        )
+        click.echo("nothing extracted: a crawl would try this page through other proxies, too", err=True)
     return not found.empty
