@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
+from pinpool.text import cut
+
 T = TypeVar("T")
 Check = Callable[[object], T]
 
 DAY = 86_400.0  # seconds
-LONGEST_SHOWN = 60  # characters
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _NEXT_HEADER = re.compile(r"\n|,\s*(?=[\w-]+:\s)")
 _READABLE = frozenset({"gzip", "x-gzip", "deflate", "identity"})
@@ -24,16 +25,14 @@ _READABLE = frozenset({"gzip", "x-gzip", "deflate", "identity"})
 
 def number(low: float, high: float, *, above: bool = False) -> Check[float]:
     """From `low` to `high`; `above` leaves `low` itself out."""
-    bounds = f"above {low:g} and at most {high:g}" if above else f"from {low:g} to {high:g}"
+    bounds = f"above {low:.15g} and at most {high:.15g}" if above else f"from {low:.15g} to {high:.15g}"
 
     def check(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError(f"{_shown(value)} is not a number")
         try:
-            found = float(value)
+            found = float(value) if isinstance(value, int | float | str) else math.nan
         except (ValueError, OverflowError):
             found = math.nan
-        if math.isnan(found):
+        if math.isnan(found) or isinstance(value, bool):
             raise ValueError(f"{_shown(value)} is not a number")
         if not low <= found <= high or (above and found == low):
             raise ValueError(f"{_shown(value)} is not {bounds}")
@@ -44,17 +43,13 @@ def number(low: float, high: float, *, above: bool = False) -> Check[float]:
 
 def whole(low: int, high: int) -> Check[int]:
     """A whole number from `low` to `high`."""
+    bounded = number(low, high)
 
     def check(value: object) -> int:
-        try:
-            found = int(value) if isinstance(value, str) else value
-        except ValueError:
-            found = None
-        if not isinstance(found, int) or isinstance(found, bool):
+        found = bounded(value)
+        if found != int(found):
             raise ValueError(f"{_shown(value)} is not a whole number")
-        if not low <= found <= high:
-            raise ValueError(f"{_shown(found)} is not from {low} to {high}")
-        return found
+        return int(found)
 
     return check
 
@@ -86,21 +81,22 @@ def text(value: object) -> str:
 
 def texts(value: object) -> tuple[str, ...]:
     """A list of texts, or one a line."""
-    found = _lines(value, "texts")
-    for item in found:
+
+    def check(item: object) -> str:
         if not isinstance(item, str):
             raise ValueError(f"{type(item).__name__} is not a text")
         if not item.strip():
             raise ValueError("an empty text would be found in every page")
-    return tuple(str(item) for item in found)
+        return item
+
+    return tuple(map(check, _lines(value, "texts")))
 
 
 def selectors(value: object) -> tuple[str, ...]:
     """A list of XPath or CSS selectors, or one a line."""
     from pinpool.selectors import checked
 
-    found = texts(value)
-    _all_checked(found, checked)
+    _all_checked(found := texts(value), checked)
     return found
 
 
@@ -170,8 +166,8 @@ def _unreadable(accepted: object) -> str:
 def _lines(value: object, what: str) -> list[object]:
     """A list as it is, or the lines of a text that are not blank."""
     if isinstance(value, str):
-        lines = [line for line in value.splitlines() if line.strip()]
-        return [] if value.strip().lower() == "none" else list(lines)
+        lines = [] if value.strip().lower() == "none" else value.splitlines()
+        return [line for line in lines if line.strip()]
     if isinstance(value, list | tuple):
         return list(value)
     raise ValueError(f"{type(value).__name__} is not a list of {what}")
@@ -194,4 +190,4 @@ def _shown(value: object) -> str:
     shown = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
     if "@" in shown:
         return "a value with an @ in it"  # perhaps a proxy in the wrong place, with its password
-    return shown if len(shown) <= LONGEST_SHOWN else shown[: LONGEST_SHOWN - 1] + "…"
+    return cut(shown, 60)

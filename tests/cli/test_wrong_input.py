@@ -190,7 +190,7 @@ def test_all_wrong_settings_of_the_command_line_are_reported_at_once(refused: Re
     assert said == [
         "pace: '-3' is not from 0 to 86400",
         "pacee: no such setting; did you mean pace?",
-        "attempts: 'many' is not a whole number",
+        "attempts: 'many' is not a number",
         "empty_ok: 'perhaps' is neither yes nor no",
     ]
 

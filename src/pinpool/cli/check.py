@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +19,7 @@ from pinpool.values import number
 if TYPE_CHECKING:
     from pinpool.check.result import Finding
     from pinpool.model import Task
-    from pinpool.proxies.proxy import ProxyList
+    from pinpool.proxies.proxy import Proxy, ProxyList
     from pinpool.terminal.progress import Progress
 
 LONGEST = 3600  # seconds
@@ -59,14 +60,7 @@ def _task(url: str) -> Task:
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def check(
-    proxies: str | None,
-    listed: str | None,
-    task: Task | None,
-    workers: int | None,
-    timeout: float,
-    as_json: bool,
-    alive: Path | None,
-    quiet: bool,
+    proxies: str | None, listed: str | None, task: Task | None, alive: Path | None, **options: Any
 ) -> None:
     """Fetch URL once through each proxy of the list PROXIES (- is stdin; without it, PINPOOL_PROXIES).
 
@@ -93,53 +87,48 @@ def check(
     chosen = read(source, sys.stdin.buffer, os.environ)
     if alive is not None:
         refuse(alive, source or os.environ.get(VARIABLE))
-    total, progress = len(chosen.proxies), Progress(sys.stderr, quiet=quiet)
-    if not quiet:
+    total, progress = len(chosen.proxies), Progress(sys.stderr, quiet=options["quiet"])
+    if not options["quiet"]:
         for line in (*chosen.notes, f"checking {counted(total, 'proxy', 'proxies')} with {task.url}{public}"):
             progress.tell(line)
-    results = probe.check(chosen.proxies, task, probe.settings_for(timeout), workers or probe.AT_ONCE)
-    findings, interrupted = _gather(results, chosen, progress)
+    settings, at_once = probe.settings_for(options["timeout"]), options["workers"] or probe.AT_ONCE
+    results = probe.check(chosen.proxies, task, settings, at_once)
+    findings = _gather(results, chosen.proxies, progress)
     try:
         if alive is not None:
-            _keep(alive, chosen, findings, interrupted=interrupted)
+            _keep(alive, chosen, findings)
     finally:
         document = result.document(task.url, findings, total)
-        click.echo(json_text(document) if as_json else result.text(findings, total))
+        click.echo(json_text(document) if options["as_json"] else result.text(findings, total))
     working = sum(finding.fault is None for finding in findings)
-    if interrupted:
+    if len(findings) < total:
         leave(ExitCode.INTERRUPTED)
     if not working:
         leave(ExitCode.NO_PROXY)
     leave(ExitCode.COMPLETE if working == total else ExitCode.INCOMPLETE)
 
 
-def _gather(
-    results: Iterable[Finding | None], chosen: ProxyList, progress: Progress
-) -> tuple[list[Finding], bool]:
-    """The findings in the order of the list, and whether Ctrl-C ended it early."""
+def _gather(results: Iterable[Finding | None], listed: Sequence[Proxy], progress: Progress) -> list[Finding]:
+    """The findings in the order of the list. After Ctrl-C some are missing."""
     from pinpool.check.result import tally
 
     findings: list[Finding] = []
-    interrupted = False
-    try:
+    with closing(progress), suppress(KeyboardInterrupt):
         for finding in results:
             if finding is not None:
                 findings.append(finding)
-            progress.show(lambda: tally(findings, len(chosen.proxies)))
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        progress.close()
-    place = {proxy: number for number, proxy in enumerate(chosen.proxies)}
-    return sorted(findings, key=lambda finding: place[finding.proxy]), interrupted
+            progress.show(lambda: tally(findings, len(listed)))
+    place = {proxy: number for number, proxy in enumerate(listed)}
+    return sorted(findings, key=lambda finding: place[finding.proxy])
 
 
-def _keep(alive: Path, chosen: ProxyList, findings: Sequence[Finding], *, interrupted: bool) -> None:
+def _keep(alive: Path, chosen: ProxyList, findings: Sequence[Finding]) -> None:
     """Write the list of those that work, unless the check was interrupted or none works."""
     from pinpool.check.alive_list import write
     from pinpool.text import shown_path
 
     working = {finding.proxy for finding in findings if finding.fault is None}
+    interrupted = len(findings) < len(chosen.proxies)
     if working and not interrupted:
         pairs = zip(chosen.proxies, chosen.entries, strict=True)
         write(alive, [entry for proxy, entry in pairs if proxy in working])

@@ -54,18 +54,8 @@ running_options = together(
     click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document."),
     quiet_option,
     click.option("-v", "--verbose", count=True, help="Show more of the log on stderr; -vv all of it."),
-    click.option(
-        "--log",
-        type=PATH,
-        metavar="FILE",
-        help="Append the log as JSON lines, from info up; with -vv all of it.",
-    ),
-    click.option(
-        "--metrics",
-        type=PATH,
-        metavar="FILE.prom",
-        help="Keep figures for Prometheus' node exporter in this file.",
-    ),
+    click.option("--log", type=PATH, metavar="FILE", help="Append the log as JSON lines; -vv: all of it."),
+    click.option("--metrics", type=PATH, metavar="FILE.prom", help="Keep figures for Prometheus in FILE."),
 )
 
 
