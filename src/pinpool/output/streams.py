@@ -13,28 +13,35 @@ from pinpool.errors import SettingsError
 from pinpool.files import STDOUT, is_stream_path, storing
 
 
+@contextmanager
+def _checking(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        problem = f"output {path}: cannot be written ({error.strerror}): name another file with -o"
+        raise SettingsError(problem) from error
+
+
 def open_output(path: str) -> BinaryIO:
     """Open a stream for writing, or a file, new or not, for reading and writing. Raises SettingsError."""
-    try:
+    with _checking(path):
         if path == STDOUT:
             return sys.stdout.buffer
         if is_stream_path(path):
             return Path(path).open("wb")
         Path(path).touch()
         return Path(path).open("r+b")
-    except OSError as error:
-        problem = f"output {path}: cannot be written ({error.strerror}): name another file with -o"
-        raise SettingsError(problem) from error
 
 
 def check_file(path: str) -> int:
     """The size of a file in bytes. Raises SettingsError if it cannot be written. A missing file stays missing."""
-    exists = Path(path).exists()
-    with open_output(path) as file:
-        size = size_of(file)
-    if not exists:
-        Path(path).unlink()
-    return size
+    with _checking(path):
+        exists = Path(path).exists()
+        with open_output(path) as file:
+            size = size_of(file)
+        if not exists:
+            Path(path).unlink()
+        return size
 
 
 def size_of(file: BinaryIO) -> int:

@@ -38,15 +38,17 @@ def test_all_targets_that_cannot_be_opened_are_told_at_once(tmp_path: Path) -> N
         Target(str(kept), "jsonl", overwrite=True),
         Target(str(tmp_path), "jsonl"),
         Target(str(tmp_path / "no" / "items.csv"), "csv"),
+        Target(str(tmp_path / ("x" * 300)), "csv"),
         Target(str(kept), "csv"),
     ]
 
     with pytest.raises(SettingsError) as caught:
         check_targets(targets)
 
-    directory, missing, twice = caught.value.problems
+    directory, missing, long, twice = caught.value.problems
     assert "Is a directory" in directory
     assert "No such file or directory" in missing
+    assert "File name too long" in long
     assert "named twice" in twice
     assert kept.read_text() == "old\n"
 
