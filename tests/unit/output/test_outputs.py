@@ -71,6 +71,13 @@ def test_no_target_is_a_file_that_the_run_lives_on_and_a_link_is_no_second_file(
     assert mine.read_text() == "precious\n"
 
 
+def test_a_list_of_proxies_that_is_text_and_not_a_file_is_no_hindrance(tmp_path: Path) -> None:
+    """As the variable PINPOOL_PROXIES may hold it, longer than any file name."""
+    text = "http://alice:wonder@192.0.2.1:8080\n" * 100
+
+    assert check_targets([Target(str(tmp_path / "items.jsonl"), "jsonl")], {"the list": text}) == []
+
+
 def test_items_reach_the_file_as_they_are_committed(tmp_path: Path, journal: Journal) -> None:
     path = tmp_path / "items.jsonl"
 
