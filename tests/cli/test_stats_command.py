@@ -9,6 +9,7 @@ import signal
 from commands import DEADLINE, Desk, Said
 from journals import new_journal, task
 from pinpool.lab import Lab
+from pinpool.terminal.proxy_table import SORTS
 
 LIST = ("-p", "proxies.txt")
 
@@ -57,6 +58,16 @@ def test_stats_are_a_table_that_can_be_sorted(desk: Desk, lab: Lab) -> None:
     assert names == sorted(proxy.label for proxy in lab.proxies)
     assert "    retired: it refuses our login" in by_name
     assert "    proxy_auth 1; 1 charged, 0 forgiven" in by_name
+
+
+def test_help_explains_every_sort_key_and_another_one_is_refused(desk: Desk) -> None:
+    new_journal(desk / "films.db", task("1", "index")).close()
+
+    explained = desk.run("stats", "--help").out.partition("Sort keys")[2].partition("Example:")[0].split()
+    refused = desk.run("stats", "films.db", "--sort", "beauty")
+
+    assert set(SORTS) <= set(explained)
+    assert (refused.code, "'beauty' is not one of trouble, proxy, " in refused.err) == (2, True)
 
 
 def test_stats_in_csv_have_a_row_for_each_proxy_with_the_figures_of_json(desk: Desk, lab: Lab) -> None:

@@ -23,7 +23,6 @@ from pinpool.cli.options import (
     targets,
     together,
 )
-from pinpool.files import use_of
 from pinpool.text import counted
 
 if TYPE_CHECKING:
@@ -177,6 +176,8 @@ def _on_stdout(outputs: list[Target]) -> bool:
 
 def _check_log_and_metrics(journal: Path, outputs: list[Target], options: Mapping[str, Any]) -> None:
     """The log and the figures each need a file of their own. Later checks refuse the spider and the list."""
+    from pinpool.files import use_of
+
     used: dict[str, str | Path] = {"the journal": journal}
     used |= {f"the output {target.path}": target.path for target in outputs}
     for name in ("log", "metrics"):

@@ -8,8 +8,20 @@ from pathlib import Path
 
 import click
 
-from pinpool.cli.options import journal_argument, json_option, json_text
-from pinpool.terminal.proxy_table import SORTS
+from pinpool.cli.options import checked_by, journal_argument, json_option, json_text
+
+
+def _keys() -> tuple[str, ...]:
+    """The sort keys, imported when they are needed: the table would make `pinpool --help` slow."""
+    from pinpool.terminal.proxy_table import SORTS
+
+    return SORTS
+
+
+def _key(text: str) -> str:
+    if text not in _keys():
+        raise ValueError(f"{text!r} is not one of {', '.join(_keys())}")
+    return text
 
 
 @click.command(short_help="How each proxy did.")
@@ -18,7 +30,9 @@ from pinpool.terminal.proxy_table import SORTS
 @click.option("--csv", "as_csv", is_flag=True, help="Print one CSV row for each proxy, all figures in it.")
 @click.option(
     "--sort",
-    type=click.Choice(SORTS),
+    callback=checked_by(_key),
+    shell_complete=lambda context, option, start: [key for key in _keys() if key.startswith(start)],
+    metavar="KEY",
     help="Which proxies come first.  [trouble; with --json and --csv as listed]",
 )
 @click.option("--faults", is_flag=True, help="Show below each proxy what went wrong, and what it cost.")
