@@ -7,11 +7,9 @@ import io
 
 import pytest
 
-from commands import Desk
+from commands import LIST, Desk
 from films import films, holds_each_film_once, stored
 from pinpool.lab import Lab
-
-LIST = ("-p", "proxies.txt")
 
 # What CLI.md promises of `stats --json`.
 RUN = ["spider", "state", "started", "ended", "workers", "engine", "pages", "items", "seconds", "tasks"]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import time
 
-from commands import Desk
+from commands import LIST, Desk
 from journals import failed, given_up, new_journal, task
 from pinpool.lab import Lab
-
-LIST = ("-p", "proxies.txt")
 
 
 def test_a_page_that_fails_is_exit_3_and_is_listed_with_its_history(desk: Desk, lab: Lab) -> None:

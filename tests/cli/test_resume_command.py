@@ -6,11 +6,9 @@ import signal
 
 import pytest
 
-from commands import DEADLINE, Desk
+from commands import DEADLINE, LIST, Desk
 from films import holds_each_film_once
 from pinpool.lab import Lab
-
-LIST = ("-p", "proxies.txt")
 
 
 def test_a_run_whose_proxies_are_used_up_is_exit_4_and_goes_on_with_a_better_list(

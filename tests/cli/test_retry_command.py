@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 
-from commands import Desk
+from commands import LIST, Desk
 from films import holds_each_film_once
 from journals import failed, given_up, new_journal, task
 from pinpool.journal.writer import Journal
 from pinpool.lab import Lab
 
-LIST = ("-p", "proxies.txt")
 NONE_TIMED_OUT = "--reason: no task was given up for 'timeout'; `pinpool failures films.db` says for what"
 
 

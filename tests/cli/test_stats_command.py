@@ -6,12 +6,10 @@ import csv
 import io
 import signal
 
-from commands import DEADLINE, Desk, Said
+from commands import DEADLINE, LIST, Desk, Said
 from journals import new_journal, task
 from pinpool.lab import Lab
 from pinpool.terminal.proxy_table import SORTS
-
-LIST = ("-p", "proxies.txt")
 
 
 def test_stats_and_verify_read_a_journal_while_the_crawl_writes_it(desk: Desk, lab: Lab) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 
-from commands import Desk
+from commands import LIST, Desk
 from pinpool.lab import Lab
-
-LIST = ("-p", "proxies.txt")
 
 
 def test_trying_a_list_page_shows_its_tasks_and_writes_nothing(desk: Desk, lab: Lab) -> None:

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 from pinpool.lab import Lab
 
-__all__ = ["DEADLINE", "SPIDER", "Desk", "Program", "Said"]
+__all__ = ["DEADLINE", "LIST", "SPIDER", "Desk", "Program", "Said"]
 
+#: The list that `Desk.prepare` writes.
+LIST = ("-p", "proxies.txt")
 #: For whatever takes a second when the machine is idle.
 DEADLINE = 60.0
 
