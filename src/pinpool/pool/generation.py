@@ -1,4 +1,4 @@
-"""One pool of workers, with its status board and the attempts in flight; and how to look at a process, or kill it."""
+"""One pool of workers, with its status board and the attempts in flight; and how to kill a worker of it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import os
 import signal
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.context import BaseContext
 from multiprocessing.pool import Pool
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
-from pinpool.pool.status_board import WIDTH, Activity, Line, StatusBoard, born
+from pinpool.pool.pids import is_gone, is_stopped, send
+from pinpool.pool.status_board import WIDTH, Activity, Line, StatusBoard
 
 #: How long terminate() may take before all processes are killed: a healthy pool needs 0.02 to 0.14 s.
 TERMINATE_PATIENCE = 0.3
@@ -81,24 +80,6 @@ class Generation:
         return children or [line.pid for line in self.survivors()]
 
 
-def is_gone(pid: int, birth: int = 0) -> bool:
-    """True if the process has ended. `birth` tells it from a later one with the same pid."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return True  # the pid belongs to another user's process now
-    # A birth that cannot be read, for want of descriptors for instance, must not pass for a death.
-    return birth != 0 and born(pid) not in (0, birth)
-
-
-def send(pid: int, number: int) -> None:
-    """Send a signal to a process. No effect if it has ended."""
-    with suppress(OSError):
-        os.kill(pid, number)
-
-
 def stop_check_kill(board: StatusBoard, line: Line) -> None:
     """
     Kill a worker, but only inside the task function: elsewhere it may hold a lock of the pool.
@@ -108,16 +89,9 @@ def stop_check_kill(board: StatusBoard, line: Line) -> None:
     """
     send(line.pid, signal.SIGSTOP)
     give_up = time.monotonic() + STOP_PATIENCE
-    while not _is_stopped(line.pid) and time.monotonic() < give_up:
+    while not is_stopped(line.pid) and time.monotonic() < give_up:
         time.sleep(0.001)
     again = board.look(line.seat)
     is_same = (again.token, again.serial) == (line.token, line.serial)
     in_a_task = again.activity not in (Activity.INIT, Activity.IDLE)
     send(line.pid, signal.SIGKILL if is_same and in_a_task else signal.SIGCONT)
-
-
-def _is_stopped(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])
-    except OSError:
-        return True  # no /proc, or no process: the board decides

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from pinpool.model import Assignment, Ending, Evidence, Outcome, PageSample, Task
-from pinpool.pool.lease_client import LeaseProxy
+from pinpool.pool.leases import LeaseQueue
 from pinpool.pool.log_pipe import Reporting
 from pinpool.pool.pin import Pin
 from pinpool.pool.status_board import StatusBoard
@@ -45,7 +45,7 @@ class Job(Protocol):
 class WorkerConfig(NamedTuple):
     """All that a worker process starts with. `job` makes the job, in the worker; it must survive a pickle."""
 
-    leases: LeaseProxy
+    leases: LeaseQueue
     generation: int
     board: StatusBoard
     job: Callable[[], Job]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from multiprocessing.context import BaseContext
 from multiprocessing.managers import BaseManager
 
@@ -22,6 +23,8 @@ END_SECONDS = 1.5
 TRIES = 3
 #: The rest of a proxy whose worker cannot be killed, and may still use it.
 UNKILLABLE_SECONDS = 3600.0
+#: For a call to a Manager that is dead: the next `report` sees that, and its successor starts from the standings.
+_UNLESS_DEAD = suppress(OSError, EOFError)
 
 
 class Standings:
@@ -85,7 +88,7 @@ class Standings:
 class _Manager(BaseManager):
     """The process that serves the lease queue."""
 
-    def leases(self, standings: Iterable[Standing], seats: int, cooling: float) -> LeaseProxy:
+    def leases(self, standings: Iterable[Standing], seats: int, cooling: float) -> LeaseQueue:
         raise AttributeError("replaced by register() below")
 
 
@@ -93,11 +96,7 @@ _Manager.register("leases", LeaseQueue, proxytype=LeaseProxy)
 
 
 class LeaseProcess:
-    """
-    The lease queue in its Manager process. What the parent asks of it also goes into `standings`.
-
-    A call to a dead Manager has no effect there: the next `report` finds it dead, and `restart` uses the standings.
-    """
+    """The lease queue in its Manager process. What the parent asks of it also goes into `standings`."""
 
     def __init__(
         self, standings: Iterable[Standing], context: BaseContext, *, seats: int, cooling: float
@@ -107,7 +106,7 @@ class LeaseProcess:
         self._seats = seats
         self._cooling = cooling
         self._manager: _Manager | None = None
-        self.queue: LeaseProxy
+        self.queue: LeaseQueue
 
     @property
     def pid(self) -> int | None:
@@ -173,38 +172,38 @@ class LeaseProcess:
 
     def begin(self, generation: int) -> None:
         """Only workers of this pool may check in; with 0 none may."""
-        self._ask(lambda queue: queue.begin(generation))
+        with _UNLESS_DEAD:
+            self.queue.begin(generation)
 
-    def reap(self, tokens: Collection[int]) -> None:
+    def reap(self, tokens: list[int]) -> None:
         """These workers are dead."""
         if tokens:
-            self._ask(lambda queue: queue.reap(tokens))
+            with _UNLESS_DEAD:
+                self.queue.reap(tokens)
 
     def cool(self, proxy: int, seconds: float) -> None:
         """Rest a proxy that a worker has swapped."""
         self.standings.move(proxy, EventKind.FAULTED, seconds)
-        self._ask(lambda queue: queue.cool(proxy, seconds))
+        with _UNLESS_DEAD:
+            self.queue.cool(proxy, seconds)
 
     def retire(self, proxy: int, reason: str) -> None:
         """Retire a proxy that a worker has swapped."""
         self.standings.move(proxy, EventKind.EXHAUSTED)
-        self._ask(lambda queue: queue.retire(proxy, reason))
+        with _UNLESS_DEAD:
+            self.queue.retire(proxy, reason)
 
     def join(self, standings: Collection[Standing]) -> None:
         """These proxies are on the list now."""
         self.standings.join(standings)
-        self._ask(lambda queue: queue.join(standings))
+        with _UNLESS_DEAD:
+            self.queue.join(tuple(standings))
 
     def withdraw(self, proxies: Collection[int], reason: str) -> None:
         """These proxies are off the list."""
         self.standings.withdraw(proxies, reason)
-        self._ask(lambda queue: queue.withdraw(proxies, reason))
-
-    def _ask(self, call: Callable[[LeaseProxy], None]) -> None:
-        try:
-            call(self.queue)
-        except (OSError, EOFError):
-            return  # see the class
+        with _UNLESS_DEAD:
+            self.queue.withdraw(tuple(proxies), reason)
 
 
 def _kill(manager: BaseManager) -> None:

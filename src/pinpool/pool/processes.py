@@ -39,11 +39,12 @@ from pinpool.errors import AttemptFailed
 from pinpool.model import Assignment, Ending, Event, EventKind, Outcome, Sign
 from pinpool.pool.child_process import keep_signals_from_children, warm_up
 from pinpool.pool.engine import Answered, Census, EngineError, Lost, Noted, Signal
-from pinpool.pool.generation import Generation, is_gone, stop_check_kill
+from pinpool.pool.generation import Generation, stop_check_kill
 from pinpool.pool.job import Job, WorkerConfig, unpack
 from pinpool.pool.lease_process import LeaseProcess
 from pinpool.pool.lease_types import Report, Standing
 from pinpool.pool.log_pipe import LogPipe
+from pinpool.pool.pids import is_gone
 from pinpool.pool.status_board import Activity, Line, StatusBoard
 from pinpool.pool.worker import init_worker, run
 from pinpool.pool.worker_watch import WorkerWatch

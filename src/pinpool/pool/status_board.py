@@ -16,8 +16,9 @@ import os
 import time
 from collections.abc import MutableSequence, Sequence
 from enum import IntEnum
-from pathlib import Path
 from typing import NamedTuple
+
+from pinpool.pool.pids import born
 
 _TOKEN, _PID, _BORN, _WORD, _SINCE, _PROXY, _LEAVE = range(7)
 #: Cells of 8 bytes for each seat.
@@ -120,16 +121,3 @@ def _line(number: int, cells: Sequence[int]) -> Line:
     token, pid, birth, word, since, proxy, leave = cells
     serial, activity = divmod(word, _ACTIVITIES)
     return Line(number, token, pid, birth, Activity(activity), serial, since / 1e9, proxy, leave)
-
-
-def born(pid: int) -> int:
-    """
-    When the process started, in kernel ticks; 0 where that cannot be read. Tells a reused pid from the old one.
-
-    -1 for a zombie: its forkserver is dead or stopped, and perhaps nothing else ever removes it.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return -1 if fields[0] in (b"Z", b"X") else int(fields[19])
-    except (OSError, IndexError, ValueError):
-        return 0

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import NoReturn
+from typing import NoReturn, ParamSpec, TypeVar
 
 from pinpool.errors import AttemptFailed
 from pinpool.fetch.session import NO_PROFILE
@@ -35,6 +35,9 @@ from pinpool.pool.pin import Pin
 from pinpool.pool.status_board import Activity
 from pinpool.spider.user_errors import described
 from pinpool.text import one_line
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: One wait of a parked worker. It bounds how long the Manager keeps a call of a process that was killed.
 PARK_SECONDS = 1.0
@@ -162,20 +165,14 @@ class Worker:
         self.pin.fetcher.close()
         self._seat.pin(-1)
         self._seat.show(Activity.PARK, serial)
-        try:
-            lease = ask(self._token, answer)
-        except Exception:  # noqa: BLE001  who holds what is unknown now: only a new worker can start clean
-            _leave()
+        lease = _answered(ask, self._token, answer)
         self._pin(lease or self._wait_for_proxy())
         return lease is None
 
     def _exchange(self, avoid: tuple[int, ...]) -> bool:
         """Take a spare that has not tried this task, though nothing is wrong with the pin."""
         self.pin.fetcher.close()  # as in `_change_pin`; on the same pin, a new session costs one connection
-        try:
-            lease = self._leases.exchange(self._token, avoid)
-        except Exception:  # noqa: BLE001
-            _leave()
+        lease = _answered(self._leases.exchange, self._token, avoid)
         if lease is not None:
             self._pin(lease)
         return lease is not None
@@ -185,22 +182,16 @@ class Worker:
 
     def _check_in(self) -> tuple[int, Lease | None]:
         while True:
-            try:
-                number, lease = self._leases.check_in(self._token, os.getpid(), self._config.generation)
-            except LookupError:  # started too late: this pool is over
-                _leave()
+            asked = self._token, os.getpid(), self._config.generation
+            number, lease = _answered(self._leases.check_in, *asked)
             if number >= 0:
                 return number, lease
             time.sleep(PARK_SECONDS / 10)  # the seat of a dead worker is being cleared
 
     def _wait_for_proxy(self) -> Lease:
-        while True:
-            try:
-                lease = self._leases.get(self._token, PARK_SECONDS)
-            except Exception:  # noqa: BLE001  the Manager is dead
-                _leave()
-            if lease is not None:
-                return lease
+        while (lease := _answered(self._leases.get, self._token, PARK_SECONDS)) is None:
+            continue
+        return lease
 
     # ------------------------------------------------------------------ its turn
 
@@ -214,10 +205,7 @@ class Worker:
             turns = 1 + max(0, asked - pin.paid)
             pin.paid = asked + 1
             self._seat.show(Activity.PACE, serial)
-            try:
-                wait = self._leases.turn(turns / rate)
-            except Exception:  # noqa: BLE001  the Manager is dead
-                _leave()
+            wait = _answered(self._leases.turn, turns / rate)
             return self._sleep_until(time.monotonic() + wait, serial)
         return True
 
@@ -282,6 +270,14 @@ def stack_file(folder: Path, pid: int) -> Path:
 def describe(error: BaseException) -> str:
     """Class and message of any exception, also of one that cannot be printed, in one line."""
     return one_line(described(error))
+
+
+def _answered(ask: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+    """What the lease queue answers. Ends this process if the Manager is dead, or the queue has no use for it."""
+    try:
+        return ask(*arguments, **named)
+    except Exception:  # noqa: BLE001  who holds what is unknown now: only a new worker can start clean
+        _leave()
 
 
 def _leave() -> NoReturn:

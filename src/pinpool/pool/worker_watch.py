@@ -13,8 +13,9 @@ from pathlib import Path
 from pinpool.model import Event, EventKind, Sign
 from pinpool.pool.child_process import STACK_SIGNAL
 from pinpool.pool.engine import UNGUARDED, EngineError, Lost, Noted, Signal
-from pinpool.pool.generation import Generation, is_gone, send, stop_check_kill
+from pinpool.pool.generation import Generation, stop_check_kill
 from pinpool.pool.lease_types import Holder
+from pinpool.pool.pids import is_gone, send
 from pinpool.pool.status_board import Activity, Line
 from pinpool.pool.worker import stack_file
 

@@ -38,7 +38,7 @@ class Listed:
 
 def started(*results: JobResult) -> Worker:
     """A worker in this process, with its own lease queue and board."""
-    leases: Any = LeaseQueue(spares(1), 1, 60.0)
+    leases = LeaseQueue(spares(1), 1, 60.0)
     board = StatusBoard([0] * WIDTH)
     config = WorkerConfig(
         leases, 0, board, lambda: Listed(list(results)), 30.0, Path(), LogPipe(str).reporting()
