@@ -23,7 +23,7 @@ ROWS = {
     "data": "stats output",
     "drivers": "crawler calls report terminal",
     "studies": "tune check",
-    "faces": "cli __init__ __main__",
+    "faces": "cli __init__ __main__ testing",
 }
 #: Rows of single files and of faces, which may import each other; circles are refused all the same.
 OPEN = (0, len(ROWS) - 1)

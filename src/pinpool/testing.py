@@ -1,0 +1,162 @@
+"""
+Test a spider without processes, network or proxies: `crawl` runs it over pages that you give.
+
+The crawl loop, the journal, the extraction and every decision are those of a real crawl. Only the engine is a
+`FakeEngine`: time is simulated, so retries and rests take none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from pinpool.clock import FakeClock
+from pinpool.crawler.api import Run, seeds_of
+from pinpool.crawler.loop import Loop
+from pinpool.crawler.page_job import PageJob
+from pinpool.crawler.signals import Stop
+from pinpool.errors import FetchFailed
+from pinpool.fetch.fetcher import Fetcher
+from pinpool.journal.records import About
+from pinpool.journal.writer import Journal
+from pinpool.model import Assignment, Evidence, Fetched, Sign, Step, Task
+from pinpool.policy.reputation import Reputation
+from pinpool.pool.fake import FakeEngine, spare_proxies
+from pinpool.pool.job import JobResult
+from pinpool.pool.lease_types import Lease
+from pinpool.pool.pin import Pin
+from pinpool.settings import Settings, settings_from
+from pinpool.spider.spider import Spider
+from pinpool.urls import clean_url
+
+__all__ = ["crawl", "Crawled", "FakeEngine", "FakeClock", "Fetched", "Evidence", "Step", "Sign"]
+
+#: What a request gets: a page, HTML as text or bytes; a status without a body; a whole answer; or a failed exchange.
+Answer = str | bytes | int | Fetched | Evidence
+#: Answers by URL, or a function of the task and the number of the proxy, from 1 on.
+Pages = Mapping[str, Answer] | Callable[[Task, int], Answer]
+
+
+class Crawled(NamedTuple):
+    """
+    What a crawl came to. `end` is ``complete``, or ``starved`` if no usable proxy was left.
+
+    `failures` and `stats` are the documents of `pinpool failures --json` and `pinpool stats --json`. `requests` are the
+    URLs of all attempts, in order; `missing` are those of them that `pages` does not have.
+    """
+
+    end: str
+    items: list[dict[str, Any]]
+    failures: list[dict[str, Any]]
+    stats: dict[str, Any]
+    requests: list[str]
+    missing: list[str]
+
+
+def crawl(
+    spider: Spider,
+    pages: Pages,
+    *,
+    seeds: Iterable[str | Task] | None = None,
+    proxies: int = 4,
+    workers: int | None = None,
+    limit: int | None = None,
+    seconds: float = 0.1,
+    **settings: object,
+) -> Crawled:
+    """
+    Run a whole crawl of `spider` over `pages`. A URL that is not in a mapping is answered with 404.
+
+    `seeds` replace those of the spider, and `settings` overrule its own. Each answer takes `seconds` of simulated time.
+    `limit` is a number of pages after which to stop. The hook on_pin is not called, and no pace is kept. What a
+    function `pages` raises ends the crawl and is raised here, as are SpiderError and SettingsError.
+    """
+    chosen = settings_from(settings, spider.settings)
+    spider.check(seeds=seeds is None)
+    site = _Site(pages)
+    job, pins = PageJob(spider, chosen), dict[int, Pin]()
+
+    def perform(lease: Lease, work: Assignment) -> tuple[JobResult, float]:
+        pin = pins.get(lease.proxy) or pins.setdefault(lease.proxy, _pin(lease, chosen, site))
+        while (result := job.perform(pin, work)) is None:
+            continue  # it has asked for robots.txt
+        return result, seconds
+
+    standings, clock = spare_proxies(proxies), FakeClock()
+    workers = workers or proxies
+    engine = FakeEngine(perform, standings, workers=workers, settings=chosen, clock=clock)
+    with TemporaryDirectory(prefix="pinpool-") as folder:
+        path = Path(folder, "journal.db")
+        about = About(spider.name, spider.file, "", workers, engine.name, "", "{}", f"{proxies} fake", b"")
+        with Journal.create(path, about, clock.epoch(), seeds_of(spider, seeds)) as journal:
+            reputation = Reputation(chosen.cooling)
+            for row in journal.enroll([(standing.address.label, "") for standing in standings]):
+                reputation.admit(row.id, row.label)
+            loop = Loop(
+                engine,
+                journal,
+                reputation,
+                chosen,
+                workers=workers,
+                stop=Stop(),
+                limit=limit,
+                random=Random(1),
+                clock=clock,
+            )
+            end = loop.run()
+            journal.finish(end, clock.epoch())
+        run = Run(path)
+        return Crawled(end, list(run.items()), run.failures(), run.stats, site.requests, site.missing)
+
+
+class _Site:
+    """Answers in place of a site, through whatever proxy."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = (
+            {clean_url(url): answer for url, answer in pages.items()} if isinstance(pages, Mapping) else pages
+        )
+        self.requests: list[str] = []
+        self.missing: list[str] = []
+
+    def answer(self, task: Task, proxy: int) -> Fetched:
+        """The answer to a task through a proxy. Raises FetchFailed where it is evidence of a failed exchange."""
+        url = task.url.partition("#")[0]
+        self.requests.append(url)
+        if isinstance(self._pages, Mapping):
+            if url not in self._pages:
+                self.missing.append(url)
+            answer = self._pages.get(url, 404)
+        else:
+            answer = self._pages(task, proxy)
+        if isinstance(answer, Evidence):
+            raise FetchFailed(answer)
+        if isinstance(answer, Fetched):
+            return answer
+        status, kind = (answer, "") if isinstance(answer, int) else (200, "text/html")
+        body = answer if isinstance(answer, bytes) else b""
+        if isinstance(answer, str):
+            body, kind = answer.encode(), "text/html; charset=utf-8"
+        return Fetched(url, status, {"content-type": kind}, body, 0.0, len(body))
+
+
+class _SiteFetcher(Fetcher):
+    """A fetcher whose answers come from a `_Site`."""
+
+    def __init__(self, lease: Lease, settings: Settings, site: _Site) -> None:
+        super().__init__(lease.address, settings)
+        self._proxy = lease.proxy
+        self._site = site
+
+    def fetch(self, task: Task, until: float) -> Fetched:
+        return self._site.answer(task, self._proxy)
+
+
+def _pin(lease: Lease, settings: Settings, site: _Site) -> Pin:
+    pin = Pin(lease, settings)
+    pin.fetcher = _SiteFetcher(lease, settings, site)
+    pin.warm = True  # on_pin would use the network
+    return pin
