@@ -15,7 +15,8 @@ from typing import Any
 from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.journal.records import AttemptRow, ProxyRow
 from pinpool.model import Fault, Outcome, ProxyState
-from pinpool.stats.figures import ProxyFigures, proxy_document
+from pinpool.stats.columns import proxy_document
+from pinpool.stats.figures import ProxyFigures
 
 
 @dataclass(slots=True)

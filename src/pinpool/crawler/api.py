@@ -26,7 +26,8 @@ from pinpool.spider.loader import load
 from pinpool.spider.ref import parse_ref
 from pinpool.spider.spider import Spider
 from pinpool.stats.capacity import free_capacity
-from pinpool.stats.figures import figures, stats_document
+from pinpool.stats.columns import stats_document
+from pinpool.stats.figures import figures
 from pinpool.stats.prometheus import Metrics
 from pinpool.stats.recommendation import advise
 from pinpool.stats.resources import Usage

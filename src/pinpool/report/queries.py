@@ -13,7 +13,7 @@ from pinpool.journal.verify import coverage
 from pinpool.model import EventKind
 from pinpool.report.run_data import GivenUp, RunData, Totals
 from pinpool.report.timeline import Gap, Strip, TimeAxis, pauses, strip
-from pinpool.stats.figures import stats_document
+from pinpool.stats.columns import stats_document
 from pinpool.stats.recommendation import advise
 from pinpool.stats.resources import Usage
 from pinpool.stats.utilization import Utilization

@@ -19,7 +19,8 @@ from pinpool.files import refusal, replacing
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Place, ProxyRow
 from pinpool.pool.engine import Census
-from pinpool.stats.figures import COLUMNS, ProxyFigures, Sample, Subject, one_hot
+from pinpool.stats.columns import COLUMNS, Sample, Subject, one_hot
+from pinpool.stats.figures import ProxyFigures
 from pinpool.stats.snapshot import Snapshot
 from pinpool.text import shown_path
 
@@ -31,12 +32,12 @@ _RUN_STATES = ("running", "complete", "interrupted", "starved")
 
 
 class Family(NamedTuple):
-    """One metric: its name without ``pinpool_``, its kind (counter or gauge), what it is, and its samples."""
+    """One metric: its name without ``pinpool_``, its kind (counter or gauge), what it is, and its value or samples."""
 
     name: str
     kind: str
     help: str
-    samples: Sequence[Sample]
+    samples: Sequence[Sample] | float
 
 
 class Metrics:
@@ -142,18 +143,17 @@ class Metrics:
         by_task = [({"state": state}, count) for state, count in tasks.items()]
         by_activity = [({"activity": activity}, count) for activity, count in activities.items()]
         yield Family("run_state", "gauge", "1 for the state of the run.", one_hot(_RUN_STATES, run.state))
-        yield _single(
+        yield Family(
             "run_seconds", "gauge", "Seconds that the run has taken, all starts together.", run.seconds
         )
-        yield _single(
-            "heartbeat_timestamp_seconds", "gauge", "When the run last showed a sign of life.", run.heartbeat
-        )
+        beat = "When the run last showed a sign of life."
+        yield Family("heartbeat_timestamp_seconds", "gauge", beat, run.heartbeat)
         yield Family("tasks", "gauge", "Tasks by state.", by_task)
-        yield _single("pages", "counter", "Tasks that were answered: done and gone.", answered)
-        yield _single("items", "counter", "Items stored.", self._items)
+        yield Family("pages", "counter", "Tasks that were answered: done and gone.", answered)
+        yield Family("items", "counter", "Items stored.", self._items)
         yield Family("workers", "gauge", "Worker processes by what they do.", by_activity)
-        yield _single("worker_losses", "counter", "Worker processes that died.", run.worker_losses)
-        yield _single("pool_rebuilds", "counter", "Times that the pool was rebuilt.", run.pool_rebuilds)
+        yield Family("worker_losses", "counter", "Worker processes that died.", run.worker_losses)
+        yield Family("pool_rebuilds", "counter", "Times that the pool was rebuilt.", run.pool_rebuilds)
 
     def _proxy_families(self, reader: Reader) -> Iterator[Family]:
         subjects = [
@@ -161,13 +161,15 @@ class Metrics:
             for label, row in _by_label(reader.proxies(), self._figures).items()
         ]
         for column in COLUMNS:
-            if column.help:
+            if (metric := column.metric) is not None:
                 samples: list[Sample] = [
                     ({"proxy": subject.proxy.label, **labels}, value)
                     for subject in subjects
-                    for labels, value in column.metric_samples(subject)
+                    for labels, value in (
+                        metric.samples(subject) if metric.samples else [({}, column.exact(subject))]
+                    )
                 ]
-                yield Family(f"proxy_{column.metric or column.name}", column.kind, column.help, samples)
+                yield Family(f"proxy_{metric.name or column.name}", metric.kind, metric.help, samples)
 
     def _replace(self, text: str) -> None:
         if problem := refusal(self._path, _BEGINNING):
@@ -180,11 +182,12 @@ def exposition(families: Iterable[Family], common: Mapping[str, str]) -> str:
     """The families as text; `common` are labels of every sample. Families without samples are left out."""
     lines = []
     for family in families:
-        if not family.samples:
+        samples = family.samples if isinstance(family.samples, Sequence) else [({}, family.samples)]
+        if not samples:
             continue
         name = f"pinpool_{family.name}" + ("_total" if family.kind == "counter" else "")
         lines += [f"# HELP {name} {family.help}", f"# TYPE {name} {family.kind}"]
-        for labels, value in family.samples:
+        for labels, value in samples:
             pairs = ",".join(f'{key}="{_escaped(text)}"' for key, text in {**common, **labels}.items())
             lines.append(f"{name}{{{pairs}}} {value!r}")
     return "".join(f"{line}\n" for line in lines)
@@ -192,10 +195,6 @@ def exposition(families: Iterable[Family], common: Mapping[str, str]) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _single(name: str, kind: str, help_: str, value: float) -> Family:
-    return Family(name, kind, help_, [({}, value)])
 
 
 def _by_label(proxies: Iterable[ProxyRow], figures: Mapping[str, ProxyFigures]) -> dict[str, ProxyRow]:

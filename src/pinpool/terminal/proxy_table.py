@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Any
 
 from pinpool.model import Fault
-from pinpool.stats.figures import COLUMNS, Row
+from pinpool.stats.columns import COLUMNS, Row
 from pinpool.text import counted, cut, cut_middle, megabytes_column, one_line
 
 WIDTH = 100  # columns: two windows fit side by side on a wide screen, and one into a mail
@@ -19,7 +19,7 @@ WHY_WIDTH = len("connect_timeout 99")
 
 _STATES = {"retired": 0, "cooling": 1, "pinned": 2, "spare": 2}
 _COLOURS = {"retired": "red", "cooling": "yellow"}
-_SHOWN = sorted((column for column in COLUMNS if column.place), key=lambda column: column.place)
+_CELLS = sorted(column.cell for column in COLUMNS if column.cell)
 
 #: What `--sort` offers, each with its sort key.
 _ORDERS = {"trouble": lambda row: (_STATES.get(row["state"], 0), -row["failed"])} | {
@@ -36,7 +36,7 @@ def ordered(rows: Iterable[Row], sort: str) -> list[Row]:
 def proxy_table(document: Row, *, sort: str = "trouble", faults: bool = False, colour: bool = False) -> str:
     """One line a proxy, none longer than `WIDTH`; with `faults`, what went wrong stands below each."""
     rows = ordered(document["proxies"], sort)
-    cells = [[column.title for column in _SHOWN], *([column.text(row) for column in _SHOWN] for row in rows)]
+    cells = [[cell.title for cell in _CELLS], *([cell.text(row) for cell in _CELLS] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     widths[-1] = min(widths[-1], WHY_WIDTH)
     room = max(LABEL_WIDTH, WIDTH - sum(widths) - 2 * len(widths))
@@ -113,7 +113,7 @@ def _distinct(labels: Sequence[str], width: int) -> list[str]:
 
 
 def _common_start(texts: Sequence[str]) -> int:
-    """With how many same letters all of them begin."""
+    """How many characters are the same at the start of all."""
     return sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, zip(*texts, strict=False)))
 
 

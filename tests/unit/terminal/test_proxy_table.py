@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attempts import OK, TIMEOUT
 from pinpool.journal.records import AttemptRow, ProxyRow
 from pinpool.model import Fault
-from pinpool.stats.figures import ProxyFigures, figures, proxy_document
+from pinpool.stats.columns import proxy_document
+from pinpool.stats.figures import ProxyFigures, figures
 from pinpool.terminal.proxy_table import SORTS, WIDTH, ordered, proxy_csv, proxy_table, short_labels
 
-START = 1_700_000_000.0
-OK = AttemptRow(1, 1, 1, 7, START, 0.5, "ok", None, 200, 1000, None, False, False)
-REFUSED = OK._replace(ending="failed", fault="refused", status=None, size=10, message="no", charged=True)
+REFUSED = TIMEOUT._replace(fault="refused", message="no", seconds=0.5)
 
 
 def row(
