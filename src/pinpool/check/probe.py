@@ -29,7 +29,7 @@ ECHO = "https://api.ipify.org/"
 AT_ONCE = 100
 #: Seconds after which the caller gets None if there is no finding.
 TICK = 0.5
-#: An attempt that is late by so many seconds is abandoned.
+#: Seconds after its deadline when an attempt is abandoned.
 GRACE = 5.0
 
 

@@ -15,9 +15,9 @@ from pinpool.text import counted
 BUSY = 0.85
 #: Workers that wait for more than this share of their time are too many, or something holds them back.
 WAITING = 0.15
-#: Two speeds this close are the same: runs of one kind differ by so much.
+#: Two speeds this close are the same: two runs alike differ as much.
 NOISE = 0.03
-#: A run with less than this says nothing.
+#: A shorter run shows nothing.
 LEAST_PAGES, LEAST_SECONDS = 50, 3.0
 
 

@@ -18,7 +18,7 @@ from pinpool.stats.capacity import free_capacity
 from pinpool.text import counted
 from pinpool.tune.search import doublings
 
-#: Seconds that a trial measures at most. A proxy that is used every `pace` seconds needs so many paces.
+#: A trial measures for so many seconds at most, or for so many paces if these are longer.
 SECONDS, PACES = 20.0, 12
 #: Pages of the budget for each worker of each trial, and the least budget.
 PAGES_EACH, LEAST_BUDGET = 20, 2_000
@@ -70,8 +70,8 @@ def plan(
     **settings: object,
 ) -> Plan:
     """
-    Check everything and say what `experiment.run` would do; nothing is written. The defaults are 2, 4, 8 workers and so
-    on up to one for each proxy, 20 pages for each worker of each trial, and ten minutes. `tell` gets lines for people.
+    Check everything, and plan what `experiment.run` will do. Nothing is written. The defaults are 2, 4, 8 workers and
+    so on up to one a proxy, 20 pages for each worker of each trial, and ten minutes. `tell` gets lines for people.
 
     Raises UsageError as `pinpool.crawl` does.
     """

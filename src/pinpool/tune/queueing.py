@@ -8,11 +8,11 @@ recursion is exact. Only the demand changes a little with the load, see `IDLE`.
 
 from __future__ import annotations
 
-#: An idle core makes a page cost so much more CPU time, in proportion to how idle it is: processes have to be woken,
+#: A page costs up to 40 % more CPU time on an idle core, in proportion to how idle it is: processes have to be woken,
 #: and caches are cold. Pages of 20 ms on one core took 2.7 ms of it with the core 22 % busy, 2.4 with 40 %, 2.2 with
 #: 68 % and 2.0 from 93 % on: crawls as in tests/benchmarks/model_check.py.
 IDLE = 0.4
-#: The load follows from the demand, and the demand from the load: after so many rounds both are steady.
+#: The load follows from the demand, and the demand from the load: after four rounds both are steady.
 ROUNDS = 4
 #: Halvings of an interval.
 HALVINGS = 50
@@ -43,10 +43,10 @@ def demand_at_full_load(demand: float, load: float) -> float:
 
 def wait_from(cycle: float, demand: float, busy: float, alone: float) -> float:
     """
-    The wait with which so many busy workers, on average, have that `cycle`: the inverse of `cycles`.
+    The wait that follows from a `cycle` with `busy` workers on average: the inverse of `cycles`.
 
-    At a busy station the cycle is as long as the queue, whatever the wait, and says next to nothing about it. By as
-    much as it does not say, `alone` counts: what an attempt takes beyond its CPU time and its queueing.
+    At a busy station the cycle is as long as the queue and hardly depends on the wait. The less it does, the more
+    counts `alone`: what an attempt takes beyond its CPU time and its queueing.
     """
     low, high = 0.0, cycle
     for _ in range(HALVINGS):

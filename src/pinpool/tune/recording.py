@@ -16,7 +16,8 @@ from pinpool.stats.resources import usage_in
 from pinpool.text import counted
 from pinpool.tune.workload import Machine, PageTree, Workload, machine, observe, page_tree
 
-#: What a journal may claim, for anybody may have written it: seconds of an attempt, an epoch second, workers.
+#: The largest values that are believed, as anybody may have written the journal: seconds of an attempt, an epoch
+#: second, workers.
 LONGEST_ATTEMPT, LATEST, MOST_WORKERS = 86_400.0, 1e11, 10_000
 #: With fewer lost proxies their rate is known to a quarter at best.
 FEW_DEATHS = 15
@@ -24,8 +25,8 @@ FEW_DEATHS = 15
 
 class Recording(NamedTuple):
     """
-    What was learnt of a run with so many `workers` and `proxies`, and the `job` and `settings` to simulate: the run's
-    own ones, or those that `changed` sets. `tasks` are the run's, see `Reader.tree`. `notes` are for people.
+    What was learnt from a run, and the `job` and `settings` to simulate: its own ones, or those that `changed` sets.
+    `workers` and `proxies` are its numbers of them, `tasks` as in `Reader.tree`. `notes` are for people.
     """
 
     workload: Workload
@@ -38,7 +39,7 @@ class Recording(NamedTuple):
     notes: Sequence[str] = ()
 
     def changed(self, pages: int | None, settings: Mapping[str, object] | None = None) -> Recording:
-        """The same with a job of so many pages, None for the run's own, and with other settings."""
+        """The same with a job of `pages`, None for the run's own job, and with other settings."""
         return self._replace(
             job=page_tree(self.tasks, pages), settings=settings_from(settings or {}, self.settings)
         )

@@ -15,17 +15,17 @@ from typing import Any, NamedTuple
 from pinpool.stats.recommendation import BUSY, NOISE, cores_text
 from pinpool.text import counted
 
-#: A list lasts if it does in so many of 100 crawls. 0.99 would need hundreds of them to tell.
+#: The share of crawls in which a list has to last. 0.99 would need hundreds of simulated crawls to show.
 ENOUGH = 0.95
 
 
 class Row(NamedTuple):
     """
-    One number of workers. `seconds` is the time to finish, None if no crawl did. `of_ideal` compares with as many
-    workers that never wait, fail or share the machine. Latencies are seconds. `fault_rate`, `cpu` (of all cores) and
-    `parked` (of the workers' time, waiting for a proxy) are shares from 0 to 1. `survival` is the chance that the
-    list lasts to the end, `survival_from` and `survival_to` its 95 % interval. `error` is the standard error of a
-    measured speed, in pages a second.
+    One number of workers. `seconds` is the time to finish, None if no crawl did. `of_ideal` compares with the same
+    number of workers that never wait, fail or share the machine. Latencies are seconds. `fault_rate`, `cpu` (of all
+    cores) and `parked` (of the workers' time, waiting for a proxy) are shares from 0 to 1. `survival` is the chance
+    that the list lasts to the end, `survival_from` and `survival_to` its 95 % interval. `error` is the standard error
+    of a measured speed, in pages a second.
     """
 
     workers: int
@@ -64,8 +64,8 @@ NOTHING = Recommendation(0, "no trial was long enough to show anything")
 @dataclass
 class Result:
     """
-    The rows by number of workers for a list of so many `proxies`. `pages` is the size of the job and `spares` how many
-    spare proxies the list needs to last, None if not known. `notes` are for people.
+    The rows by number of workers, for a list of `proxies` and a job of `pages`. `spares` is how many spare proxies the
+    list needs to last. None stands for what is not known. `notes` are for people.
     """
 
     proxies: int
@@ -89,9 +89,9 @@ class Result:
 
 def recommend(rows: Sequence[Row], stopped: str = "") -> Recommendation:
     """
-    The smallest number of workers that is as fast as the fastest with which the list lasts, but for 3 % or the errors
-    of measurement. If it lasts with none, the number with the best product of chance and speed. `stopped` says why no
-    larger number was tried, empty if there was no reason. At least one row is needed.
+    The smallest number of workers that is as fast as the fastest one with which the list lasts, within 3 % or the
+    errors of measurement. If the list lasts with none, the number with the best product of chance and speed. `stopped`
+    is the reason why no larger number was tried, empty if there is none. At least one row is needed.
     """
     lasting = [row for row in rows if row.survival is None or row.survival >= ENOUGH]
     if not lasting:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pinpool.journal.records import AttemptRow
 from pinpool.model import Charge, Ending, Fault
 from pinpool.policy.faults import FAULTS
-from pinpool.stats.histogram import wilson
+from pinpool.stats.histogram import CONFIDENT, wilson
 from pinpool.stats.recommendation import BUSY, NOISE, cores_text
 from pinpool.text import counted
 from pinpool.tune.result import Recommendation, Row, recommend
@@ -112,7 +112,7 @@ def why_stop(trials: Sequence[TrialResult], *, fixed: bool = False) -> str:
 def _is_faster(row: Row, than: Row) -> bool:
     """Whether a speed is higher by more than 3 %, and by more than the errors of both (95 %)."""
     gain = row.pages_per_second - than.pages_per_second
-    return gain > max(NOISE * than.pages_per_second, 1.96 * hypot(row.error or 0.0, than.error or 0.0))
+    return gain > max(NOISE * than.pages_per_second, CONFIDENT * hypot(row.error or 0.0, than.error or 0.0))
 
 
 def _harm(trials: Sequence[TrialResult]) -> str:
@@ -163,5 +163,5 @@ def _harmless(trials: Sequence[TrialResult]) -> list[Row]:
 
 
 def recommend_trial(trials: Sequence[TrialResult], stopped: str) -> Recommendation:
-    """Which number of those tried to take. `stopped` says why no larger one was tried. At least one trial is needed."""
+    """Which of the tried numbers to take. `stopped` is as in `recommend`. At least one trial is needed."""
     return recommend(_harmless(trials), stopped)

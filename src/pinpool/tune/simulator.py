@@ -106,11 +106,11 @@ class Simulation:
         self._overhead, self._boot = machine.overhead, machine.boot
         # How a recorded latency changes with the number of busy workers: the others take the machine's time.
         self._stretch = [stretch(machine, delay) for delay in delays(machine, workers, settings.pace)]
-        self._reputation = Reputation(settings.cooling)
-        self._judge = Judge(self._reputation, settings, random)
+        reputation = Reputation(settings.cooling)
+        self._judge = Judge(reputation, settings, random)
         self._proxies = self._draw(proxies)
         for proxy in self._proxies:
-            self._reputation.admit(proxy, "")
+            reputation.admit(proxy, "")
         self._alive = set(self._proxies)
         self._clock = _Clock()
         self._leases = LeaseQueue(
@@ -138,10 +138,9 @@ class Simulation:
         behaviors: list[Behavior] = []
         while len(behaviors) < proxies:
             # Each recorded one once before any comes a second time.
-            left = proxies - len(behaviors)
-            behaviors += random.sample(workload.behaviors, min(len(workload.behaviors), left))
+            behaviors += random.sample(workload.behaviors, len(workload.behaviors))
         drawn = {}
-        for number, behavior in enumerate(behaviors, 1):
+        for number, behavior in enumerate(behaviors[:proxies], 1):
             dies = random.expovariate(workload.hazard) if workload.hazard else math.inf
             if random.random() < workload.dead_on_arrival:
                 dies = 0.0
@@ -151,7 +150,8 @@ class Simulation:
     def run(self) -> Crawled:
         """Do the crawl. To be called once."""
         for number, worker in enumerate(self._workers):
-            self._at(number * self._boot, partial(self._start, worker))
+            _, worker.lease = self._leases.check_in(worker.token, worker.token, 1)
+            self._at(number * self._boot, partial(self._pin, worker))
         while self._ended < self._tree.pages and self._alive and self._events:
             self._clock.now, _, act = heapq.heappop(self._events)
             if self._clock.now > LAST_SECOND:
@@ -176,10 +176,6 @@ class Simulation:
         heapq.heappush(self._events, (moment, next(self._order), act))
 
     # ------------------------------------------------------------------ proxies
-
-    def _start(self, worker: _Worker) -> None:
-        _, worker.lease = self._leases.check_in(worker.token, worker.token, 1)
-        self._pin(worker)
 
     def _pin(self, worker: _Worker) -> None:
         """Go on with the leased proxy, or park."""

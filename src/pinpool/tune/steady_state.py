@@ -20,11 +20,11 @@ SMALL_ERROR = 0.03
 LEAST_SECONDS, LEAST_PAGES, LEAST_EACH = 3.0, 30, BATCHES
 #: Answers of each worker before the measuring begins: the first one opens connections.
 WARM_UP_EACH = 2
-#: A site too slow to give 30 pages in a trial's time gets so much more of it.
+#: A site that gives fewer than 30 pages in a trial's time gets three times that time.
 PATIENCE = 3
 #: Seconds between two samples, and between two looks at the error.
 SAMPLE_SECONDS, CHECK_SECONDS = 0.05, 0.5
-#: A trial ends after so many seconds in which no answer can come. A proxy rests for a moment before it is retired.
+#: Seconds in which no answer can come, after which a trial ends. Not at once: a proxy rests before it is retired.
 STALLED_SECONDS = 1.0
 #: With fewer pages there is no figure at all.
 FEWEST_PAGES = 10
@@ -33,8 +33,8 @@ FEWEST_PAGES = 10
 class Sample(NamedTuple):
     """
     The run at the moment `at` (seconds, monotonic). `pages` count from the trial's start. `able` workers have a proxy,
-    `parked` ones wait for one. `ready` tasks wait for a worker, `in_flight` tasks are with one. `stalled` says why no
-    answer can come now, empty if one can.
+    `parked` ones wait for one. `ready` tasks wait for a worker, `in_flight` tasks are with one. `stalled` is the reason
+    why no answer can come now, empty if one can.
     """
 
     at: float
@@ -73,7 +73,7 @@ class Throughput(NamedTuple):
 
 class Trial:
     """
-    A start of the run with so many `workers` and at most `pages` pages. It measures for about `seconds` at most, and
+    A start of the run with `workers` workers and at most `pages` pages. It measures for about `seconds` at most, and
     ends as soon as the speed is known to 3 %.
     """
 
@@ -83,8 +83,6 @@ class Trial:
         self.over = False
         self._samples: list[Sample] = []
         self._started: float | None = None
-        self._parked = self._starved = 0.0
-        self._last_fed = 0  # index of the last sample that was not starved
         self._checked = self._flowing = 0.0
 
     def __repr__(self) -> str:
@@ -101,14 +99,8 @@ class Trial:
             return True
         if self._started is None:
             self._started = self._flowing = sample.at
-        if not self._samples:
-            if self._is_warm(sample):
-                self._checked = sample.at
-                self._keep(sample)
-        elif (spent := sample.at - self._samples[-1].at) >= SAMPLE_SECONDS:
-            self._parked += spent * sample.parked
-            self._starved += spent * sample.starved
-            self._keep(sample)
+        if sample.at - self._samples[-1].at >= SAMPLE_SECONDS if self._samples else self._is_warm(sample):
+            self._samples.append(sample)
         if not sample.stalled:
             self._flowing = sample.at
         self.stalled = sample.stalled if sample.at - self._flowing >= STALLED_SECONDS else ""
@@ -118,11 +110,6 @@ class Trial:
     def _is_warm(self, sample: Sample) -> bool:
         waited = sample.at - (self._started or 0.0) >= self._seconds / 2
         return bool(sample.pages) and (sample.pages >= WARM_UP_EACH * max(1, sample.able) or waited)
-
-    def _keep(self, sample: Sample) -> None:
-        if not sample.starved:
-            self._last_fed = len(self._samples)
-        self._samples.append(sample)
 
     def _is_enough(self, sample: Sample) -> bool:
         if not self._samples:
@@ -142,20 +129,22 @@ class Trial:
         What is measured so far, None if that is too little. For a job that ended, leave its end out: it had fewer tasks
         than workers.
         """
-        last = len(self._samples) - 1 if with_end else self._last_fed
-        if last < 1 or self._samples[last].pages - self._samples[0].pages < FEWEST_PAGES:
+        samples, last = self._samples, len(self._samples) - 1
+        while not with_end and last > 0 and samples[last].starved:
+            last -= 1
+        if last < 1 or samples[last].pages - samples[0].pages < FEWEST_PAGES:
             return None
-        start, pages = self._samples[0].at, self._samples[last].pages - self._samples[0].pages
-        seconds, whole = self._samples[last].at - start, self._samples[-1].at - start
+        start, seconds = samples[0].at, samples[last].at - samples[0].at
         marks = [self._pages_at(start + seconds * batch / BATCHES) for batch in range(BATCHES + 1)]
         speeds = [(after - before) * BATCHES / seconds for before, after in pairwise(marks)]
+        spent = [(after.at - before.at, after) for before, after in pairwise(samples[: last + 1])]
         return Throughput(
             fmean(speeds),
             stdev(speeds) / math.sqrt(BATCHES),
-            pages,
+            samples[last].pages - samples[0].pages,
             seconds,
-            self._parked / (whole * self.workers),
-            self._starved / whole if with_end else 0.0,
+            sum(gap * sample.parked for gap, sample in spent) / (seconds * self.workers),
+            sum(gap * sample.starved for gap, sample in spent) / seconds if with_end else 0.0,
         )
 
     def _pages_at(self, moment: float) -> float:

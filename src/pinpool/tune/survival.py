@@ -1,10 +1,10 @@
 """
 Which proxies of a run have died, and how the living ones fail: by expectation-maximization. Pure.
 
-A proxy whose attempts end with failures may be dead, or alive with bad luck; nobody saw which. The proxies that came
-back show how likely bad luck is. How likely death is follows from how many have died, and that from how likely each of
-these ends is death: both are improved in turn until they agree. At last the ends that were bad luck count as failures
-of living proxies.
+A proxy whose attempts end with failures may be dead, or alive with bad luck; the journal does not show which. The
+proxies that came back show how likely bad luck is. How likely death is follows from how many have died, and that from
+how likely each of these ends is death: both are improved in turn until they agree. At last the ends that were bad luck
+count as failures of living proxies.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-#: A proxy's own rate of failure weighs against that of all as if all had been seen so often.
+#: The rate of failure of all proxies counts like ten attempts of each single one.
 PRIOR = 10
-#: Death has to explain the end of a history so many times better than bad luck, or it was bad luck: few proxies that
-#: are paid for die, and one that is taken for dead is predicted to die in every crawl to come.
+#: Death has to explain the end of a history ten times better than bad luck, or it was bad luck: paid proxies seldom
+#: die, and one that is taken for dead is predicted to die in every crawl to come.
 ODDS = 10
 #: Most rounds of improvement, and the changes, relative and absolute, below which there is nothing to gain.
 MOST_ROUNDS, SETTLED, NOTHING = 500, 1e-5, 1e-9
@@ -29,8 +29,8 @@ class History(NamedTuple):
     One proxy. `first`, `last_good` and `ending` are when those attempts began, in seconds since the run did. The counts
     are (failed, all) attempts that followed a good one or none, a failed one at once, or a failed one and a rest.
 
-    They leave out its end, the failures after its last page. The end began at `ending`, None if the last attempt was
-    good, and had so many more failures `at_once` and `rested`; with `fatal` one that no proxy recovers from.
+    They leave out its end: the failures after its last page. The end began at `ending`, None if the last attempt was
+    good. `at_once` and `rested` count its further failures. `fatal`: no proxy recovers from one of them.
     """
 
     first: float

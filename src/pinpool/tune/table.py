@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from pinpool.stats.histogram import CONFIDENT
 from pinpool.stats.snapshot import Snapshot
 from pinpool.text import counted, duration, percent_column, seconds_column
 from pinpool.tune.result import Result, Row
@@ -43,7 +44,7 @@ def table(rows: Sequence[Row], recommended: int, *, blocks: bool = True) -> str:
         "": lambda row: mark if row.workers == recommended else "",
         "workers": lambda row: str(row.workers),
         "pages/s": lambda row: f"{row.pages_per_second:.1f}",
-        "+-": lambda row: "" if row.error is None else f"{1.96 * row.error:.1f}",
+        "+-": lambda row: "" if row.error is None else f"{CONFIDENT * row.error:.1f}",
         " ": lambda row: _bar(row.pages_per_second / top, blocks=blocks),
         "ideal": lambda row: percent_column(row.of_ideal),
         "time": lambda row: "" if row.seconds is None else duration(row.seconds),
@@ -87,7 +88,7 @@ def progress_line(workers: int, view: Snapshot, trial: Trial) -> str:
     if (measured := trial.throughput()) is None:
         parts.append("warming up")
     else:
-        sure = f"{1.96 * measured.relative_error:.0%} after {duration(measured.seconds)}"
+        sure = f"{CONFIDENT * measured.relative_error:.0%} after {duration(measured.seconds)}"
         parts.append(f"{measured.speed:.1f} pages/s, known to {sure}")
     if view.census.parked:
         parts.append(f"{view.census.parked} waiting for a proxy")
@@ -96,7 +97,7 @@ def progress_line(workers: int, view: Snapshot, trial: Trial) -> str:
 
 def trial_line(row: Row) -> str:
     """The result of a trial in one line."""
-    speed = f"{row.pages_per_second:.1f} pages/s (+-{1.96 * (row.error or 0.0):.1f})"
+    speed = f"{row.pages_per_second:.1f} pages/s (+-{CONFIDENT * (row.error or 0.0):.1f})"
     parts = [f"{counted(row.workers, 'worker')}: {speed}"]
     parts += [f"latency {seconds_column(row.latency_p50, 3)} s"] if row.latency_p50 is not None else []
     parts += [f"{percent_column(row.fault_rate)} faults"] if row.fault_rate else []
@@ -108,41 +109,36 @@ def plot(rows: Sequence[Row], recommended: int) -> str:
     """Pages/s by workers as an SVG document, with the chance that the list lasts where it is known."""
     most = max(row.workers for row in rows)
     top = max(row.pages_per_second for row in rows) or 1.0
-    across, up = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
-    floor = _HEIGHT - _BOTTOM
+    right, floor = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
 
-    def x(row: Row) -> float:
-        return _LEFT + across * row.workers / most
+    def point(row: Row, share: float) -> tuple[float, float]:
+        return _LEFT + (right - _LEFT) * row.workers / most, floor - (floor - _TOP) * share
 
-    def speed(row: Row) -> float:
-        return floor - up * row.pages_per_second / top
-
-    def chance(row: Row) -> float:
-        return floor - up * (row.survival or 0.0)
-
+    speeds = [point(row, row.pages_per_second / top) for row in rows]
+    chances = [point(row, row.survival) for row in rows if row.survival is not None]
     chosen = next((row for row in rows if row.workers == recommended), rows[0])
-    known = [row for row in rows if row.survival is not None]
+    x, y = point(chosen, chosen.pages_per_second / top)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif"'
         ' font-size="12">',
         "<title>Pages per second by number of workers</title>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
-        f'<path d="M{_LEFT} {_TOP}V{floor}H{_WIDTH - _RIGHT}" fill="none" stroke="#666"/>',
-        *(f'<circle cx="{x(row):.1f}" cy="{speed(row):.1f}" r="3" fill="#1f6feb"/>' for row in rows),
-        _line([(x(row), speed(row)) for row in rows], "#1f6feb"),
+        f'<path d="M{_LEFT} {_TOP}V{floor}H{right}" fill="none" stroke="#666"/>',
+        *(f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="3" fill="#1f6feb"/>' for cx, cy in speeds),
+        _line(speeds, "#1f6feb"),
         _text(_LEFT - 6, _TOP + 4, f"{top:.4g}", "end"),
         _text(_LEFT - 6, floor, "0", "end"),
         _text(_LEFT, _TOP - 12, "pages/s", "middle", "#1f6feb"),
-        _text(_LEFT + across / 2, _HEIGHT - 8, "workers", "middle"),
-        f'<path d="M{x(chosen):.1f} {floor}V{speed(chosen):.1f}" stroke="#1f6feb" stroke-dasharray="2 3"/>',
-        _text(x(chosen), floor + 16, str(chosen.workers), "middle", "#1f6feb"),
+        _text((_LEFT + right) / 2, _HEIGHT - 8, "workers", "middle"),
+        f'<path d="M{x:.1f} {floor}V{y:.1f}" stroke="#1f6feb" stroke-dasharray="2 3"/>',
+        _text(x, floor + 16, str(chosen.workers), "middle", "#1f6feb"),
     ]
     if chosen.workers < 0.9 * most:
-        parts.append(_text(_LEFT + across, floor + 16, str(most), "middle"))
-    if known:
+        parts.append(_text(right, floor + 16, str(most), "middle"))
+    if chances:
         parts += [
-            _line([(x(row), chance(row)) for row in known], "#c2410c", dashed=True),
-            _text(_WIDTH - _RIGHT + 6, _TOP + 4, "100 %", "start", "#c2410c"),
+            _line(chances, "#c2410c", dashed=True),
+            _text(right + 6, _TOP + 4, "100 %", "start", "#c2410c"),
             _text(_WIDTH - 4, _TOP - 12, "the list lasts", "end", "#c2410c"),
         ]
     return "\n".join([*parts, "</svg>", ""])
@@ -155,5 +151,5 @@ def _line(points: Sequence[tuple[float, float]], colour: str, *, dashed: bool = 
 
 
 def _text(x: float, y: float, text: str, anchor: str, colour: str = "#333") -> str:
-    # Figures and words of our own: there is nothing in them to escape.
+    # The text is always our own, so that nothing has to be escaped.
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{text}</text>'

@@ -28,7 +28,7 @@ LEAST_ATTEMPTS = 30
 #: A proxy with fewer latencies of its own borrows those of the others.
 OWN_LATENCIES = 20
 KEPT_LATENCIES = 500
-#: A worker rests for 0.75 to 1.25 times the pace: the shortest twentieth of its rests is so much of it.
+#: A worker rests for 0.75 to 1.25 times the pace. The shortest twentieth of its rests is below this share of it.
 SHORTEST_PACE = 0.775
 #: A worker that starts later than this after the one before it replaces a lost one.
 LONGEST_BOOT = 0.1
@@ -148,7 +148,7 @@ def machine(
     attempts: Iterable[AttemptRow], measured: Sequence[Usage] = (), *, workers: int, pace: float = 0.0
 ) -> Machine:
     """
-    What a page costs on this machine, learnt from a run with so many `workers` at most. `measured` is what its starts
+    What a page costs on this machine, learnt from a run with at most `workers` workers. `measured` is what its starts
     have used.
 
     Of a run with a `pace` (seconds) only the shortest gaps count, less what the pace asks for at least: the others are
@@ -177,7 +177,7 @@ def machine(
     else:
         # Workers that start hold each other up; the CPU time was measured after that.
         cycle = min(cycle, workers * seconds)
-        # By Little's law so many were busy; the others parked, or had no task.
+        # By Little's law. The other workers were parked, or had no task.
         busy = max(1.0, cycle / seconds)
         wait = wait_from(cycle, demand, busy, mean - (cpu - own_cpu) - queued)
     firsts = sorted(own[0].at for own in by_worker.values())[: max(1, workers)]
@@ -232,14 +232,14 @@ def stretch(machine: Machine, delay: float) -> tuple[float, float]:
 def page_tree(tasks: Iterable[tuple[int, int | None, bool]], pages: int | None = None) -> PageTree:
     """
     The pages of a run, from (id, parent, is a list page) of each task. With `pages` those of a job of another size: the
-    same families as often as needed, a seed after another with all that it leads to, until there are so many pages.
+    same families as often as needed, one seed after another with all that it leads to.
     """
     rows = list(tasks)
     wanted = len(rows) if pages is None else pages
     ids = {task for task, _, _ in rows}
     offspring: dict[int | None, list[int]] = {}
     for task, parent, _ in rows:
-        # An earlier page asks for a later one: so whatever else a journal says, there are no circles.
+        # Only an earlier page asks for a later one, so that a wrong journal cannot make circles.
         asker = parent if parent is not None and parent in ids and parent < task else None
         offspring.setdefault(asker, []).append(task)
     recorded_lists = {task for task, _, is_list in rows if is_list}
