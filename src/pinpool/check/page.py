@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
-from pinpool.crawler.page_job import ask_robots, warm
+from pinpool.crawler.page_job import warm
 from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.direct import DirectFetcher
 from pinpool.fetch.fetcher import Fetcher
+from pinpool.fetch.robots import ask_robots
 from pinpool.fetch.session import first_profile
 from pinpool.model import Charge, Evidence, Fault, Fetched, Sign, Step, Task
 from pinpool.policy.faults import FAULTS, fault_of

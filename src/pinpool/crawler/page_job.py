@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
-
-from urllib3.exceptions import InvalidHeader
-from urllib3.util import Retry
+from typing import TYPE_CHECKING
 
 from pinpool.errors import DeadlinePassed, FetchFailed
-from pinpool.fetch.diagnosis import evidence_of
-from pinpool.fetch.robots import FORBIDDEN, Rules, judge_robots, origin_of, robots_task, unavailable
+from pinpool.fetch.diagnosis import evidence_of, retry_after
+from pinpool.fetch.robots import FORBIDDEN, ask_robots
 from pinpool.journal.page_samples import SentKinds, kind_of, sample_of, was_read
 from pinpool.model import Assignment, Charge, Ending, Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import FAULTS, fault_of
@@ -27,12 +24,6 @@ from pinpool.spider.spider import Spider
 
 if TYPE_CHECKING:
     import requests
-
-
-class Fetches(Protocol):
-    """A Fetcher, or what `pinpool try` has in its place."""
-
-    def fetch(self, task: Task, until: float) -> Fetched: ...
 
 
 class PageJob:
@@ -88,7 +79,7 @@ class PageJob:
         if found is None:
             return JobResult(Ending.GONE, fetched.status, fetched.size)
         if isinstance(found, Evidence):
-            found = found._replace(retry_after=_retry_after(fetched))
+            found = found._replace(retry_after=retry_after(fetched))
             return self._unread(pin, task, fetched, found)
         if found.empty and not self.settings.empty_ok:
             nothing = Evidence(Step.PAGE, Sign.EMPTY, "nothing extracted")
@@ -124,20 +115,6 @@ def warm(spider: Spider, session: requests.Session) -> None:
         raise FetchFailed(evidence._replace(message=f"on_pin: {evidence.message}")) from None
 
 
-def ask_robots(fetcher: Fetches, url: str, until: float) -> Rules:
-    """What the site of `url` allows. Raises FetchFailed if it cannot say; `until` is time.monotonic()."""
-    try:
-        fetched = fetcher.fetch(robots_task(origin_of(url)), until)
-        found = judge_robots(fetched)
-        if isinstance(found, Evidence):
-            found = found._replace(retry_after=_retry_after(fetched))
-    except FetchFailed as failed:
-        found = unavailable(failed.evidence)
-    if isinstance(found, Evidence):
-        raise FetchFailed(found)
-    return found
-
-
 def _doubted(evidence: Evidence, pin: Pin, task: Task) -> Evidence:
     """
     A refused login, unless the site may have said it: on plain http a hostile site could answer 407 and have proxy
@@ -146,14 +123,3 @@ def _doubted(evidence: Evidence, pin: Pin, task: Task) -> Evidence:
     if evidence.sign is Sign.AUTH and evidence.status and pin.served and task.url.startswith("http:"):
         return evidence._replace(step=Step.PAGE, sign=Sign.BAN)
     return evidence
-
-
-def _retry_after(fetched: Fetched) -> float | None:
-    """The seconds that the answer asks to wait, by number or by date; None if it does not, or makes no sense."""
-    text = fetched.headers.get("retry-after")
-    if not text:
-        return None
-    try:
-        return Retry().parse_retry_after(text)
-    except (InvalidHeader, ValueError, OverflowError):  # 5,000 digits, or a year that no calendar has
-        return None

@@ -21,9 +21,10 @@ from typing import TypeVar
 
 import requests
 import socks
-from urllib3.exceptions import LocationParseError
+from urllib3 import Retry
+from urllib3.exceptions import InvalidHeader, LocationParseError
 
-from pinpool.model import Evidence, Sign, Step
+from pinpool.model import Evidence, Fetched, Sign, Step
 
 _DOING = {
     Step.CONNECT: "connecting to the proxy",
@@ -138,6 +139,17 @@ def site_unknown(headers: Mapping[str, str] | Message) -> bool:
     Squid up to 4 has a header for it. Squid 5.7 and all others tested here answer as for any site they cannot reach.
     """
     return (headers.get("x-squid-error") or "").startswith("ERR_DNS_FAIL")
+
+
+def retry_after(fetched: Fetched) -> float | None:
+    """The seconds that the answer asks to wait, as a number or a date; None if it does not, or makes no sense."""
+    text = fetched.headers.get("retry-after")
+    if not text:
+        return None
+    try:
+        return Retry().parse_retry_after(text)
+    except (InvalidHeader, ValueError, OverflowError):  # 5,000 digits, or a year that no calendar has
+        return None
 
 
 def _login_refused(status: int) -> Evidence:

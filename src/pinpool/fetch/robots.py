@@ -7,9 +7,11 @@ Each pin asks each origin itself. So a lying proxy's answer is dropped with that
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from pinpool.errors import FetchFailed
+from pinpool.fetch.diagnosis import retry_after
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
 from pinpool.tasks import request
 
@@ -27,6 +29,12 @@ MAX_DELAY = 60.0
 #: Agents times rules. Honest files have some ten thousand. Half a megabyte can have a hundred million, which takes
 #: minutes to parse.
 MAX_WORK = 10_000_000
+
+
+class Fetches(Protocol):
+    """What fetches tasks: a Fetcher, or a DirectFetcher."""
+
+    def fetch(self, task: Task, until: float) -> Fetched: ...
 
 
 class Rules:
@@ -60,34 +68,37 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def robots_task(origin: str) -> Task:
-    """The request for an origin's robots.txt. Its stage is not a stage of the spider."""
-    return request(f"{origin}/robots.txt", stage="robots.txt")
-
-
-def judge_robots(fetched: Fetched) -> Rules | Evidence:
+def ask_robots(fetcher: Fetches, url: str, until: float) -> Rules:
     """
-    What the answer to `robots_task` means.
+    What the site of `url` allows. `until` is a `time.monotonic()` value.
 
-    4xx forbids nothing, except 429, which means "ask later". On 5xx nothing may be requested (RFC 9309, 2.3.1.4).
-    Both are evidence, and the page is tried again as after any failed fetch.
+    Endless redirects forbid nothing (RFC 9309, 2.3.1.2). Raises FetchFailed if there is no answer, or if the answer
+    says "ask later": the page is then tried again as after any failed fetch.
     """
-    status = fetched.status
-    if 200 <= status < 300:
-        text = fetched.body[:MAX_BYTES].decode("utf-8", "replace").replace("\0", "").removeprefix("\ufeff")
-        agents = text.lower().count("agent:")
-        if agents * text.count("\n") > MAX_WORK:
-            message = "robots.txt: too many agents and rules to parse"
-            return Evidence(Step.PAGE, Sign.TOO_LARGE, message, status)
-        return Rules(text)
-    if status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS:
-        return Rules()
-    sign = Sign.STATUS if status >= 500 else Sign.BAN
-    return Evidence(Step.PAGE, sign, f"robots.txt: answered with status {status}", status)
-
-
-def unavailable(evidence: Evidence) -> Rules | Evidence:
-    """What a failed fetch of robots.txt means. Endless redirects forbid nothing (RFC 9309, 2.3.1.2)."""
+    try:
+        return rules_in(fetcher.fetch(request(f"{origin_of(url)}/robots.txt", stage="robots.txt"), until))
+    except FetchFailed as failed:
+        evidence = failed.evidence
     if evidence.sign is Sign.REDIRECTS:
         return Rules()
-    return evidence._replace(message=f"robots.txt: {evidence.message}")
+    raise FetchFailed(evidence._replace(message=f"robots.txt: {evidence.message}"))
+
+
+def rules_in(fetched: Fetched) -> Rules:
+    """
+    The rules in an answer to the request for robots.txt.
+
+    4xx forbids nothing, except 429, which means "ask later". On 5xx nothing may be requested (RFC 9309, 2.3.1.4).
+    Raises FetchFailed for both, and for a file that would take minutes to parse.
+    """
+    status = fetched.status
+    if status >= 500 or status == HTTPStatus.TOO_MANY_REQUESTS:
+        sign = Sign.STATUS if status >= 500 else Sign.BAN
+        message = f"answered with status {status}"
+        raise FetchFailed(Evidence(Step.PAGE, sign, message, status, retry_after(fetched)))
+    if not 200 <= status < 300:
+        return Rules()
+    text = fetched.body[:MAX_BYTES].decode("utf-8", "replace").replace("\0", "").removeprefix("\ufeff")
+    if text.lower().count("agent:") * text.count("\n") > MAX_WORK:
+        raise FetchFailed(Evidence(Step.PAGE, Sign.TOO_LARGE, "too many agents and rules to parse", status))
+    return Rules(text)

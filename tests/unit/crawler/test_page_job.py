@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from email.utils import formatdate
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 import requests
 
-from pinpool.crawler.page_job import _doubted, _retry_after, warm
+from pinpool.crawler.page_job import _doubted, warm
 from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.diagnosis import attach
-from pinpool.model import Evidence, Fetched, Sign, Step
+from pinpool.model import Evidence, Sign, Step
 from pinpool.pool.pin import Pin
 from pinpool.spider.spider import Spider
 from pinpool.tasks import request
 
 
-def answered(**headers: str) -> Fetched:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Fetched("http://site.test/", 429, named, b"", 0.1, 0)
-
-
 def pin(*, served: bool) -> Pin:
     return cast(Pin, SimpleNamespace(served=served))
-
-
-def test_retry_after_is_read_as_seconds_or_as_a_date() -> None:
-    in_an_hour, long_past = formatdate(time.time() + 3600, usegmt=True), formatdate(0, usegmt=True)
-
-    assert _retry_after(answered(retry_after="120")) == 120.0
-    assert _retry_after(answered(retry_after=in_an_hour)) == pytest.approx(3600, abs=60)
-    assert _retry_after(answered(retry_after=long_past)) == 0.0
-    assert _retry_after(answered()) is None
-
-
-@pytest.mark.parametrize("nonsense", ["soon", "9" * 5000, "Fri, 01 Jan 999999 00:00:00 GMT", "-"])
-def test_a_retry_after_that_makes_no_sense_is_none(nonsense: str) -> None:
-    """A ban with nonsense in it is still a ban, and no fault of the page."""
-    assert _retry_after(answered(retry_after=nonsense)) is None
 
 
 def test_a_refused_login_is_believed_from_a_proxy_that_has_not_served_yet() -> None:

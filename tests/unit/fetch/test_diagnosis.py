@@ -6,6 +6,7 @@ import errno
 import socket
 import time
 from contextlib import ExitStack, closing
+from email.utils import formatdate
 
 import pytest
 import requests
@@ -28,9 +29,9 @@ from peers import (
     taking,
 )
 from pinpool.errors import FetchFailed
-from pinpool.fetch.diagnosis import diagnose, evidence_of
+from pinpool.fetch.diagnosis import diagnose, evidence_of, retry_after
 from pinpool.fetch.fetcher import Fetcher
-from pinpool.model import Sign, Step, Task
+from pinpool.model import Fetched, Sign, Step, Task
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings
 
@@ -430,3 +431,26 @@ def test_errors_without_the_network_are_not_evidence() -> None:
     assert evidence_of(FileNotFoundError("page.html")) is None
     assert evidence_of(requests.HTTPError(response=answered)) is None
     assert evidence_of(requests.exceptions.InvalidURL("x")) is None
+
+
+# Retry-After
+
+
+def answered(**headers: str) -> Fetched:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Fetched(PLAIN, 429, named, b"", 0.1, 0)
+
+
+def test_retry_after_is_read_as_seconds_or_as_a_date() -> None:
+    in_an_hour, long_past = formatdate(time.time() + 3600, usegmt=True), formatdate(0, usegmt=True)
+
+    assert retry_after(answered(retry_after="120")) == 120.0
+    assert retry_after(answered(retry_after=in_an_hour)) == pytest.approx(3600, abs=60)
+    assert retry_after(answered(retry_after=long_past)) == 0.0
+    assert retry_after(answered()) is None
+
+
+@pytest.mark.parametrize("nonsense", ["soon", "9" * 5000, "Fri, 01 Jan 999999 00:00:00 GMT", "-"])
+def test_a_retry_after_that_makes_no_sense_is_none(nonsense: str) -> None:
+    """A ban with nonsense in it is still a ban, and not the fault of the page."""
+    assert retry_after(answered(retry_after=nonsense)) is None

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinpool.crawler.page_job import ask_robots
 from pinpool.errors import FetchFailed
-from pinpool.fetch.robots import MAX_BYTES, MAX_DELAY, Rules, judge_robots
+from pinpool.fetch.robots import MAX_BYTES, MAX_DELAY, Rules, ask_robots, rules_in
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
 
 SITE = "https://site.example"
@@ -33,9 +32,7 @@ def answered(body: bytes = b"", status: int = 200) -> Fetched:
 
 
 def rules(body: bytes = b"", status: int = 200) -> Rules:
-    found = judge_robots(answered(body, status))
-    assert isinstance(found, Rules)
-    return found
+    return rules_in(answered(body, status))
 
 
 class Site:
@@ -137,10 +134,10 @@ def test_no_more_than_the_standards_half_megabyte_is_read() -> None:
 def test_a_file_that_would_take_minutes_to_read_is_not_read() -> None:
     body = "".join(f"User-agent: a{n}\n" for n in range(10_000)) + "Disallow: /x\n" * 10_000
 
-    found = judge_robots(answered(body.encode()))
+    with pytest.raises(FetchFailed) as failed:
+        rules(body.encode())
 
-    assert isinstance(found, Evidence)
-    assert found.sign is Sign.TOO_LARGE
+    assert failed.value.evidence.sign is Sign.TOO_LARGE
 
 
 def test_a_file_with_very_many_agents_and_rules_is_read_all_the_same() -> None:
