@@ -42,7 +42,7 @@ _TIME, _SOME_TIME, _COUNT = number(0, DAY), number(0, DAY, above=True), whole(1,
 class Settings:
     """Everything a spider or the command line may set. Durations are seconds, sizes bytes."""
 
-    pace: float = setting(0.0, _TIME, "least time between two requests of one proxy, ±25 %", "S")
+    pace: float = setting(0.0, _TIME, "shortest time between two requests of one proxy, ±25 %", "S")
     site_rate: float | None = setting(
         None, optional(number(0, 1e6, above=True)), "most requests a second, over all workers", "N"
     )
@@ -65,14 +65,14 @@ class Settings:
     connect_timeout: float = setting(5.0, _SOME_TIME, "longest wait for a connection to the proxy", "S")
     timeout: float = setting(15.0, _SOME_TIME, "longest silence of an answer", "S")
     deadline: float = setting(45.0, _SOME_TIME, "longest time for a page, extraction included", "S")
-    grace: float = setting(15.0, _TIME, "how long a hung worker has beyond the deadline", "S")
+    grace: float = setting(15.0, _TIME, "extra time for a hung worker before it is killed", "S")
     site_patience: float = setting(
         3600.0,
         number(0, 366 * DAY),
         "how long the whole site may be silent before the run stops, to be resumed",
     )
     max_body: int = setting(5_000_000, whole(1, 2**40), "largest body of an answer, after decompression")
-    max_redirects: int = setting(10, whole(0, 1_000), "most redirects that one page may take")
+    max_redirects: int = setting(10, whole(0, 1_000), "most redirects of one page")
     encoding: str | None = setting(None, optional(values.encoding), "in place of what the site declares")
     ca_bundle: str | None = setting(
         None, optional(values.text), "PEM file of certificate authorities, in place of the shipped ones"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pinpool.cli.exit_codes import ExitCode, leave
-from pinpool.cli.options import PATH, checked_by, json_option, json_text
+from pinpool.cli.options import PATH, checked_by, defaulted, json_option, json_text
 from pinpool.text import counted
 from pinpool.values import number
 
@@ -44,12 +44,12 @@ def _task(url: str) -> Task:
 @click.option(
     "-w", "--workers", type=click.IntRange(1, 1000), help="Proxies tried at once.  [all, at most 100]"
 )
-@click.option(
+@defaulted(
     "--timeout",
-    callback=checked_by(number(0, LONGEST, above=True)),
     default="10",
+    help="Seconds for one proxy, from connecting to the last byte.",
+    callback=checked_by(number(0, LONGEST, above=True)),
     metavar="S",
-    help="Seconds for one proxy, from connecting to the last byte.  [10]",
 )
 @json_option
 @click.option(

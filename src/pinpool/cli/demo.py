@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pinpool.cli.exit_codes import ExitCode, leave
-from pinpool.cli.options import site_options, writing
+from pinpool.cli.options import defaulted, site_options, writing
 from pinpool.cli.running import load_spider, progress_and_log
 from pinpool.text import counted
 
@@ -28,7 +28,7 @@ JOURNAL, PAGE = "movies.db", "report.html"  # in the demo's folder
 
 @click.command(short_help="See it work, on this machine alone.")
 @site_options
-@click.option("--workers", type=click.IntRange(1), default=6, help="Worker processes.  [6]")
+@defaulted("--workers", default=6, help="Worker processes.", type=click.IntRange(1))
 @click.option("--calm", is_flag=True, help="Only good proxies.")
 @click.option(
     "--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep journal and items in this folder."

@@ -10,13 +10,11 @@ from typing import Any
 
 import click
 
-from pinpool.cli.options import site_options, writing
+from pinpool.cli.options import defaulted, site_options, writing
 
 
 @click.command(short_help="A practice site and proxies to try on.")
-@click.option(
-    "--site-port", type=click.IntRange(0, 65535), default=8000, help="0 takes any free port.  [8000]"
-)
+@defaulted("--site-port", default=8000, help="0 takes any free port.", type=click.IntRange(0, 65535))
 @site_options
 @click.option(
     "--faults",
@@ -24,15 +22,15 @@ from pinpool.cli.options import site_options, writing
     metavar="LIST",
     help="refused,blackhole,auth,ban,drip,reset,softban,flaky: one proxy each.",
 )
-@click.option(
-    "--latency", type=click.FloatRange(0), default=0.0, metavar="MS", help="Milliseconds for each answer."
+@defaulted(
+    "--latency", default=0, help="Milliseconds for each answer.", type=click.FloatRange(0), metavar="MS"
 )
-@click.option(
+@defaulted(
     "--dying",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.0,
-    metavar="SHARE",
+    default=0,
     help="Share of the proxies that dies for good each minute, 0.2 for instance.",
+    type=click.FloatRange(0, 1, max_open=True),
+    metavar="SHARE",
 )
 @click.option(
     "--write-proxies",

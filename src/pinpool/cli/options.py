@@ -31,6 +31,11 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def defaulted(*names: str, default: object, help: str, **more: Any) -> Callable[[F], F]:
+    """An option whose help ends with its default."""
+    return click.option(*names, default=default, help=f"{help}  [{default}]", **more)
+
+
 def checked_by(check: Callable[[str], object]) -> Callable[..., object]:
     """A click callback: what `check` makes of a value, or its ValueError as a message about the option."""
 
@@ -89,11 +94,9 @@ new_run_options = together(
 )
 #: Of the practice site.
 site_options = together(
-    click.option(
-        "--pages", type=click.IntRange(1, 5000), default=10, help="List pages, of ten films each.  [10]"
-    ),
-    click.option("--proxies", type=click.IntRange(1, 500), default=8, help="Practice proxies.  [8]"),
-    click.option("--seed", type=int, default=1, help="The same seed gives the same site and faults.  [1]"),
+    defaulted("--pages", default=10, help="List pages, of ten films each.", type=click.IntRange(1, 5000)),
+    defaulted("--proxies", default=8, help="Practice proxies.", type=click.IntRange(1, 500)),
+    defaulted("--seed", default=1, help="The same seed gives the same site and faults."),
 )
 
 

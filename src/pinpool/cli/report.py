@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pinpool.cli.options import checked_by, journal_argument
+from pinpool.cli.options import checked_by, defaulted, journal_argument
 
 if TYPE_CHECKING:
     from pinpool.report.cost import Price
@@ -24,11 +24,10 @@ def _price(text: str) -> Price:
 
 @click.command(short_help="The run as one page of HTML.")
 @journal_argument
-@click.option(
+@defaulted(
     "-o",
     "--output",
     default="report.html",
-    show_default=True,
     metavar="FILE",
     help="Where the page goes; - is stdout. An earlier report is overwritten, no other file is.",
 )

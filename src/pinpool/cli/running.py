@@ -14,6 +14,7 @@ import click
 from pinpool.cli.exit_codes import ExitCode, leave
 from pinpool.cli.options import (
     PATH,
+    defaulted,
     given_settings,
     json_text,
     output_options,
@@ -42,12 +43,12 @@ running_options = together(
     click.option(
         "--limit", type=click.IntRange(1), metavar="PAGES", help="Stop after so many pages; resumable."
     ),
-    click.option(
+    defaulted(
         "--max-failures",
-        type=click.IntRange(0),
         default=0,
+        help="Failed tasks that are still exit code 0.",
+        type=click.IntRange(0),
         metavar="N",
-        help="Failed tasks that are still exit code 0.  [0]",
     ),
     click.option("--watch", is_flag=True, help="Follow changes of the list of proxies during the run."),
     click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document."),

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from pinpool.cli.exit_codes import ExitCode, leave
 from pinpool.cli.options import (
     checked_by,
+    defaulted,
     given_settings,
     json_option,
     json_text,
@@ -74,7 +75,7 @@ def _is_number_of_workers(text: str) -> bool:
     help="Instead of SPIDER: learn from the run in this journal; nothing is fetched.",
 )
 @setting_options("pace", "attempts", "swap_after", "cooling", defaults=False)
-@click.option("--seed", type=int, default=1, help="With --from: the same seed gives the same figures.  [1]")
+@defaulted("--seed", default=1, help="With --from: the same seed gives the same figures.")
 @click.option(
     "--svg", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a plot to FILE."
 )
