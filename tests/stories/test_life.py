@@ -14,7 +14,7 @@ from crawling import Job, job, until
 from engines import scripted_engine, spare
 from ledger import Ledger
 from pinpool.crawler.list_reload import admit
-from pinpool.journal.records import ProxyRecord
+from pinpool.journal.records import ProxyRow
 from pinpool.journal.schema import WITHDRAWN
 from pinpool.lab import Lab
 from pinpool.model import Fault, ProxyState
@@ -27,7 +27,7 @@ PROXY = Proxy("http", "192.0.2.1", 80)
 
 
 def known(state: ProxyState, reason: str | None = None, until: float | None = None, coolings: int = 0) -> Any:
-    return ProxyRecord(1, PROXY.label, state, reason, until, coolings)
+    return ProxyRow(1, PROXY.label, state, reason, until, coolings, listed=True)
 
 
 # What the next start, or the next version of the list, makes of what the journal knows

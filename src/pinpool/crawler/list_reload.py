@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.crawler.signals import Stop
 from pinpool.errors import ProxyListError
-from pinpool.journal.records import ProxyRecord
+from pinpool.journal.records import ProxyRow
 from pinpool.journal.schema import WITHDRAWN
 from pinpool.journal.writer import Journal
 from pinpool.model import ProxyState
@@ -20,7 +20,7 @@ from pinpool.text import counted
 
 
 def admit(
-    reputation: Reputation, known: ProxyRecord, address: Proxy, now: float, *, forgiving: bool
+    reputation: Reputation, known: ProxyRow, address: Proxy, now: float, *, forgiving: bool
 ) -> Standing:
     """
     Admit a proxy of the list, with what the journal knows of it. `now` is epoch seconds.
@@ -29,13 +29,13 @@ def admit(
     trial page decides.
     """
     record = known
-    if known.state is ProxyState.RETIRED and known.reason == WITHDRAWN:
+    if known.state == ProxyState.RETIRED and known.reason == WITHDRAWN:
         state = ProxyState.COOLING if known.coolings else ProxyState.SPARE
         record = known._replace(state=state, until=now)
-    elif known.state is ProxyState.RETIRED and forgiving:
+    elif known.state == ProxyState.RETIRED and forgiving:
         record = known._replace(state=ProxyState.COOLING, until=now, coolings=0)
     reputation.admit(record.id, record.label, record.coolings)
-    return Standing(record.id, address, record.state, max(0.0, (record.until or now) - now))
+    return Standing(record.id, address, ProxyState(record.state), max(0.0, (record.until or now) - now))
 
 
 class ListReload:
@@ -125,7 +125,7 @@ class ListReload:
         standings = []
         for proxy, known in list(zip(entries, records, strict=True))[len(self._present) :]:
             standings.append(admit(self._reputation, known, proxy, now, forgiving=True))
-            if known.state is ProxyState.RETIRED:
+            if known.state == ProxyState.RETIRED:
                 coolings = self._reputation[known.id].coolings
                 self._journal.proxy(known.id, ProxyState.SPARE, coolings=coolings)
         self._engine.join(standings)

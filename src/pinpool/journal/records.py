@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from pinpool.model import Fault, Outcome, ProxyState, Task, TaskState
+from pinpool.model import Fault, Outcome, Task, TaskState
 
 
 class AttemptRow(NamedTuple):
@@ -27,7 +27,7 @@ class AttemptRow(NamedTuple):
 
 
 class ProxyRow(NamedTuple):
-    """One proxy for readers; `until` is the epoch second at which its cooling ends."""
+    """One proxy; `until` is the epoch second at which its cooling ends."""
 
     id: int
     label: str
@@ -91,17 +91,6 @@ class Waiting(NamedTuple):
     attempts: int
     charged: int
     not_before: float | None
-
-
-class ProxyRecord(NamedTuple):
-    """A proxy of the list for the crawl loop; `until` is the epoch second at which its cooling ends."""
-
-    id: int
-    label: str
-    state: ProxyState
-    reason: str | None
-    until: float | None
-    coolings: int
 
 
 class Mark(NamedTuple):

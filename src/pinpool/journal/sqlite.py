@@ -93,7 +93,10 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """A connection that can only read, also while another process writes. Raises JournalError as `inspect` does."""
+    """
+    A connection that can only read, also while another process writes. Raises JournalError if there is no journal at
+    `path`, or if it is another kind of file, or of a newer pinpool.
+    """
     if path.is_dir():
         raise JournalError(f"{path}: is a directory: name the .db file that `pinpool crawl` wrote")
     if not path.exists():
@@ -112,11 +115,6 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         return _inspected(path, "mode=ro&immutable=1")
     except sqlite3.DatabaseError as error:
         raise JournalError(explain(path, error)) from error
-
-
-def inspect(path: Path) -> None:
-    """Raise JournalError if there is no journal at `path`, or it is another kind of file, or of a newer pinpool."""
-    open_for_reading(path).close()
 
 
 def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:

@@ -48,12 +48,12 @@ def coverage(reader: Reader) -> Coverage:
     damage = [text for (text,) in rows("PRAGMA integrity_check(10)") if text != "ok"]
     problems += [f"{path}: the file is damaged: {text}" for text in damage]
     found = Counter[str]()
-    for check in CHECKS:
-        ids = [row[0] for row in rows(check.query)]
+    for (kind, row, wrong), query in CHECKS.items():
+        ids = [found_id for (found_id,) in rows(query)]
         if ids:
             named = ", ".join(map(str, ids[:NAMED_ROWS])) + (", …" if len(ids) > NAMED_ROWS else "")
-            problems.append(f"{counted(len(ids), check.row)} {check.wrong} ({check.row} {named})")
-            found[check.kind] += len(ids)
+            problems.append(f"{counted(len(ids), row)} {wrong} ({row} {named})")
+            found[kind] += len(ids)
     counts = dict(rows(COUNT_TASKS))
     open_, failed, tasks = counts.get("waiting", 0), counts.get("failed", 0), sum(counts.values())
     stored, items = "SELECT count(*) FROM tasks WHERE parent IS NULL", "SELECT count(*) FROM items"
@@ -86,110 +86,63 @@ def coverage(reader: Reader) -> Coverage:
     )
 
 
-class Check(NamedTuple):
-    """A query for the ids of rows that must not exist: what a `row` is, and what is `wrong` with it."""
-
-    kind: str
-    row: str
-    wrong: str
-    query: str
-
-
-CHECKS = (
-    Check(
-        "orphans",
-        "item",
-        "of a task that is unknown or not done",
+#: (kind, row, what is wrong with it): a query for the ids of such rows. There must be none.
+CHECKS = {
+    ("orphans", "item", "of a task that is unknown or not done"): (
         "SELECT items.id FROM items LEFT JOIN tasks ON tasks.id = items.task"
-        " WHERE tasks.state IS NULL OR tasks.state <> 'done'",
+        " WHERE tasks.state IS NULL OR tasks.state <> 'done'"
     ),
-    Check(
-        "orphans",
-        "attempt",
-        "of an unknown task",
-        "SELECT attempts.id FROM attempts LEFT JOIN tasks ON tasks.id = attempts.task WHERE tasks.id IS NULL",
+    ("orphans", "attempt", "of an unknown task"): (
+        "SELECT attempts.id FROM attempts LEFT JOIN tasks ON tasks.id = attempts.task WHERE tasks.id IS NULL"
     ),
-    Check(
-        "orphans",
-        "attempt",
-        "through an unknown proxy",
+    ("orphans", "attempt", "through an unknown proxy"): (
         "SELECT attempts.id FROM attempts LEFT JOIN proxies ON proxies.id = attempts.proxy"
-        " WHERE attempts.proxy IS NOT NULL AND proxies.id IS NULL",
+        " WHERE attempts.proxy IS NOT NULL AND proxies.id IS NULL"
     ),
-    Check(
-        "orphans",
-        "task",
-        "whose parent is unknown or not done",
+    ("orphans", "task", "whose parent is unknown or not done"): (
         "SELECT child.id FROM tasks AS child LEFT JOIN tasks AS parent ON parent.id = child.parent"
-        " WHERE child.parent IS NOT NULL AND (parent.state IS NULL OR parent.state <> 'done')",
+        " WHERE child.parent IS NOT NULL AND (parent.state IS NULL OR parent.state <> 'done')"
     ),
-    Check(
-        "duplicates",
-        "item",
-        "stored twice",
+    ("duplicates", "item", "stored twice"): (
         "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY task, n ORDER BY id) AS place FROM items)"
-        " WHERE place > 1",
+        " WHERE place > 1"
     ),
-    Check(
-        "duplicates",
-        "task",
-        "stored twice",
+    ("duplicates", "task", "stored twice"): (
         "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY key ORDER BY id) AS place FROM tasks)"
-        " WHERE place > 1",
+        " WHERE place > 1"
     ),
-    Check(
-        "duplicates",
-        "task",
-        "answered twice",
-        "SELECT task FROM attempts WHERE ending <> 'failed' GROUP BY task HAVING count(*) > 1",
+    ("duplicates", "task", "answered twice"): (
+        "SELECT task FROM attempts WHERE ending <> 'failed' GROUP BY task HAVING count(*) > 1"
     ),
-    Check(
-        "counts",
-        "task",
-        "whose items do not match their count",
+    ("counts", "task", "whose items do not match their count"): (
         "SELECT tasks.id FROM tasks LEFT JOIN"
         " (SELECT task, count(*) AS stored, max(n) + 1 AS numbered FROM items GROUP BY task) AS own"
         " ON own.task = tasks.id"
-        " WHERE items_n <> coalesce(stored, 0) OR items_n <> coalesce(numbered, 0)",
+        " WHERE items_n <> coalesce(stored, 0) OR items_n <> coalesce(numbered, 0)"
     ),
-    Check(
-        "counts",
-        "task",
-        "whose child tasks do not match their count",
+    ("counts", "task", "whose child tasks do not match their count"): (
         "SELECT tasks.id FROM tasks LEFT JOIN"
         " (SELECT parent, count(*) AS stored FROM tasks WHERE parent IS NOT NULL GROUP BY parent) AS own"
-        " ON own.parent = tasks.id WHERE children_n <> coalesce(stored, 0) OR children_n > links_n",
+        " ON own.parent = tasks.id WHERE children_n <> coalesce(stored, 0) OR children_n > links_n"
     ),
-    Check(
-        "counts",
-        "task",
-        "whose attempts do not match their count",
+    ("counts", "task", "whose attempts do not match their count"): (
         "SELECT tasks.id FROM tasks LEFT JOIN"
         " (SELECT task, count(*) AS stored, max(n) AS numbered FROM attempts GROUP BY task) AS own"
         " ON own.task = tasks.id"
-        " WHERE attempts <> coalesce(stored, 0) OR attempts <> coalesce(numbered, 0)",
+        " WHERE attempts <> coalesce(stored, 0) OR attempts <> coalesce(numbered, 0)"
     ),
-    Check(
-        "endings",
-        "task",
-        "whose last attempt does not match how they ended",
+    ("endings", "task", "whose last attempt does not match how they ended"): (
         # A done task whose last attempt failed has a reason: for instance an empty list page that was believed.
         "SELECT tasks.id FROM tasks LEFT JOIN attempts ON task = tasks.id AND n = tasks.attempts"
         " WHERE state <> 'waiting' AND NOT coalesce(CASE state WHEN 'gone' THEN ending = 'gone'"
         " WHEN 'failed' THEN ending = 'failed'"
-        " ELSE ending = 'ok' OR (ending = 'failed' AND reason IS NOT NULL) END, 0)",
+        " ELSE ending = 'ok' OR (ending = 'failed' AND reason IS NOT NULL) END, 0)"
     ),
-    Check(
-        "endings",
-        "task",
-        "answered, but not ended",
+    ("endings", "task", "answered, but not ended"): (
         "SELECT tasks.id FROM tasks WHERE state IN ('waiting', 'failed')"
-        " AND EXISTS (SELECT 1 FROM attempts WHERE task = tasks.id AND ending <> 'failed')",
+        " AND EXISTS (SELECT 1 FROM attempts WHERE task = tasks.id AND ending <> 'failed')"
     ),
-    Check(
-        "endings",
-        "task",
-        "that failed without a reason",
-        "SELECT id FROM tasks WHERE state = 'failed' AND reason IS NULL",
+    ("endings", "task", "that failed without a reason"): (
+        "SELECT id FROM tasks WHERE state = 'failed' AND reason IS NULL"
     ),
-)
+}

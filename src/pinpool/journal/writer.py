@@ -19,7 +19,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from pinpool.errors import JournalError, StorageError
 from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import MOST_SAMPLES
-from pinpool.journal.records import About, Mark, ProxyRecord, RunEnd, Settlement, Waiting
+from pinpool.journal.records import About, Mark, ProxyRow, RunEnd, Settlement, Waiting
 from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS, WITHDRAWN
 from pinpool.journal.task_rows import add_tasks, storable, task_of
 from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, Outcome, ProxyState, Task, TaskState
@@ -125,7 +125,7 @@ class Journal:
         use.
         """
         path = Path(path)
-        storage.inspect(path)
+        storage.open_for_reading(path).close()  # raises if there is no journal that we know
         with ExitStack() as undo:
             claim = storage.Claim(path)
             undo.callback(claim.release)
@@ -193,7 +193,7 @@ class Journal:
         return _add_seeds(self._db, seeds)
 
     @_committing
-    def enroll(self, entries: Sequence[tuple[str, str]]) -> list[ProxyRecord]:
+    def enroll(self, entries: Sequence[tuple[str, str]]) -> list[ProxyRow]:
         """
         Make `entries`, (label, fingerprint) each, the list of proxies, and commit; returns their records in its order.
 
@@ -203,10 +203,9 @@ class Journal:
         query = """
             INSERT INTO proxies (label, fingerprint) VALUES (?, ?)
             ON CONFLICT (label, fingerprint) DO UPDATE SET listed = 1
-            RETURNING id, label, state, reason, until, coolings
+            RETURNING id, label, state, reason, until, coolings, listed
         """
-        rows = [self._db.execute(query, entry).fetchone() for entry in entries]
-        return [ProxyRecord(row[0], row[1], ProxyState(row[2]), *row[3:]) for row in rows]
+        return [ProxyRow(*self._db.execute(query, entry).fetchone()) for entry in entries]
 
     @_storing
     def settle(self, settlement: Settlement, now: float) -> int:

@@ -228,8 +228,8 @@ def test_the_list_of_proxies_keeps_its_order_and_what_is_known_of_each(journal: 
     records = journal.enroll([("http://192.0.2.9:80", "aaaa"), ("socks5h://192.0.2.2:1080", "abcd")])
 
     assert [record.id for record in records] == [3, 2]
-    assert records[0][2:] == (ProxyState.SPARE, None, None, 0)
-    assert records[1][2:] == (ProxyState.COOLING, "refused", START + 30, 1)
+    assert records[0][2:] == ("spare", None, None, 0, True)
+    assert records[1][2:] == ("cooling", "refused", START + 30, 1, True)
 
 
 def test_a_proxy_with_a_new_password_is_another_proxy(path: Path, journal: Journal) -> None:
