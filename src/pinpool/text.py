@@ -15,8 +15,6 @@ _SECRET = re.compile(r"//(?:[^/?#]*@|.*:.*@)")
 # user:password@host:port in all its spellings, or host:port:user:password.
 _LOGIN = re.compile(r"@.*:|:.*@|\A[^:]*:[0-9]+:[^:]+:.", re.DOTALL)
 
-# ------------------------------------------------------------------------------------------------ counts
-
 
 def counted(count: int, thing: str, things: str | None = None) -> str:
     """``1 page``, ``2 pages``, ``1,200 pages``; `things` is the plural where an s is not enough."""
@@ -33,9 +31,6 @@ def first_few(names: Sequence[str], most: int) -> str:
     """``a, b and 3 more``: at most so many names."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(map(one_line, names[:most])) + more
-
-
-# ------------------------------------------------------------------------------------------------ quantities
 
 
 def duration(seconds: float) -> str:
@@ -88,9 +83,6 @@ def percent_column(share: float | None) -> str:
     return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"
 
 
-# ------------------------------------------------------------------------------------------------ times
-
-
 def stamp(at: float | None, timespec: str = "seconds") -> str | None:
     """Epoch seconds as ISO 8601 in UTC with a Z, rounded down to `timespec`; None stays None."""
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat("T", timespec)[:-6] + "Z"
@@ -106,9 +98,6 @@ def local_time(at: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(at))
 
 
-# ------------------------------------------------------------------------------------------------ safe text
-
-
 def shown_url(url: str) -> str:
     """The URL for people: short, on one line, without user name and password."""
     return repr(bare_url(url))
@@ -120,7 +109,7 @@ def bare_url(url: str) -> str:
 
 
 def shown_path(path: object) -> str:
-    """A file's name for people. Empty of secrets: a proxy typed by mistake is shown as an ellipsis."""
+    """A file's name for people. Only an ellipsis if it looks like a proxy with a login, typed by mistake."""
     text = str(path)
     return "…" if _LOGIN.search(text) else text
 

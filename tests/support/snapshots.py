@@ -7,7 +7,7 @@ from pinpool.pool.engine import Census
 from pinpool.stats.snapshot import RecentFaults, Snapshot
 
 
-def view(
+def snapshot(
     *faults: tuple[Fault, str], ended: int = 11, stopping: bool = False, resting: bool = False
 ) -> Snapshot:
     """A run on two proxies, one of them retired; the faults were met at 7 s of a monotonic clock."""

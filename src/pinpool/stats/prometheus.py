@@ -73,19 +73,19 @@ class Metrics:
     def __repr__(self) -> str:
         return f"<Metrics {self._path}>"
 
-    def __call__(self, view: Snapshot) -> None:
+    def __call__(self, snapshot: Snapshot) -> None:
         """Write the file if it is time to. Never raises."""
         start = self._clock.monotonic()
         if start < self._next_write:
             return
         tasks = {
-            "done": view.ended - view.gone - view.failed,
-            "gone": view.gone,
-            "failed": view.failed,
-            "waiting": view.known - view.ended - view.in_flight,
-            "in_flight": view.in_flight,
+            "done": snapshot.ended - snapshot.gone - snapshot.failed,
+            "gone": snapshot.gone,
+            "failed": snapshot.failed,
+            "waiting": snapshot.known - snapshot.ended - snapshot.in_flight,
+            "in_flight": snapshot.in_flight,
         }
-        self._write(lambda reader: tasks, _activities(view.census))
+        self._write(lambda reader: tasks, _activities(snapshot.census))
         took = self._clock.monotonic() - start
         self._next_write = start + max(PERIOD_SECONDS, SHARE * took)
 
@@ -123,7 +123,7 @@ class Metrics:
         self._recount(reader, labels)
 
     def _recount(self, reader: Reader, labels: Mapping[int, str]) -> None:
-        """Count what is charged and forgiven, of all attempts: for old ones that changes, too."""
+        """Count what is charged and forgiven again, for all attempts: a failure may be forgiven much later."""
         start = self._clock.monotonic()
         if start < self._next_recount:
             return

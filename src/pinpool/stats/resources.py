@@ -80,9 +80,6 @@ class Meter:
         self._begin: tuple[float, int, Reading] | None = None
         self._pages = self._workers = 0
 
-    def __repr__(self) -> str:
-        return f"<Meter {self._pages} pages>"
-
     def look(self, pages: int, workers: int) -> None:
         """Note how many pages have ended and how many workers live. Cheap: call it as often as you like."""
         self._pages, self._workers = pages, workers

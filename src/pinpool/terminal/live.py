@@ -47,9 +47,6 @@ class LiveView:
         if self._handles_signal:
             self._handler_before = signal.signal(signal.SIGCONT, self._come_back)
 
-    def __repr__(self) -> str:
-        return f"<LiveView of {len(self._drawn)} lines>"
-
     def say(self, text: str) -> None:
         """Show lines that stay, above the view: with the next picture, or at once if there is none."""
         self._pending.append(text)

@@ -17,7 +17,7 @@ from pinpool.stats.throughput import Throughput
 from pinpool.terminal.status import status_line, status_rows
 
 if TYPE_CHECKING:
-    from pinpool.terminal.live import LiveView
+    from pinpool.terminal.live import LiveView, Rows
 
 LIVE_SECONDS = 0.5
 PLAIN_SECONDS = 10.0
@@ -50,38 +50,34 @@ class Progress:
         self._last = self._began if self._live is None else 0.0
         self._told_stopping = False
 
-    def __call__(self, view: Snapshot) -> None:
+    def __call__(self, snapshot: Snapshot) -> None:
         if self._quiet:
             return
-        if view.stopping and not self._told_stopping:
+        if snapshot.stopping and not self._told_stopping:
             self._told_stopping = True
             self.tell("stopping: what is in flight is finished first; Ctrl-C again ends at once")
-        now = self._clock.monotonic()
-        self._throughput.add(now, view.pages)
-        if not self._is_time(now):
-            return
-        epoch = self._clock.epoch()
-        if self._live is not None:
-            self._live.draw(
-                lambda: status_rows(view, self._throughput, began=self._began, now=now, epoch=epoch)
-            )
-        else:
-            self._stream.write(f"{status_line(view, self._throughput, epoch)}\n")
+        now, epoch = self._clock.monotonic(), self._clock.epoch()
+        throughput, began = self._throughput, self._began
+        throughput.add(now, snapshot.pages)
+        self._show_if_time(
+            now,
+            lambda: status_rows(snapshot, throughput, began=began, now=now, epoch=epoch),
+            lambda: status_line(snapshot, throughput, epoch),
+        )
 
     def show(self, text: Callable[[], str]) -> None:
         """Show the line that `text` makes, if it is time to: for a command that is not a crawl."""
-        if self._quiet or not self._is_time(self._clock.monotonic()):
-            return
-        if self._live is not None:
-            self._live.draw(lambda: [("", text())])
-        else:
-            self._stream.write(f"{text()}\n")
+        if not self._quiet:
+            self._show_if_time(self._clock.monotonic(), lambda: [("", text())], text)
 
-    def _is_time(self, now: float) -> bool:
+    def _show_if_time(self, now: float, rows: Callable[[], Rows], line: Callable[[], str]) -> None:
         if now - self._last < self._period:
-            return False
+            return
         self._last = now
-        return True
+        if self._live is not None:
+            self._live.draw(rows)
+        else:
+            self._stream.write(f"{line()}\n")
 
     def tell(self, text: str) -> None:
         """Show a message that stays, even if quiet: it is about what the user asked for."""

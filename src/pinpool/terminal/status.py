@@ -13,29 +13,29 @@ _SHOWN_FAULTS = 4
 _HEADING_COLUMNS = 9
 
 
-def status_line(view: Snapshot, throughput: Throughput, epoch: float) -> str:
+def status_line(snapshot: Snapshot, throughput: Throughput, epoch: float) -> str:
     """The crawl in one line."""
-    census = view.census
-    parts = [f"{view.ended}/{view.known} pages"]
-    waits = why_it_waits(view, epoch)
+    census = snapshot.census
+    parts = [f"{snapshot.ended}/{snapshot.known} pages"]
+    waits = why_it_waits(snapshot, epoch)
     if waits:  # near the front, as a narrow terminal cuts off the end
         parts.append(waits)
-    parts += [counted(view.items, "item"), *_speed(view, throughput), f"{census.running} fetching"]
+    parts += [counted(snapshot.items, "item"), *_speed(snapshot, throughput), f"{census.running} fetching"]
     if census.parked:
         parts.append(f"{census.parked} waiting for a proxy")
     resting, retired = census.count(ProxyState.COOLING), census.count(ProxyState.RETIRED)
     if resting or retired:
         usable = counted(census.usable, "proxy", "proxies")
         parts.append(f"{usable} good, {resting} resting, {retired} out")
-    if view.failed:
-        parts.append(f"{view.failed} failed")
-    if view.last_fault and not waits:
-        parts.append(f"last fault {one_line(view.last_fault)}")
+    if snapshot.failed:
+        parts.append(f"{snapshot.failed} failed")
+    if snapshot.last_fault and not waits:
+        parts.append(f"last fault {one_line(snapshot.last_fault)}")
     return ", ".join(parts)
 
 
 def status_rows(
-    view: Snapshot, throughput: Throughput, *, began: float, now: float, epoch: float
+    snapshot: Snapshot, throughput: Throughput, *, began: float, now: float, epoch: float
 ) -> list[tuple[str, str]]:
     """
     (heading, text) of about five rows, each about 75 columns wide.
@@ -44,14 +44,14 @@ def status_rows(
     """
     running = f"running for {duration(now - began)}"
     rows = [
-        ("pages", _pages(view)),
-        ("speed", ", ".join([*_speed(view, throughput), running])),
-        ("workers", _workers(view)),
-        ("proxies", _proxies(view)),
+        ("pages", _pages(snapshot)),
+        ("speed", ", ".join([*_speed(snapshot, throughput), running])),
+        ("workers", _workers(snapshot)),
+        ("proxies", _proxies(snapshot)),
     ]
-    if waits := why_it_waits(view, epoch):
+    if waits := why_it_waits(snapshot, epoch):
         rows.append(("waits", waits))
-    for number, (fault, seen) in enumerate(view.faults.latest(_SHOWN_FAULTS)):
+    for number, (fault, seen) in enumerate(snapshot.faults.latest(_SHOWN_FAULTS)):
         text = (
             f"{fault} {counted(seen.count, 'time')}, {duration(now - seen.at)} ago: {one_line(seen.message)}"
         )
@@ -59,38 +59,38 @@ def status_rows(
     return [(heading.ljust(_HEADING_COLUMNS), text) for heading, text in rows]
 
 
-def why_it_waits(view: Snapshot, epoch: float) -> str:
+def why_it_waits(snapshot: Snapshot, epoch: float) -> str:
     """Why nothing is sent out, and until when; empty if something is."""
-    if view.stopping:
-        pages = counted(view.in_flight, "page in flight is", "pages in flight are")
+    if snapshot.stopping:
+        pages = counted(snapshot.in_flight, "page in flight is", "pages in flight are")
         return f"stopping; {pages} finished first"
-    if view.waiting:
-        return one_line(view.waiting)
-    census = view.census
+    if snapshot.waiting:
+        return one_line(snapshot.waiting)
+    census = snapshot.census
     if not census.usable and census.wakes_in is not None:
         wakes = local_time(epoch + census.wakes_in)
         return f"all proxies rest; the next wakes in {duration(census.wakes_in)}, at {wakes}"
     return ""
 
 
-def _pages(view: Snapshot) -> str:
-    share = f" ({percent(view.ended / view.known)})" if view.known else ""
-    parts = [f"{view.ended:,} of {view.known:,} known{share}", counted(view.items, "item")]
-    if view.failed:
-        parts.append(f"{view.failed:,} given up")
+def _pages(snapshot: Snapshot) -> str:
+    share = f" ({percent(snapshot.ended / snapshot.known)})" if snapshot.known else ""
+    parts = [f"{snapshot.ended:,} of {snapshot.known:,} known{share}", counted(snapshot.items, "item")]
+    if snapshot.failed:
+        parts.append(f"{snapshot.failed:,} given up")
     return ", ".join(parts)
 
 
-def _speed(view: Snapshot, throughput: Throughput) -> list[str]:
+def _speed(snapshot: Snapshot, throughput: Throughput) -> list[str]:
     parts = [f"{throughput.per_second:.1f} pages/s"]
-    if left := throughput.seconds_left(view.known - view.ended):
+    if left := throughput.seconds_left(snapshot.known - snapshot.ended):
         rough = max(_ROUGH_SECONDS, _ROUGH_SECONDS * round(left / _ROUGH_SECONDS))
         parts.append(f"at least {duration(rough)} left")
     return parts
 
 
-def _workers(view: Snapshot) -> str:
-    census = view.census
+def _workers(snapshot: Snapshot) -> str:
+    census = snapshot.census
     counts = {
         "pacing": census.pacing,
         "waiting for a proxy": census.parked,
@@ -100,8 +100,8 @@ def _workers(view: Snapshot) -> str:
     return _nonzero(f"{census.running} fetching", counts)
 
 
-def _proxies(view: Snapshot) -> str:
-    census = view.census
+def _proxies(snapshot: Snapshot) -> str:
+    census = snapshot.census
     wakes = "" if census.wakes_in is None else f" (next wakes in {duration(census.wakes_in)})"
     counts = {
         f"resting{wakes}": census.count(ProxyState.COOLING),

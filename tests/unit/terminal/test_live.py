@@ -15,7 +15,7 @@ from pinpool.terminal.live import LiveView
 from pinpool.terminal.progress import PLAIN_SECONDS, Progress
 from pinpool.terminal.status import status_rows
 from pinpool.terminal.tty import Tty
-from snapshots import view
+from snapshots import snapshot
 
 
 class Terminal(io.StringIO):
@@ -41,8 +41,8 @@ class Terminal(io.StringIO):
         return [text for row in self.screen.display if (text := row.rstrip())]
 
 
-def draw(live: LiveView, view: Snapshot) -> None:
-    live.draw(lambda: status_rows(view, Throughput(0.0), began=0.0, now=7.0, epoch=0.0))
+def draw(live: LiveView, shown: Snapshot) -> None:
+    live.draw(lambda: status_rows(shown, Throughput(0.0), began=0.0, now=7.0, epoch=0.0))
 
 
 class FakeTty(Tty):
@@ -93,8 +93,8 @@ def test_a_command_that_is_not_a_crawl_shows_one_line(terminal: Terminal) -> Non
 
 
 def test_each_picture_is_one_write_over_the_last_one(terminal: Terminal, live: LiveView) -> None:
-    draw(live, view((Fault.RESET, "closed")))
-    draw(live, view(ended=12))
+    draw(live, snapshot((Fault.RESET, "closed")))
+    draw(live, snapshot(ended=12))
     second = terminal.shown()
     writes = len(terminal.writes)
     live.close()
@@ -107,10 +107,10 @@ def test_each_picture_is_one_write_over_the_last_one(terminal: Terminal, live: L
 
 def test_messages_stay_above_the_view_in_their_order(terminal: Terminal, live: LiveView) -> None:
     live.say("before")
-    draw(live, view())
+    draw(live, snapshot())
     live.say("first " + "wide " * 30)
     live.say("second\nthird")
-    draw(live, view())
+    draw(live, snapshot())
     during = terminal.shown()
     live.say("last")
     live.close()
@@ -130,9 +130,9 @@ def test_no_size_of_terminal_is_too_small(monkeypatch: pytest.MonkeyPatch, colum
     monkeypatch.setattr("os.get_terminal_size", lambda descriptor: os.terminal_size((columns, rows)))
     live = LiveView(terminal)
 
-    draw(live, view((Fault.EMPTY, "电影" * 40)))
+    draw(live, snapshot((Fault.EMPTY, "电影" * 40)))
     first = terminal.shown()
-    draw(live, view((Fault.EMPTY, "电影" * 40)))
+    draw(live, snapshot((Fault.EMPTY, "电影" * 40)))
 
     assert terminal.shown() == first
     assert len(first) <= max(1, (rows or 24) - 1)
@@ -145,7 +145,7 @@ def test_a_hostile_fault_can_neither_drive_the_terminal_nor_break_out_of_its_lin
 ) -> None:
     hostile = "\x1b[2J\x1b]0;title\x07[bold]电影\u202e\n" + "电" * 200
 
-    draw(live, view((Fault.EXTRACT, hostile)))
+    draw(live, snapshot((Fault.EXTRACT, hostile)))
 
     row = terminal.shown()[4]
     assert len(terminal.shown()) == 5
@@ -158,7 +158,7 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     live = LiveView(terminal)
 
-    draw(live, view())
+    draw(live, snapshot())
     live.close()
 
     assert all(cell.fg == "default" for row in terminal.screen.buffer.values() for cell in row.values())
@@ -180,7 +180,7 @@ def test_a_terminal_that_cannot_write_over_gets_plain_lines(
 ) -> None:
     monkeypatch.setenv("TERM", kind)
 
-    Progress(terminal, clock=Periods(PLAIN_SECONDS))(view())
+    Progress(terminal, clock=Periods(PLAIN_SECONDS))(snapshot())
 
     assert terminal.shown()[0].startswith("11/1022 pages, 10 items")
     assert "\x1b" not in "".join(terminal.writes)
@@ -189,19 +189,19 @@ def test_a_terminal_that_cannot_write_over_gets_plain_lines(
 def test_while_another_job_has_the_terminal_nothing_is_drawn_and_afterwards_nothing_of_it_is_wiped(
     terminal: Terminal, live: LiveView, tty: FakeTty
 ) -> None:
-    draw(live, view())
+    draw(live, snapshot())
     tty.foreground = False
     terminal.write("\n$ a shell\n")
-    draw(live, view(ended=12))
+    draw(live, snapshot(ended=12))
     tty.foreground = True
-    draw(live, view(ended=13))
+    draw(live, snapshot(ended=13))
 
     rows = terminal.shown()
     assert rows[4:6] == ["$ a shell", "pages    13 of 1,022 known (1%), 10 items, 1 given up"]
 
 
 def test_a_flood_of_messages_is_shown_whole(terminal: Terminal, live: LiveView) -> None:
-    draw(live, view())
+    draw(live, snapshot())
     for number in range(2500):
         live.say(f"message {number}.")
     live.close()
@@ -218,7 +218,7 @@ def test_a_message_waits_while_writing_it_would_stop_the_run(
     live.say("held back")
     before = terminal.shown()
     tty.foreground, tty.stops_us = True, False
-    draw(live, view())
+    draw(live, snapshot())
 
     assert before == []
     assert terminal.shown()[0] == "held back"

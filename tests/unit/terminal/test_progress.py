@@ -7,15 +7,15 @@ import os
 
 from clocks import Periods
 from pinpool.terminal.progress import PLAIN_SECONDS, Progress
-from snapshots import view
+from snapshots import snapshot
 
 
 def test_off_a_terminal_progress_is_plain_lines() -> None:
     stream = io.StringIO()
     progress = Progress(stream, clock=Periods(PLAIN_SECONDS))
 
-    progress(view())
-    progress(view(resting=True))
+    progress(snapshot())
+    progress(snapshot(resting=True))
     progress.close()
 
     first, second = stream.getvalue().splitlines()
@@ -27,7 +27,7 @@ def test_off_a_terminal_progress_is_plain_lines() -> None:
 def test_off_a_terminal_nothing_is_said_in_the_first_seconds() -> None:
     stream = io.StringIO()
 
-    Progress(stream)(view())
+    Progress(stream)(snapshot())
 
     assert stream.getvalue() == ""
 
@@ -36,7 +36,7 @@ def test_quiet_means_no_progress_but_what_must_be_said() -> None:
     stream = io.StringIO()
     progress = Progress(stream, quiet=True, clock=Periods(PLAIN_SECONDS))
 
-    progress(view(stopping=True))
+    progress(snapshot(stopping=True))
     progress.tell("6 workers on 4 proxies")
 
     assert stream.getvalue() == "6 workers on 4 proxies\n"
@@ -49,5 +49,5 @@ def test_a_reader_that_has_left_makes_progress_silent_and_nothing_else() -> None
         progress = Progress(stream)
 
         progress.tell("6 workers on 4 proxies")
-        progress(view(stopping=True))
+        progress(snapshot(stopping=True))
         progress.close()

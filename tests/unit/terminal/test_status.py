@@ -5,7 +5,7 @@ from pinpool.stats.snapshot import Snapshot
 from pinpool.stats.throughput import Throughput
 from pinpool.terminal.status import status_line, status_rows, why_it_waits
 from pinpool.text import local_time
-from snapshots import view
+from snapshots import snapshot
 
 EPOCH = 1_700_000_000.0
 WAKES = local_time(EPOCH + 90)
@@ -19,7 +19,7 @@ def rows(shown: Snapshot) -> list[str]:
 
 
 def test_the_rows_say_how_the_run_is_doing() -> None:
-    assert rows(view((Fault.TIMEOUT, "no answer"), (Fault.TIMEOUT, "no answer"))) == [
+    assert rows(snapshot((Fault.TIMEOUT, "no answer"), (Fault.TIMEOUT, "no answer"))) == [
         "pages    11 of 1,022 known (1%), 10 items, 1 given up",
         "speed    10.0 pages/s, at least 1 min 40 s left, running for 10 s",
         "workers  1 fetching, 1 pacing, 1 waiting for a proxy, 1 idle",
@@ -29,7 +29,7 @@ def test_the_rows_say_how_the_run_is_doing() -> None:
 
 
 def test_the_line_says_how_the_run_is_doing() -> None:
-    assert status_line(view(), Throughput(0.0), EPOCH) == (
+    assert status_line(snapshot(), Throughput(0.0), EPOCH) == (
         "11/1022 pages, 10 items, 0.0 pages/s, 1 fetching, 1 waiting for a proxy, "
         "1 proxy good, 0 resting, 1 out, 1 failed, last fault timeout: no answer"
     )
@@ -38,29 +38,29 @@ def test_the_line_says_how_the_run_is_doing() -> None:
 def test_a_run_that_waits_says_why_and_until_when() -> None:
     waits = f"all proxies rest; the next wakes in 1 min 30 s, at {WAKES}"
 
-    assert f"waits    {waits}" in rows(view(resting=True))
+    assert f"waits    {waits}" in rows(snapshot(resting=True))
     assert "proxies  0 pinned, 0 spare, 1 resting (next wakes in 1 min 30 s), 1 retired" in rows(
-        view(resting=True)
+        snapshot(resting=True)
     )
-    line = status_line(view(resting=True), Throughput(0.0), EPOCH)
+    line = status_line(snapshot(resting=True), Throughput(0.0), EPOCH)
     assert waits in line[:79]  # as much as a narrow terminal shows
     assert line.endswith("0 proxies good, 1 resting, 1 out, 1 failed")
 
 
 def test_a_pause_of_the_whole_run_is_given_in_its_own_words() -> None:
     assert "waits    the site seems down until 12:00" in rows(
-        view()._replace(waiting="the site seems down until 12:00")
+        snapshot()._replace(waiting="the site seems down until 12:00")
     )
 
 
 def test_a_run_that_stops_says_what_it_finishes_first() -> None:
-    one, two = view(stopping=True), view(stopping=True)._replace(in_flight=2)
+    one, two = snapshot(stopping=True), snapshot(stopping=True)._replace(in_flight=2)
 
     assert why_it_waits(one, EPOCH) == "stopping; 1 page in flight is finished first"
     assert why_it_waits(two, EPOCH) == "stopping; 2 pages in flight are finished first"
 
 
 def test_what_a_fault_says_cannot_drive_the_terminal() -> None:
-    hostile = view()._replace(last_fault="ban: \x1b[2J\x07gone")
+    hostile = snapshot()._replace(last_fault="ban: \x1b[2J\x07gone")
 
     assert status_line(hostile, Throughput(0.0), EPOCH).endswith("last fault ban: [2J gone")
