@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pinpool.cli.options import new_run_options, read_stdin_once
+from pinpool.cli.options import new_run_options
 from pinpool.cli.running import (
     load_spider,
     progress_and_log,
@@ -37,13 +37,12 @@ def crawl(
     Example:
       pinpool crawl movies.py -p proxies.txt -o films.jsonl
     """
-    read_stdin_once(options["proxies"], seeds)
     if start_method in (None, "forkserver"):
         start_workers_early()
     from pinpool.crawler import api
 
     with progress_and_log(options) as progress:
-        loaded, start = load_spider(spider, seeds)
+        loaded, start = load_spider(spider, seeds=seeds, proxies=options["proxies"])
         path = journal or Path(f"{loaded.name}.db")
         run = partial(api.crawl, loaded, journal=path, seeds=start, fresh=fresh, start_method=start_method)
         run_to_the_end(run, path, options, progress)

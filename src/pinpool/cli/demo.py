@@ -13,7 +13,7 @@ import click
 
 from pinpool.cli.exit_codes import ExitCode, leave
 from pinpool.cli.options import defaulted, site_options, writing
-from pinpool.cli.running import load_spider, progress_and_log
+from pinpool.cli.running import progress_and_log
 from pinpool.text import counted
 
 if TYPE_CHECKING:
@@ -45,15 +45,14 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
     from pinpool.crawler.api import crawl
     from pinpool.lab import Lab
     from pinpool.report.html import check_page
+    from pinpool.spider.loader import load
+    from pinpool.spider.ref import parse_ref
 
     faults = [] if calm else [DEMO_FAULTS[n % len(DEMO_FAULTS)] for n in range(proxies * 3 // 8)]
     with ExitStack() as stack:
-        if keep is None:
-            folder = Path(tempfile.mkdtemp(prefix="pinpool-demo-"))
-        else:
-            folder = keep
-            with writing(folder, "--keep"):
-                folder.mkdir(parents=True, exist_ok=True)
+        folder = keep or Path(tempfile.mkdtemp(prefix="pinpool-demo-"))
+        with writing(folder, "--keep"):
+            folder.mkdir(parents=True, exist_ok=True)
         check_page(folder / PAGE, folder / JOURNAL)
         site = stack.enter_context(Lab(pages=pages, proxies=proxies, faults=faults, latency=0.02, seed=seed))
         site.write_proxies(folder / "proxies.txt")
@@ -63,9 +62,8 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
             f"{counted(proxies, 'proxy', 'proxies')} (faulty: {bad})"
         )
         progress = stack.enter_context(progress_and_log({}))
-        spider, _ = load_spider("pinpool.examples.movies", None)
         run = crawl(
-            spider,
+            load(parse_ref("pinpool.examples.movies")),
             folder / "proxies.txt",
             workers=workers,
             journal=folder / JOURNAL,

@@ -116,11 +116,6 @@ def targets(options: Mapping[str, Any]) -> list[Target]:
     ]
 
 
-def read_stdin_once(proxies: str | None, seeds: str | None) -> None:
-    if seeds == "-" and proxies == "-":
-        raise click.UsageError("stdin can be the list of proxies or the seeds, not both")
-
-
 def json_text(document: object) -> str:
     """What ``--json`` prints."""
     return json.dumps(document, ensure_ascii=False)

@@ -67,12 +67,14 @@ def start_workers_early() -> None:
     warm_up(PRELOAD)
 
 
-def load_spider(spider: str, seeds: str | None) -> tuple[Spider, list[Task] | None]:
-    """The spider, and the tasks of a file of seeds if one is given. Raises SpiderError and SettingsError."""
+def load_spider(spider: str, *, seeds: str | None, proxies: str | None) -> tuple[Spider, list[Task] | None]:
+    """The spider, and the tasks of a file of seeds if one is given. Raises UsageError."""
     from pinpool.spider.loader import load
     from pinpool.spider.ref import parse_ref
     from pinpool.spider.seeds import read_seeds
 
+    if seeds == "-" and proxies == "-":
+        raise click.UsageError("stdin can be the list of proxies or the seeds, not both")
     loaded = load(parse_ref(spider))
     return loaded, None if seeds is None else read_seeds(seeds, loaded.first_stage)
 

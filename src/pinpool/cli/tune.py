@@ -18,7 +18,6 @@ from pinpool.cli.options import (
     json_text,
     new_run_options,
     quiet_option,
-    read_stdin_once,
     setting_options,
     writing,
 )
@@ -132,7 +131,6 @@ def _model(journal: Path, options: dict[str, Any]) -> None:
 
 def _measure(spider: str, options: dict[str, Any]) -> None:
     svg = options["svg"]
-    read_stdin_once(options["proxies"], options["seeds"])
     if svg is not None and not svg.absolute().parent.is_dir():  # better now than after ten minutes
         raise click.BadParameter(f"{svg} cannot be written: there is no such folder", param_hint="--svg")
     start_workers_early()
@@ -142,7 +140,7 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
 
     with progress_and_log(options) as progress:
         say = (lambda line: None) if options["quiet"] else progress.tell
-        loaded, seeds = load_spider(spider, options["seeds"])
+        loaded, seeds = load_spider(spider, seeds=options["seeds"], proxies=options["proxies"])
         chosen = plan(
             loaded,
             options["proxies"],
