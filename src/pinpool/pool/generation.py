@@ -1,4 +1,4 @@
-"""One pool of workers, with its status board and the attempts in flight; and how to kill a worker of it."""
+"""One pool of workers with its status board, and how to kill a worker of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from multiprocessing.pool import Pool
 from multiprocessing.process import BaseProcess
@@ -32,7 +32,6 @@ class Generation:
     number: int
     board: StatusBoard
     pool: Pool | None = None
-    flight: set[int] = field(default_factory=set)  # serials
 
     @classmethod
     def prepare(cls, context: BaseContext, seats: int) -> Generation:

@@ -76,7 +76,11 @@ class ProcessEngine:
         start_method: str | None = None,
         preload: Sequence[str] = (),
     ) -> None:
-        """See `registry.EngineFactory`. A forkserver imports the modules `preload` once for all workers."""
+        """
+        `job` makes the job in each worker; it must survive a pickle. An attempt that runs for more than `hang_seconds`
+        hangs. A swapped proxy rests for `cooling` seconds until it is judged. A forkserver imports the modules
+        `preload` once for all workers.
+        """
         self._job = job
         self._size = workers
         self._hang_seconds = hang_seconds
@@ -84,6 +88,7 @@ class ProcessEngine:
         self.start_method = start_method or default_start_method()
         self._context: BaseContext = multiprocessing.get_context(self.start_method)
         self._answers: queue.SimpleQueue[tuple[int, object]] = queue.SimpleQueue()
+        self._flight: set[int] = set()  # serials of attempts that are not answered yet
         self._next_tick = 0.0
         self._census = Census(workers, states={one.proxy: one.state for one in proxies})
         self._rebuilds = self._rebuilds_in_a_row = 0
@@ -97,7 +102,7 @@ class ProcessEngine:
 
     def start(self) -> None:
         self._stacks = Path(tempfile.mkdtemp(prefix="pinpool-"))
-        self._watch = WorkerWatch(self._size, self._hang_seconds, self._stacks)
+        self._watch = WorkerWatch(self._size, self._flight, self._hang_seconds, self._stacks)
         self._redaction = Redaction(standing.address for standing in self._leases.standings)
         self._logs = LogPipe(self._redaction)
         try:
@@ -110,12 +115,12 @@ class ProcessEngine:
 
     def submit(self, serial: int, work: Assignment | bytes) -> None:
         blob = pickle.dumps(work, protocol=pickle.HIGHEST_PROTOCOL)
-        generation = self._present()
-        assert generation.pool is not None
-        generation.flight.add(serial)
+        pool = self._present().pool
+        assert pool is not None
+        self._flight.add(serial)
         # The callbacks do nothing else: one that raises, or takes its time, stalls the pool for good.
         post = partial(self.post, serial)
-        generation.pool.apply_async(run, (serial, blob), callback=post, error_callback=post)
+        pool.apply_async(run, (serial, blob), callback=post, error_callback=post)
 
     def post(self, serial: int, answer: object) -> None:
         """Put down what the pool answers to an attempt, for the next `poll`. Any thread may call this."""
@@ -201,9 +206,9 @@ class ProcessEngine:
             answer = answer.payload
         if isinstance(answer, bytes) and answer:
             self._settle(unpack(answer), signals)
-        elif self._generation is not None and serial in self._generation.flight:
+        elif serial in self._flight:
             # The pool itself could not carry it; nothing is known of whose fault that was.
-            self._generation.flight.discard(serial)
+            self._flight.discard(serial)
             signals.append(Lost(serial, Sign.CRASH, f"the pool said {type(answer).__name__}"))
 
     def _settle(self, outcome: Outcome, signals: list[Signal]) -> None:
@@ -211,8 +216,8 @@ class ProcessEngine:
         self._rebuilds_in_a_row = 0
         if outcome.ending is Ending.RESUMED:
             return  # the answer itself comes, or came, with the lease queue's report
-        if self._generation is not None and outcome.serial in self._generation.flight:
-            self._generation.flight.discard(outcome.serial)
+        if outcome.serial in self._flight:
+            self._flight.discard(outcome.serial)
             signals.append(Answered(outcome))
 
     def _drain(self, signals: list[Signal]) -> None:
@@ -294,7 +299,7 @@ class ProcessEngine:
         with keep_signals_from_children():
             self._generation = generation
             generation.start(self._context, self._size, init_worker, config)
-        self._watch.begin(generation)
+        self._watch.begin(generation.board)
 
     def _rebuild(self, reason: str, signals: list[Signal], *, new_manager: bool = False) -> None:
         self._rebuilds_in_a_row += 1
@@ -311,8 +316,8 @@ class ProcessEngine:
             self._leases.begin(0)
         generation.dispose()
         self._drain(signals)
-        signals.extend(Lost(serial, None, reason) for serial in generation.flight)
-        generation.flight.clear()
+        signals.extend(Lost(serial, None, reason) for serial in self._flight)
+        self._flight.clear()
         if new_manager:
             self._warm_up()
             in_use = [line.proxy for line in generation.survivors() if line.proxy >= 0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 from pinpool.policy.reputation import until_judged
 from pinpool.pool.engine import Engine
@@ -12,29 +11,8 @@ from pinpool.pool.lease_types import Standing
 from pinpool.pool.processes import ProcessEngine
 from pinpool.settings import Settings
 
-
-class EngineFactory(Protocol):
-    """
-    Makes an engine, not started yet. `job` makes the job in each worker, and must survive a pickle.
-
-    An attempt that runs for more than `hang_seconds` hangs. A swapped proxy rests for `cooling` seconds until it is
-    judged. `preload` names modules that every worker needs.
-    """
-
-    def __call__(
-        self,
-        job: Callable[[], Job],
-        proxies: Sequence[Standing],
-        *,
-        workers: int,
-        hang_seconds: float,
-        cooling: float,
-        start_method: str | None,
-        preload: Sequence[str],
-    ) -> Engine: ...
-
-
-ENGINES: Mapping[str, EngineFactory] = {
+#: Each is called as `ProcessEngine` is.
+ENGINES: Mapping[str, Callable[..., Engine]] = {
     "processes": ProcessEngine,
 }
 DEFAULT_ENGINE = "processes"
@@ -50,7 +28,7 @@ def make_engine(
     preload: Sequence[str],
     name: str = DEFAULT_ENGINE,
 ) -> Engine:
-    """The engine of that name for a run with these settings, not started yet. See `EngineFactory`."""
+    """An engine for a run with these settings, not started yet. The arguments are those of `ProcessEngine`."""
     return ENGINES[name](
         job,
         proxies,

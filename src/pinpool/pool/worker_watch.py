@@ -13,10 +13,10 @@ from pathlib import Path
 from pinpool.model import Event, EventKind, Sign
 from pinpool.pool.child_process import STACK_SIGNAL
 from pinpool.pool.engine import UNGUARDED, EngineError, Lost, Noted, Signal
-from pinpool.pool.generation import Generation, stop_check_kill
+from pinpool.pool.generation import stop_check_kill
 from pinpool.pool.lease_types import Holder
 from pinpool.pool.pids import is_gone, send
-from pinpool.pool.status_board import Activity, Line
+from pinpool.pool.status_board import Activity, Line, StatusBoard
 from pinpool.pool.worker import stack_file
 
 #: A pid is looked up in /proc only every so many ticks, in case another process has it now.
@@ -33,20 +33,24 @@ _IN_A_TASK = (Activity.RUN, Activity.PACE, Activity.PARK)
 
 
 class WorkerWatch:
-    """Watches the workers of one generation after the other. All methods are called by the engine, at each tick."""
+    """Watches the workers of one pool after the other. The engine calls it at each tick."""
 
-    def __init__(self, size: int, hang_seconds: float, stacks: Path) -> None:
-        """`size` is the number of workers, `stacks` the folder where hung workers write their stacks."""
+    def __init__(self, size: int, flight: set[int], hang_seconds: float, stacks: Path) -> None:
+        """
+        `size` is the number of workers, `flight` the serials of the attempts that are not answered yet, `stacks` the
+        folder where hung workers write their stacks.
+        """
         self._size = size
+        self._flight = flight
         self._hang_seconds = hang_seconds
         self._stacks = stacks
         self.losses = 0
         self._deaths_in_a_row = 0
         self._ticks = 0
 
-    def begin(self, generation: Generation) -> None:
+    def begin(self, board: StatusBoard) -> None:
         """A new pool has started."""
-        self._generation = generation
+        self._board = board
         self._started = self._last_answer = self._last_joined = time.monotonic()
         self._hung: set[int] = set()  # serials
         self._seen: set[int] = set()  # tokens of all workers that ever joined
@@ -64,7 +68,7 @@ class WorkerWatch:
         `lines` is the board; it must be read before this is called, or a worker that has just started looks dead.
         """
         self._ticks += 1
-        board, tokens = self._generation.board, []
+        board, tokens = self._board, []
         for seen in lines:
             if not is_gone(seen.pid, seen.born if self._ticks % BIRTH_TICKS == 0 else 0):
                 continue
@@ -77,8 +81,8 @@ class WorkerWatch:
             activity = line.activity.name.lower()
             signals.append(Noted(Event(time.time(), EventKind.WORKER_LOST, None, line.pid, activity)))
             self._is_poisoned |= line.activity is Activity.IDLE
-            if line.activity in _IN_A_TASK and line.serial in self._generation.flight:
-                self._generation.flight.discard(line.serial)
+            if line.activity in _IN_A_TASK and line.serial in self._flight:
+                self._flight.discard(line.serial)
                 signals.append(self._lost(line))
         seated = {line.token for line in lines}
         return tokens + [h.token for h in holders if h.token not in seated and is_gone(h.pid)]
@@ -94,7 +98,7 @@ class WorkerWatch:
             if line.activity is Activity.RUN and STACK_SIGNAL and line.serial not in self._hung:
                 send(line.pid, STACK_SIGNAL)
             else:
-                stop_check_kill(self._generation.board, line)
+                stop_check_kill(self._board, line)
             self._hung.add(line.serial)
 
     def trouble(self, lines: list[Line]) -> str:
@@ -108,7 +112,7 @@ class WorkerWatch:
                 f"of memory, or the spider crashes its process; look at `pinpool failures`"
             )
         busy = activities & {Activity.RUN, Activity.PACE}
-        if not self._generation.flight or Activity.IDLE not in activities or busy:
+        if not self._flight or Activity.IDLE not in activities or busy:
             self._last_answer = now
         if self._is_poisoned:
             return "a worker died between two tasks, the pool may be jammed"

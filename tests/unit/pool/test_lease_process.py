@@ -1,16 +1,11 @@
 """The parent's copy of where the proxies stand, from which a new Manager starts."""
 
+from engines import spare
 from pinpool.model import EventKind, ProxyState
 from pinpool.pool.lease_process import Standings
-from pinpool.pool.lease_types import Standing
 from pinpool.pool.leases import LeaseQueue
-from pinpool.proxies.proxy import Proxy
 
 SPARE, PINNED, COOLING, RETIRED = ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED
-
-
-def standing(number: int, state: ProxyState = SPARE) -> Standing:
-    return Standing(number, Proxy("http", f"192.0.2.{number}", 80), state)
 
 
 def states(standings: Standings) -> dict[int, ProxyState]:
@@ -18,7 +13,7 @@ def states(standings: Standings) -> dict[int, ProxyState]:
 
 
 def test_a_proxy_that_was_on_its_way_out_does_not_come_back_with_a_new_manager() -> None:
-    standings = Standings([standing(1, PINNED), standing(2, COOLING), standing(3)])
+    standings = Standings([spare(1, PINNED), spare(2, COOLING), spare(3)])
     standings.withdraw([1, 2], "off the list")
     standings.move(1, EventKind.FAULTED, 60.0)  # the decision about its last page comes late
 
@@ -29,11 +24,11 @@ def test_a_proxy_that_was_on_its_way_out_does_not_come_back_with_a_new_manager()
 
 
 def test_a_withdrawn_proxy_that_joins_again_is_asked_to_leave_no_more() -> None:
-    standings = Standings([standing(1, PINNED)])
+    standings = Standings([spare(1, PINNED)])
     standings.withdraw([1], "off the list")
     asked = standings.to_leave(1)
 
-    standings.join([standing(1)])
+    standings.join([spare(1)])
 
     assert (asked, standings.to_leave(1)) == (1, 0)
     assert standings.retire_leaving() == []
@@ -41,7 +36,7 @@ def test_a_withdrawn_proxy_that_joins_again_is_asked_to_leave_no_more() -> None:
 
 def test_the_lease_queue_has_the_last_word_on_who_is_leaving() -> None:
     """The copy is a tenth of a second old: a proxy that it has as spare may be pinned by now."""
-    standings, leases = Standings([standing(1)]), LeaseQueue([standing(1)], 4, 60.0)
+    standings, leases = Standings([spare(1)]), LeaseQueue([spare(1)], 4, 60.0)
     leases.check_in(7, 100, 0)
     standings.withdraw([1], "off the list")
     leases.withdraw([1], "off the list")

@@ -7,17 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines import spare, spares
+from pinpool.clock import SYSTEM_CLOCK, Clock, FakeClock
 from pinpool.model import ProxyState
-from pinpool.pool.lease_types import Standing
 from pinpool.pool.leases import LeaseQueue
-from pinpool.proxies.proxy import Proxy
 
 SPARE, PINNED, COOLING, RETIRED = ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED
 
 
-def queue(proxies: int, *, seats: int = 20, cooling: float = 3600.0) -> LeaseQueue:
-    standings = [Standing(n, Proxy("http", f"192.0.2.{n}", 80), SPARE) for n in range(1, proxies + 1)]
-    return LeaseQueue(standings, seats, cooling)
+def queue(
+    proxies: int, *, seats: int = 20, cooling: float = 3600.0, clock: Clock = SYSTEM_CLOCK
+) -> LeaseQueue:
+    return LeaseQueue(spares(proxies), seats, cooling, clock)
 
 
 def states(leases: LeaseQueue) -> dict[int, ProxyState]:
@@ -68,7 +69,7 @@ def test_the_proxy_of_a_dead_worker_is_spare_again_and_its_seat_free() -> None:
     assert lease.proxy == 1
 
 
-def test_a_reaped_token_gets_nothing_any_more_and_is_told_to_go() -> None:
+def test_a_reaped_token_gets_nothing_and_an_error() -> None:
     """A worker killed while it waits must not swallow the next proxy (hazard 4e); one that lives must end itself."""
     leases = queue(1)
     leases.check_in(7, 100, 0)
@@ -107,17 +108,38 @@ def test_a_proxy_that_has_rested_before_it_is_judged_retires_all_the_same() -> N
 
 
 def test_the_next_worker_learns_how_long_a_proxy_has_been_idle() -> None:
-    """Pace belongs to the proxy: a change of hands is no reason to ask the site again at once."""
-    leases = queue(1)
+    """Pace belongs to the proxy: a new worker must not ask the site again at once."""
+    clock = FakeClock()
+    leases = queue(1, clock=clock)
     _, fresh = leases.check_in(7, 100, 0)
     leases.reap([7])
+    clock.advance(5.0)
 
     _, used = leases.check_in(8, 101, 0)
 
-    assert fresh is not None
-    assert used is not None
-    assert fresh.idle == float("inf")
-    assert 0.0 <= used.idle < 60.0
+    assert fresh is not None and used is not None
+    assert (fresh.idle, used.idle) == (math.inf, 5.0)
+
+
+def test_a_rest_ends_when_its_time_is_over_and_the_parent_may_set_another() -> None:
+    clock = FakeClock()
+    leases = queue(2, cooling=60.0, clock=clock)
+    for token in (7, 8):
+        leases.check_in(token, 100, 0)
+    for token in (7, 8):
+        leases.swap(token, b"")
+    leases.cool(2, 90.0)
+
+    clock.advance(59.0)
+    before = states(leases)
+    clock.advance(1.0)
+    between = leases.report()
+    clock.advance(30.0)
+
+    assert before == {1: COOLING, 2: COOLING}
+    assert dict(between.states) == {1: SPARE, 2: COOLING}
+    assert dict(between.rests) == {2: 30.0}
+    assert states(leases) == {1: SPARE, 2: SPARE}
 
 
 def test_a_parked_worker_is_woken_by_the_first_proxy_that_comes_free() -> None:
@@ -125,12 +147,12 @@ def test_a_parked_worker_is_woken_by_the_first_proxy_that_comes_free() -> None:
     leases.check_in(7, 100, 0)
     leases.check_in(8, 101, 0)
     got: list[object] = []
-    waiter = threading.Thread(target=lambda: got.append(leases.get(8, timeout=10.0)))
+    waiter = threading.Thread(target=lambda: got.append(leases.get(8, timeout=30.0)))
     waiter.start()
 
     leases.reap([7])
 
-    waiter.join(timeout=5.0)
+    waiter.join(timeout=30.0)
     assert not waiter.is_alive()
     assert got[0] is not None
 
@@ -244,12 +266,12 @@ def test_however_its_worker_lets_go_a_withdrawn_proxy_is_nobodys_any_more(way: s
     assert states(leases) == {1: RETIRED, 2: PINNED}
 
 
-def test_who_is_asked_to_leave_for_nothing_keeps_its_proxy() -> None:
-    """The board lags behind: the line may be on the list again by the time its worker asks."""
+def test_a_worker_that_is_asked_to_leave_for_nothing_keeps_its_proxy() -> None:
+    """The board lags behind: the proxy may be on the list again by the time its worker asks."""
     leases = queue(2)
     leases.check_in(7, 100, 0)
     leases.withdraw([1], "off the list")
-    leases.join([Standing(1, Proxy("http", "192.0.2.1", 80), SPARE)])
+    leases.join([spare(1)])
 
     lease = leases.leave(7, b"")
 
@@ -263,12 +285,12 @@ def test_a_proxy_that_joins_wakes_a_parked_worker() -> None:
     leases.check_in(7, 100, 0)
     leases.check_in(8, 101, 0)
     got: list[object] = []
-    waiter = threading.Thread(target=lambda: got.append(leases.get(8, timeout=10.0)))
+    waiter = threading.Thread(target=lambda: got.append(leases.get(8, timeout=30.0)))
     waiter.start()
 
-    leases.join([Standing(2, Proxy("http", "192.0.2.2", 80), SPARE)])
+    leases.join([spare(2)])
 
-    waiter.join(timeout=5.0)
+    waiter.join(timeout=30.0)
     assert not waiter.is_alive()
     assert got[0] is not None
 
@@ -277,12 +299,7 @@ def test_a_withdrawn_proxy_that_comes_back_is_spare_and_one_that_was_failing_has
     leases = queue(2)
     leases.withdraw([1, 2], "off the list")
 
-    leases.join(
-        [
-            Standing(1, Proxy("http", "192.0.2.1", 80), SPARE),
-            Standing(2, Proxy("http", "192.0.2.2", 80), COOLING),
-        ]
-    )
+    leases.join([spare(1), spare(2, COOLING)])
 
     _, first = leases.check_in(7, 100, 0)
     _, second = leases.check_in(8, 101, 0)
@@ -336,7 +353,7 @@ def test_whatever_happens_each_proxy_is_in_one_place_and_held_once(steps: list[t
             case "withdraw" if number <= 4:
                 leases.withdraw([number], "off the list")
             case "join" if number <= 4:
-                leases.join([Standing(number, Proxy("http", f"192.0.2.{number}", 80), SPARE)])
+                leases.join([spare(number)])
             case "leave" if number in seated:
                 leases.leave(number, b"")
 
@@ -353,20 +370,18 @@ def test_whatever_happens_each_proxy_is_in_one_place_and_held_once(steps: list[t
 
 
 def test_the_turns_of_all_workers_lie_one_after_the_other() -> None:
-    leases = queue(1)
+    leases = queue(1, clock=FakeClock())
 
     waits = [leases.turn(seconds) for seconds in (10.0, 30.0, 10.0)]
 
-    assert waits == pytest.approx([0.0, 10.0, 40.0], abs=1.0)
+    assert waits == [0.0, 10.0, 40.0]
 
 
 def test_a_proxy_that_was_pinned_in_an_earlier_life_has_just_been_used() -> None:
-    addresses = [Proxy("http", f"192.0.2.{n}", 80) for n in (1, 2)]
-    leases = LeaseQueue([Standing(1, addresses[0], PINNED), Standing(2, addresses[1], SPARE)], 4, 3600.0)
+    leases = LeaseQueue([spare(1, PINNED), spare(2)], 4, 3600.0, FakeClock())
 
     _, used = leases.check_in(7, 100, 0)
     _, unused = leases.check_in(8, 101, 0)
 
     assert used is not None and unused is not None
-    assert used.idle < 60
-    assert unused.idle == math.inf
+    assert (used.idle, unused.idle) == (0.0, math.inf)
