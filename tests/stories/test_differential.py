@@ -151,7 +151,7 @@ def test_a_crawl_gets_every_film_though_the_first_line_of_the_list_has_a_wrong_l
         assert (wrong["attempts"], wrong["state"]) == (1, "retired")
 
 
-def test_a_crawl_over_https_through_all_of_them_at_once(
+def test_a_crawl_over_https_through_all_of_them_at_once_is_complete(
     get: Get, lab: Lab, certificate: Certificate, tmp_path: Path
 ) -> None:
     proxies = [get(kind).proxy for kind in KINDS if is_here(kind)]
@@ -166,7 +166,9 @@ def test_a_crawl_over_https_through_all_of_them_at_once(
 
 @EVERY_KIND
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_wrong_login(kind: str, scheme: str, get: Get, lab: Lab, certificate: Certificate) -> None:
+def test_a_wrong_login_is_the_proxys_refusal(
+    kind: str, scheme: str, get: Get, lab: Lab, certificate: Certificate
+) -> None:
     url = {"http": lab.url, "https": lab.tls_url}[scheme] + "/page/1"
 
     found = fault(get(kind).stranger, url, certificate.authority)
@@ -201,7 +203,7 @@ CLOSED = {
 
 
 @EVERY_KIND
-def test_a_site_that_refuses_connections(
+def test_a_site_that_refuses_connections_is_reported_as_each_kind_does(
     kind: str, get: Get, certificate: Certificate, closed_port: int
 ) -> None:
     site = f"://127.0.0.1:{closed_port}/"

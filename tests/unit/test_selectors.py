@@ -78,7 +78,7 @@ def test_these_are_css(selector: str) -> None:
         ("i", []),
     ],
 )
-def test_what_a_selector_finds_as_text(selector: str, found: list[str]) -> None:
+def test_what_a_selector_finds_becomes_text(selector: str, found: list[str]) -> None:
     assert [text_of(match) for match in evaluate(selector, ROOT)] == found
 
 

@@ -37,7 +37,7 @@ def test_json_is_posted_with_its_content_type() -> None:
     assert task.headers == (("Content-Type", "application/json"),)
 
 
-def test_a_body_goes_as_it_is_with_the_method_and_type_that_one_names() -> None:
+def test_a_body_is_sent_unchanged_with_the_given_method_and_type() -> None:
     task = request(SITE, body="ä", method="put", headers={"content-type": "text/plain"})
 
     assert (task.method, task.body, task.headers) == ("PUT", b"\xc3\xa4", (("content-type", "text/plain"),))

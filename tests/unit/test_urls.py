@@ -108,7 +108,7 @@ def test_a_link_is_resolved_as_a_browser_would(href: str, url: str) -> None:
 
 
 @given(st.text())
-def test_whatever_passes_is_plain_and_stays_as_it_is(tail: str) -> None:
+def test_a_cleaned_url_is_plain_and_cleaning_it_again_changes_nothing(tail: str) -> None:
     """A URL that went through once is not changed by going through again: a resumed run asks for the same pages."""
     try:
         once = clean_url("https://site.example/" + tail)
@@ -120,7 +120,7 @@ def test_whatever_passes_is_plain_and_stays_as_it_is(tail: str) -> None:
 
 
 @given(st.text())
-def test_no_text_does_worse_than_a_valueerror(text: str) -> None:
+def test_no_text_raises_anything_but_a_valueerror(text: str) -> None:
     for url in (text, "http://" + text, "https://site.example?" + text):
         try:
             clean_url(join_url("https://site.example/a/b", url))

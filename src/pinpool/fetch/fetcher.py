@@ -152,15 +152,9 @@ class Fetcher:
             decode_content=False,
         )
         self._progress.step = Step.BODY
-        refusal = login_refused(response.status, response.headers) if asks_proxy else None
-        if response.status < 200 or refusal is not None:
+        if (failure := _head_failure(response, asks_proxy)) is not None:
             response.close()
-            if refusal is not None:
-                raise FetchFailed(refusal)
-            raise _failed(Step.HEAD, Sign.BROKEN, "an interim status instead of an answer", response.status)
-        if asks_proxy and response.status >= 500 and site_unknown(response.headers):
-            response.close()
-            raise _failed(Step.HEAD, Sign.NAME, "the proxy says that the site's name does not resolve")
+            raise FetchFailed(failure)
         if "set-cookie" in response.headers:
             extract_cookies_to_jar(session.cookies, _for_jar(request), response)  # type: ignore[no-untyped-call]
             if sum(len(cookie.name) + len(cookie.value or "") for cookie in session.cookies) > MAX_COOKIES:
@@ -222,6 +216,17 @@ class _Request(NamedTuple):
 def _for_jar(request: _Request) -> Any:
     """The parts of a request that a cookie jar reads."""
     return SimpleNamespace(url=request.url, headers=CaseInsensitiveDict(request.headers))
+
+
+def _head_failure(response: BaseHTTPResponse, asks_proxy: bool) -> Evidence | None:
+    """The evidence of an answer that is not the site's, or not an answer."""
+    if asks_proxy and (refusal := login_refused(response.status, response.headers)) is not None:
+        return refusal
+    if response.status < 200:
+        return Evidence(Step.HEAD, Sign.BROKEN, "an interim status instead of an answer", response.status)
+    if asks_proxy and response.status >= 500 and site_unknown(response.headers):
+        return Evidence(Step.HEAD, Sign.NAME, "the proxy says that the site's name does not resolve")
+    return None
 
 
 def _failed(step: Step, sign: Sign, message: str, status: int | None = None) -> FetchFailed:

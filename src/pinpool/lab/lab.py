@@ -195,7 +195,7 @@ class Lab:
         self._in_loop(change())
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        """Call `function` in the lab's own loop, which serves nobody meanwhile."""
+        """Call `function` in the lab's own loop. Meanwhile the loop serves no client."""
         assert self._loop is not None, "not started"
         self._loop.call_soon_threadsafe(function)
 

@@ -32,7 +32,7 @@ def answering_once(line: Line) -> None:
     ("scheme", "script", "target"),
     [("http", answering_once, PLAIN), ("socks5h", socks5(answering_once), "/films?page=1")],
 )
-def test_a_page_whose_connection_had_been_closed_is_asked_for_on_a_new_one(
+def test_a_page_whose_connection_was_closed_is_requested_on_a_new_one(
     scheme: str, script: Script, target: str
 ) -> None:
     with Peer(script) as proxy, closing(Fetcher(proxy.proxy(scheme), Settings())) as fetcher:
@@ -46,7 +46,7 @@ def test_a_page_whose_connection_had_been_closed_is_asked_for_on_a_new_one(
     assert proxy.connections == 4
 
 
-def test_https_is_asked_for_again_through_a_new_tunnel(tmp_path: Path) -> None:
+def test_https_is_requested_again_through_a_new_tunnel(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     settings = Settings(ca_bundle=authority.bundle)
     script = connect_then(tls(authority.context("site.test"), answering_once))

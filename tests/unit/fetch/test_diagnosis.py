@@ -42,7 +42,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks4", "socks5", "socks5h"])
-def test_a_proxy_that_refuses_connections(scheme: str) -> None:
+def test_a_proxy_that_refuses_connections_is_refused_at_connect(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -53,7 +53,7 @@ def test_a_proxy_that_refuses_connections(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "socks5h"])
 @pytest.mark.parametrize("host", ["no-such-proxy.invalid", "a..b", "x" * 64 + ".test", "255.255.255.255"])
-def test_a_proxy_that_cannot_be_reached(scheme: str, host: str) -> None:
+def test_a_proxy_that_cannot_be_reached_is_unreachable(scheme: str, host: str) -> None:
     found = evidence(Proxy(scheme, host, 8080, USER, PASSWORD))
 
     assert found[:2] == (Step.CONNECT, Sign.UNREACHABLE)
@@ -61,7 +61,9 @@ def test_a_proxy_that_cannot_be_reached(scheme: str, host: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "socks5h"])
 @pytest.mark.parametrize(("seconds", "sign"), [(PATIENCE, Sign.TIMEOUT), (0.1, Sign.DEADLINE)])
-def test_a_proxy_that_swallows_connections(scheme: str, seconds: float, sign: Sign) -> None:
+def test_a_proxy_that_swallows_connections_runs_into_the_time_out_or_the_deadline(
+    scheme: str, seconds: float, sign: Sign
+) -> None:
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):  # the queue is full from the second one on
@@ -85,7 +87,7 @@ def test_a_machine_that_runs_out_of_something_blames_no_proxy(number: int) -> No
 
 
 @pytest.mark.parametrize("url", [PLAIN, SECURE])
-def test_an_http_proxy_that_is_listed_as_https(url: str) -> None:
+def test_an_http_proxy_listed_as_https_fails_in_tls_with_the_proxy(url: str) -> None:
     with Peer(first(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as proxy:
         found = evidence(proxy.proxy("https"), url)
 
@@ -97,7 +99,7 @@ def test_an_http_proxy_that_is_listed_as_https(url: str) -> None:
     ("script", "seconds", "sign"),
     [(silent, PATIENCE, Sign.TIMEOUT), (silent, 0.1, Sign.DEADLINE), (reset, PATIENCE, Sign.RESET)],
 )
-def test_a_proxy_that_does_not_greet(
+def test_a_proxy_that_does_not_greet_fails_before_the_tunnel(
     scheme: str, url: str, script: Script, seconds: float, sign: Sign
 ) -> None:
     with Peer(script) as proxy:
@@ -106,14 +108,14 @@ def test_a_proxy_that_does_not_greet(
     assert found[:2] == (Step.PROXY, sign)
 
 
-def test_a_socks_proxy_that_hangs_up_at_the_greeting() -> None:
+def test_a_socks_proxy_that_hangs_up_at_the_greeting_is_a_reset() -> None:
     with Peer(taking(3)) as proxy:
         found = evidence(proxy.proxy("socks5h"))
 
     assert found[:2] == (Step.PROXY, Sign.RESET)
 
 
-def test_an_http_proxy_that_is_listed_as_socks() -> None:
+def test_an_http_proxy_listed_as_socks_fails_in_the_greeting() -> None:
     with Peer(first(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as proxy:
         found = evidence(proxy.proxy("socks5h"))
 
@@ -121,14 +123,14 @@ def test_an_http_proxy_that_is_listed_as_socks() -> None:
 
 
 @pytest.mark.parametrize("login", [("", ""), (USER, PASSWORD)])
-def test_a_socks_proxy_that_knows_another_login(login: tuple[str, str]) -> None:
+def test_a_socks_proxy_with_another_login_refuses_ours(login: tuple[str, str]) -> None:
     with Peer(socks5(answering(), ("anna", "right"))) as proxy:
         found = evidence(proxy.proxy("socks5h", *login))
 
     assert found[:2] == (Step.PROXY, Sign.AUTH)
 
 
-def test_a_socks_proxy_that_knows_the_login() -> None:
+def test_a_socks_proxy_with_our_login_carries_the_page() -> None:
     login = ("ännä", "p:@ ß")
     with Peer(socks5(answering(), login)) as proxy:
         page = fetch(proxy.proxy("socks5h", *login))
@@ -154,14 +156,14 @@ def test_a_socks_reply_that_drips_ends_at_the_deadline() -> None:
 # Asking for the site
 
 
-def test_a_login_that_the_proxy_refuses_for_a_plain_page() -> None:
+def test_a_407_to_a_plain_page_is_a_refused_login() -> None:
     with Peer(answering(answer(b"", f"407 {PASSWORD}"))) as proxy:
         found = evidence(proxy.proxy("http", USER, PASSWORD))
 
     assert (found.step, found.sign, found.status) == (Step.PROXY, Sign.AUTH, 407)
 
 
-def test_a_login_that_the_proxy_refuses_for_a_tunnel() -> None:
+def test_a_407_to_a_tunnel_is_a_refused_login() -> None:
     with Peer(answering(answer(b"", f"407 {PASSWORD}"))) as proxy:
         found = evidence(proxy.proxy("http", USER, PASSWORD), SECURE)
 
@@ -177,7 +179,7 @@ def test_a_407_out_of_a_tunnel_is_the_sites_own_answer() -> None:
 
 
 @pytest.mark.parametrize("status", [403, 502, 503])
-def test_a_tunnel_that_is_refused(status: int) -> None:
+def test_a_refused_tunnel_is_evidence_with_its_status(status: int) -> None:
     with Peer(answering(answer(b"", f"{status} {PASSWORD}"))) as proxy:
         found = evidence(proxy.proxy("http", USER, PASSWORD), SECURE)
 
@@ -195,7 +197,7 @@ def test_a_tunnel_that_is_refused(status: int) -> None:
         (saying(b"SSH-2.0-OpenSSH\r\n\r\n"), PATIENCE, Sign.BROKEN),
     ],
 )
-def test_a_tunnel_that_does_not_come_about(script: Script, seconds: float, sign: Sign) -> None:
+def test_a_tunnel_that_fails_is_evidence_at_the_tunnel(script: Script, seconds: float, sign: Sign) -> None:
     with Peer(script) as proxy:
         found = evidence(proxy.proxy(), SECURE, seconds)
 
@@ -227,7 +229,7 @@ def test_a_tunnel_answer_that_drips_ends_at_the_deadline(data: bytes) -> None:
         (99, Sign.REFUSED),
     ],
 )
-def test_a_socks_proxy_that_says_no(code: int, sign: Sign) -> None:
+def test_a_refusing_socks_reply_is_evidence_by_its_code(code: int, sign: Sign) -> None:
     with Peer(socks5(answering(), reply=code)) as proxy:
         found = evidence(proxy.proxy("socks5h"))
 
@@ -239,7 +241,7 @@ def test_a_socks_proxy_that_says_no(code: int, sign: Sign) -> None:
     ("code", "expected"),
     [(0x5B, (Step.TUNNEL, Sign.REFUSED)), (0x5D, (Step.PROXY, Sign.AUTH))],
 )
-def test_a_socks4_proxy_that_says_no(code: int, expected: tuple[Step, Sign]) -> None:
+def test_a_refusing_socks4_reply_is_evidence_by_its_code(code: int, expected: tuple[Step, Sign]) -> None:
     def script(line: Line) -> None:
         line.sock.recv(65536)
         line.send(bytes((0, code, 0, 0, 0, 0, 0, 0)))
@@ -251,7 +253,7 @@ def test_a_socks4_proxy_that_says_no(code: int, expected: tuple[Step, Sign]) -> 
     assert found[:2] == expected
 
 
-def test_a_socks4_proxy_that_says_yes() -> None:
+def test_a_granting_socks4_proxy_carries_the_page() -> None:
     def script(line: Line) -> None:
         line.exactly(8)
         while line.exactly(1) != b"\0":
@@ -269,7 +271,9 @@ SQUID_SAYS = answer(b"<html>", "503 Service Unavailable", Server="squid/5.7", X_
 
 
 @pytest.mark.parametrize(("url", "step"), [(PLAIN, Step.HEAD), (SECURE, Step.TUNNEL)])
-def test_a_site_whose_name_does_not_resolve_where_the_proxy_says_so(url: str, step: Step) -> None:
+def test_a_site_whose_name_does_not_resolve_is_evidence_of_the_name_if_the_proxy_says_so(
+    url: str, step: Step
+) -> None:
     """Charged to the proxy, a site that is gone would have one proxy after the other swapped."""
     with Peer(answering(SQUID_SAYS)) as proxy:
         found = evidence(proxy.proxy("http", USER, PASSWORD), url)
@@ -308,7 +312,7 @@ def test_a_host_name_that_socks_cannot_carry_is_not_the_proxys_fault() -> None:
     assert found[:2] == (Step.HEAD, Sign.BROKEN)
 
 
-def test_a_socks_proxy_that_hangs_up_when_asked_for_the_site() -> None:
+def test_a_socks_proxy_that_hangs_up_when_asked_for_the_site_is_a_reset_of_the_tunnel() -> None:
     def script(line: Line) -> None:
         line.exactly(3)
         line.send(b"\x05\x00")
@@ -347,14 +351,16 @@ def test_a_socks_proxy_that_hangs_up_when_asked_for_the_site() -> None:
         (saying(HEAD + b"Transfer-Encoding: chunked\r\n\r\nhello\r\n"), Step.BODY, Sign.SHORT),
     ],
 )
-def test_an_answer_that_breaks_off_or_is_not_http(script: Script, step: Step, sign: Sign) -> None:
+def test_an_answer_that_breaks_off_or_is_not_http_is_evidence_at_head_or_body(
+    script: Script, step: Step, sign: Sign
+) -> None:
     with Peer(script) as proxy:
         found = evidence(proxy.proxy("http", USER, PASSWORD))
 
     assert found[:2] == (step, sign)
 
 
-def test_a_reset_within_the_body() -> None:
+def test_a_reset_within_the_body_is_evidence_at_the_body() -> None:
     sent = HEAD + b"Content-Length: 5\r\n\r\nhel"
 
     def script(line: Line) -> None:

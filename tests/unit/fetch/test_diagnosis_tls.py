@@ -64,7 +64,9 @@ def after_the_hello(line: Line) -> None:
 # TLS with the proxy
 
 
-def test_an_https_proxy_with_a_certificate_nobody_knows(certificates: Certificates) -> None:
+def test_an_https_proxy_with_an_unknown_certificate_fails_in_tls_with_the_proxy(
+    certificates: Certificates,
+) -> None:
     with Peer(tls(certificates.proxy, answering())) as proxy:
         found = evidence(proxy.proxy("https"))
 
@@ -100,7 +102,7 @@ def test_a_site_with_a_known_certificate_is_fetched(through: str, certificates: 
     ("who", "reason"),
     [("stranger", "unable to get local issuer certificate"), ("other_name", "not valid for 'site.test'")],
 )
-def test_a_site_with_a_certificate_that_proves_nothing(
+def test_a_site_with_a_wrong_certificate_is_evidence_with_the_reason(
     through: str, who: str, reason: str, certificates: Certificates
 ) -> None:
     with Peer(tunnelled(through, tls(getattr(certificates, who), answering()))) as proxy:
@@ -122,7 +124,9 @@ def test_a_site_with_a_certificate_that_proves_nothing(
         (after_the_hello, PATIENCE, Sign.RESET),
     ],
 )
-def test_a_site_whose_handshake_fails(through: str, script: Script, seconds: float, sign: Sign) -> None:
+def test_a_site_whose_handshake_fails_is_evidence_at_tls(
+    through: str, script: Script, seconds: float, sign: Sign
+) -> None:
     with Peer(tunnelled(through, script)) as proxy:
         found = evidence(proxy.proxy(through), SECURE, seconds)
 

@@ -49,7 +49,7 @@ def test_a_plain_request_asks_the_proxy_for_the_whole_url() -> None:
 
 
 @pytest.mark.parametrize("path", ["/%e4?q=100%", "/a%2Fb?x=%zz", "/a/../b?c=[d]|{e}", "/?q=%u0041"])
-def test_a_url_is_asked_for_letter_by_letter(path: str) -> None:
+def test_a_url_is_requested_letter_by_letter(path: str) -> None:
     """Rule: percent signs stay as they are. urllib3 would make %E4 of %e4, and 100%25 of 100%."""
     with Peer(answering()) as proxy, Peer(socks5(answering())) as tunnel:
         fetch(proxy.proxy(), task("http://site.test" + path))
@@ -60,7 +60,7 @@ def test_a_url_is_asked_for_letter_by_letter(path: str) -> None:
     assert tunnel.heads[1].startswith(f"GET {path} HTTP/1.1\r\nHost: site.test\r\n")
 
 
-def test_the_tasks_headers_go_over_the_settings_which_go_over_the_defaults() -> None:
+def test_the_tasks_headers_overrule_the_settings_which_overrule_the_defaults() -> None:
     settings = Settings(headers={"user-agent": "spider", "X-Both": "settings"})
     with Peer(answering()) as proxy:
         fetch(proxy.proxy(), task(x_both="task"), settings)
@@ -297,7 +297,7 @@ def test_a_json_page_comes_back_as_bytes() -> None:
     assert json.loads(page.body) == {"title": "Heat"}
 
 
-def test_printed_it_names_the_proxy_without_the_password() -> None:
+def test_its_repr_names_the_proxy_without_the_password() -> None:
     with (
         Peer(answering()) as proxy,
         closing(Fetcher(proxy.proxy("http", "anna", "planted"), Settings())) as fetcher,

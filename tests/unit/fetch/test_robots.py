@@ -96,7 +96,7 @@ def test_a_site_that_cannot_answer_now_is_asked_again_before_any_page(status: in
     assert failed.value.evidence.message == f"robots.txt: answered with status {status}"
 
 
-def test_a_fetch_that_fails_is_evidence_that_says_what_was_fetched() -> None:
+def test_a_failed_fetch_is_evidence_that_names_robots_txt() -> None:
     site = Site(Evidence(Step.HEAD, Sign.TIMEOUT, "no answer"))
 
     with pytest.raises(FetchFailed) as failed:
@@ -105,7 +105,7 @@ def test_a_fetch_that_fails_is_evidence_that_says_what_was_fetched() -> None:
     assert failed.value.evidence == Evidence(Step.HEAD, Sign.TIMEOUT, "robots.txt: no answer")
 
 
-def test_one_that_redirects_for_ever_forbids_nothing() -> None:
+def test_endless_redirects_forbid_nothing() -> None:
     site = Site(Evidence(Step.PAGE, Sign.REDIRECTS, "more than 10 redirects", 302))
 
     assert ask_robots(site, f"{SITE}/film/1", 0.0).allow(f"{SITE}/film/1", AGENT)
@@ -140,7 +140,7 @@ def test_a_file_that_would_take_minutes_to_read_is_not_read() -> None:
     assert failed.value.evidence.sign is Sign.TOO_LARGE
 
 
-def test_a_file_with_very_many_agents_and_rules_is_read_all_the_same() -> None:
+def test_a_file_with_many_agents_and_rules_is_read() -> None:
     body = "".join(f"User-agent: a{n}\n" for n in range(500)) + "".join(
         f"Disallow: /{n}/\n" for n in range(2000)
     )
@@ -170,7 +170,7 @@ LINES = st.lists(st.tuples(FIELDS, VALUES), max_size=8)
     LINES,
     st.sampled_from([f"{SITE}/film/1", "http://[::1]:8080/?q=[", f"{SITE}/%zz*$", f"{SITE}/robots.txt"]),
 )
-def test_no_file_makes_a_worker_stumble(lines: list[tuple[str, str]], url: str) -> None:
+def test_no_file_makes_a_worker_fail(lines: list[tuple[str, str]], url: str) -> None:
     found = rules("\n".join(f"{field}: {value}" for field, value in lines).encode("utf-8", "replace"))
 
     assert found.allow(url, AGENT) in (True, False)

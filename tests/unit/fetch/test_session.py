@@ -304,7 +304,7 @@ def test_closing_hangs_up_even_while_somebody_keeps_an_answer() -> None:
         assert kept.content == b"hello"
 
 
-def test_a_session_knows_no_other_schemes() -> None:
+def test_a_session_refuses_other_schemes() -> None:
     with PinnedSession(Proxy("http", "127.0.0.1", 9), Settings()) as session:
         with pytest.raises(requests.exceptions.InvalidSchema):
             session.get("ftp://site.test/")

@@ -96,7 +96,7 @@ def test_the_time_of_one_page_does_not_bind_the_next_use_of_the_session() -> Non
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarm on this platform")
-def test_a_strike_of_the_alarm_passes_through_and_drops_the_connections() -> None:
+def test_the_alarm_passes_through_and_drops_the_connections() -> None:
     def slow_at_first(line: Line) -> None:
         while request := line.head():
             if "films" in request:

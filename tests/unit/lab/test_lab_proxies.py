@@ -60,7 +60,7 @@ def test_a_wrong_password_is_refused(lab: Lab, index: int) -> None:
     assert proxy.logins_refused == before + 1
 
 
-def test_who_bypasses_the_proxies_cannot_resolve_the_name_and_is_counted() -> None:
+def test_a_client_that_bypasses_the_proxies_cannot_resolve_the_name_and_is_counted() -> None:
     with Lab(pages=1) as lab, client(None) as web:
         with pytest.raises(HTTPError, match="resolve"):
             status(web, lab.named_url + "/page/1")
@@ -192,7 +192,7 @@ def test_a_proxy_that_refuses_every_login_refuses_the_right_one(index: int) -> N
 
 
 @EVERY_KIND
-def test_a_banned_proxy_gets_403_for_ever_after_its_last_page(index: int) -> None:
+def test_a_banned_proxy_gets_403_after_its_last_page(index: int) -> None:
     with faulty("ban", index, ban_after=3) as lab, client(lab.proxies[index]) as web:
         answers = [status(web, lab.named_url + "/page/1") for _ in range(6)]
 
@@ -200,7 +200,7 @@ def test_a_banned_proxy_gets_403_for_ever_after_its_last_page(index: int) -> Non
 
 
 @EVERY_KIND
-def test_a_soft_ban_says_200_and_means_no(index: int) -> None:
+def test_a_soft_ban_answers_200_with_a_block_page(index: int) -> None:
     with faulty("softban", index) as lab, client(lab.proxies[index]) as web:
         answer = web.request("GET", lab.named_url + "/detail/1")
 
@@ -210,7 +210,7 @@ def test_a_soft_ban_says_200_and_means_no(index: int) -> None:
 
 
 @EVERY_KIND
-def test_a_dripping_proxy_sends_the_page_but_hardly(index: int) -> None:
+def test_a_dripping_proxy_sends_the_page_very_slowly(index: int) -> None:
     with faulty("drip", index) as lab, client(lab.proxies[index]) as web:
         answer = web.request("GET", lab.named_url + "/detail/1", preload_content=False, decode_content=False)
         first = answer.read1(65536, decode_content=False)

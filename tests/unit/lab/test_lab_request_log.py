@@ -213,7 +213,7 @@ def test_no_password_shows_in_what_is_printed() -> None:
         ({"site_port": 70_000}, "site_port"),
     ],
 )
-def test_a_lab_that_cannot_be_is_refused(settings: dict[str, int], message: str) -> None:
+def test_a_lab_with_impossible_settings_is_refused(settings: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Lab(**settings)  # type: ignore[arg-type]  # the wrong settings come from a table
 

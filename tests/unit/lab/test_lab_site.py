@@ -95,7 +95,7 @@ def test_status_pages_can_ask_to_be_retried_later(lab: Lab) -> None:
     assert (answer.status, answer.headers["Retry-After"]) == (429, "7")
 
 
-def test_redirects_lead_on_as_often_as_asked(lab: Lab) -> None:
+def test_redirects_go_on_as_often_as_requested(lab: Lab) -> None:
     with client(None) as web:
         answer = web.request("GET", lab.url + "/redirect/3", redirect=True, retries=5)
 
@@ -157,7 +157,7 @@ def test_broken_pages_are_broken_as_announced(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("path", "started"), [("/drip-head", b"X-Drip: ...."), ("/drip-body", b"\r\n\r\n<p>\n<p>")]
 )
-def test_a_drip_keeps_coming(lab: Lab, path: str, started: bytes) -> None:
+def test_a_drip_does_not_stop(lab: Lab, path: str, started: bytes) -> None:
     with plug(int(lab.url.rpartition(":")[2])) as plugged:
         plugged.sendall(get(path))
 
@@ -165,7 +165,7 @@ def test_a_drip_keeps_coming(lab: Lab, path: str, started: bytes) -> None:
         assert plugged.recv(100)
 
 
-def test_noise_is_answered_by_400_and_the_end(lab: Lab) -> None:
+def test_noise_is_answered_with_400_and_a_close(lab: Lab) -> None:
     for noise in (
         b"\x16\x03\x01\x02\r\n\r\n",
         b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",

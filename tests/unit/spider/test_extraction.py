@@ -90,7 +90,7 @@ def test_one_dict_or_one_task_is_enough() -> None:
         ([{"url": URL, "title": "x"}, {"url": URL, "title": ""}, request(URL)], False),
     ],
 )
-def test_a_page_is_empty_if_nothing_but_urls_came_of_it(value: object, empty: bool) -> None:
+def test_a_page_is_empty_if_it_yields_only_urls(value: object, empty: bool) -> None:
     assert yielded(value).empty is empty
 
 
@@ -141,7 +141,7 @@ def test_more_than_10_mb_from_one_page_are_evidence() -> None:
     assert "more than 10,000,000 characters" in refused(item for _ in range(12))
 
 
-def test_a_base_of_64_kb_does_not_multiply_without_end() -> None:
+def test_a_long_base_does_not_multiply_without_limit() -> None:
     """Half a million short links below one long base would be 30 GB of URLs."""
     body = f'<base href="/{"x" * 60_000}/">' + '<a href="a">' * 5000
 

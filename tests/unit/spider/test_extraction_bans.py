@@ -72,7 +72,7 @@ def test_without_marks_the_status_alone_decides() -> None:
     assert ill.sign is Sign.STATUS
 
 
-def test_a_selector_that_fails_only_where_it_is_used_is_told_as_the_spiders_fault() -> None:
+def test_a_selector_that_fails_only_in_use_is_the_spiders_fault() -> None:
     found = said(BLOCK, ban_selector="//form[nothing(.)]")
 
     assert isinstance(found, Evidence)
@@ -103,7 +103,7 @@ def test_what_a_block_page_says_cannot_drive_a_terminal() -> None:
         ("ban_text", 7, ["int is not a list of texts"]),
     ],
 )
-def test_a_mark_that_cannot_be_used_is_told_when_the_spider_is_loaded(
+def test_a_mark_that_cannot_be_used_is_reported_when_the_spider_is_loaded(
     name: str, value: Any, problems: list[str]
 ) -> None:
     with pytest.raises(SettingsError) as refused:

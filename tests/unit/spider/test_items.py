@@ -35,7 +35,7 @@ def test_an_item_keeps_its_fields_in_their_order() -> None:
         (10**30, 10**30),
     ],
 )
-def test_what_json_lacks_is_stored_as_what_comes_nearest(value: object, stored: object) -> None:
+def test_what_json_lacks_is_stored_as_the_nearest_thing(value: object, stored: object) -> None:
     assert json.loads(item_text({"field": value})) == {"field": stored}
 
 
@@ -57,7 +57,7 @@ def test_what_json_lacks_is_stored_as_what_comes_nearest(value: object, stored: 
         ({"a": "\x01" * (MAX_ITEM // 2)}, "larger than 1,000,000 bytes"),
     ],
 )
-def test_what_cannot_be_stored_is_named_by_its_field(item: dict[Any, Any], reason: str) -> None:
+def test_a_value_that_cannot_be_stored_is_named_by_its_field(item: dict[Any, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as refused:
         item_text(item)
 

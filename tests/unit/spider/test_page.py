@@ -51,7 +51,7 @@ def test_a_text_of_11_mb_is_read_to_its_end() -> None:
     assert not large.cut
 
 
-def test_a_thousand_levels_are_no_trouble() -> None:
+def test_a_thousand_levels_are_kept() -> None:
     deep = page("<div>" * 1000 + "x" + "</div>" * 1000 + "<b>end</b>")
 
     assert len(deep.select("//div")) == 1000
@@ -189,7 +189,7 @@ def test_a_selector_that_finds_no_links_is_a_mistake(selector: str) -> None:
         ("ftp://site.example/", "https://site.example/films/x"),
     ],
 )
-def test_the_documents_base_counts_if_it_is_one(base: str, url: str) -> None:
+def test_the_documents_base_counts_if_it_is_valid(base: str, url: str) -> None:
     listing = page(f'<!-- <base href="/commented/"> --><base href="{base}"><a href="x">x</a>')
 
     assert [task.url for task in listing.details("//a/@href")] == [url]
@@ -221,7 +221,7 @@ def test_a_task_may_carry_a_form_and_data() -> None:
     assert ("X-A", "1") in task.headers
 
 
-def test_a_task_with_a_url_of_ones_own_is_not_skipped_silently() -> None:
+def test_a_bad_url_of_a_single_task_is_not_skipped_silently() -> None:
     with pytest.raises(ValueError, match="mailto"):
         page().task("mailto:a@b.example")
 
