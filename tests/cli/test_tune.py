@@ -43,12 +43,11 @@ def test_a_recorded_run_tells_what_other_numbers_of_workers_would_do(recorded: D
     assert told["rows"][0]["rss_mb"] < told["rows"][2]["rss_mb"]
 
 
-def test_the_table_ends_with_what_to_take_and_the_plot_is_written(recorded: Desk) -> None:
-    said = recorded.run("tune", "--from", "run.db", "--svg", "plot.svg")
+def test_the_table_ends_with_what_to_take(recorded: Desk) -> None:
+    said = recorded.run("tune", "--from", "run.db")
 
     assert (said.code, said.err) == (0, "")
     assert said.out.splitlines()[-1].startswith("take 6 workers: ")
-    assert (recorded / "plot.svg").read_text().startswith("<svg")
 
 
 def test_other_rules_and_another_size_are_asked_by_options(recorded: Desk) -> None:
@@ -75,7 +74,6 @@ def test_the_same_seed_says_the_same(recorded: Desk) -> None:
             ("--pace", "fast", "--swap-after", "0"),
             "pace: 'fast' is not a number\nswap_after: 0 is not from 1",
         ),
-        (("--svg", "no/such/folder.svg"), "cannot be written"),
     ],
 )
 def test_what_cannot_be_used_is_told(recorded: Desk, options: tuple[str, ...], complaint: str) -> None:

@@ -245,7 +245,7 @@ def test_a_demo_the_advice_on_it_and_a_lab_show_no_password_either(tmp_path: Pat
     desk, seen = Desk(tmp_path), Haul()
     try:
         demo = desk.run("demo", "--calm", "--pages", 4, "--proxies", 4, "--workers", 4, "--keep", "kept")
-        tune = desk.run("tune", "--from", "kept/movies.db", "--svg", "kept/tune.svg")
+        tune = desk.run("tune", "--from", "kept/movies.db")
         lab = desk.start("lab", "--write-proxies", "kept/proxies.txt")
         lines = [lab.line()]
         while not lines[-1].startswith("list with passwords"):

@@ -19,7 +19,6 @@ from pinpool.cli.options import (
     new_run_options,
     quiet_option,
     setting_options,
-    writing,
 )
 from pinpool.cli.running import failed_line, load_spider, progress_and_log, start_workers_early
 
@@ -75,9 +74,6 @@ def _is_number_of_workers(text: str) -> bool:
 )
 @setting_options("pace", "attempts", "swap_after", "cooling", defaults=False)
 @defaulted("--seed", default=1, help="With --from: the same seed gives the same figures.")
-@click.option(
-    "--svg", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a plot to FILE."
-)
 @json_option
 @quiet_option
 @click.pass_context
@@ -130,9 +126,6 @@ def _model(journal: Path, options: dict[str, Any]) -> None:
 
 
 def _measure(spider: str, options: dict[str, Any]) -> None:
-    svg = options["svg"]
-    if svg is not None and not svg.absolute().parent.is_dir():  # better now than after ten minutes
-        raise click.BadParameter(f"{svg} cannot be written: there is no such folder", param_hint="--svg")
     start_workers_early()
     from pinpool.tune.experiment import run
     from pinpool.tune.plan import plan
@@ -193,12 +186,9 @@ def _overwrite_line(text: str) -> None:
 
 
 def _print(options: dict[str, Any], result: Result, journal: Path | None = None) -> None:
-    """Print the result as a table with the recommendation, or as JSON, and write the plot."""
-    from pinpool.tune.table import answer, plot
+    """Print the result as a table with the recommendation, or as JSON."""
+    from pinpool.tune.table import answer
 
-    if options["svg"] is not None and result.rows:
-        with writing(options["svg"], "--svg"):
-            options["svg"].write_text(plot(result.rows, result.recommendation.workers), encoding="utf-8")
     if options["as_json"]:
         document = result.document()
         click.echo(json_text(document if journal is None else {**document, "journal": str(journal)}))

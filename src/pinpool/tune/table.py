@@ -1,4 +1,4 @@
-"""The rows of `pinpool tune` for people: a table with bars, lines about a trial, and an SVG plot."""
+"""The rows of `pinpool tune` for people: a table with bars, and lines about a trial."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from pinpool.tune.steady_state import Trial
 #: Eighths of a character cell.
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _BAR = 12
-
-# The plot's frame, in SVG units.
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 320, 60, 50, 30, 45
 
 
 def answer(result: Result, *, blocks: bool) -> str:
@@ -103,53 +100,3 @@ def trial_line(row: Row) -> str:
     parts += [f"{percent_column(row.fault_rate)} faults"] if row.fault_rate else []
     parts += [f"cores {percent_column(row.cpu)} busy"] if row.cpu is not None else []
     return ", ".join(parts)
-
-
-def plot(rows: Sequence[Row], recommended: int) -> str:
-    """Pages/s by workers as an SVG document, with the chance that the list lasts where it is known."""
-    most = max(row.workers for row in rows)
-    top = max(row.pages_per_second for row in rows) or 1.0
-    right, floor = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-
-    def point(row: Row, share: float) -> tuple[float, float]:
-        return _LEFT + (right - _LEFT) * row.workers / most, floor - (floor - _TOP) * share
-
-    speeds = [point(row, row.pages_per_second / top) for row in rows]
-    chances = [point(row, row.survival) for row in rows if row.survival is not None]
-    chosen = next((row for row in rows if row.workers == recommended), rows[0])
-    x, y = point(chosen, chosen.pages_per_second / top)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif"'
-        ' font-size="12">',
-        "<title>Pages per second by number of workers</title>",
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
-        f'<path d="M{_LEFT} {_TOP}V{floor}H{right}" fill="none" stroke="#666"/>',
-        *(f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="3" fill="#1f6feb"/>' for cx, cy in speeds),
-        _line(speeds, "#1f6feb"),
-        _text(_LEFT - 6, _TOP + 4, f"{top:.4g}", "end"),
-        _text(_LEFT - 6, floor, "0", "end"),
-        _text(_LEFT, _TOP - 12, "pages/s", "middle", "#1f6feb"),
-        _text((_LEFT + right) / 2, _HEIGHT - 8, "workers", "middle"),
-        f'<path d="M{x:.1f} {floor}V{y:.1f}" stroke="#1f6feb" stroke-dasharray="2 3"/>',
-        _text(x, floor + 16, str(chosen.workers), "middle", "#1f6feb"),
-    ]
-    if chosen.workers < 0.9 * most:
-        parts.append(_text(right, floor + 16, str(most), "middle"))
-    if chances:
-        parts += [
-            _line(chances, "#c2410c", dashed=True),
-            _text(right + 6, _TOP + 4, "100 %", "start", "#c2410c"),
-            _text(_WIDTH - 4, _TOP - 12, "the list lasts", "end", "#c2410c"),
-        ]
-    return "\n".join([*parts, "</svg>", ""])
-
-
-def _line(points: Sequence[tuple[float, float]], colour: str, *, dashed: bool = False) -> str:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    dash = ' stroke-dasharray="6 4"' if dashed else ""
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str, colour: str = "#333") -> str:
-    # The text is always our own, so that nothing has to be escaped.
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{text}</text>'

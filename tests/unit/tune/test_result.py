@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
-
 import pytest
 
 from pinpool.stats.histogram import wilson
 from pinpool.tune.result import Result, Row, recommend
-from pinpool.tune.table import plot, table
+from pinpool.tune.table import table
 
 
 def row(workers: int, speed: float, survival: float | None = 1.0, **known: float) -> Row:
@@ -81,13 +79,6 @@ def test_the_table_marks_the_recommended_row_and_leaves_out_columns_of_unknown_f
 
 def test_a_terminal_without_blocks_gets_plain_ascii() -> None:
     assert table([row(10, 50.0), row(20, 100.0)], 20, blocks=False).isascii()
-
-
-def test_the_plot_is_a_picture_with_a_point_for_each_row() -> None:
-    picture = ET.fromstring(plot([row(10, 50.0), row(20, 100.0, survival=0.5)], 20))
-
-    assert len(picture.findall("{http://www.w3.org/2000/svg}circle")) == 2
-    assert len(picture.findall("{http://www.w3.org/2000/svg}polyline")) == 2
 
 
 def test_measured_speeds_that_differ_by_less_than_their_errors_are_the_same() -> None:
