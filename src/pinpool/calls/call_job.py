@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from typing import TYPE_CHECKING
 
 from pinpool.errors import DeadlinePassed
 from pinpool.fetch.diagnosis import evidence_of
@@ -15,12 +14,9 @@ from pinpool.pool.pin import Pin
 from pinpool.pool.worker import describe
 from pinpool.settings import Settings
 
-if TYPE_CHECKING:
-    pass
-
 
 class CallJob:
-    """Calls a pickled function. What it raises through the network is the proxy's affair, all else the caller's."""
+    """Calls a pickled function. An error of the network counts against the proxy, any other goes to the caller."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -37,8 +33,8 @@ class CallJob:
                 function, arguments = pickle.loads(work)
                 return JobResult(Ending.OK, result=pickle.dumps((True, function(*arguments))))
         except DeadlinePassed:
-            told = f"took longer than {self.settings.deadline:g} s"
-            return JobResult(Ending.FAILED, evidence=Evidence(Step.HEAD, Sign.DEADLINE, told))
+            message = f"took longer than {self.settings.deadline:g} s"
+            return JobResult(Ending.FAILED, evidence=Evidence(Step.HEAD, Sign.DEADLINE, message))
         except BaseException as error:  # noqa: BLE001  also SystemExit, and what cannot be pickled
             evidence = evidence_of(error) if isinstance(error, Exception) else None
             if evidence is not None:

@@ -1,4 +1,4 @@
-"""The library's face: `crawl` and `resume` run a spider and return a `Run`, which reads what the journal holds."""
+"""The library's front: `crawl` and `resume` run a spider and return a `Run`, which reads the journal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from pinpool.text import counted
 
 
 class Run:
-    """A run as its journal tells it, while it goes on or afterwards. Nothing is kept in memory."""
+    """A run as its journal has it, during the run or afterwards. Nothing is kept in memory."""
 
     def __init__(self, journal: Path, ended: Ended | None = None) -> None:
         self.journal = journal
@@ -54,7 +54,7 @@ class Run:
 
     @property
     def coverage(self) -> Coverage:
-        """What `pinpool verify` says."""
+        """The result of `pinpool verify`."""
         with Reader(self.journal) as reader:
             return coverage(reader)
 
@@ -65,11 +65,11 @@ class Run:
 
     @property
     def advice(self) -> str:
-        """Whether another number of workers would do better, in one sentence; empty if too little was done to say."""
+        """A sentence: would another number of workers do better? Empty if the run was too short to say."""
         with Reader(self.journal) as reader:
-            sheet = Utilization.parse(reader.last(EventKind.WORKED))
+            utilization = Utilization.parse(reader.last(EventKind.WORKED))
             used = Usage.parse(reader.last(EventKind.MEASURED))
-        return advise(self.stats, sheet, used.load if used else None) if sheet else ""
+        return advise(self.stats, utilization, used.load if used else None) if utilization else ""
 
     @property
     def proxies(self) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ class Run:
         return proxies
 
     def items(self) -> Iterator[dict[str, Any]]:
-        """Every item once, in the order in which they were stored."""
+        """Every item once, in the order in which they were stored. Parsed JSON objects."""
         with Reader(self.journal) as reader:
             for _, text in reader.items():
                 yield json.loads(text)
@@ -107,16 +107,17 @@ def crawl(
     **settings: object,
 ) -> Run:
     """
-    Scrape a site and return when all is done, or when somebody pressed Ctrl-C.
+    Scrape a site. Returns when all is done, or after Ctrl-C.
 
-    `proxies` is the path of a list, or its lines; without it PINPOOL_PROXIES is read. `workers` is one for each
-    proxy by default, `journal` ``<spider>.db`` here. `outputs` are ``FILE[:FORMAT]``, appended to. `fresh` keeps
-    an earlier journal under another name and begins anew. With `reload` the list's file is watched: new lines join
-    within two seconds, removed ones retire when their page is done; without, only SIGHUP does that. `metrics` is a
-    file, ending in .prom, that is kept up to date for Prometheus. `watch` sees how the run stands, many times a
-    second; `tell` gets lines for people. `settings` overrule the spider's own.
+    `proxies` is the path of a list, or its lines; without it PINPOOL_PROXIES is read. By default there is one worker
+    for each proxy, and `journal` is ``<spider>.db`` in the working directory. `outputs` are ``FILE[:FORMAT]``, appended
+    to. `limit` is the number of pages after which to stop. `fresh` keeps an earlier journal under another name and
+    starts over. With `reload` the list's file is watched: new lines join within two seconds, removed ones retire when
+    their page is done; without it, only SIGHUP does that. `metrics` is a file, ending in .prom, that is kept up to date
+    for Prometheus. `watch` gets a snapshot many times a second, `tell` gets lines for people. `settings` override those
+    of the spider.
 
-    Raises UsageError before anything is written; NoUsableProxy if the list was used up (the run can be resumed).
+    Raises UsageError before anything is written; NoUsableProxy if no proxy is left (the run can be resumed).
     """
     end_if_starting()
     chosen = proxies_from(proxies)
@@ -138,7 +139,7 @@ def crawl(
     )
     spider.check(seeds=seeds is None)
     tasks = seeds_of(spider, seeds)
-    check_targets(launch.outputs, _inputs(launch, proxies) | _named_metrics(metrics))
+    check_targets(launch.outputs, _files_in_use(launch, proxies, metrics))
     gauges = Metrics(Path(metrics), path, tell) if metrics else None
     if path.exists():
         tell(f"{path}: the earlier run is kept as {make_way(path, fresh=fresh)}")
@@ -159,10 +160,8 @@ def resume(
     **settings: object,
 ) -> Run:
     """
-    Go on with a run where it stopped, however it stopped. What is not given is as it was, the list of proxies too.
-    Proxies of a list that is given are tried once more, though they were retired. `reload` as in `crawl`.
-
-    Raises as `crawl` does.
+    Go on with a run where it stopped, however it stopped. What is not given is as it was, also the list of proxies.
+    If a list is given, its retired proxies are tried once more. The rest as in `crawl`, also what is raised.
     """
     end_if_starting()
     path = Path(journal)
@@ -188,7 +187,7 @@ def resume(
         watching=reload,
         tell=tell,
     )
-    check_targets(launch.outputs, _inputs(launch, source) | _named_metrics(metrics), earlier)
+    check_targets(launch.outputs, _files_in_use(launch, source, metrics), earlier)
     gauges = Metrics(Path(metrics), path, tell) if metrics else None
     return _go(launch, launch.go_on(), watch, gauges)
 
@@ -202,7 +201,7 @@ def document(journal: Path) -> dict[str, Any]:
 
 
 def seeds_of(spider: Spider, given: Iterable[str | Task] | None = None) -> list[Task]:
-    """The spider's seeds as tasks, or the given ones in their place. Raises SpiderError with every one that is bad."""
+    """The given seeds, or the spider's, as tasks. Raises SpiderError that names every bad one."""
     tasks, problems = [], []
     for seed in spider.start() if given is None else given:
         try:
@@ -220,7 +219,7 @@ def seeds_of(spider: Spider, given: Iterable[str | Task] | None = None) -> list[
 
 def make_way(journal: Path, *, fresh: bool) -> Path:
     """
-    Set an earlier journal aside if it holds a finished run, or if `fresh` is wished; returns its new name.
+    Set an earlier journal aside if its run is finished, or with `fresh`. Returns its new name.
 
     Raises JournalError if it holds an unfinished run.
     """
@@ -235,27 +234,22 @@ def make_way(journal: Path, *, fresh: bool) -> Path:
 
 
 def _go(launch: Launch, journal: Journal, watch: Callable[[Snapshot], None], gauges: Metrics | None) -> Run:
-    if gauges is None:
-        return _finished(launch, launch.go(journal, watch))
-
-    def both(view: Snapshot) -> None:
-        watch(view)
-        gauges(view)
+    def watch_all(snapshot: Snapshot) -> None:
+        watch(snapshot)
+        if gauges is not None:
+            gauges(snapshot)
 
     try:
-        return _finished(launch, launch.go(journal, both))
+        ended = launch.go(journal, watch_all)
     finally:
-        gauges.finish()
-
-
-def _finished(launch: Launch, ended: Ended) -> Run:
-    run = Run(launch.journal, ended)
+        if gauges is not None:
+            gauges.finish()
     if ended.end == "starved":
         raise NoUsableProxy(
             f"{ended.why}; `pinpool stats {launch.journal}` says more, "
             f"`pinpool resume {launch.journal} -p LIST` goes on, with a better list or at a better time"
         )
-    return run
+    return Run(launch.journal, ended)
 
 
 def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]) -> int:
@@ -274,7 +268,7 @@ def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]
 
 
 def _listing(proxies: str | Path | Sequence[str] | ProxyList | None, *, reload: bool) -> Listing | None:
-    """The file of the list, None if there is none. Raises SettingsError if it is to be watched then."""
+    """The file of the list, None if it is not from a file. Raises SettingsError if such a list should be watched."""
     source = os.environ.get(VARIABLE, "") if proxies is None else proxies
     if isinstance(source, str | Path) and str(source) != "-" and is_file(str(source)):
         return Listing(source)
@@ -283,17 +277,20 @@ def _listing(proxies: str | Path | Sequence[str] | ProxyList | None, *, reload: 
     return None
 
 
-def _inputs(launch: Launch, proxies: str | Path | Sequence[str] | ProxyList | None) -> dict[str, str | Path]:
-    """The files that a run lives on, by what they are: no output may be one of them."""
+def _files_in_use(
+    launch: Launch, proxies: str | Path | Sequence[str] | ProxyList | None, metrics: str | Path | None
+) -> dict[str, str | Path]:
+    """The files of a run by what they are: no output may be one of them."""
     source = os.environ.get(VARIABLE, "") if proxies is None else source_of(proxies)
     module = sys.modules.get(launch.ref.module or "")
     spider = launch.ref.path or getattr(module, "__file__", None)
-    named = {"the journal": launch.journal, "the list of proxies": source, "the spider": spider}
-    return {name: path for name, path in named.items() if path}
-
-
-def _named_metrics(metrics: str | Path | None) -> dict[str, str | Path]:
-    return {"the file of metrics": metrics} if metrics else {}
+    files = {
+        "the journal": launch.journal,
+        "the list of proxies": source,
+        "the spider": spider,
+        "the file of metrics": metrics,
+    }
+    return {name: path for name, path in files.items() if path}
 
 
 def _targets(outputs: Iterable[str | Target]) -> list[Target]:

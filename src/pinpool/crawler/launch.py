@@ -1,7 +1,5 @@
 """
-From a spider, a list of proxies and a journal to a run: everything is checked before anything is written.
-
-Both faces, the command line and the library, build a `Launch` and let it go.
+From a spider, a list of proxies and a journal to a run. Everything is checked before anything is written.
 """
 
 from __future__ import annotations
@@ -47,8 +45,7 @@ _SIDE_FILES = ("", "-wal", "-shm")
 
 @dataclass(frozen=True)
 class Ended:
-    """How a start of a run ended. `limited` is true if it stopped at the wanted number of pages; `why`
-    says what it lacks if it is starved."""
+    """How a start of a run ended. `limited`: at the wanted number of pages. `why`: what it lacks if it is starved."""
 
     end: RunEnd
     failed: int
@@ -59,10 +56,11 @@ class Ended:
 @dataclass(frozen=True)
 class Launch:
     """
-    A run that is ready to go; every part of it has been checked. `overrides` are settings in place of the spider's.
-    With `forgiving`, retired proxies of the list are tried once more, because somebody named that list anew.
-    `listing` is the file of the list, if it came from one: it is read again at SIGHUP, and with `watching` whenever
-    it has changed. `tell` gets lines for people.
+    A checked run that is ready to go. `overrides` are settings in place of the spider's.
+
+    With `forgiving`, retired proxies of the list are tried once more, because the user named the list again. `listing`
+    is the file of the list, if it is from one: it is read again at SIGHUP, and with `watching` whenever it changes.
+    `tell` gets lines for people.
 
     Raises SettingsError for an override that cannot be used.
     """
@@ -88,7 +86,7 @@ class Launch:
         object.__setattr__(self, "settings", settings_from(self.overrides, self.spider.settings))
 
     def begin(self, seeds: Sequence[Task]) -> Journal:
-        """Make the journal of a new run, with its seeds. Raises JournalError and leaves nothing behind then."""
+        """Make the journal of a new run, with its seeds. If that fails, raises JournalError and leaves no file."""
         return Journal.create(self.journal, self._about(secrets.token_bytes(16)), time.time(), seeds)
 
     def go_on(self) -> Journal:
@@ -102,7 +100,7 @@ class Launch:
         return journal
 
     def go(self, journal: Journal, watch: Callable[[Snapshot], None] = lambda view: None) -> Ended:
-        """Crawl to the end, or until somebody says stop. Closes the journal, whatever happens."""
+        """Crawl to the end, or until somebody asks to stop. Closes the journal, whatever happens."""
         redaction = Redaction(self.proxies.proxies)
         with (
             journal,
@@ -143,8 +141,8 @@ class Launch:
                 watch=look,
                 between=reloading,
             )
-            told = (self.spider.name, len(self.proxies.proxies), self.workers)
-            log.info("run of %s starts with %d proxies and %d workers", *told)
+            numbers = len(self.proxies.proxies), self.workers
+            log.info("run of %s starts with %d proxies and %d workers", self.spider.name, *numbers)
             try:
                 try:
                     engine.start()
@@ -155,7 +153,7 @@ class Launch:
                     engine.close()
                 outputs.finish()
             except StorageError:
-                raise  # to say so in the journal would only wait once more for what could not be written
+                raise  # writing this to the journal would only wait and fail once more
             except BaseException:
                 with suppress(StorageError):
                     journal.finish("interrupted", time.time())
@@ -198,7 +196,7 @@ class Launch:
 
 
 def set_aside(journal: Path, now: float) -> Path:
-    """Rename a journal to ``<name>.<time>.db`` and return that. Raises JournalError if it is none, or in use."""
+    """Rename a journal to ``<name>.<time>.db``. Returns the new path. Raises JournalError if it is none, or in use."""
     Journal.open(journal).close()  # also folds the write-ahead log of a killed run into the file
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     target = journal.with_name(f"{journal.stem}.{stamp}{journal.suffix}")

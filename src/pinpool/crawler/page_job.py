@@ -1,4 +1,4 @@
-"""What a worker can be good at: crawling with a spider, or calling any function through its pin."""
+"""The job of a crawl's workers: fetch the page of a task and run the spider's stage on it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 class PageJob:
     """
-    Fetches a task's page and runs the spider's stage on it. Before the first one of a pin on_pin warms it, and where
-    robots.txt is asked, it is asked before the first page of each site.
+    Fetches a task's page and runs the spider's stage on it.
+
+    `perform` returns None after an extra step, and is called again: on_pin comes before the first page of a pin,
+    robots.txt before the first page of a site.
     """
 
     def __init__(self, spider: SpiderRef | Spider, settings: Settings) -> None:
@@ -56,19 +58,19 @@ class PageJob:
                         return JobResult(Ending.GONE, unasked=FORBIDDEN)
                 fetched = pin.fetcher.fetch(work.task, until)
                 step = Step.EXTRACT
-                return self._judge(pin, work.task, fetched)
+                return self._extract(pin, work.task, fetched)
         except FetchFailed as failed:
-            evidence = _doubted(failed.evidence, pin, work.task)
+            evidence = unless_from_site(failed.evidence, pin, work.task)
             return JobResult(Ending.FAILED, evidence.status, evidence=evidence)
         except DeadlinePassed:
             warming = self.spider.warm is not None and not pin.warm
-            told = f"{'on_pin ' if warming else ''}took longer than {self.settings.deadline:g} s"
-            evidence = Evidence(step, Sign.DEADLINE, told)
+            message = f"{'on_pin ' if warming else ''}took longer than {self.settings.deadline:g} s"
+            evidence = Evidence(step, Sign.DEADLINE, message)
             if fetched is None:
                 return JobResult(Ending.FAILED, evidence=evidence)
-            return self._unread(pin, work.task, fetched, evidence)
+            return self._failed(pin, work.task, fetched, evidence)
 
-    def _judge(self, pin: Pin, task: Task, fetched: Fetched) -> JobResult:
+    def _extract(self, pin: Pin, task: Task, fetched: Fetched) -> JobResult:
         found = read(
             self.spider,
             task,
@@ -80,15 +82,15 @@ class PageJob:
             return JobResult(Ending.GONE, fetched.status, fetched.size)
         if isinstance(found, Evidence):
             found = found._replace(retry_after=retry_after(fetched))
-            return self._unread(pin, task, fetched, found)
+            return self._failed(pin, task, fetched, found)
         if found.empty and not self.settings.empty_ok:
             nothing = Evidence(Step.PAGE, Sign.EMPTY, "nothing extracted")
-            # Its links are followed once it is believed. Its items are not: they hold nothing.
-            return self._unread(pin, task, fetched, nothing)._replace(tasks=found.tasks)
+            # Its links are followed once the page is believed. Its items hold nothing.
+            return self._failed(pin, task, fetched, nothing)._replace(tasks=found.tasks)
         return JobResult(Ending.OK, fetched.status, fetched.size, items=found.items, tasks=found.tasks)
 
-    def _unread(self, pin: Pin, task: Task, fetched: Fetched, evidence: Evidence) -> JobResult:
-        """The page came, but is of no use; the first of each kind of failed extraction goes along."""
+    def _failed(self, pin: Pin, task: Task, fetched: Fetched, evidence: Evidence) -> JobResult:
+        """The page came, but is of no use. The first page of each kind of failure becomes a page sample."""
         fault, sample = fault_of(evidence), None
         kind = kind_of(task.stage, fault, evidence.message, fetched.size)
         if FAULTS[fault].sampled and was_read(fetched.status) and self._sent_kinds.add(kind):
@@ -98,9 +100,9 @@ class PageJob:
 
 def warm(spider: Spider, session: requests.Session) -> None:
     """
-    Run the spider's on_pin. Raises FetchFailed if that fails: the proxy has failed, for no page was asked for yet.
+    Run the spider's on_pin. Raises FetchFailed if that fails: no page was asked for yet, so it is the proxy.
 
-    What the network did is told as it is, all else as a ban, of which one never knows whose doing it is.
+    A failure of the network is reported as it is. Anything else counts as a ban: the cause is unknown.
     """
     if spider.warm is None:
         return
@@ -108,17 +110,17 @@ def warm(spider: Spider, session: requests.Session) -> None:
         spider.warm(session)
     except DeadlinePassed:
         raise
-    except BaseException as error:  # noqa: BLE001  whatever it is, SystemExit too: this pin did not come to life
+    except BaseException as error:  # noqa: BLE001  also SystemExit: this pin cannot be used
         evidence = evidence_of(error) if isinstance(error, Exception) else None
         if evidence is None or FAULTS[fault_of(evidence)].charge is Charge.PAGE:
             evidence = Evidence(Step.PAGE, Sign.BAN, describe(error))
         raise FetchFailed(evidence._replace(message=f"on_pin: {evidence.message}")) from None
 
 
-def _doubted(evidence: Evidence, pin: Pin, task: Task) -> Evidence:
+def unless_from_site(evidence: Evidence, pin: Pin, task: Task) -> Evidence:
     """
-    A refused login, unless the site may have said it: on plain http a hostile site could answer 407 and have proxy
-    after proxy retired. One that has served pages with this login is taken for banned.
+    The evidence, but a refused login that the site may have sent counts as a ban. On plain http a hostile site could
+    answer 407 and so retire proxy after proxy. Such a proxy has served pages with this login before.
     """
     if evidence.sign is Sign.AUTH and evidence.status and pin.served and task.url.startswith("http:"):
         return evidence._replace(step=Step.PAGE, sign=Sign.BAN)

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP, as counts that the crawl loop looks at."""
+"""Ctrl-C, SIGTERM and SIGHUP, as counts that the crawl loop reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import FrameType
 
 @dataclass(slots=True)
 class Stop:
-    """How often somebody asked to stop, or to read the list again. Plain: handlers take no lock (hazard 7f)."""
+    """How often somebody asked to stop, or to read the list again."""
 
     asked: int = 0
     reloads: int = 0
@@ -22,11 +22,12 @@ class Stop:
 @contextmanager
 def answering_signals(stop: Stop) -> Iterator[None]:
     """
-    Count Ctrl-C and SIGTERM in `stop` instead of dying of them. Only in the main thread; elsewhere nothing. SIGHUP is
-    counted as a wish to read the list of proxies again, but when the terminal that was there at the start is gone: then
-    it stops the run, too. What the caller ignores (nohup does so with SIGHUP) stays ignored.
+    Count Ctrl-C and SIGTERM in `stop` instead of ending. No effect outside the main thread.
 
-    The handlers set plain attributes: an Event would take a lock that the interrupted code may hold (hazard 7f).
+    SIGHUP asks to read the list of proxies again; if the terminal of the start is gone, it stops the run. A signal that
+    the caller ignores (nohup ignores SIGHUP) stays ignored.
+
+    The handlers set plain attributes: an Event would take a lock that the interrupted code may hold.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -34,20 +35,20 @@ def answering_signals(stop: Stop) -> Iterator[None]:
 
     def count(number: int, frame: FrameType | None) -> None:
         stop.asked += 1
-        if stop.asked > 2:  # stuck in a write to a stopped pager, perhaps; the journal can bear it
+        if stop.asked > 2:  # perhaps stuck in a write to a stopped pager; the journal survives it
             raise KeyboardInterrupt
 
     had_terminal = _has_terminal()
 
     def hang_up(number: int, frame: FrameType | None) -> None:
         if had_terminal and not _has_terminal():
-            stop.asked = max(stop.asked, 1)  # told by the shell and by the kernel: that is no second Ctrl-C
+            stop.asked = max(stop.asked, 1)  # shell and kernel both send it: not a second Ctrl-C
         else:
             stop.reloads += 1
 
     handlers = {signal.SIGINT: count, signal.SIGTERM: count, signal.SIGHUP: hang_up}
-    heard = [number for number in handlers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = [(number, signal.signal(number, handlers[number])) for number in heard]
+    handled = [number for number in handlers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, handlers[number])) for number in handled]
     try:
         yield
     finally:

@@ -26,15 +26,15 @@ class SiteSign(Enum):
 
 class FaultRule(NamedTuple):
     """
-    What one fault means, for everybody who asks.
+    What one fault means, for everybody who asks. `words` is a sentence for people.
 
-    `description` is one sentence for people. `asked`: the proxy was asked for the page. `site` is for the circuit
-    breaker. `of_page`: proxies that report the same of a page settle what it is. `slow`: a time-out. `sampled`: the
-    spider may have read the page, so that a page sample helps to mend it.
+    `site` is for the circuit breaker. `asked`: the proxy was asked for the page. `of_page`: proxies that agree on it
+    settle what the page is. `slow`: a time-out. `sampled`: the spider may have read the page, so that a page sample
+    helps to mend it.
     """
 
     charge: Charge
-    description: str
+    words: str
     site: SiteSign = SiteSign.SILENT
     asked: bool = True
     of_page: bool = False
@@ -42,116 +42,43 @@ class FaultRule(NamedTuple):
     sampled: bool = False
 
 
+_NOT_OF_SITE, _ANSWER = SiteSign.NOTHING, SiteSign.ANSWERED
+
 #: The one table: a new fault is a member of `Fault` and a row here.
 FAULTS: Mapping[Fault, FaultRule] = {
     # Not asked: else the last page of a run is given up for a list that has died. A connect time-out is not among
     # them: others settle what it was, also when a whole site is silent. Nor is a refused login: on plain http a
     # hostile page could answer 407, and it must not burn a whole list.
-    Fault.REFUSED: FaultRule(
-        Charge.PROXY,
-        "The proxy refused the connection, or closed it before any greeting: the proxy.",
-        SiteSign.NOTHING,
-        asked=False,
-    ),
-    Fault.UNREACHABLE: FaultRule(
-        Charge.PROXY,
-        "No way leads to the proxy, or its name does not resolve: the proxy, or our network.",
-        asked=False,
-    ),
-    Fault.PROXY_AUTH: FaultRule(
-        Charge.PROXY,
-        "The proxy did not accept the user or the password: the line in the list of proxies.",
-        SiteSign.NOTHING,
-    ),
-    Fault.TUNNEL: FaultRule(Charge.PROXY, "The proxy would not carry us to the site: most likely the proxy."),
-    Fault.PROXY_TLS: FaultRule(
-        Charge.PROXY,
-        "TLS with the proxy itself failed: the proxy, or its scheme should be http.",
-        SiteSign.NOTHING,
-        asked=False,
-    ),
-    Fault.CONNECT_TIMEOUT: FaultRule(
-        Charge.DOUBTFUL,
-        "The proxy did not take the connection in time: the proxy, dead or overloaded.",
-        slow=True,
-    ),
-    Fault.TIMEOUT: FaultRule(
-        Charge.OPEN,
-        "Nothing came for longer than the time-out: the proxy or the site, others will tell.",
-        slow=True,
-    ),
+    Fault.REFUSED: FaultRule(Charge.PROXY, "The proxy refused the connection.", _NOT_OF_SITE, asked=False),
+    Fault.UNREACHABLE: FaultRule(Charge.PROXY, "No way leads to the proxy.", asked=False),
+    Fault.PROXY_AUTH: FaultRule(Charge.PROXY, "The proxy did not accept user and password.", _NOT_OF_SITE),
+    Fault.TUNNEL: FaultRule(Charge.PROXY, "The proxy would not carry us to the site."),
+    Fault.PROXY_TLS: FaultRule(Charge.PROXY, "TLS with the proxy itself failed.", _NOT_OF_SITE, asked=False),
+    Fault.CONNECT_TIMEOUT: FaultRule(Charge.DOUBTFUL, "The proxy did not connect in time.", slow=True),
+    Fault.TIMEOUT: FaultRule(Charge.OPEN, "Nothing came for longer than the time-out.", slow=True),
     Fault.DEADLINE: FaultRule(
-        Charge.OPEN,
-        "The whole page took longer than its deadline: the proxy or the site, others will tell.",
-        slow=True,
-        sampled=True,
+        Charge.OPEN, "The page took longer than its deadline.", slow=True, sampled=True
     ),
-    Fault.RESET: FaultRule(
-        Charge.OPEN,
-        "The connection was closed before an answer came: the proxy or the site, others will tell.",
-    ),
-    Fault.TRUNCATED: FaultRule(
-        Charge.OPEN, "The answer was cut off or cannot be read: the proxy or the site, others will tell."
-    ),
-    Fault.BANNED: FaultRule(
-        Charge.DOUBTFUL,
-        "The site turned us away (a ban status, or the spider's ban rule): most likely the proxy.",
-        sampled=True,
-    ),
+    Fault.RESET: FaultRule(Charge.OPEN, "The connection was closed before an answer came."),
+    Fault.TRUNCATED: FaultRule(Charge.OPEN, "The answer was cut off or cannot be read."),
+    Fault.BANNED: FaultRule(Charge.DOUBTFUL, "A ban status, or the spider's ban rule.", sampled=True),
     # If the site has never served a page, one without content may be all there is.
     Fault.EMPTY: FaultRule(
-        Charge.DOUBTFUL,
-        "The page held nothing where something was expected: a hidden ban, or a page that is empty.",
-        SiteSign.SILENT_IF_SERVED,
-        of_page=True,
-        sampled=True,
+        Charge.DOUBTFUL, "Nothing to extract.", SiteSign.SILENT_IF_SERVED, of_page=True, sampled=True
     ),
-    Fault.DNS: FaultRule(
-        Charge.SITE, "The site's host name does not resolve: most likely the URL or the site."
-    ),
+    Fault.DNS: FaultRule(Charge.SITE, "The site's host name does not resolve."),
     # Not the site's alone: a proxy that opens TLS to read along shows the same bad certificate. Were it charged to
     # the site, that proxy would spoil page after page; as an open question the others soon tell which it is.
-    Fault.TLS: FaultRule(
-        Charge.OPEN, "The site's certificate or handshake is wrong: the site, or a proxy that reads along."
-    ),
-    Fault.SERVER_ERROR: FaultRule(
-        Charge.SITE, "The answer was an error of the server, 5xx: most likely the site, for a while."
-    ),
-    Fault.HTTP_ERROR: FaultRule(
-        Charge.PAGE,
-        "The answer had a status that is no page: most likely the page.",
-        SiteSign.ANSWERED,
-        of_page=True,
-    ),
-    Fault.TOO_LARGE: FaultRule(
-        Charge.PAGE,
-        "The answer is larger than the limit: the page, or raise max_body.",
-        SiteSign.ANSWERED,
-        of_page=True,
-    ),
-    Fault.REDIRECTS: FaultRule(
-        Charge.PAGE,
-        "The page redirects in circles or too often: most likely the page.",
-        SiteSign.ANSWERED,
-        of_page=True,
-    ),
+    Fault.TLS: FaultRule(Charge.OPEN, "The certificate or handshake of the site is wrong."),
+    Fault.SERVER_ERROR: FaultRule(Charge.SITE, "An error of the server, 5xx."),
+    Fault.HTTP_ERROR: FaultRule(Charge.PAGE, "A status that is no page.", _ANSWER, of_page=True),
+    Fault.TOO_LARGE: FaultRule(Charge.PAGE, "The answer is larger than the limit.", _ANSWER, of_page=True),
+    Fault.REDIRECTS: FaultRule(Charge.PAGE, "The page redirects too often.", _ANSWER, of_page=True),
     Fault.EXTRACT: FaultRule(
-        Charge.PAGE,
-        "The spider's code raised, or did not finish: the spider, or a page of another shape.",
-        SiteSign.ANSWERED,
-        of_page=True,
-        sampled=True,
+        Charge.PAGE, "The spider's code raised, or did not finish.", _ANSWER, of_page=True, sampled=True
     ),
-    Fault.CRASH: FaultRule(
-        Charge.WORKER,
-        "The worker process died or failed in our own code: the page, or too little memory.",
-        SiteSign.NOTHING,
-    ),
-    Fault.HANG: FaultRule(
-        Charge.WORKER,
-        "The worker did not come back after the deadline and was killed: most likely the page.",
-        SiteSign.NOTHING,
-    ),
+    Fault.CRASH: FaultRule(Charge.WORKER, "The worker process died or failed in our own code.", _NOT_OF_SITE),
+    Fault.HANG: FaultRule(Charge.WORKER, "The worker passed the deadline and was killed.", _NOT_OF_SITE),
 }
 
 # Looked up first: what a sign means at this step only.

@@ -1,4 +1,4 @@
-"""What a worker is good at, seen without a network: the judgement of one answer."""
+"""What a worker makes of one answer, without a network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 import requests
 
-from pinpool.crawler.page_job import _doubted, warm
+from pinpool.crawler.page_job import unless_from_site, warm
 from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.diagnosis import attach
 from pinpool.model import Evidence, Sign, Step
@@ -24,15 +24,15 @@ def pin(*, served: bool) -> Pin:
 def test_a_refused_login_is_believed_from_a_proxy_that_has_not_served_yet() -> None:
     refused = Evidence(Step.PROXY, Sign.AUTH, "login refused", 407)
 
-    assert _doubted(refused, pin(served=False), request("http://site.test/")) == refused
+    assert unless_from_site(refused, pin(served=False), request("http://site.test/")) == refused
 
 
 def test_a_407_from_a_proxy_that_has_served_pages_may_be_the_sites_own_word() -> None:
     """Else a hostile site could have proxy after proxy retired."""
     refused = Evidence(Step.PROXY, Sign.AUTH, "login refused", 407)
 
-    plain = _doubted(refused, pin(served=True), request("http://site.test/"))
-    secure = _doubted(refused, pin(served=True), request("https://site.test/"))
+    plain = unless_from_site(refused, pin(served=True), request("http://site.test/"))
+    secure = unless_from_site(refused, pin(served=True), request("https://site.test/"))
 
     assert (plain.step, plain.sign) == (Step.PAGE, Sign.BAN)
     assert secure == refused
@@ -80,7 +80,7 @@ def test_whatever_on_pin_raises_counts_as_the_proxys_and_never_as_the_pages(erro
     assert found.message.startswith(f"on_pin: {type(error).__name__}: ")
 
 
-def test_what_the_network_did_to_on_pin_is_told_as_it_is() -> None:
+def test_a_failure_of_the_network_in_on_pin_is_reported_as_it_is() -> None:
     seen = Evidence(Step.CONNECT, Sign.REFUSED, "connecting to the proxy was refused")
 
     with pytest.raises(FetchFailed) as failed:

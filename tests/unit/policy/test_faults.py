@@ -13,8 +13,8 @@ from pinpool.policy.faults import FAULTS, answer, fault_of, is_gone
 def test_every_fault_has_a_charge_and_a_description_of_one_sentence() -> None:
     assert set(FAULTS) == set(Fault)
     for rule in FAULTS.values():
-        assert rule.description.endswith(".")
-        assert rule.description.count(".") == 1
+        assert rule.words.endswith(".")
+        assert rule.words.count(".") == 1
 
 
 @pytest.mark.parametrize(("step", "sign"), list(product(Step, Sign)))
