@@ -1,4 +1,4 @@
-"""Bad proxies, bad pages and a bad site, in thousands of pages of simulated time: nobody pays for another's fault."""
+"""Bad proxies, bad pages, a bad site, in thousands of pages of simulated time: none pays for the fault of another."""
 
 from __future__ import annotations
 
@@ -125,7 +125,9 @@ def test_twenty_bad_pages_at_the_end_are_failed_soon_and_cost_no_proxy(sight: st
     verdicts = Crawl([GOOD] * proxies, 200, bad=dict.fromkeys(range(180, 200), sight)).run()
 
     verdicts.are_just()
-    assert verdicts.attempts < 1000, "four for each, a canary now and then, and those that were excused"
+    assert verdicts.attempts < 1000, (
+        "four for each, a site probe now and then, and those while the site was suspected"
+    )
 
 
 @pytest.mark.grid(keep=2)

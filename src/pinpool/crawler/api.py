@@ -228,7 +228,7 @@ def make_way(journal: Path, *, fresh: bool) -> Path:
     if not fresh and info.state != "complete":
         raise JournalError(
             f"{journal}: holds a run of the spider {info.spider} that is {info.state}: "
-            f"`pinpool resume {journal}` goes on with it, --fresh keeps it under another name and begins anew"
+            f"`pinpool resume {journal}` goes on with it, --fresh keeps it under another name and starts over"
         )
     return set_aside(journal, time.time())
 

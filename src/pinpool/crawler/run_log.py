@@ -52,7 +52,7 @@ class RunLog:
         if event.kind is EventKind.WORKER_LOST:
             log.warning("worker process %s was lost while in %s", event.worker, event.detail, extra=context)
         elif event.kind is EventKind.REBUILT:
-            log.warning("the pool was built anew: %s", one_line(event.detail), extra=context)
+            log.warning("the pool was rebuilt: %s", one_line(event.detail), extra=context)
         elif event.kind is EventKind.PAUSED:
             log.warning("the run pauses: %s", one_line(event.detail), extra=context)
         elif event.kind is EventKind.CONTINUED:

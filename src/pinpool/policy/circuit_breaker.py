@@ -149,7 +149,7 @@ class CircuitBreaker:
         self._probes = max(0, self._probes - 1)
         if self.state is BreakerState.CLOSED or self._probes:
             return False
-        # The last round is one that asked nobody new, or was asked to wait. One that says nothing of the site is not.
+        # The last round is one that asked no new proxy, or was asked to wait. One that says nothing of the site is not.
         another = self._new_silent is None or (untried and self._new_silent > 0 and not self._wait_asked)
         # Rounds in which only proxies failed do not count: each of these proxies rests, so that the list has an end.
         self._rounds += not (self._proxy_failed and self._new_silent is None)

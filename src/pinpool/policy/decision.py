@@ -98,7 +98,7 @@ class Judge:
         )
 
     def penalty(self, failure: FailedAttempt, retry_after: float | None = None) -> Penalty | None:
-        """What follows for a proxy that its worker has swapped; None if nobody knows which it was."""
+        """What follows for a proxy that its worker has swapped; None if it is unknown."""
         proxy, fault = failure.proxy, failure.fault
         if proxy is None:
             return None

@@ -119,7 +119,7 @@ def decide(
 
 
 class _Quorum(NamedTuple):
-    """How many proxies can be asked at all, and which of them are believed; nobody means that all are."""
+    """How many proxies can be asked at all, and which of them are believed; if there are none, all are."""
 
     alive: int
     believed: Collection[int]

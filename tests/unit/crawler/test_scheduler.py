@@ -1,7 +1,28 @@
-"""The frontier: which task goes next."""
+"""Which task goes next, and that it meets no proxy that has failed it, or is doubtful, while another lives."""
 
-from pinpool.crawler.scheduler import Entry, Frontier
-from pinpool.model import Task
+import pytest
+
+from pinpool.crawler.scheduler import (
+    LAST_PATIENCE,
+    LONGEST_BREAK,
+    PATIENCE,
+    Entry,
+    Frontier,
+    assign,
+    offer_delay,
+    proxies_to_avoid,
+)
+from pinpool.model import Assignment, ProxyState, Task
+
+SPARE, PINNED, COOLING, RETIRED = (
+    ProxyState.SPARE,
+    ProxyState.PINNED,
+    ProxyState.COOLING,
+    ProxyState.RETIRED,
+)
+TASK = Task("detail", "http://films.test/1", b"1" * 16)
+NO_PROXY: frozenset[int] = frozenset()
+NOW = 1000.0
 
 
 def entry(number: int, *, is_index: bool = False) -> Entry:
@@ -51,12 +72,12 @@ def test_nothing_is_done_while_a_task_is_in_flight() -> None:
     frontier.sent(7, entry(1))
 
     assert not frontier.empty
-    landed = frontier.ended(7)
-    assert landed is not None
+    ended = frontier.ended(7)
+    assert ended is not None
     assert frontier.empty
 
 
-def test_an_answer_that_comes_twice_lands_once() -> None:
+def test_an_answer_that_comes_twice_ends_one_attempt() -> None:
     frontier = Frontier()
     frontier.sent(7, entry(1))
     frontier.ended(7)
@@ -66,10 +87,118 @@ def test_an_answer_that_comes_twice_lands_once() -> None:
     assert again is None
 
 
-def test_it_says_how_it_stands() -> None:
+def test_a_frontier_shows_its_counts() -> None:
     frontier = Frontier()
     frontier.push(entry(1))
     frontier.delay(entry(2), until=1.0)
     frontier.sent(1, entry(3))
 
     assert repr(frontier) == "<Frontier 1 ready, 1 delayed, 1 in flight>"
+
+
+def retry(*tried: int, waits: float = 0.0) -> Entry:
+    """A task that these have failed, and that was declined first so many seconds ago."""
+    made = Entry(1, TASK, False, frozenset(tried))
+    if waits:
+        made.decline(NOW - waits)
+        made.decline(NOW)
+    return made
+
+
+def test_a_task_that_no_proxy_has_failed_goes_to_any() -> None:
+    assert assign(retry(), {1: PINNED, 2: COOLING}, NO_PROXY, NOW) == Assignment(TASK)
+
+
+def test_a_retry_avoids_the_proxies_that_have_failed_it() -> None:
+    assert assign(retry(1), {1: PINNED, 2: PINNED}, NO_PROXY, NOW) == Assignment(TASK, (1,), False)
+
+
+def test_a_retry_waits_while_all_that_may_have_it_are_resting() -> None:
+    assert assign(retry(1), {1: PINNED, 2: COOLING}, NO_PROXY, NOW) is None
+
+
+def test_a_retry_may_fetch_a_spare_that_no_worker_holds() -> None:
+    assert assign(retry(1), {1: PINNED, 2: SPARE}, NO_PROXY, NOW) == Assignment(TASK, (1,), True)
+
+
+def test_a_retry_that_is_declined_for_a_while_may_exchange_a_pin_too() -> None:
+    states = {1: PINNED, 2: PINNED, 3: SPARE}
+
+    assert assign(retry(1), states, NO_PROXY, NOW) == Assignment(TASK, (1,), False)
+    assert assign(retry(1, waits=PATIENCE), states, NO_PROXY, NOW) == Assignment(TASK, (1,), True)
+
+
+def test_a_task_that_was_declined_for_long_goes_to_any_worker() -> None:
+    states = {1: PINNED, 2: PINNED}
+
+    assert assign(retry(1, waits=LAST_PATIENCE), states, NO_PROXY, NOW) == Assignment(TASK)
+
+
+def test_a_task_is_offered_to_each_pin_at_once_and_then_less_and_less_often() -> None:
+    pauses = [offer_delay(declined, 3, 1.0) for declined in (1, 2, 3, 5, 6, 9, 60)]
+
+    assert pauses == [0, 0, 0.02, 0.02, 0.04, 0.08, LONGEST_BREAK]
+
+
+def test_a_task_that_all_the_living_have_failed_may_go_to_any_of_them() -> None:
+    assert assign(retry(1, 2), {1: PINNED, 2: PINNED, 3: RETIRED}, NO_PROXY, NOW) == Assignment(TASK)
+
+
+def test_as_long_as_there_is_work_for_all_no_proxy_is_avoided() -> None:
+    states = {1: PINNED, 2: PINNED, 3: PINNED}
+
+    avoided = proxies_to_avoid(
+        states, 3, works=lambda proxy: proxy < 3, doubtful=lambda proxy: False, closing=True
+    )
+
+    assert avoided == NO_PROXY
+
+
+def test_the_last_tasks_go_to_healthy_hands() -> None:
+    states = {1: PINNED, 2: PINNED, 3: PINNED, 4: SPARE}
+
+    avoided = proxies_to_avoid(
+        states, 2, works=lambda proxy: proxy in (1, 2, 4), doubtful=lambda proxy: False, closing=False
+    )
+    last = assign(retry(1), states, avoided, NOW)
+
+    assert avoided == {3, 4}, "a spare may be healthy, but no worker holds it"
+    assert last is not None
+    assert set(last.avoid) == {1, 3, 4}
+
+
+@pytest.mark.parametrize(("closing", "avoided"), [(False, set()), (True, {3})])
+def test_when_little_time_is_left_those_that_have_failed_and_never_worked_get_no_more(
+    closing: bool, avoided: set[int]
+) -> None:
+    """A newcomer (2) may still show what it can do."""
+    states = {1: PINNED, 2: PINNED, 3: PINNED, 4: COOLING}
+
+    assert avoided == proxies_to_avoid(
+        states, 100, works=lambda proxy: proxy == 1, doubtful=lambda proxy: proxy == 3, closing=closing
+    )
+
+
+def test_a_worker_does_not_exchange_one_doubtful_proxy_for_another() -> None:
+    """Else twenty hidden bans, a few of them spare, got a page for each exchange: ten pages each in five seconds."""
+    states = {1: PINNED, 2: PINNED, 3: SPARE}
+
+    avoided = proxies_to_avoid(
+        states, 100, works=lambda proxy: proxy == 1, doubtful=lambda proxy: proxy in (2, 3), closing=True
+    )
+
+    assert assign(retry(), states, avoided, NOW) == Assignment(TASK, (2, 3), False)
+
+
+def test_a_worker_that_holds_a_doubtful_proxy_may_try_a_spare_at_once() -> None:
+    states = {1: PINNED, 2: PINNED, 3: SPARE}
+
+    assert assign(retry(), states, frozenset({2}), NOW) == Assignment(TASK, (2,), True)
+
+
+def test_avoidance_never_keeps_a_task_from_the_only_ones_left() -> None:
+    states = {1: PINNED, 2: PINNED}
+
+    last = assign(retry(1), states, frozenset({2}), NOW)
+
+    assert last == Assignment(TASK, (1,), False)
