@@ -33,11 +33,7 @@ class PinpoolError(Exception):
 
 
 class UsageError(PinpoolError):
-    """
-    The input is wrong, and nothing was written.
-
-    `problems` has one line for each problem found; each names the file, the line or the key.
-    """
+    """Wrong input; nothing was written. `problems` has a line for each, which names the file, line or key."""
 
     def __init__(self, problems: str | Sequence[str]) -> None:
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
@@ -114,8 +110,4 @@ class CallFailed(PinpoolError):
 
 
 class DeadlinePassed(BaseException):
-    """
-    Fetching and extracting a page took longer than its deadline.
-
-    A BaseException, so that ``except Exception`` in a spider or a library does not swallow it.
-    """
+    """A page took longer than its deadline. ``except Exception`` in a spider or a library must not catch this."""

@@ -31,11 +31,7 @@ def check_fault(name: str) -> str:
 
 
 def assign(names: Sequence[str], proxies: int, seed: int) -> dict[int, str]:
-    """
-    Which proxy (index) has which fault: one each, chosen by `seed`.
-
-    ValueError for an unknown name, and for more faults than proxies.
-    """
+    """The fault of each faulty proxy (index), chosen by `seed`. ValueError for unknown or too many faults."""
     for name in names:
         check_fault(name)
     if len(names) > proxies:

@@ -107,11 +107,7 @@ def as_json(value: object) -> Answer:
 
 
 def take_request(buffer: bytearray) -> Request | None:
-    """
-    Take the first request out of `buffer`; None while it is not complete.
-
-    ValueError if it is not an HTTP/1 request, is too large, or has a body of unknown length.
-    """
+    """Take the first request out of `buffer`; None while it is not complete. ValueError if it is not valid."""
     end = buffer.find(b"\r\n\r\n")
     if end < 0:
         if len(buffer) > MAX_HEAD:

@@ -110,7 +110,8 @@ class Catalogue:
             return None
         language, encoding = self._language(number)
         draw = Random(f"page {self.seed} {number}")
-        parts = [encoding.bom, _top(self.film(number), language, encoding).encode(encoding.codec)]
+        top = ("\ufeff" if encoding.bom else "") + _top(self.film(number), language, encoding)
+        parts = [top.encode(encoding.codec)]
         size, target = sum(map(len, parts)), draw.randint(MIN_SIZE, MAX_SIZE)
         comments = _comments(language, encoding)
         while size < target:

@@ -28,11 +28,7 @@ NO_METHOD = 0xFF
 
 
 def make_proxy(index: int) -> LabProxy:
-    """
-    Proxy `index`, not yet on a port: HTTP and SOCKS in turn.
-
-    Of eight, two have no login and two a password that needs percent-encoding in a URL.
-    """
+    """Proxy `index`, not yet on a port. Of eight, two have no login and two a password that needs escaping."""
     turn = index % 8
     kind: Literal["http", "socks5"] = "socks5" if index % 2 else "http"
     if turn in (4, 7):

@@ -83,11 +83,7 @@ class Page:
         return evaluate(selector, self.root)
 
     def all(self, selector: str) -> list[str]:
-        """
-        All matches as text, empty ones included.
-
-        Attributes and text() are unchanged; an element becomes its text with white space folded.
-        """
+        """All matches as text, empty ones included. White space is folded in elements only."""
         return [text_of(found) for found in evaluate(selector, self.root)]
 
     def first(self, selector: str, default: Default | None = None) -> str | Default | None:

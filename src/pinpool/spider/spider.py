@@ -97,11 +97,7 @@ class Spider:
         return "index" if "index" in self.stages else next(iter(self.stages), "index")
 
     def start(self) -> Sequence[str | Task]:
-        """
-        The seeds as they were given. A function is called once, a generator is run once, and the result is kept.
-
-        Raises SpiderError if the user's code raises.
-        """
+        """The seeds as given; a function or generator runs once. Raises SpiderError if it raises."""
         if isinstance(self.seeds, list | tuple) and not isinstance(self.seeds, Task):
             return self.seeds
         try:
