@@ -34,7 +34,7 @@ def ordered(rows: Iterable[Row], sort: str) -> list[Row]:
 
 
 def proxy_table(document: Row, *, sort: str = "trouble", faults: bool = False, colour: bool = False) -> str:
-    """One line a proxy, none longer than `WIDTH`; with `faults`, what went wrong stands below each."""
+    """One line a proxy, none longer than `WIDTH`; with `faults`, what went wrong is below each."""
     rows = ordered(document["proxies"], sort)
     cells = [[cell.title for cell in _CELLS], *([cell.text(row) for cell in _CELLS] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -9,7 +9,7 @@ from typing import TextIO
 
 
 class Tty:
-    """The terminal behind `stream`, asked anew each time: windows change size, and jobs go to the background."""
+    """The terminal behind `stream`, asked again each time: windows change size, jobs go to the background."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
