@@ -12,7 +12,7 @@ from typing import Any
 
 from pinpool.crawler.launch import Ended, Launch, set_aside
 from pinpool.errors import JournalError, NoUsableProxy, SettingsError, SpiderError
-from pinpool.journal.reader import Reader, failure_document
+from pinpool.journal.reader import Reader
 from pinpool.journal.verify import Coverage, coverage
 from pinpool.journal.writer import Journal
 from pinpool.model import EventKind, Task
@@ -86,7 +86,7 @@ class Run:
     def failures(self) -> list[dict[str, Any]]:
         """The tasks that were given up, each with its history; the document of `pinpool failures --json`."""
         with Reader(self.journal) as reader:
-            return [failure_document(failure) for failure in reader.failures()]
+            return list(reader.failures())
 
 
 def crawl(

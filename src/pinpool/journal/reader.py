@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Self
 from pinpool.errors import JournalError
 from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import body_of, kind_of, was_read
-from pinpool.journal.records import AttemptRow, Failure, Mark, Place, ProxyRow, Pulse, RunInfo, SampleRow, Try
+from pinpool.journal.records import AttemptRow, Mark, Place, ProxyRow, Pulse, RunInfo, SampleRow
 from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS
 from pinpool.model import Event, EventKind, Fetched, Task
 from pinpool.text import stamp
@@ -130,19 +130,33 @@ class Reader:
         """(id, JSON text) of every item, in the order in which they were stored."""
         yield from self.rows("SELECT id, data FROM items ORDER BY id")
 
-    def failures(self) -> Iterator[Failure]:
-        """Each task that was given up, in order of ids, with its whole history."""
+    def failures(self) -> Iterator[dict[str, Any]]:
+        """
+        Each task that was given up, in order of ids, as in `failures --json`: `attempts` are all of them, oldest first.
+
+        The `page` of an attempt is the id of the page sample for its kind of failure, perhaps that of another task; the
+        `page` of the task is that of its latest attempt that has one.
+        """
         rows = self.rows(
             "SELECT tasks.id, stage, url, tasks.reason, label, fault, seconds, status, at, message, size"
             " FROM tasks LEFT JOIN attempts ON attempts.task = tasks.id"
             " LEFT JOIN proxies ON proxies.id = attempts.proxy"
             " WHERE tasks.state = 'failed' ORDER BY tasks.id, n"
         )
-        kept = {page.kind: page.id for page in self.page_samples()}
-        for task, tries in groupby(rows, key=itemgetter(0, 1, 2, 3)):
-            yield Failure._make(
-                (*task, [_try(task[1], row[4:], kept) for row in tries if row[8] is not None])
-            )
+        names = ("proxy", "fault", "seconds", "status", "at", "message", "page")
+        samples = {sample.kind: sample.id for sample in self.page_samples()}
+        for (task, stage, url, reason), history in groupby(rows, key=itemgetter(0, 1, 2, 3)):
+            attempts, last_page = [], None
+            for *_, proxy, fault, seconds, status, at, message, size in history:
+                if at is None:  # a task without attempts
+                    continue
+                kind = kind_of(stage, fault, message or "", size) if was_read(status) else ""
+                page = samples.get(kind)
+                last_page = last_page if page is None else page
+                values = (proxy, fault, seconds, status, stamp(at), message, page)
+                attempts.append(dict(zip(names, values, strict=True)))
+            failure = {"task": task, "stage": stage, "url": url, "reason": reason}
+            yield failure | {"attempts": attempts, "page": last_page}
 
     def page_samples(self) -> list[SampleRow]:
         """The page samples, one for each kind of failed extraction, oldest first."""
@@ -186,16 +200,3 @@ class Reader:
         for row in self.rows(query, values):
             return row
         raise JournalError(f"{self.path}: it is damaged: it holds no run: --fresh makes a new one")
-
-
-def failure_document(failure: Failure) -> dict[str, Any]:
-    """One entry of `failures --json`; its `page` is that of its latest attempt that has one."""
-    tries = [attempt._asdict() | {"at": stamp(attempt.at)} for attempt in failure.attempts]
-    pages = [attempt.page for attempt in failure.attempts if attempt.page is not None]
-    return failure._asdict() | {"attempts": tries, "page": pages[-1] if pages else None}
-
-
-def _try(stage: str, row: tuple[Any, ...], kept: Mapping[str, int]) -> Try:
-    proxy, fault, seconds, status, at, message, size = row
-    page = kept.get(kind_of(stage, fault, message or "", size)) if was_read(status) else None
-    return Try(proxy, fault, seconds, status, at, message, page)

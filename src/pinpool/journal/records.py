@@ -125,32 +125,6 @@ class Pulse(NamedTuple):
     pool_rebuilds: int
 
 
-class Try(NamedTuple):
-    """
-    One attempt of a task that was given up; `proxy` is a label, None where it never got known.
-
-    `page` is the id of the page sample for this kind of failure, perhaps that of another task.
-    """
-
-    proxy: str | None
-    fault: str | None
-    seconds: float
-    status: int | None
-    at: float
-    message: str | None
-    page: int | None = None
-
-
-class Failure(NamedTuple):
-    """A task that was given up, with all its attempts, oldest first."""
-
-    task: int
-    stage: str
-    url: str
-    reason: str | None
-    attempts: list[Try]
-
-
 class SampleRow(NamedTuple):
     """
     A page sample without its body. `url` is where the page came from in the end, `task` the id of the task that asked

@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from pinpool.journal.reader import Reader, failure_document
+from pinpool.journal.reader import Reader
 from pinpool.journal.records import RunInfo
 from pinpool.journal.verify import coverage
 from pinpool.model import EventKind
@@ -77,7 +77,7 @@ class ReportReader(Reader):
     def sample_of_first_failure(self) -> int | None:
         """The id of the page sample for the first of the tasks that failed for good."""
         first = next(self.failures(), None)
-        return failure_document(first)["page"] if first else None
+        return first["page"] if first else None
 
     def faults_of_failed(self) -> dict[str, int]:
         """The number of tasks that failed for good, by the fault of their last attempt."""

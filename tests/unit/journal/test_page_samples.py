@@ -22,7 +22,7 @@ from pinpool.crawler.page_job import PageJob
 from pinpool.errors import JournalError
 from pinpool.journal import page_samples, sqlite
 from pinpool.journal.page_samples import KINDS_SENT, LARGEST_SAMPLE, SentKinds, body_of, kind_of, sample_of
-from pinpool.journal.reader import Reader, failure_document
+from pinpool.journal.reader import Reader
 from pinpool.journal.records import Settlement
 from pinpool.journal.schema import MIGRATIONS
 from pinpool.journal.verify import coverage
@@ -210,7 +210,7 @@ def test_the_first_page_of_a_kind_is_kept_and_every_failure_of_that_kind_names_i
     with Reader(path) as reader:
         (page,) = reader.page_samples()
         asked, fetched = reader.page_sample(page.id)
-        failures = [failure_document(failure) for failure in reader.failures()]
+        failures = list(reader.failures())
 
     assert (page.task, page.stage, page.url, page.status, page.size) == (1, "detail", PAGE.url, 200, 13)
     assert asked.stage == "detail"
@@ -227,7 +227,7 @@ def test_a_run_keeps_only_so_many_pages(path: Path, monkeypatch: pytest.MonkeyPa
             journal.settle(given_up(number, unread(kept(message), message)), START)
 
     with Reader(path) as reader:
-        pages, failures = reader.page_samples(), [failure_document(failure) for failure in reader.failures()]
+        pages, failures = reader.page_samples(), list(reader.failures())
 
     assert len(pages) == 3
     assert [failure["page"] for failure in failures] == [1, 2, 3, None, None, None, None, None]
