@@ -66,15 +66,6 @@ class PinnedSession(requests.Session):
         """The adapter that sends everything."""
         return self._pin
 
-    @property
-    def until(self) -> float:
-        """A `time.monotonic()` value after which every read raises a time-out. The default is infinity."""
-        return self._pin.progress.until
-
-    @until.setter
-    def until(self, moment: float) -> None:
-        self._pin.progress.until = moment
-
     def get_adapter(self, url: str | bytes) -> BaseAdapter:
         if str(url).lower().startswith(("http://", "https://")):
             return self._pin

@@ -44,7 +44,7 @@ class Progress:
     """
     How far the current exchange is. All connections of a pin share it.
 
-    `until` is the end of the page's time (`time.monotonic`). `is_reused` says whether the connection has served
+    Every read after `until` (`time.monotonic`) raises a time-out. `is_reused` says whether the connection has served
     before. `received` counts the bytes of all answers so far, heads included. `asked` counts all requests sent,
     redirects included; the last one was sent at `asked_at` (`time.monotonic`).
     """

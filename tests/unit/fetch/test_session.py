@@ -273,7 +273,7 @@ def test_a_session_has_a_time_out_where_the_caller_gives_none() -> None:
         session.get(URL)
 
 
-def test_a_session_reads_nothing_after_its_until() -> None:
+def test_a_session_reads_nothing_after_the_end_of_its_progress() -> None:
     """For hooks on a new pin in a thread, where no alarm can be set."""
 
     def drip(line: Line) -> None:
@@ -282,7 +282,7 @@ def test_a_session_reads_nothing_after_its_until() -> None:
         line.drip(b"x")
 
     with Peer(drip) as proxy, PinnedSession(proxy.proxy(), Settings()) as session:
-        session.until = time.monotonic() + 0.2
+        session.pin.progress.until = time.monotonic() + 0.2
         with pytest.raises(requests.RequestException):
             session.get(URL)
 

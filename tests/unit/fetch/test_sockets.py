@@ -91,7 +91,7 @@ def test_the_time_of_one_page_does_not_bind_the_next_use_of_the_session() -> Non
         with pytest.raises(FetchFailed):
             fetcher.fetch(task(), time.monotonic() - 1)
 
-        assert fetcher.session.until == math.inf
+        assert fetcher.session.pin.progress.until == math.inf
         assert fetcher.session.get(PLAIN).content == b"hello"
 
 
