@@ -178,7 +178,7 @@ def answer(status: int, ban_status: Collection[int], *, tunnelled: bool = False)
     so from the site. A 407 is only an odd status there; taken for the proxy's it would retire the proxy.
     """
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and not tunnelled:
-        return Evidence(Step.PROXY, Sign.AUTH, "the proxy asks for other credentials (407)", status)
+        return Evidence(Step.PROXY, Sign.AUTH, "the proxy refused the login (407)", status)
     if status in ban_status:
         return Evidence(Step.PAGE, Sign.BAN, f"turned away with status {_named(status)}", status)
     if 200 <= status < 300 or is_gone(status):

@@ -43,7 +43,7 @@ class Page:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """What the page that asked for this one handed on."""
+        """The data that the page which made this task handed on."""
         data = json.loads(self._task.data) if self._task.data else {}
         return data if isinstance(data, dict) else {}
 
