@@ -21,7 +21,7 @@ from pinpool.output.target import Target, parse_target
 from pinpool.pool.child_process import end_if_starting
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import VARIABLE, is_file, proxies_from, source_of
-from pinpool.proxies.watch import Listing
+from pinpool.proxies.watch import WatchedList
 from pinpool.spider.loader import load
 from pinpool.spider.ref import parse_ref
 from pinpool.spider.spider import Spider
@@ -267,11 +267,11 @@ def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]
     return fitting
 
 
-def _listing(proxies: str | Path | Sequence[str] | ProxyList | None, *, reload: bool) -> Listing | None:
+def _listing(proxies: str | Path | Sequence[str] | ProxyList | None, *, reload: bool) -> WatchedList | None:
     """The file of the list, None if it is not from a file. Raises SettingsError if such a list should be watched."""
     source = os.environ.get(VARIABLE, "") if proxies is None else proxies
     if isinstance(source, str | Path) and str(source) != "-" and is_file(str(source)):
-        return Listing(source)
+        return WatchedList(source)
     if reload:
         raise SettingsError("only a list of proxies in a file can be watched; name one with -p FILE")
     return None

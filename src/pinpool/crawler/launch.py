@@ -33,7 +33,7 @@ from pinpool.pool.processes import default_start_method
 from pinpool.pool.registry import DEFAULT_ENGINE, make_engine
 from pinpool.proxies.proxy import Proxy, ProxyList
 from pinpool.proxies.redaction import Redaction, redacting
-from pinpool.proxies.watch import Listing
+from pinpool.proxies.watch import WatchedList
 from pinpool.settings import RULES, Settings, settings_from
 from pinpool.spider.ref import SpiderRef
 from pinpool.spider.spider import Spider
@@ -76,7 +76,7 @@ class Launch:
     outputs: Sequence[Target] = ()
     limit: int | None = None
     forgiving: bool = False
-    listing: Listing | None = None
+    listing: WatchedList | None = None
     watching: bool = False
     tell: Callable[[str], None] = lambda line: None
     stop: Stop = field(default_factory=Stop)

@@ -15,7 +15,7 @@ from pinpool.policy.reputation import Reputation
 from pinpool.pool.engine import Engine
 from pinpool.pool.lease_types import Standing
 from pinpool.proxies.proxy import Proxy, with_distinct_labels
-from pinpool.proxies.watch import Change, Listing, compare
+from pinpool.proxies.watch import Change, WatchedList, compare
 from pinpool.text import counted
 
 
@@ -48,7 +48,7 @@ class ListReload:
         reputation: Reputation,
         present: Mapping[Proxy, int],
         *,
-        listing: Listing | None,
+        listing: WatchedList | None,
         watching: bool,
         workers: int,
         stop: Stop,

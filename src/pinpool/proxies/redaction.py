@@ -130,8 +130,8 @@ def _escaped(secret: str) -> set[str]:
     return {
         secret,
         *quoted,
-        *(_PERCENT.sub(lambda code: code[0].lower(), one) for one in quoted),
-        *(shown(secret)[1:-1] for shown in (repr, ascii, json.dumps)),
+        *(_PERCENT.sub(lambda code: code[0].lower(), text) for text in quoted),
+        *(spell(secret)[1:-1] for spell in (repr, ascii, json.dumps)),
         json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret.encode())[2:-1],
         html.escape(secret),

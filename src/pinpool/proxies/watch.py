@@ -39,7 +39,7 @@ def compare(present: Collection[Proxy], new: ProxyList) -> Change:
 Version = tuple[int, ...]
 
 
-class Listing:
+class WatchedList:
     """
     The file of a list, to `look` at as often as you like, from one thread.
 
@@ -55,7 +55,7 @@ class Listing:
         self._since = self._next_look = 0.0
 
     def __repr__(self) -> str:
-        return f"<Listing {self.name}>"
+        return f"<WatchedList {self.name}>"
 
     def insist(self) -> None:
         """Read the list at the next look, even if it is the same version."""

@@ -10,7 +10,7 @@ import pytest
 from pinpool.errors import ProxyListError
 from pinpool.proxies.parse import parse
 from pinpool.proxies.proxy import Proxy, ProxyList
-from pinpool.proxies.watch import LOOK_SECONDS, SETTLE_SECONDS, Listing, compare
+from pinpool.proxies.watch import LOOK_SECONDS, SETTLE_SECONDS, WatchedList, compare
 
 A, B, C = (f"192.0.2.{n}:80" for n in (1, 2, 3))
 
@@ -23,7 +23,7 @@ class Watch:
     """A listing and the time as it passes for it."""
 
     def __init__(self, path: Path) -> None:
-        self.listing = Listing(path)
+        self.listing = WatchedList(path)
         self.now = 100.0
 
     def look(self, after: float = LOOK_SECONDS) -> ProxyList | ProxyListError | None:
