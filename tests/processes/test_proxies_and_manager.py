@@ -11,7 +11,7 @@ import pytest
 from engines import Maker, all_idle, all_pinned, kill_manager, proxyless, spare
 from ledger import Ledger
 from pinpool.model import Ending, ProxyState
-from pinpool.pool import lease_client
+from pinpool.pool import lease_process
 from pinpool.pool.engine import Noted
 
 pytestmark = pytest.mark.processes
@@ -180,7 +180,7 @@ def test_t11_a_manager_that_somebody_has_stopped_is_replaced(
     make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not dead and answers nothing; the parent stops waiting after `ANSWER_SECONDS`."""
-    monkeypatch.setattr(lease_client, "ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr(lease_process, "ANSWER_SECONDS", 2.0)
     engine = make(workers=2, proxies=2)
     ledger = Ledger(engine)
     all_pinned(ledger, 2)

@@ -1,22 +1,26 @@
-"""The Manager process with the lease queue, as its owner, the parent, sees it: start, ask, replace, end."""
+"""The Manager process with the lease queue: how it is called, and how the parent starts, replaces and ends it."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
+from multiprocessing import managers
 from multiprocessing.context import BaseContext
-from multiprocessing.managers import BaseManager
+from multiprocessing.managers import BaseManager, BaseProxy
+from typing import Any, cast
 
 from pinpool.model import Event, EventKind, ProxyState
 from pinpool.pool.child_process import ignore_terminal, keep_signals_from_children, never_outlive_parent
 from pinpool.pool.engine import UNGUARDED, EngineError
-from pinpool.pool.lease_client import LeaseProxy
 from pinpool.pool.lease_types import Report, Standing
 from pinpool.pool.leases import LeaseQueue
 from pinpool.proxies.lifecycle import STATE_AFTER
 
+#: The longest wait for an answer; a worker's own `timeout` of a second is part of it.
+ANSWER_SECONDS = 10.0
 #: How long the Manager may take to end; after that it is killed.
 END_SECONDS = 1.5
 #: How often a Manager that dies at its start is started again.
@@ -25,6 +29,40 @@ TRIES = 3
 UNKILLABLE_SECONDS = 3600.0
 #: For a call to a Manager that is dead: the next `report` sees that, and its successor starts from the standings.
 _UNLESS_DEAD = suppress(OSError, EOFError)
+
+
+class LeaseProxy(BaseProxy):
+    """
+    Has the public methods of `LeaseQueue`, and is used in its place.
+
+    They raise OSError (TimeoutError) or EOFError if the Manager does not answer, and whatever the queue raises.
+    """
+
+    _exposed_ = tuple(name for name in vars(LeaseQueue) if not name.startswith("_"))
+    _mute = False
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in self._exposed_:
+            raise AttributeError(name)
+        return partial(self._ask, name)
+
+    def _ask(self, method: str, *arguments: object) -> Any:
+        """As BaseProxy._callmethod, but a Manager that somebody has stopped must not stop the run."""
+        proxy = cast(Any, self)
+        if self._mute:
+            raise TimeoutError("the Manager does not answer")
+        if not hasattr(proxy._tls, "connection"):
+            proxy._connect()
+        connection = proxy._tls.connection
+        connection.send((proxy._id, method, arguments, {}))
+        if not connection.poll(ANSWER_SECONDS):
+            # For good: a new connection would wait for the Manager's greeting.
+            self._mute = True
+            raise TimeoutError(f"the Manager did not answer within {ANSWER_SECONDS:g} s")
+        kind, answer = connection.recv()
+        if kind != "#RETURN":
+            raise cast(Any, managers).convert_to_error(kind, answer)
+        return answer
 
 
 class Standings:

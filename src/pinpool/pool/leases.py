@@ -15,7 +15,6 @@ import math
 import threading
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 
 from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.model import Event, EventKind, ProxyState
@@ -39,11 +38,10 @@ class LeaseQueue:
         self._clock = clock
         self._addresses: dict[int, Proxy] = {}
         self._states: dict[int, ProxyState] = {}
-        self._fresh: deque[int] = deque()  # spare ones
-        self._rested: deque[int] = deque()  # spare ones that have not served a page since their rest
-        self._probing: set[int] = set()
+        self._spare: list[int] = []  # in the order in which they became spare
+        self._until: dict[int, float] = {}  # when the rests of cooling ones end
+        self._probing: set[int] = set()  # have not served a page since their rest
         self._leaving: dict[int, str] = {}
-        self._until: dict[int, float] = {}
         self._holds: dict[int, int] = {}  # token -> proxy
         self._workers: dict[int, tuple[int, int]] = {}  # token -> pid, seat
         self._free_seats = deque(range(seats))
@@ -65,7 +63,7 @@ class LeaseQueue:
             if state is ProxyState.COOLING:
                 self._until[proxy] = now + standing.rest_seconds
             elif state is ProxyState.SPARE:
-                self._fresh.append(proxy)
+                self._spare.append(proxy)
 
     def __repr__(self) -> str:
         with self._changed:
@@ -112,9 +110,7 @@ class LeaseQueue:
         """
         with self._changed:
             self._check_known(token)
-            proxy = self._release(token, EventKind.FAULTED)
-            if proxy is not None and self._states[proxy] is ProxyState.COOLING:
-                self._until[proxy] = self._clock.monotonic() + self._cooling
+            self._release(token, EventKind.FAULTED)
             return self._lease_or_keep(token, answer)
 
     def leave(self, token: int, answer: bytes) -> Lease | None:
@@ -130,13 +126,11 @@ class LeaseQueue:
         with self._changed:
             self._check_known(token)
             self._end_rests()
-            for shelf in (self._fresh, self._rested):
-                proxy = next((spare for spare in shelf if spare not in avoid), None)
-                if proxy is not None:
-                    shelf.remove(proxy)
-                    self._put_back(self._release(token, EventKind.RETURNED))
-                    return self._hand_out(token, proxy)
-            return None
+            proxy = self._next_spare(avoid)
+            if proxy is None:
+                return None
+            self._release(token, EventKind.RETURNED)
+            return self._hand_out(token, proxy)
 
     def proven(self, token: int) -> None:
         """The worker's proxy has served a page after its rest: it counts as healthy."""
@@ -174,7 +168,7 @@ class LeaseQueue:
                 _, seat = self._workers.pop(token, (0, -1))
                 if seat >= 0:
                     self._free_seats.append(seat)
-                self._put_back(self._release(token, EventKind.LOST))
+                self._release(token, EventKind.LOST)
             self._changed.notify_all()
 
     def cool(self, proxy: int, seconds: float) -> None:
@@ -189,10 +183,9 @@ class LeaseQueue:
         with self._changed:
             state = self._states.get(proxy)
             if state is ProxyState.COOLING:
-                del self._until[proxy]
                 self._move(proxy, EventKind.EXHAUSTED, reason)
             elif state is ProxyState.SPARE:
-                self._take_off(proxy, reason)
+                self._move(proxy, EventKind.WITHDRAWN, reason)
 
     def join(self, standings: Iterable[Standing]) -> None:
         """
@@ -208,8 +201,6 @@ class LeaseQueue:
                     if state is ProxyState.COOLING:
                         self._probing.add(proxy)
                     self._move(proxy, EventKind.JOINED)
-                    self._shelve(proxy)
-            self._changed.notify_all()
 
     def withdraw(self, proxies: Iterable[int], reason: str) -> None:
         """These proxies are off the list: they retire, a pinned one as soon as its worker lets go of it."""
@@ -219,7 +210,7 @@ class LeaseQueue:
                 if state is ProxyState.PINNED:
                     self._leaving[proxy] = reason
                 elif state is not ProxyState.RETIRED:  # a retired one keeps the reason it has
-                    self._take_off(proxy, reason)
+                    self._move(proxy, EventKind.WITHDRAWN, reason)
 
     def report(self) -> Report:
         """Everything since the last report, and how things stand now."""
@@ -252,9 +243,13 @@ class LeaseQueue:
         self._end_rests()
         if token in self._holds:
             return self._as_lease(self._holds[token])
-        if not self._fresh and not self._rested:
-            return None
-        return self._hand_out(token, self._fresh.popleft() if self._fresh else self._rested.popleft())
+        proxy = self._next_spare()
+        return None if proxy is None else self._hand_out(token, proxy)
+
+    def _next_spare(self, avoid: Iterable[int] = ()) -> int | None:
+        # A proxy that has not served a page since its rest is handed out last.
+        spares = (proxy for proxy in self._spare if proxy not in avoid)
+        return min(spares, key=self._probing.__contains__, default=None)
 
     def _lease_or_keep(self, token: int, answer: bytes) -> Lease | None:
         lease = self._lease(token)
@@ -262,26 +257,14 @@ class LeaseQueue:
             self._answers.append(answer)
         return lease
 
-    def _release(self, token: int, how: EventKind) -> int | None:
-        """Take the worker's proxy from it, and return that proxy; a withdrawn one retires."""
+    def _release(self, token: int, how: EventKind) -> None:
+        """Take the worker's proxy from it, if it has one; a withdrawn one retires."""
         proxy = self._holds.pop(token, None)
         if proxy is not None:
             self._released[proxy] = self._clock.monotonic()
             self._move(proxy, how)
             if proxy in self._leaving:
                 self._move(proxy, EventKind.WITHDRAWN, self._leaving.pop(proxy))
-        return proxy
-
-    def _put_back(self, proxy: int | None) -> None:
-        if proxy is not None and self._states[proxy] is ProxyState.SPARE:
-            self._shelve(proxy)
-
-    def _take_off(self, proxy: int, reason: str) -> None:
-        self._until.pop(proxy, None)
-        for shelf in (self._fresh, self._rested):
-            with suppress(ValueError):
-                shelf.remove(proxy)
-        self._move(proxy, EventKind.WITHDRAWN, reason)
 
     def _hand_out(self, token: int, proxy: int) -> Lease:
         self._holds[token] = proxy
@@ -295,16 +278,19 @@ class LeaseQueue:
     def _end_rests(self) -> None:
         now = self._clock.monotonic()
         for proxy in [proxy for proxy, until in self._until.items() if until <= now]:
-            del self._until[proxy]
             self._probing.add(proxy)
             self._move(proxy, EventKind.RESTED)
-            self._shelve(proxy)
 
-    def _shelve(self, proxy: int) -> None:
-        # A proxy that has not served a page since its rest is handed out last.
-        (self._rested if proxy in self._probing else self._fresh).append(proxy)
-        self._changed.notify()
-
-    def _move(self, proxy: int, what: EventKind, detail: str = "", worker: int | None = None) -> None:
-        self._states[proxy] = move(self._states[proxy], what)
-        self._moves.append(Event(self._clock.epoch(), what, proxy, worker, detail))
+    def _move(self, proxy: int, how: EventKind, detail: str = "", worker: int | None = None) -> None:
+        before = self._states[proxy]
+        after = self._states[proxy] = move(before, how)
+        if before is ProxyState.SPARE:
+            self._spare.remove(proxy)
+        elif before is ProxyState.COOLING:
+            del self._until[proxy]
+        if after is ProxyState.SPARE:
+            self._spare.append(proxy)
+            self._changed.notify()
+        elif after is ProxyState.COOLING:
+            self._until[proxy] = self._clock.monotonic() + self._cooling
+        self._moves.append(Event(self._clock.epoch(), how, proxy, worker, detail))
