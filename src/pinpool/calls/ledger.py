@@ -14,7 +14,7 @@ from typing import Any
 
 from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.journal.records import AttemptRow, ProxyRow
-from pinpool.model import Fault, Outcome, ProxyState
+from pinpool.model import Event, EventKind, Fault, Outcome, ProxyState
 from pinpool.stats.columns import proxy_document
 from pinpool.stats.figures import ProxyFigures
 
@@ -89,10 +89,11 @@ class Ledger:
                 self.figures[proxy].forgive(failures.charged - failures.forgiven)
                 failures.forgiven = failures.charged
 
-    def pinned(self, proxy: int) -> None:
-        """A worker has pinned the proxy."""
-        with self._lock:
-            self._pins[proxy] += 1
+    def event(self, event: Event) -> None:
+        """Count the pins; other events have no place here."""
+        if event.kind is EventKind.LEASED and event.proxy is not None:
+            with self._lock:
+                self._pins[event.proxy] += 1
 
     def cooled(self, proxy: int, fault: Fault | None, seconds: float) -> None:
         with self._lock:

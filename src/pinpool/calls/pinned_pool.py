@@ -29,7 +29,7 @@ from pinpool.calls.call_job import CallJob
 from pinpool.calls.ledger import Ledger
 from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.errors import CallFailed, NoUsableProxy
-from pinpool.model import EventKind, FailedAttempt, Outcome, ProxyState
+from pinpool.model import FailedAttempt, Outcome, ProxyState
 from pinpool.policy.decision import Judge, failed_attempt
 from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Resubmit
@@ -275,8 +275,7 @@ class PinnedPool:
                     self._settle(self._flight[serial], signal.outcome(self._clock.epoch()))
                 del self._flight[serial]
             case Noted(event):
-                if event.kind is EventKind.LEASED and event.proxy is not None:
-                    self._ledger.pinned(event.proxy)
+                self._settler.noted(event)
 
     def _settle(self, call: _Call, outcome: Outcome) -> None:
         if outcome.evidence is None:

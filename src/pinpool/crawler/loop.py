@@ -275,7 +275,7 @@ class Loop:
                 if entry is not None:
                     self._settle_lost(entry, signal)
             case Noted(event):
-                self._records.event(event)
+                self._settler.noted(event)
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.ending is Ending.DECLINED:
@@ -329,12 +329,12 @@ class Loop:
         self._tally.faults.add(decision.fault, message, self._clock.monotonic())
         self._run_log.attempt_failed(entry.task.url, outcome, decision.fault)
         match decision.verdict:
+            case Resubmit(after):
+                self._put_back(entry, outcome, decision, after, excused=excused)
             case GiveUp(reason):
                 self._end(entry, outcome, TaskState.FAILED, decision, reason)
             case Believe(reason):
                 self._end(entry, outcome, TaskState.DONE, decision, reason)
-            case Resubmit(after):
-                self._put_back(entry, outcome, decision, after, excused=excused)
         self._settler.failed(entry.id, outcome.proxy, decision)
 
     def _put_back(

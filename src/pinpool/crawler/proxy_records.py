@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pinpool.clock import Clock
 from pinpool.crawler.run_log import RunLog
 from pinpool.journal.writer import Journal
-from pinpool.model import Event, EventKind, Fault, ProxyState
+from pinpool.model import Event, Fault, ProxyState
 from pinpool.policy.reputation import Reputation, until_judged
 from pinpool.pool.engine import Engine
 from pinpool.proxies.lifecycle import STATE_AFTER
@@ -66,14 +66,10 @@ class ProxyRecords:
         """Record an event, and the new state of a proxy that has moved."""
         self._journal.event(event)
         self._run_log.event(event)
-        if event.proxy is None or event.kind not in STATE_AFTER:
-            return
-        if event.kind is EventKind.LEASED:
-            self._reputation.leased(event.proxy)
+        state = STATE_AFTER.get(event.kind)
         # The answer of a worker arrives before the lease queue's report of its swap. Moves from before the judgement
         # must not overwrite it.
-        if event.at > self._judged_at.get(event.proxy, 0.0):
-            state = STATE_AFTER[event.kind]
+        if state and event.proxy is not None and event.at > self._judged_at.get(event.proxy, 0.0):
             until = event.at + self._unjudged if state is ProxyState.COOLING else None
             self._write(event.proxy, state, event.detail if state is ProxyState.RETIRED else None, until)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from pinpool.model import Fault
+from pinpool.model import Event, EventKind, Fault
 from pinpool.policy.blame import Credit
 from pinpool.policy.decision import Decision
 from pinpool.policy.reputation import Penalty, Reputation, Retire
@@ -33,6 +33,9 @@ class Records(Protocol):
     def forgive(self, task: int, proxies: Sequence[int]) -> None:
         """The charges of these proxies for the task are taken back."""
 
+    def event(self, event: Event) -> None:
+        """The engine reports an event, such as the move of a proxy."""
+
 
 class Settler:
     """Applies to `engine` and `records` what follows from an outcome."""
@@ -57,6 +60,12 @@ class Settler:
             self._records.forgive(task, decision.forgiven)
         for released in decision.released:
             self.release(released)
+
+    def noted(self, event: Event) -> None:
+        """The engine reports an event. A rest is over once a worker has the proxy again."""
+        if event.kind is EventKind.LEASED and event.proxy is not None:
+            self._reputation.leased(event.proxy)
+        self._records.event(event)
 
     def penalize(self, proxy: int, penalty: Penalty, fault: Fault | None) -> None:
         """A worker has swapped the proxy, for `fault`; None if the site was to blame."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pinpool.model import Fault, ProxyState
+from pinpool.model import Event, EventKind, Fault, ProxyState
 from pinpool.policy.blame import Credit
 from pinpool.policy.decision import Decision
 from pinpool.policy.reputation import Cool, Reputation, Retire
@@ -40,6 +40,9 @@ class Written:
 
     def forgive(self, task: int, proxies: Sequence[int]) -> None:
         self.lines.append(("forgive", task, proxies))
+
+    def event(self, event: Event) -> None:
+        self.lines.append(event)
 
 
 class Desk:
@@ -96,3 +99,15 @@ def test_a_withdrawn_proxy_retires_with_that_reason_and_is_never_released(desk: 
     desk.settler.release(1)
 
     assert desk.written.lines == [("retired", 1, "off the list")]
+
+
+def test_a_rest_that_is_over_cannot_lose_its_reason_any_more(desk: Desk) -> None:
+    desk.reputation.strike(1, 7, counts=True)
+    desk.reputation.penalty(1, Fault.RESET, None, 0.5, strikes_needed=1)
+    leased = Event(0.0, EventKind.LEASED, 1)
+
+    desk.settler.noted(leased)
+
+    assert desk.written.lines == [leased]
+    assert not desk.reputation.clear(1, 7)
+    assert desk.reputation[1].coolings == 1
