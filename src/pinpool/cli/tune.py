@@ -119,9 +119,10 @@ def _model(journal: Path, options: dict[str, Any]) -> None:
         pages=pages,
         changed=given_settings(options),
         seed=options["seed"],
-        note=lambda line: click.echo(line, err=True),
         progress=_overwrite_line,
     )
+    for note in predicted.notes:
+        click.echo(note, err=True)
     _print(options, predicted)
 
 

@@ -35,19 +35,16 @@ def forecast(
     pages: int | None = None,
     changed: Mapping[str, object],
     seed: int,
-    note: Callable[[str], None],
     progress: Callable[[str], None],
 ) -> Result:
     """
     Simulate the job of a journal. What is None is as in the recorded run; `changed` holds the settings that differ.
-    `note` gets the notes of the recording, `progress` a few words at each step and an empty text at the end.
+    `progress` gets a few words at each step, and an empty text at the end.
 
     Raises SettingsError before anything is read, JournalError, and UsageError if too little is recorded.
     """
     settings_from(changed)
     recording = learn(journal).changed(pages, changed)
-    for line in recording.notes:
-        note(line)
     listed = proxies or recording.proxies
     rows = predict(
         recording,
@@ -60,7 +57,7 @@ def forecast(
     recommendation = recommend(rows)
     spares = spares_needed(recording, recommendation.workers, seed=seed)
     progress("")
-    return Result(listed, rows, recommendation, recording.job.pages, spares)
+    return Result(listed, rows, recommendation, recording.job.pages, spares, [*recording.notes])
 
 
 def default_sizes(proxies: int, recorded: int) -> list[int]:
