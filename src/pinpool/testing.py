@@ -45,7 +45,7 @@ class Crawled(NamedTuple):
     What a crawl came to. `end` is ``complete``, or ``starved`` if no usable proxy was left.
 
     `failures` and `stats` are the documents of `pinpool failures --json` and `pinpool stats --json`. `requests` are the
-    URLs of all attempts, in order; `missing` are those of them that `pages` does not have.
+    URLs of all attempts, in order; `missing` are those that `pages` does not have, each once.
     """
 
     end: str
@@ -127,7 +127,7 @@ class _Site:
         url = task.url.partition("#")[0]
         self.requests.append(url)
         if isinstance(self._pages, Mapping):
-            if url not in self._pages:
+            if url not in self._pages and url not in self.missing:
                 self.missing.append(url)
             answer = self._pages.get(url, 404)
         else:

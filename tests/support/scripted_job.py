@@ -1,4 +1,4 @@
-"""A craft for engine tests: it does what its work says, without any network, and keeps out of all pools' way."""
+"""A job for tests of engines: it does what its work says, without a network."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from pinpool.model import Assignment, Ending, Evidence, Sign, Step
 from pinpool.pool.job import JobResult
 from pinpool.pool.pin import Pin
 from pinpool.settings import Settings
-
-__all__ = ["ScriptedJob"]
 
 _EVIDENCE = {
     "refused": Evidence(Step.CONNECT, Sign.REFUSED, "refused"),
@@ -67,7 +65,7 @@ class ScriptedJob:
 
 
 class Unprintable(BaseException):
-    """Breaks whoever wants to show or to pickle it."""
+    """Cannot be printed or pickled."""
 
     def __init__(self) -> None:
         super().__init__(lambda: None)

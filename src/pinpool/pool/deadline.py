@@ -56,7 +56,7 @@ class _Alarm:
         self._seconds = max(seconds, 1e-6)
 
     def __enter__(self) -> None:
-        self._handler = signal.signal(signal.SIGALRM, _strike)
+        self._handler = signal.signal(signal.SIGALRM, _on_alarm)
         _Alarm.on = True
         self._timer = signal.setitimer(signal.ITIMER_REAL, self._seconds, REPEAT_SECONDS)
 
@@ -70,14 +70,14 @@ class _Alarm:
         signal.setitimer(signal.ITIMER_REAL, *self._timer)
         # The default action is not restored: it ends the process, and a last signal may still come, through another
         # thread. Outside of a block our handler does nothing, so it can stay.
-        if callable(self._handler) and self._handler is not _strike:
+        if callable(self._handler) and self._handler is not _on_alarm:
             signal.signal(signal.SIGALRM, self._handler)
 
 
 _OWN_CODE = (_Alarm.__enter__.__code__, _Alarm.__exit__.__code__)
 
 
-def _strike(number: int, frame: FrameType | None) -> None:
+def _on_alarm(number: int, frame: FrameType | None) -> None:
     # Raised in our own `__enter__` or `__exit__`, it would leave the timer running.
     if _Alarm.on and (frame is None or frame.f_code not in _OWN_CODE):
         raise DeadlinePassed

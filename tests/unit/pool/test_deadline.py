@@ -1,4 +1,4 @@
-"""The alarm strikes inside its block, again and again, and never outside of it."""
+"""The alarm interrupts its block, again and again, and nothing outside of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_sleep_is_interrupted_too() -> None:
         time.sleep(PATIENCE)
 
 
-def test_code_that_swallows_the_first_strike_is_struck_again() -> None:
+def test_code_that_swallows_the_first_alarm_gets_another() -> None:
     swallowed = []
 
     with pytest.raises(DeadlinePassed), limit(0.01):
@@ -69,7 +69,7 @@ def spin_until(moment: float) -> None:
         pass
 
 
-def test_a_block_that_was_left_past_its_exit_is_disarmed_by_hand() -> None:
+def test_disarm_ends_a_block_that_was_left_without_its_exit() -> None:
     limit(PATIENCE).__enter__()
 
     disarm()
@@ -78,27 +78,27 @@ def test_a_block_that_was_left_past_its_exit_is_disarmed_by_hand() -> None:
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-def test_a_strike_at_the_very_end_of_a_block_never_lands_behind_it() -> None:
+def test_an_alarm_at_the_very_end_of_a_block_never_comes_after_it() -> None:
     """
-    Rule: whatever the timing, nothing is raised once the block is left.
+    Whatever the timing, nothing is raised once the block is left.
 
-    The bodies last about as long as the limit, so that many strikes fall into entering and leaving.
+    The bodies last about as long as the limit, so many alarms come while the block is entered or left.
     """
-    struck = 0
+    interrupted = 0
     for turn in range(3000):
         body = time.perf_counter() + (turn % 30) * 2e-6
         try:
             with limit(3e-5):
                 spin_until(body)
         except DeadlinePassed:
-            struck += 1
+            interrupted += 1
         assert not armed()
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
-    assert struck > 0
+    assert interrupted > 0
 
 
-def test_a_strike_under_way_when_the_block_is_left_does_nothing() -> None:
+def test_an_alarm_that_comes_after_the_block_does_nothing() -> None:
     with limit(PATIENCE):
         pass
 
@@ -107,7 +107,7 @@ def test_a_strike_under_way_when_the_block_is_left_does_nothing() -> None:
     assert not armed()
 
 
-def test_a_limit_that_is_over_before_it_starts_still_strikes() -> None:
+def test_a_limit_that_is_over_before_it_starts_still_interrupts() -> None:
     with pytest.raises(DeadlinePassed), limit(-1.0):
         spin()
 
@@ -127,7 +127,7 @@ def test_another_thread_is_not_limited_and_does_not_claim_to_be() -> None:
     assert seen == [False]
 
 
-def test_somebody_elses_alarm_comes_back_after_the_block() -> None:
+def test_an_alarm_of_other_code_goes_on_after_the_block() -> None:
     rung = []
     before = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
     try:
