@@ -6,51 +6,45 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pinpool.errors import StorageError
 
 STDOUT = "-"
-
-
-def absolute(path: str) -> str:
-    """The path, wherever the program goes; stdout stays as it is."""
-    return path if path == STDOUT else str(Path(path).absolute())
+_SIDE_FILES = ("{}-wal", "{}-shm", "{}-journal", ".{}.claim")  # of a journal
 
 
 def real_path(path: str) -> str:
-    """The one name of a file, whatever links lead to it."""
-    return absolute(path) if is_stream_path(path) else os.path.realpath(path)
+    """The one name of a file, whatever links lead to it. A stream keeps its name."""
+    return path if is_stream_path(path) else os.path.realpath(path)
 
 
 def is_stream_path(path: str) -> bool:
     """Whether this is stdout, a pipe or a device: something that cannot be read again or cut."""
     if path == STDOUT:
         return True
-    try:
+    with suppress(OSError, ValueError):  # not there, or not a file name
         mode = Path(path).stat().st_mode
-    except (OSError, ValueError):  # not there, or not a file name
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+        return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    return False
 
 
 def use_of(path: str | Path, used: Mapping[str, str | Path]) -> str | None:
-    """What the file `path` is already used for: the key of the same file in `used`, whatever links lead to it."""
-    if is_stream_path(str(path)):
-        return None
-    return next((use for use, other in used.items() if _is_same(path, other)), None)
-
-
-def _is_same(path: str | Path, other: str | Path) -> bool:
-    try:
-        return os.path.realpath(path) == os.path.realpath(other) or Path(path).samefile(other)
-    except (
-        OSError,
-        ValueError,
-    ):  # not there, or not a file name: a variable may hold a list of proxies itself
-        return False
+    """
+    What the file `path` is already used for: the key of the same file in `used`, whatever links lead to it. The files
+    that SQLite and our claim put beside a journal belong to it.
+    """
+    for use, other in used.items() if not is_stream_path(str(path)) else ():
+        # Not there, or not a file name: a variable may hold a list of proxies itself.
+        with suppress(OSError, ValueError):
+            real, taken = Path(os.path.realpath(path)), Path(os.path.realpath(other))
+            if real in (taken.with_name(side.format(taken.name)) for side in _SIDE_FILES):
+                return f"one of {use}'s side files"
+            if real == taken or real.samefile(taken):
+                return use
+    return None
 
 
 def refusal(
@@ -112,11 +106,11 @@ def replacing(path: str | Path, *, mode: int | None = None, durable: bool = True
 
 
 @contextmanager
-def storing(what: str, next_step: str) -> Iterator[None]:
-    """Turn an OSError into a StorageError. Only a reader that left a pipe goes on as it is: it has seen enough."""
+def storing(what: str, next_step: str, kind: Callable[[str], Exception] = StorageError) -> Iterator[None]:
+    """Turn an OSError into one of `kind`. Only a reader that left a pipe goes on as it is: it has seen enough."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise StorageError(f"{what}: cannot be written ({error.strerror}): {next_step}") from error
+        raise kind(f"{what}: cannot be written ({error.strerror}): {next_step}") from error

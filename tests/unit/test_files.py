@@ -50,6 +50,18 @@ def test_a_file_in_use_is_found_under_any_name_and_a_list_that_is_not_a_file_nam
     assert use_of(os.devnull, {"the list": os.devnull}) is None, "nothing is lost in a stream"
 
 
+@pytest.mark.parametrize("side", ["movies.db-wal", "movies.db-shm", ".movies.db.claim"])
+def test_the_side_files_of_a_journal_are_in_use_whether_they_are_there_or_not(
+    tmp_path: Path, side: str
+) -> None:
+    used = {"the journal": tmp_path / "movies.db"}
+    (tmp_path / "link").symlink_to(tmp_path / side)
+
+    for name in (side, "link"):
+        assert use_of(tmp_path / name, used) == "one of the journal's side files"
+    assert use_of(tmp_path / "movies.db-report.html", used) is None
+
+
 def test_a_replaced_file_keeps_its_link_and_its_permissions(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
     real.write_text("old")

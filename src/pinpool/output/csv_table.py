@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,22 +31,18 @@ class CsvTable(Output):
         if not self.mark.base or not path.exists():
             super().finish(items_after)
             return
+        # Behind what others wrote there, in place of the rows that an earlier start of the run added.
         with storing_items(self.mark.path):
-            self._append(path, partial(items_after, 0))
-
-    def _append(self, path: Path, items: Items) -> None:
-        """Write the rows behind what others wrote there, in place of those that an earlier start of the run added."""
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as before:
-            header = next(csv.reader(before), [])
-        if missing := [name for name in _columns(items()) if name not in header]:
-            raise UnfitFile(
-                f"output {path}: has no column for {', '.join(missing)}: name another file, or overwrite it with -O"
-            )
-        with open_output(self.mark.path) as before_rows:
-            cut_at(before_rows, min(self.mark.base, size_of(before_rows)))
-        file = _open_text(path, "a")
-        with closing(file, is_stream=False):
-            last_item = _write_rows(file, header, items())
+            with path.open(encoding="utf-8-sig", errors="replace", newline="") as before:
+                header = next(csv.reader(before), [])
+            if missing := [name for name in _columns(items_after(0)) if name not in header]:
+                problem = f"has no column for {', '.join(missing)}"
+                raise UnfitFile(f"output {path}: {problem}: name another file, or overwrite it with -O")
+            with open_output(self.mark.path) as before_rows:
+                cut_at(before_rows, min(self.mark.base, size_of(before_rows)))
+            file = _open_text(path, "a")
+            with closing(file, is_stream=False):
+                last_item = _write_rows(file, header, items_after(0))
         self.mark = self.mark._replace(bytes=path.stat().st_size, last_item=last_item)
 
 

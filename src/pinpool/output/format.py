@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pinpool.errors import JournalError, StorageError
-from pinpool.files import absolute, replacing
+from pinpool.files import replacing
 from pinpool.journal.records import Mark
 from pinpool.output.streams import closing, open_output, size_of, storing_items
 
@@ -42,9 +42,6 @@ class Output:
         self.mark = mark
         self.is_stream = is_stream
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.mark.path}>"
-
     @classmethod
     def check_package(cls, path: str) -> None:
         """Raise SettingsError if a package is missing that this format needs."""
@@ -59,7 +56,7 @@ class Output:
         """Begin with the run's first item, after what the file holds or in its place. Raises SettingsError."""
         with open_output(path) as file:
             base = 0 if overwrite else size_of(file)
-        return cls(Mark(absolute(path), cls.name, base, base, 0))
+        return cls(Mark(str(Path(path).absolute()), cls.name, base, base, 0))
 
     @classmethod
     def resume(cls, mark: Mark, items_after: ItemsAfter) -> Self:

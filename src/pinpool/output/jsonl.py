@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from pinpool.files import absolute
 from pinpool.journal.records import Mark
 from pinpool.output.format import ItemRow, Items, ItemsAfter, Output
-from pinpool.output.streams import (
-    closing,
-    cut_at,
-    ends_line,
-    open_output,
-    size_of,
-    storing_items,
-)
+from pinpool.output.streams import closing, cut_at, ends_line, open_output, size_of, storing_items
 
 BATCH = 1000  # items that are written at once
 
@@ -28,14 +20,15 @@ class JsonLines(Output):
     name = "jsonl"
     title = "JSON Lines"
 
-    def __init__(self, file: BinaryIO, mark: Mark, *, is_stream: bool = False) -> None:
+    def __init__(self, mark: Mark, *, is_stream: bool = False) -> None:
         super().__init__(mark, is_stream=is_stream)
-        self._file = file
+        self._file = open_output(mark.path)
 
     @classmethod
     def begin(cls, path: str, *, overwrite: bool) -> Self:
-        file = open_output(path)
-        return cls._begin(file, path, 0 if overwrite else size_of(file))
+        output = super().begin(path, overwrite=overwrite)
+        output._begin(output.mark.base)
+        return output
 
     @classmethod
     def resume(cls, mark: Mark, items_after: ItemsAfter) -> Self:
@@ -43,43 +36,37 @@ class JsonLines(Output):
         Go on after `mark`, or begin with the run's first item if the file is not as `mark` says. Cut off only what
         the run itself wrote; where others wrote, go on behind it.
         """
-        file = open_output(mark.path)
+        output = cls(mark)
+        file = output._file
         if ends_line(file, mark.bytes):
             is_ours = _holds(file, mark.bytes, items_after(mark.last_item))
-            return cls(file, mark._replace(bytes=cut_at(file, mark.bytes if is_ours else size_of(file))))
-        first = islice(items_after(0), 1)
-        is_ours = ends_line(file, mark.base) and _holds(file, mark.base, first, alone=False)
-        return cls._begin(file, mark.path, mark.base if is_ours else size_of(file))
+            output.mark = mark._replace(bytes=cut_at(file, mark.bytes if is_ours else size_of(file)))
+        else:
+            first = islice(items_after(0), 1)
+            is_ours = ends_line(file, mark.base) and _holds(file, mark.base, first, alone=False)
+            output._begin(mark.base if is_ours else size_of(file))
+        return output
 
-    @classmethod
-    def stream(cls, path: str, last_item: int) -> Self:
-        return cls(open_output(path), Mark(path, cls.name, 0, 0, last_item), is_stream=True)
-
-    @classmethod
-    def _begin(cls, file: BinaryIO, path: str, base: int) -> Self:
-        base = cut_at(file, base)
-        return cls(file, Mark(absolute(path), cls.name, base, base, 0))
+    def _begin(self, base: int) -> None:
+        base = cut_at(self._file, base)
+        self.mark = self.mark._replace(base=base, bytes=base, last_item=0)
 
     @classmethod
     def write_file(cls, path: Path, items: Items) -> int:
         last_item = 0
         with path.open("wb") as file:
-            for batch in _batches(items()):
-                file.write(_lines(batch))
-                last_item = batch[-1][0]
+            for last_item, text in items():  # noqa: B007
+                file.write(f"{text}\n".encode())
         return last_item
 
     def advance(self, items_after: ItemsAfter) -> None:
-        for batch in _batches(items_after(self.mark.last_item)):
-            self.write(batch)
-
-    def write(self, items: Sequence[ItemRow]) -> None:
-        """Write at least one item, and hand it to the system. Raises StorageError."""
-        data = _lines(items)
-        with storing_items(self.mark.path):
-            self._file.write(data)
-            self._file.flush()
-        self.mark = self.mark._replace(bytes=self.mark.bytes + len(data), last_item=items[-1][0])
+        items = iter(items_after(self.mark.last_item))
+        while batch := list(islice(items, BATCH)):
+            data = "".join(f"{text}\n" for _, text in batch).encode()
+            with storing_items(self.mark.path):
+                self._file.write(data)
+                self._file.flush()
+            self.mark = self.mark._replace(bytes=self.mark.bytes + len(data), last_item=batch[-1][0])
 
     def finish(self, items_after: ItemsAfter) -> None:
         try:
@@ -92,16 +79,6 @@ class JsonLines(Output):
         if not self._file.closed:
             with storing_items(self.mark.path), closing(self._file, is_stream=self.is_stream):
                 pass
-
-
-def _batches(items: Iterable[ItemRow]) -> Iterator[list[ItemRow]]:
-    rows = iter(items)
-    while batch := list(islice(rows, BATCH)):
-        yield batch
-
-
-def _lines(items: Sequence[ItemRow]) -> bytes:
-    return "".join(f"{text}\n" for _, text in items).encode()
 
 
 def _holds(file: BinaryIO, position: int, items: Iterable[ItemRow], *, alone: bool = True) -> bool:

@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pinpool.errors import SettingsError, StorageError
 from pinpool.files import is_stream_path, real_path, replacing, use_of
@@ -66,7 +64,9 @@ def check_targets(
 
 
 def _problems(target: Target, *, is_own: bool) -> Sequence[str]:
-    output = FORMATS[target.format]
+    if (output := FORMATS.get(target.format)) is None:
+        step = "update pinpool, or name another file with -o"
+        return [f"output {target.path}: its format {target.format!r} is not known: {step}"]
     try:
         output.check_package(target.path)
         size = 0 if is_stream_path(target.path) else check_file(target.path)
@@ -79,34 +79,27 @@ def _problems(target: Target, *, is_own: bool) -> Sequence[str]:
     return ()
 
 
-class Outputs:
+class Outputs(ExitStack):
     """
-    All output files of a run: those of earlier starts, for which the journal has a mark, and new ones. Use it as a
-    context.
+    All output files of a run: those of earlier starts, for which the journal has a mark, and new ones. A context that
+    closes all of them, also if one cannot be made durable.
 
     Raises SettingsError for everything that cannot be opened, before anything is written.
     """
 
     def __init__(self, journal: Journal, targets: Sequence[Target] = ()) -> None:
+        super().__init__()
         self._journal = journal
         self._outputs: list[Output] = []
         try:
             self._open_all(targets)
+            # Before the first item: a resume would take a file that grows without a mark for somebody else's.
+            for output in self._outputs:
+                self._record(output)
+            journal.commit()
         except BaseException:
             self.close()
             raise
-        # Before the first item: a resume would take a file that grows without a mark for somebody else's.
-        for output in self._outputs:
-            self._record(output)
-        journal.commit()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def advance(self) -> None:
         """Write the items that are new since the last time. Call it right after a commit of the journal."""
@@ -136,32 +129,24 @@ class Outputs:
         if problems:
             raise StorageError("\n".join(problems))
 
-    def close(self) -> None:
-        """Close all files, also if one of them cannot be made durable."""
-        with ExitStack() as stack:
-            for output in self._outputs:
-                stack.callback(output.close)
-
     def _open_all(self, targets: Sequence[Target]) -> None:
         earlier = {real_path(mark.path): mark for mark in self._journal.outputs()}
         for mark in check_targets(targets, earlier=earlier.values()):
             self._journal.forget_output(mark.path)
             del earlier[real_path(mark.path)]
-        for target in targets:
-            self._open(target, earlier.pop(real_path(target.path), None))
-        for mark in earlier.values():
-            self._open(Target(mark.path, mark.format), mark)
-
-    def _open(self, target: Target, mark: Mark | None) -> None:
-        output = FORMATS[target.format]
-        path = mark.path if mark else target.path  # its one name, whatever links lead to it
-        if is_stream_path(path):
-            opened = output.stream(path, self._journal.last_item())
-        elif mark and mark.format == target.format and not target.overwrite:
-            opened = output.resume(mark, self._items_after)
-        else:
-            opened = output.begin(path, overwrite=target.overwrite)
-        self._outputs.append(opened)
+        wanted = [(target, earlier.pop(real_path(target.path), None)) for target in targets]
+        wanted += [(Target(mark.path, mark.format), mark) for mark in earlier.values()]
+        for target, known in wanted:
+            output = FORMATS[target.format]
+            path = known.path if known else target.path  # its one name, whatever links lead to it
+            if is_stream_path(path):
+                opened = output.stream(path, self._journal.last_item())
+            elif known and known.format == target.format and not target.overwrite:
+                opened = output.resume(known, self._items_after)
+            else:
+                opened = output.begin(path, overwrite=target.overwrite)
+            self._outputs.append(opened)
+            self.callback(opened.close)
 
     def _record(self, output: Output) -> None:
         if not output.is_stream:

@@ -90,36 +90,28 @@ def columns_of(items: Iterable[ItemRow]) -> list[Column]:
 
 def _kinds(value: Any) -> set[str]:
     if isinstance(value, list):
-        return {
-            "[]",
-            *(f"[{kind}]" for element in value if element is not None for kind in _scalar_kind(element)),
-        }
-    return set() if value is None else _scalar_kind(value)
+        return {"[]", *(f"[{_kind(element)}]" for element in value if element is not None)}
+    return set() if value is None else {_kind(value)}
 
 
-def _scalar_kind(value: Any) -> set[str]:
+def _kind(value: Any) -> str:
     if isinstance(value, bool):
-        return {"BOOLEAN"}
-    if isinstance(value, int):
-        if abs(value) <= _EXACT:
-            return {"BIGINT"}
-        return {"BIGINT", "wide"} if -_LARGEST <= value < _LARGEST else {"VARCHAR"}
-    if isinstance(value, float):
-        return {"DOUBLE"} if math.isfinite(value) else {"VARCHAR"}
-    return {"VARCHAR"} if isinstance(value, str) else {"nested"}
+        return "BOOLEAN"
+    if isinstance(value, int) and -_LARGEST <= value < _LARGEST:
+        return "BIGINT" if abs(value) <= _EXACT else "wide"
+    if isinstance(value, float) and math.isfinite(value):
+        return "DOUBLE"
+    return "nested" if isinstance(value, list | dict) else "VARCHAR"
 
 
 def _type(kinds: set[str]) -> str:
     if "[]" in kinds:
         inner = {kind[1:-1] for kind in kinds if kind != "[]"}
-        if any(not kind.startswith("[") for kind in kinds) or "nested" in inner:
+        if "nested" in inner or any(not kind.startswith("[") for kind in kinds):
             return "VARCHAR"
         return f"{_type(inner)}[]"
-    if kinds == {"BOOLEAN"}:
-        return "BOOLEAN"
-    if kinds in ({"BIGINT"}, {"BIGINT", "wide"}):
-        return "BIGINT"
-    return "DOUBLE" if kinds in ({"DOUBLE"}, {"DOUBLE", "BIGINT"}) else "VARCHAR"
+    fitting = {"BOOLEAN": {"BOOLEAN"}, "BIGINT": {"BIGINT", "wide"}, "DOUBLE": {"DOUBLE", "BIGINT"}}
+    return next((kind for kind, fit in fitting.items() if kinds and kinds <= fit), "VARCHAR")
 
 
 def _write_rows(file: BinaryIO, columns: list[Column], items: Iterable[ItemRow]) -> tuple[int, int]:
@@ -147,18 +139,16 @@ def _cell(value: Any, kind: str) -> Any:
 def _copy(columns: list[Column], source: Path, target: Path, group: int) -> str:
     # With names of our own in between: JSON tells "Name" from "name", and SQL does not.
     columns = columns or [Column("url", "url", "VARCHAR")]
-    shape = ", ".join(f"c{number}: {_text(column.type)}" for number, column in enumerate(columns))
-    names = ", ".join(f"c{number} AS {_name(column.name)}" for number, column in enumerate(columns))
+    shape = ", ".join(f"c{number}: {_quoted(column.type)}" for number, column in enumerate(columns))
+    names = ", ".join(
+        f"""c{number} AS {_quoted(column.name, '"')}""" for number, column in enumerate(columns)
+    )
     return (
-        f"COPY (SELECT {names} FROM read_json({_text(escape(str(source)))},"
+        f"COPY (SELECT {names} FROM read_json({_quoted(escape(str(source)))},"
         f" format = 'newline_delimited', records = 'true', maximum_object_size = {LARGEST_ROW}, columns = {{{shape}}}))"
-        f" TO {_text(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {group})"
+        f" TO {_quoted(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {group})"
     )
 
 
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _name(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
+def _quoted(text: str, mark: str = "'") -> str:
+    return f"{mark}{text.replace(mark, mark + mark)}{mark}"

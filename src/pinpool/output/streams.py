@@ -13,13 +13,8 @@ from pinpool.errors import SettingsError
 from pinpool.files import STDOUT, is_stream_path, storing
 
 
-@contextmanager
-def _checking(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        problem = f"output {path}: cannot be written ({error.strerror}): name another file with -o"
-        raise SettingsError(problem) from error
+def _checking(path: str) -> AbstractContextManager[None]:
+    return storing(f"output {path}", "name another file with -o", SettingsError)
 
 
 def open_output(path: str) -> BinaryIO:
@@ -36,11 +31,12 @@ def open_output(path: str) -> BinaryIO:
 def check_file(path: str) -> int:
     """The size of a file in bytes. Raises SettingsError if it cannot be written. A missing file stays missing."""
     with _checking(path):
-        exists = Path(path).exists()
+        real = Path(os.path.realpath(path))
+        exists = real.exists()
         with open_output(path) as file:
             size = size_of(file)
         if not exists:
-            Path(path).unlink()
+            real.unlink()
         return size
 
 

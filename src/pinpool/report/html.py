@@ -84,12 +84,7 @@ def check_page(target: Path, journal: Path) -> None:
     Raise SettingsError if a report must not be written to `target`: it is the journal, holds anything but an earlier
     report, or cannot be written.
     """
-    real, book = target.resolve(), journal.resolve()
-    if real.parent == book.parent and real.name.startswith((f"{book.name}-", f".{book.name}.")):
-        problem: str | None = "is one of the journal's side files: name another file"
-    else:
-        problem = refusal(target, MARK.encode(), within=MARK_WITHIN, used={"the journal": journal})
-    if problem:
+    if problem := refusal(target, MARK.encode(), within=MARK_WITHIN, used={"the journal": journal}):
         raise SettingsError(f"output {shown_path(target)}: {problem}")
 
 

@@ -71,6 +71,44 @@ def test_no_target_is_a_file_that_the_run_lives_on_and_a_link_is_no_second_file(
     assert mine.read_text() == "precious\n"
 
 
+def test_no_target_is_a_side_file_of_the_journal(tmp_path: Path) -> None:
+    for name in ("movies.db-wal", "movies.db-shm", ".movies.db.claim"):
+        target = Target(str(tmp_path / name), "jsonl", overwrite=True)
+        with pytest.raises(SettingsError, match="is one of the journal's side files: name another file"):
+            check_targets([target], {"the journal": tmp_path / "movies.db"})
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mark_of_a_format_that_is_not_known_is_told_and_makes_way_for_a_new_file(
+    tmp_path: Path, journal: Journal
+) -> None:
+    """The journal may come from another version of pinpool."""
+    old, new = tmp_path / "items.xml", tmp_path / "new.jsonl"
+    store(journal, 1)
+    journal.output(Mark(str(old), "xml", 0, 0, 0))
+
+    with pytest.raises(
+        SettingsError, match=r"items\.xml: its format 'xml' is not known: .*another file with -o"
+    ):
+        Outputs(journal)
+    with Outputs(journal, [Target(str(new), "jsonl")]) as outputs:
+        outputs.finish()
+
+    assert new.read_text() == films(1)
+    assert [mark.path for mark in journal.outputs()] == [str(new)]
+
+
+def test_a_check_leaves_a_link_whose_file_is_not_there_yet_as_it_is(tmp_path: Path) -> None:
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(tmp_path / "items.jsonl")
+
+    check_targets([Target(str(link), "jsonl")])
+
+    assert link.is_symlink()
+    assert not link.exists()
+
+
 def test_a_list_of_proxies_that_is_text_and_not_a_file_is_no_hindrance(tmp_path: Path) -> None:
     """As the variable PINPOOL_PROXIES may hold it, longer than any file name."""
     text = "http://alice:wonder@192.0.2.1:8080\n" * 100
@@ -291,19 +329,20 @@ def test_a_full_disk_is_told_with_the_file_and_the_next_step(journal: Journal, k
 def test_what_a_full_disk_did_not_take_is_not_marked(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     (tmp_path / "items.jsonl").touch()
     file = (tmp_path / "items.jsonl").open("r+b")
-    lines = JsonLines(file, Mark(str(tmp_path / "items.jsonl"), "jsonl", 0, 0, 0))
-    lines.write([(1, item("film 1"))])
+    with monkeypatch.context() as broken:
+        broken.setattr("pinpool.output.jsonl.open_output", lambda path: file)
+        lines = JsonLines(Mark(str(tmp_path / "items.jsonl"), "jsonl", 0, 0, 0))
+    lines.advance(lambda after: [(1, item("film 1"))])
     before = lines.mark
 
     with monkeypatch.context() as broken, pytest.raises(StorageError):
         broken.setattr(file, "flush", full_disk, raising=False)
-        lines.write([(2, item("film 2"))])
+        lines.advance(lambda after: [(2, item("film 2"))])
 
     assert lines.mark == before
     lines.close()
     again = JsonLines.resume(before, lambda after: [(2, item("film 2"))])
-    again.write([(2, item("film 2"))])
-    again.close()
+    again.finish(lambda after: [(2, item("film 2"))])
     assert (tmp_path / "items.jsonl").read_text() == films(1, 2)
 
 
