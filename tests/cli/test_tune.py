@@ -72,7 +72,7 @@ def test_the_same_seed_says_the_same(recorded: Desk) -> None:
         (("--sizes", ","), "',': give numbers of workers"),
         (
             ("--pace", "fast", "--swap-after", "0"),
-            "pace: 'fast' is not a number\nswap_after: 0 is not from 1",
+            "pace: 'fast' is not a number\nswap_after: '0' is not from 1",
         ),
     ],
 )
