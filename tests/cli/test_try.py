@@ -1,4 +1,4 @@
-"""`pinpool try` against bad sites and bad proxies: it says what a crawl would, goes on where it should, and ends."""
+"""`pinpool try` against bad sites and bad proxies: it reports what a crawl would, goes on where it should, and ends."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_fault_of_the_page_is_not_tried_elsewhere(desk: Desk) -> None:
         assert err.endswith("too_large: the body is larger than 1,000 bytes\n")
 
 
-def test_a_new_pin_is_warmed_and_one_that_cannot_be_is_passed_over(desk: Desk) -> None:
+def test_a_new_pin_is_warmed_and_a_proxy_where_that_fails_is_passed_over(desk: Desk) -> None:
     def site(request: str) -> bytes:
         return answer(b"", Set_Cookie="k=1") if "/login" in request else TITLE
 
@@ -119,7 +119,7 @@ def test_a_seed_keeps_its_form_and_headers_at_another_stage(desk: Desk) -> None:
         assert "X-Own: 1" in head
 
 
-def test_without_any_proxy_the_way_without_one_is_told(desk: Desk) -> None:
+def test_without_any_proxy_the_error_names_both_ways(desk: Desk) -> None:
     code, _, err = desk.run("try", "films.py")
 
     assert code == 2
@@ -160,7 +160,7 @@ def drip(line: Line) -> None:
         (answering(answer(b"", "302 Found", Location="/1")), "redirects: too many redirects"),
     ],
 )
-def test_a_bad_answer_without_a_proxy_is_told_in_plain_words(desk: Desk, bad: Script, said: str) -> None:
+def test_a_bad_answer_without_a_proxy_is_reported_in_plain_words(desk: Desk, bad: Script, said: str) -> None:
     with Peer(bad) as site:
         code, out, err = desk.run("try", "films.py", f"http://{site.netloc}/1", "--direct")
 
@@ -180,7 +180,7 @@ def test_a_direct_request_has_the_headers_of_a_crawl(desk: Desk) -> None:
         assert "X-Spider: yes\r\n" in head
 
 
-def test_without_a_proxy_too_on_pin_comes_first(desk: Desk) -> None:
+def test_on_pin_comes_first_without_a_proxy_too(desk: Desk) -> None:
     with Peer(answering(answer(b"<h1>Heat</h1>", Set_Cookie="k=1"))) as site:
         warm = f'\n\n@spider.on_pin\ndef warm(session):\n    session.get("http://{site.netloc}/login")\n'
         desk.write("films.py", SPIDER.format(url=f"http://{site.netloc}/1") + warm)
@@ -191,7 +191,7 @@ def test_without_a_proxy_too_on_pin_comes_first(desk: Desk) -> None:
         assert "Cookie: k=1" in site.heads[1]
 
 
-def test_what_could_drive_the_terminal_is_shown_escaped(desk: Desk) -> None:
+def test_characters_that_could_drive_the_terminal_are_escaped(desk: Desk) -> None:
     title = "Amélie \x7f\u202e\u2066"
     with Peer(answering(answer(f"<meta charset=utf-8><h1>{title}</h1>".encode()))) as site:
         out = desk.run("try", "films.py", f"http://{site.netloc}/1", "--direct").out

@@ -41,7 +41,7 @@ def test_what_the_spider_makes_of_the_page_is_shown(spider: str) -> None:
 
 
 @responses.activate
-def test_a_page_that_is_gone_is_said_to_be_gone(spider: str) -> None:
+def test_a_page_that_is_gone_is_reported_as_gone(spider: str) -> None:
     responses.get("http://movies.test/1", status=410)
 
     shown = CliRunner().invoke(app, ["try", spider, "--direct"])

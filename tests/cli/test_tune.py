@@ -30,17 +30,17 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     desk.clear()
 
 
-def test_a_recorded_run_tells_what_other_numbers_of_workers_would_do(recorded: Desk) -> None:
-    told = recorded.run("tune", "--from", "run.db", "--sizes", "6,1,3", "--json").json()
+def test_a_recorded_run_predicts_what_other_numbers_of_workers_would_do(recorded: Desk) -> None:
+    predicted = recorded.run("tune", "--from", "run.db", "--sizes", "6,1,3", "--json").json()
 
-    assert [row["workers"] for row in told["rows"]] == [1, 3, 6]
-    assert all(list(row) == COLUMNS for row in told["rows"])
-    one, three, six = (row["pages_per_second"] for row in told["rows"])
+    assert [row["workers"] for row in predicted["rows"]] == [1, 3, 6]
+    assert all(list(row) == COLUMNS for row in predicted["rows"])
+    one, three, six = (row["pages_per_second"] for row in predicted["rows"])
     assert one < three < six
-    assert (told["proxies"], told["pages"], told["spares_to_hold"]) == (6, 88, 0)
-    assert told["recommended"] == 6
-    assert told["rows"][0]["cpu"] > 0
-    assert told["rows"][0]["rss_mb"] < told["rows"][2]["rss_mb"]
+    assert (predicted["proxies"], predicted["pages"], predicted["spares_to_hold"]) == (6, 88, 0)
+    assert predicted["recommended"] == 6
+    assert predicted["rows"][0]["cpu"] > 0
+    assert predicted["rows"][0]["rss_mb"] < predicted["rows"][2]["rss_mb"]
 
 
 def test_the_table_ends_with_what_to_take(recorded: Desk) -> None:
@@ -50,16 +50,16 @@ def test_the_table_ends_with_what_to_take(recorded: Desk) -> None:
     assert said.out.splitlines()[-1].startswith("take 6 workers: ")
 
 
-def test_other_rules_and_another_size_are_asked_by_options(recorded: Desk) -> None:
+def test_options_ask_for_other_rules_and_another_size(recorded: Desk) -> None:
     asked = ("--proxies", 50, "--pages", 1000, "--pace", "2", "--sizes", 40, "--json")
 
-    told = recorded.run("tune", "--from", "run.db", *asked).json()
+    predicted = recorded.run("tune", "--from", "run.db", *asked).json()
 
-    assert (told["proxies"], told["pages"]) == (50, 1000)
-    assert told["rows"][0]["pages_per_second"] == pytest.approx(20.0, rel=0.1)
+    assert (predicted["proxies"], predicted["pages"]) == (50, 1000)
+    assert predicted["rows"][0]["pages_per_second"] == pytest.approx(20.0, rel=0.1)
 
 
-def test_the_same_seed_says_the_same(recorded: Desk) -> None:
+def test_the_same_seed_gives_the_same_figures(recorded: Desk) -> None:
     first, second = (recorded.run("tune", "--from", "run.db", "--seed", 5, "--json").out for _ in range(2))
 
     assert first == second
@@ -76,7 +76,9 @@ def test_the_same_seed_says_the_same(recorded: Desk) -> None:
         ),
     ],
 )
-def test_what_cannot_be_used_is_told(recorded: Desk, options: tuple[str, ...], complaint: str) -> None:
+def test_a_value_that_cannot_be_used_is_named(
+    recorded: Desk, options: tuple[str, ...], complaint: str
+) -> None:
     said = recorded.run("tune", "--from", "run.db", *options)
 
     assert said.code == 2

@@ -28,7 +28,7 @@ def first_trial(program: Program) -> None:
         assert line, "it ended before its first trial did"
 
 
-def test_trials_tell_how_many_workers_and_the_job_is_finished_from_their_journal(desk: Desk) -> None:
+def test_trials_find_the_number_of_workers_and_resume_finishes_the_job_from_their_journal(desk: Desk) -> None:
     with Lab(pages=60, proxies=6, latency=0.05) as lab:
         desk.prepare(lab)
         said = desk.run(*TUNE, "--sizes", "1,3", "--pages", 300, "--json")
@@ -37,13 +37,13 @@ def test_trials_tell_how_many_workers_and_the_job_is_finished_from_their_journal
         seen = {request.path for request in lab.requests}
         twice = len(lab.requests) - len(seen)
 
-    told = said.json()
-    one, three = told["rows"]
+    document = said.json()
+    one, three = document["rows"]
     assert (said.code, [one["workers"], three["workers"]]) == (0, [1, 3])
     assert one["pages_per_second"] < 0.7 * three["pages_per_second"]
     assert one["latency_p50"] > 0.035
     assert 0 < one["error"] < one["pages_per_second"]
-    assert (told["recommended"], told["proxies"], told["pages"]) == (3, 6, 660)
+    assert (document["recommended"], document["proxies"], document["pages"]) == (3, 6, 660)
     assert "pinpool resume films.db -w 3" in said.err
     assert asked <= 300
     assert resumed.code == 0
@@ -51,7 +51,7 @@ def test_trials_tell_how_many_workers_and_the_job_is_finished_from_their_journal
     assert (len(seen), twice) == (660, 0)
 
 
-def test_what_will_be_done_is_said_before_and_each_trial_when_it_is_over(desk: Desk) -> None:
+def test_the_plan_is_shown_before_and_each_trial_when_it_is_over(desk: Desk) -> None:
     with Lab(pages=40, proxies=2, latency=0.05) as lab:
         desk.prepare(lab)
         said = desk.run(*TUNE, "--pages", 120, "--minutes", 1)
@@ -99,7 +99,7 @@ def test_a_job_that_is_done_before_the_trials_says_what_there_was(desk: Desk) ->
     assert desk.run("verify", "films.db").code == 0
 
 
-def test_ctrl_c_ends_the_trials_and_what_is_known_is_told(desk: Desk) -> None:
+def test_ctrl_c_ends_the_trials_and_shows_what_is_known(desk: Desk) -> None:
     with Lab(pages=400, proxies=2, latency=0.1) as lab:
         desk.prepare(lab)
         program = desk.start(*TUNE, "--sizes", "1,2", "--json")
@@ -148,12 +148,12 @@ def test_a_site_that_turns_workers_away_ends_the_growth(desk: Desk) -> None:
         lab.set_site_fault("/detail/*3", 429)
         said = program.end()
 
-    told = said.json()
+    document = said.json()
     assert said.code == 0
-    assert told["recommended"] == 1
-    # That bans rose or, if they come thick and fast, that the site fell silent.
-    assert "; with 2 workers " in told["why"]
-    assert [row["workers"] for row in told["rows"]] == [1, 2]
+    assert document["recommended"] == 1
+    # Bans rose or, if there were many at once, the site fell silent.
+    assert "; with 2 workers " in document["why"]
+    assert [row["workers"] for row in document["rows"]] == [1, 2]
 
 
 def test_a_trial_whose_proxies_all_rest_is_the_last(desk: Desk) -> None:
@@ -185,7 +185,7 @@ def test_a_trial_whose_proxies_all_rest_is_the_last(desk: Desk) -> None:
         (("films.py", "-p", "proxies.txt", "-j", "films.py"), "films.py"),
     ],
 )
-def test_what_makes_no_sense_is_told_and_nothing_is_written(
+def test_options_that_make_no_sense_are_named_and_nothing_is_written(
     desk: Desk, options: tuple[str, ...], complaint: str
 ) -> None:
     desk.write(
