@@ -12,10 +12,10 @@ from statistics import fmean, median
 from pinpool.settings import settings_from
 from pinpool.stats.histogram import wilson
 from pinpool.text import counted
+from pinpool.tune.queueing import delays, stretch
 from pinpool.tune.recording import Recording, learn
 from pinpool.tune.result import ENOUGH, Result, Row, recommend
 from pinpool.tune.simulator import Crawled, Simulation
-from pinpool.tune.workload import delays, stretch
 
 #: Crawls simulated for a row where no proxy is ever lost; one in which all end alike; and any other. A share of 400 is
 #: known to 5 points, one of 60 to 13.

@@ -1,13 +1,27 @@
 """
-What a page costs when workers share a machine: mean value analysis of a closed queue with one station. Pure.
+What a page costs when workers share a machine: learnt from a run, and predicted for other numbers of workers. Pure.
 
-A page needs a wait that it shares with nobody (mostly the network), and a demand on whatever is scarcest: all cores
-together, or the one parent process. With time-sharing the mean depends on these two figures alone, so that the
-recursion is exact. Only the demand changes a little with the load, see `IDLE`.
+It is mean value analysis of a closed queue with one station. A page needs a wait that it shares with nobody (mostly the
+network), and a demand on whatever is scarcest: all cores together, or the one parent process. With time-sharing the
+mean depends on these two figures alone, so that the recursion is exact. Only the demand changes a little with the load,
+see `IDLE`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from statistics import fmean, median, quantiles
+from typing import NamedTuple
+
+from pinpool.journal.records import AttemptRow
+from pinpool.model import Ending
+from pinpool.stats.resources import Usage
+
+#: A worker rests for 0.75 to 1.25 times the pace. The shortest twentieth of its rests is below this share of it.
+SHORTEST_PACE = 0.775
+#: A worker that starts later than this after the one before it replaces a lost one.
+LONGEST_BOOT = 0.1
 #: A page costs up to 40 % more CPU time on an idle core, in proportion to how idle it is: processes have to be woken,
 #: and caches are cold. Pages of 20 ms on one core took 2.7 ms of it with the core 22 % busy, 2.4 with 40 %, 2.2 with
 #: 68 % and 2.0 from 93 % on: crawls as in tests/benchmarks/model_check.py.
@@ -16,6 +30,111 @@ IDLE = 0.4
 ROUNDS = 4
 #: Halvings of an interval.
 HALVINGS = 50
+
+
+class Machine(NamedTuple):
+    """
+    Seconds a page: `wait` is shared with nobody, `demand` is what the scarcest of cores and parent is busy for at full
+    load, and `mean` is a good attempt's latency as recorded, with `overhead` between it and the next. `boot` is by how
+    much each worker starts later than the one before it.
+
+    `cpu` is CPU seconds of all processes on `cores`, None if the journal has none. Memory is bytes.
+    """
+
+    wait: float
+    demand: float
+    mean: float
+    overhead: float
+    boot: float = 0.0
+    cpu: float | None = None
+    cores: float = 1
+    own_memory: float | None = None
+    worker_memory: float | None = None
+
+
+def machine(
+    attempts: Iterable[AttemptRow], measured: Sequence[Usage] = (), *, workers: int, pace: float = 0.0
+) -> Machine:
+    """
+    What a page costs on this machine, learnt from a run with at most `workers` workers. `measured` is what its starts
+    have used.
+
+    Of a run with a `pace` (seconds) only the shortest gaps count, less what the pace asks for at least: the others are
+    rests.
+    """
+    by_worker: dict[int, list[AttemptRow]] = {}
+    for row in sorted(attempts, key=lambda row: row.at):
+        by_worker.setdefault(row.worker, []).append(row)
+    good = [row.seconds for own in by_worker.values() for row in own if row.ending != Ending.FAILED]
+    mean, overhead = fmean(good), _overhead(by_worker.values(), pace)
+    cycle = mean + overhead
+    last = measured[-1] if measured else None
+    pages = sum(used.pages for used in measured) or 1
+    cpu = sum(used.tree_cpu for used in measured) / pages
+    own_cpu = sum(used.own_cpu for used in measured) / pages
+    queued = sum(used.queued for used in measured) / pages
+    seconds = sum(used.seconds for used in measured) / pages
+    cores = last.cores if last else 1
+    asked = max(cpu / cores, own_cpu)
+    demand = _demand_at_full_load(asked, min(1.0, asked / seconds) if seconds else 1.0)
+    if pace or not seconds:
+        # Workers do more than fetch pages, they decline tasks for instance, so that the CPU time of a page looks larger
+        # than it is. But the quicker attempts have met hardly any other.
+        quick = quantiles(good, n=4)[0]
+        wait = max(quick - min(quick / 2, max(0.0, cpu - own_cpu)), cycle - queued - asked)
+    else:
+        # Workers that start hold each other up; the CPU time was measured after that.
+        cycle = min(cycle, workers * seconds)
+        # By Little's law. The other workers were parked, or had no task.
+        busy = max(1.0, cycle / seconds)
+        wait = _wait_from(cycle, demand, busy, mean - (cpu - own_cpu) - queued)
+    firsts = sorted(own[0].at for own in by_worker.values())[: max(1, workers)]
+    boot = (firsts[-1] - firsts[0]) / (len(firsts) - 1) if len(firsts) > 1 else 0.0
+    return Machine(
+        wait,
+        demand,
+        mean,
+        overhead,
+        min(boot, LONGEST_BOOT),
+        cpu if last else None,
+        cores,
+        last.own_memory if last else None,
+        (last.tree_memory - last.own_memory) / max(1, last.workers) if last else None,
+    )
+
+
+def _overhead(by_worker: Iterable[Sequence[AttemptRow]], pace: float) -> float:
+    """Seconds between a good attempt of a worker and its next one, without its rests and without a lack of tasks."""
+    gaps = [
+        max(0.0, after.at - before.at - max(before.seconds, SHORTEST_PACE * pace))
+        for own in by_worker
+        for before, after in pairwise(own)
+        if before.ending != Ending.FAILED
+    ]
+    if len(gaps) < 2:
+        return 0.0
+    if pace:
+        return quantiles(gaps, n=20, method="inclusive")[0]
+    usual = 10 * median(gaps)  # far longer gaps are a lack of tasks
+    return fmean(gap for gap in gaps if gap <= usual)
+
+
+def delays(machine: Machine, workers: int, pace: float = 0.0) -> list[float]:
+    """
+    By how many seconds a page differs from the recorded ones, by the number of busy workers up to `workers`: entry 0 is
+    that of one. With a `pace` (seconds) they rest in between, and are out of each other's way.
+    """
+    rest = max(0.0, pace - machine.wait - machine.demand)
+    table = cycles(machine.wait + rest, machine.demand, workers)
+    return [cycle - rest - machine.mean - machine.overhead for cycle in table]
+
+
+def stretch(machine: Machine, delay: float) -> tuple[float, float]:
+    """(factor, seconds more) for all recorded times, so that a page takes `delay` seconds longer, or less."""
+    cycle = machine.mean + machine.overhead
+    if delay >= 0.0 or not cycle:
+        return 1.0, max(0.0, delay)
+    return max(0.0, 1.0 + delay / cycle), 0.0
 
 
 def cycles(wait: float, demand: float, workers: int) -> list[float]:
@@ -36,12 +155,12 @@ def cycles(wait: float, demand: float, workers: int) -> list[float]:
     return [*found[:1], *found]
 
 
-def demand_at_full_load(demand: float, load: float) -> float:
+def _demand_at_full_load(demand: float, load: float) -> float:
     """The demand of a page at full load, if it is `demand` at this `load`, from 0 to 1."""
     return demand / (1.0 + IDLE * (1.0 - load))
 
 
-def wait_from(cycle: float, demand: float, busy: float, alone: float) -> float:
+def _wait_from(cycle: float, demand: float, busy: float, alone: float) -> float:
     """
     The wait that follows from a `cycle` with `busy` workers on average: the inverse of `cycles`.
 

@@ -14,7 +14,8 @@ from pinpool.model import EventKind
 from pinpool.settings import RULES, Settings, settings_from
 from pinpool.stats.resources import usage_in
 from pinpool.text import counted
-from pinpool.tune.workload import Machine, PageTree, Workload, machine, observe, page_tree
+from pinpool.tune.queueing import Machine, machine
+from pinpool.tune.workload import PageTree, Workload, observe, page_tree
 
 #: The largest values that are believed, as anybody may have written the journal: seconds of an attempt, an epoch
 #: second, workers.

@@ -28,7 +28,8 @@ from pinpool.pool.fake import spare_proxies
 from pinpool.pool.lease_types import Lease
 from pinpool.pool.leases import LeaseQueue
 from pinpool.settings import Settings
-from pinpool.tune.workload import Behavior, FailureSample, Machine, PageTree, Workload, delays, stretch
+from pinpool.tune.queueing import Machine, delays, stretch
+from pinpool.tune.workload import Behavior, FailureSample, PageTree, Workload
 
 #: Most pages of one event.
 LONGEST_ROW = 32

@@ -13,14 +13,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 from itertools import pairwise
-from statistics import fmean, median, quantiles
+from statistics import quantiles
 from typing import NamedTuple
 
 from pinpool.errors import UsageError
 from pinpool.journal.records import AttemptRow
 from pinpool.model import Ending, Fault
-from pinpool.stats.resources import Usage
-from pinpool.tune.queueing import cycles, demand_at_full_load, wait_from
 from pinpool.tune.survival import History, Survival, estimate
 
 #: With fewer good attempts latencies are not known.
@@ -28,10 +26,6 @@ LEAST_ATTEMPTS = 30
 #: A proxy with fewer latencies of its own borrows those of the others.
 OWN_LATENCIES = 20
 KEPT_LATENCIES = 500
-#: A worker rests for 0.75 to 1.25 times the pace. The shortest twentieth of its rests is below this share of it.
-SHORTEST_PACE = 0.775
-#: A worker that starts later than this after the one before it replaces a lost one.
-LONGEST_BOOT = 0.1
 #: An hour without an attempt means that the run was stopped and resumed: what the proxies did then is unknown.
 STOPPED_SECONDS = 3600.0
 
@@ -58,26 +52,6 @@ class PageTree(NamedTuple):
     children: Mapping[int, Sequence[int]]
     lists: frozenset[int]
     pages: int
-
-
-class Machine(NamedTuple):
-    """
-    Seconds a page: `wait` is shared with nobody, `demand` is what the scarcest of cores and parent is busy for at full
-    load, and `mean` is a good attempt's latency as recorded, with `overhead` between it and the next. `boot` is by how
-    much each worker starts later than the one before it.
-
-    `cpu` is CPU seconds of all processes on `cores`, None if the journal has none. Memory is bytes.
-    """
-
-    wait: float
-    demand: float
-    mean: float
-    overhead: float
-    boot: float = 0.0
-    cpu: float | None = None
-    cores: float = 1
-    own_memory: float | None = None
-    worker_memory: float | None = None
 
 
 class Workload(NamedTuple):
@@ -142,91 +116,6 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
         page_failures=by_pages,
         lost=sum(survival.dead),
     )
-
-
-def machine(
-    attempts: Iterable[AttemptRow], measured: Sequence[Usage] = (), *, workers: int, pace: float = 0.0
-) -> Machine:
-    """
-    What a page costs on this machine, learnt from a run with at most `workers` workers. `measured` is what its starts
-    have used.
-
-    Of a run with a `pace` (seconds) only the shortest gaps count, less what the pace asks for at least: the others are
-    rests.
-    """
-    by_worker: dict[int, list[AttemptRow]] = {}
-    for row in sorted(attempts, key=lambda row: row.at):
-        by_worker.setdefault(row.worker, []).append(row)
-    good = [row.seconds for own in by_worker.values() for row in own if row.ending != Ending.FAILED]
-    mean, overhead = fmean(good), _overhead(by_worker.values(), pace)
-    cycle = mean + overhead
-    last = measured[-1] if measured else None
-    pages = sum(used.pages for used in measured) or 1
-    cpu = sum(used.tree_cpu for used in measured) / pages
-    own_cpu = sum(used.own_cpu for used in measured) / pages
-    queued = sum(used.queued for used in measured) / pages
-    seconds = sum(used.seconds for used in measured) / pages
-    cores = last.cores if last else 1
-    asked = max(cpu / cores, own_cpu)
-    demand = demand_at_full_load(asked, min(1.0, asked / seconds) if seconds else 1.0)
-    if pace or not seconds:
-        # Workers do more than fetch pages, they decline tasks for instance, so that the CPU time of a page looks larger
-        # than it is. But the quicker attempts have met hardly any other.
-        quick = quantiles(good, n=4)[0]
-        wait = max(quick - min(quick / 2, max(0.0, cpu - own_cpu)), cycle - queued - asked)
-    else:
-        # Workers that start hold each other up; the CPU time was measured after that.
-        cycle = min(cycle, workers * seconds)
-        # By Little's law. The other workers were parked, or had no task.
-        busy = max(1.0, cycle / seconds)
-        wait = wait_from(cycle, demand, busy, mean - (cpu - own_cpu) - queued)
-    firsts = sorted(own[0].at for own in by_worker.values())[: max(1, workers)]
-    boot = (firsts[-1] - firsts[0]) / (len(firsts) - 1) if len(firsts) > 1 else 0.0
-    return Machine(
-        wait,
-        demand,
-        mean,
-        overhead,
-        min(boot, LONGEST_BOOT),
-        cpu if last else None,
-        cores,
-        last.own_memory if last else None,
-        (last.tree_memory - last.own_memory) / max(1, last.workers) if last else None,
-    )
-
-
-def _overhead(by_worker: Iterable[Sequence[AttemptRow]], pace: float) -> float:
-    """Seconds between a good attempt of a worker and its next one, without its rests and without a lack of tasks."""
-    gaps = [
-        max(0.0, after.at - before.at - max(before.seconds, SHORTEST_PACE * pace))
-        for own in by_worker
-        for before, after in pairwise(own)
-        if before.ending != Ending.FAILED
-    ]
-    if len(gaps) < 2:
-        return 0.0
-    if pace:
-        return quantiles(gaps, n=20, method="inclusive")[0]
-    usual = 10 * median(gaps)  # far longer gaps are a lack of tasks
-    return fmean(gap for gap in gaps if gap <= usual)
-
-
-def delays(machine: Machine, workers: int, pace: float = 0.0) -> list[float]:
-    """
-    By how many seconds a page differs from the recorded ones, by the number of busy workers up to `workers`: entry 0 is
-    that of one. With a `pace` (seconds) they rest in between, and are out of each other's way.
-    """
-    rest = max(0.0, pace - machine.wait - machine.demand)
-    table = cycles(machine.wait + rest, machine.demand, workers)
-    return [cycle - rest - machine.mean - machine.overhead for cycle in table]
-
-
-def stretch(machine: Machine, delay: float) -> tuple[float, float]:
-    """(factor, seconds more) for all recorded times, so that a page takes `delay` seconds longer, or less."""
-    cycle = machine.mean + machine.overhead
-    if delay >= 0.0 or not cycle:
-        return 1.0, max(0.0, delay)
-    return max(0.0, 1.0 + delay / cycle), 0.0
 
 
 def page_tree(tasks: Iterable[tuple[int, int | None, bool]], pages: int | None = None) -> PageTree:

@@ -9,9 +9,10 @@ import pytest
 from pinpool.model import Fault
 from pinpool.settings import Settings
 from pinpool.tune.forecast import predict, spares_needed
+from pinpool.tune.queueing import Machine
 from pinpool.tune.recording import Recording
 from pinpool.tune.result import ENOUGH, Row
-from pinpool.tune.workload import Behavior, FailureSample, Machine, Workload, page_tree
+from pinpool.tune.workload import Behavior, FailureSample, Workload, page_tree
 
 RULES = Settings(cooling=0.1)
 PAGE = 0.05

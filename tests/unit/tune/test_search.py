@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pinpool.journal.records import AttemptRow
+from attempts import attempt
 from pinpool.tune.result import Row
 from pinpool.tune.search import (
     Tally,
@@ -118,11 +118,6 @@ def test_the_knee_is_looked_for_between_too_few_and_enough() -> None:
 
 
 def test_only_faults_that_load_can_cause_are_tallied() -> None:
-    def attempt(fault: str | None) -> AttemptRow:
-        return AttemptRow(
-            1, 1, 7, 1, 0.0, 0.1, "failed" if fault else "ok", fault, None, 0, None, False, False
-        )
-
     faults = [
         None,
         "refused",
@@ -135,4 +130,4 @@ def test_only_faults_that_load_can_cause_are_tallied() -> None:
         "odd",
     ]
 
-    assert tally([attempt(fault) for fault in faults]) == {7: Tally(9, 1, 3, 1)}
+    assert tally([attempt(0.0, proxy=7, fault=fault) for fault in faults]) == {7: Tally(9, 1, 3, 1)}

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from pinpool.model import Fault
 from pinpool.settings import Settings
+from pinpool.tune.queueing import Machine
 from pinpool.tune.simulator import Crawled, Simulation
-from pinpool.tune.workload import Behavior, FailureSample, Machine, PageTree, Workload
+from pinpool.tune.workload import Behavior, FailureSample, PageTree, Workload
 
 REFUSED = FailureSample(Fault.REFUSED, 0.01)
 BANNED = FailureSample(Fault.BANNED, 0.1)
