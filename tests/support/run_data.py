@@ -7,10 +7,10 @@ from typing import Any
 
 from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
 from pinpool.model import Ending
-from pinpool.report.run_data import RunData, Totals
+from pinpool.report.run_data import RunData, SlowPage, Totals
 from pinpool.report.timeline import TimeAxis, strip
 
-__all__ = ["START", "run_data", "bad", "good", "label"]
+__all__ = ["START", "run_data", "bad", "given_up", "good", "label"]
 
 START = 1_700_000_000.0
 SECONDS = 1000.0
@@ -30,6 +30,22 @@ def bad(proxy: int, at: float, fault: str, seconds: float = 0.1, size: int = 0) 
     return AttemptRow(
         1, 1, proxy, 7, START + at, seconds, Ending.FAILED, fault, None, size, "so", True, False
     )
+
+
+def given_up(
+    task: int,
+    url: str,
+    fault: str,
+    message: str,
+    *,
+    stage: str = "detail",
+    reason: str = "so",
+    page: int | None = None,
+) -> dict[str, Any]:
+    """A task that failed for good after one attempt, as in `failures --json`."""
+    attempt = {"proxy": label(1), "fault": fault, "seconds": 0.1, "status": 200, "at": None}
+    attempts = [{**attempt, "message": message, "page": page}]
+    return {"task": task, "stage": stage, "url": url, "reason": reason, "attempts": attempts, "page": page}
 
 
 def run_data(
@@ -79,13 +95,12 @@ def run_data(
             for proxy, moved in (moves or {}).items()
         },
         "totals": totals,
-        "urls": {1: ("detail", "http://films.example/detail/1")},
+        "slowest": [SlowPage(0.2, 1000, "detail", "http://films.example/detail/1", label(1))],
         "given_up": [],
         "faults_of_failed": {},
         "complete": True,
         "damage": [],
         "silences": [],
         "advice": "",
-        "page_sample": None,
     }
     return RunData(**{**made, **others})

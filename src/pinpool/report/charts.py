@@ -59,10 +59,7 @@ class Timeline(NamedTuple):
 
 def group_of(fault: str) -> str:
     """The group of a fault. An unknown one, from a newer pinpool, is open."""
-    try:
-        return FAULTS[Fault(fault)].charge.value
-    except ValueError:
-        return Charge.OPEN.value
+    return FAULTS[Fault(fault)].charge if fault in FAULTS else Charge.OPEN
 
 
 def nice(value: float) -> float:
@@ -89,7 +86,11 @@ def timeline(axis: TimeAxis, slices: Sequence[Slice], when: Sequence[str]) -> Ti
         if any(counts):
             bands.append(Band(group, label, sum(counts), _bars(counts, floor, HEIGHT / worst)))
             floor = [low + count for low, count in zip(floor, counts, strict=True)]
-    notes = [_note(at, part, width) for at, part in zip(when, slices, strict=True)]
+    notes = [
+        f"{at}: {part.pages / width:.1f} pages/s"
+        + (f"; failed: {tallied(part.faults)}" if part.faults else "")
+        for at, part in zip(when, slices, strict=True)
+    ]
     return Timeline(f"M0 {HEIGHT}{area}V{HEIGHT}z", peak, bands, worst, notes, width)
 
 
@@ -101,11 +102,6 @@ def _bars(counts: Sequence[int], floor: Sequence[float], scale: float) -> str:
     )
 
 
-def _note(at: str, part: Slice, width: float) -> str:
-    failed = tallied(part.faults)
-    return f"{at}: {part.pages / width:.1f} pages/s" + (f"; failed: {failed}" if failed else "")
-
-
 class Scale(NamedTuple):
     """A logarithmic axis from `low` to `high` seconds, shared by all histograms so that they can be compared."""
 
@@ -115,13 +111,8 @@ class Scale(NamedTuple):
     @classmethod
     def over(cls, histograms: Iterable[Histogram]) -> Scale:
         """The axis that holds all latencies."""
-        ends = [
-            end
-            for each in histograms
-            for end in (each.percentile(0.0), each.percentile(1.0))
-            if end is not None
-        ]
-        low, high = (min(ends), max(ends)) if ends else (0.1, 1.0)
+        latencies = [seconds for each in histograms for seconds, _ in each.counts()]
+        low, high = (min(latencies), max(latencies)) if latencies else (0.1, 1.0)
         return cls(low, max(high, low * 1.5))
 
     def bucket(self, seconds: float) -> int:

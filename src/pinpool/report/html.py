@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
@@ -29,10 +29,8 @@ from pinpool.text import bare_url, byte_size, counted, fine_duration, one_line, 
 #: A file with this mark near its beginning is an earlier report, and may be overwritten.
 GENERATOR = "pinpool report"
 MARK = f'<meta name="generator" content="{GENERATOR}'
-MARK_WITHIN = 2000  # bytes from the beginning
 PROXIES = 500  # rows; a browser still sorts them at once, and the page stays below a megabyte
 TICKS = 5
-SHORT = 120.0  # seconds; in a shorter run several ticks would show the same time of day
 
 
 def render(data: RunData, now: float, price: Price | None = None) -> str:
@@ -48,27 +46,25 @@ def render(data: RunData, now: float, price: Price | None = None) -> str:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    filters: dict[str, Callable[..., object]] = {
-        "clip": one_line,
-        "url": lambda url: one_line(bare_url(url)),
-        "moment": utc_time,
-        "size": byte_size,
-        "percent": percent,
-        "duration": fine_duration,
-        "count": "{:,}".format,
-        "counted": counted,
-        "money": money,
-    }
-    jinja.filters |= filters
-    style, script = (_template(name) for name in ("report.css", "report.js"))
+    jinja.filters.update(
+        clip=one_line,
+        url=lambda url: one_line(bare_url(url)),
+        moment=utc_time,
+        size=byte_size,
+        percent=percent,
+        duration=fine_duration,
+        count="{:,}".format,
+        counted=counted,
+        money=money,
+        digest=lambda text: "sha256-" + b64encode(sha256(text.encode()).digest()).decode(),
+    )
+    folder = files("pinpool.report").joinpath("templates")
     return jinja.get_template("report.html").render(
         _view(data, price),
         now=now,
         generator=f"{GENERATOR} {version('pinpool')}",
-        style=Markup(style),
-        script=Markup(script),
-        style_digest=_digest(style),
-        script_digest=_digest(script),
+        style=Markup(folder.joinpath("report.css").read_text("utf-8")),
+        script=Markup(folder.joinpath("report.js").read_text("utf-8")),
     )
 
 
@@ -84,7 +80,7 @@ def check_page(target: Path, journal: Path) -> None:
     Raise SettingsError if a report must not be written to `target`: it is the journal, holds anything but an earlier
     report, or cannot be written.
     """
-    if problem := refusal(target, MARK.encode(), within=MARK_WITHIN, used={"the journal": journal}):
+    if problem := refusal(target, MARK.encode(), within=2000, used={"the journal": journal}):
         raise SettingsError(f"output {shown_path(target)}: {problem}")
 
 
@@ -103,14 +99,6 @@ def write_page(html: str, target: Path) -> int:
     return len(data)
 
 
-def _template(name: str) -> str:
-    return files("pinpool.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()
-
-
 def _visible(value: object) -> object:
     """Jinja calls this for every value before it escapes it. Replaces letters that hide or reorder text."""
     if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
@@ -123,7 +111,6 @@ def _visible(value: object) -> object:
 
 def _view(data: RunData, price: Price | None) -> dict[str, Any]:
     totals, axis = data.totals, data.totals.axis
-    labels = {proxy.id: proxy.label for proxy in data.proxies}
     proxies = sorted(
         data.shown, key=lambda proxy: (_rank(proxy), -data.figures(proxy.id).failed, proxy.label)
     )
@@ -150,16 +137,14 @@ def _view(data: RunData, price: Price | None) -> dict[str, Any]:
         "rows": [_row(data, proxy, scale) for proxy in proxies[:PROXIES]],
         "hidden": max(0, len(proxies) - PROXIES),
         "heat": _heat(data, proxies),
-        "slow": [
-            (page, *data.urls.get(page.task, ("", "")), labels.get(page.proxy, "")) for page in totals.slowest
-        ],
         "cost": _cost(data, proxies, price) if price else None,
     }
 
 
 def _tick(axis: TimeAxis, share: float) -> str:
-    """The time of day; in a short run the time since its start, in a long one the day too."""
-    if axis.seconds < SHORT:
+    """The time of day; in a long run the day too."""
+    # In a short run several ticks would show the same time of day: they show the time since its start.
+    if axis.seconds < 120:
         return fine_duration(share * axis.seconds)
     moment = utc_time(axis.moment(share))
     return moment if axis.end - axis.begin > 86_400 else moment.split()[1]
@@ -179,14 +164,11 @@ def _row(data: RunData, proxy: ProxyRow, scale: Scale) -> dict[str, Any]:
     seconds = strip.seconds if strip else {}
     times = [f"{state} {fine_duration(seconds[state])}" for state in BY_TROUBLE if seconds.get(state)]
     return {
-        "label": proxy.label,
-        "state": proxy.state,
+        "proxy": proxy,
         "rank": _rank(proxy),
-        "reason": proxy.reason,
         "figures": figures,
         "p50": figures.latencies.percentile(0.5),
         "p95": figures.latencies.percentile(0.95),
-        "pins": data.pins.get(proxy.id, 0),
         "strip": strip_paths(strip) if strip else {},
         "times": ", ".join(times) or "never pinned",
         "histogram": histogram_path(figures.latencies, scale) if figures.latencies.total else "",

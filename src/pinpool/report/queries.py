@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 
@@ -11,15 +10,15 @@ from pinpool.journal.reader import Reader
 from pinpool.journal.records import RunInfo
 from pinpool.journal.verify import coverage
 from pinpool.model import EventKind
-from pinpool.report.run_data import GivenUp, RunData, Totals
+from pinpool.report.run_data import RunData, SlowPage, Totals
 from pinpool.report.timeline import Gap, Strip, TimeAxis, pauses, strip
 from pinpool.stats.columns import stats_document
 from pinpool.stats.recommendation import advise
 from pinpool.stats.resources import Usage
 from pinpool.stats.utilization import Utilization
 
+SLOWEST = 15  # pages that a report lists
 GIVEN_UP = 50  # tasks that a report lists; `pinpool failures` lists all
-LONGEST_TEXT = 2000  # characters of one URL; a page may link to megabytes
 
 
 class ReportReader(Reader):
@@ -58,26 +57,14 @@ class ReportReader(Reader):
                 since = None
         return found if since is None else [*found, (since, max(axis.end, since))]
 
-    def urls(self, tasks: Collection[int]) -> dict[int, tuple[str, str]]:
-        """(stage, URL) of these tasks, by id."""
-        ids = ", ".join(str(int(task)) for task in tasks)
-        query = f"SELECT id, stage, substr(url, 1, {LONGEST_TEXT}) FROM tasks WHERE id IN ({ids})"
-        return {task: (stage, url) for task, stage, url in self.rows(query)}
-
-    def given_up(self) -> list[GivenUp]:
-        """The first tasks that failed for good."""
+    def slowest(self) -> list[SlowPage]:
+        """The pages that took longest, the slowest first."""
         rows = self.rows(
-            f"SELECT tasks.id, stage, substr(url, 1, {LONGEST_TEXT}), coalesce(reason, 'no reason is known'),"
-            " tasks.attempts, (SELECT count(DISTINCT proxy) FROM attempts AS tried WHERE tried.task = tasks.id),"
-            " fault, message FROM tasks LEFT JOIN attempts ON attempts.task = tasks.id AND n = tasks.attempts"
-            f" WHERE tasks.state = 'failed' ORDER BY tasks.id LIMIT {GIVEN_UP}"
+            "SELECT seconds, size, stage, url, label FROM"
+            f" (SELECT * FROM attempts WHERE ending <> 'failed' ORDER BY seconds DESC LIMIT {SLOWEST}) AS late"
+            " JOIN tasks ON tasks.id = task LEFT JOIN proxies ON proxies.id = proxy ORDER BY seconds DESC"
         )
-        return [GivenUp(*row) for row in rows]
-
-    def sample_of_first_failure(self) -> int | None:
-        """The id of the page sample for the first of the tasks that failed for good."""
-        first = next(self.failures(), None)
-        return first["page"] if first else None
+        return [SlowPage(*row) for row in rows]
 
     def faults_of_failed(self) -> dict[str, int]:
         """The number of tasks that failed for good, by the fault of their last attempt."""
@@ -98,10 +85,9 @@ def read_run(journal: Path, now: float) -> RunData:
         for row in reader.attempts():
             totals.add(row)
         proxies, pins, checked = reader.proxies(), reader.pins(), coverage(reader)
-        figures = {proxy: history.figures for proxy, history in totals.histories.items()}
         utilization = Utilization.parse(reader.last(EventKind.WORKED))
         used = Usage.parse(reader.last(EventKind.MEASURED))
-        document = stats_document(run, proxies, figures, pins)
+        document = stats_document(run, proxies, totals.histories, pins)
         return RunData(
             journal=str(journal),
             run=run,
@@ -109,13 +95,12 @@ def read_run(journal: Path, now: float) -> RunData:
             pins=pins,
             strips=reader.strips(totals.axis),
             totals=totals,
-            urls=reader.urls({page.task for page in totals.slowest}),
-            given_up=reader.given_up(),
+            slowest=reader.slowest(),
+            given_up=list(islice(reader.failures(), GIVEN_UP)),
             faults_of_failed=reader.faults_of_failed(),
             complete=checked.complete,
             # The last problems, that tasks are open or failed, are no fault of the journal.
             damage=checked.problems[: len(checked.problems) - bool(checked.open) - bool(checked.failed)],
             silences=reader.silences(totals.axis),
             advice=advise(document, utilization, used.load if used else None) if utilization else "",
-            page_sample=reader.sample_of_first_failure(),
         )

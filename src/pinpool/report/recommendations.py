@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pinpool.model import Fault, ProxyState
 from pinpool.policy.faults import FAULTS
-from pinpool.report.run_data import GivenUp, RunData
+from pinpool.report.run_data import RunData
 from pinpool.text import bare_url, byte_size, counted, first_few, one_line, percent, tallied, utc_time
 
 #: Below these limits a thing is chance, or not worth anybody's time.
@@ -84,7 +84,7 @@ def _refused_logins(data: RunData) -> Iterator[Recommendation]:
     if refused:
         yield Recommendation(
             80,
-            f"{_proxies(refused)} refused the login",
+            f"{counted(len(refused), 'proxy', 'proxies')} refused the login",
             f"Check user and password of {'this line' if len(refused) == 1 else 'these lines'} in the list:"
             f" {first_few(refused, NAMED)}.",
             ("pinpool check PROXIES",),
@@ -103,21 +103,20 @@ def _never_worked(data: RunData) -> Iterator[Recommendation]:
     if labels:
         yield Recommendation(
             50 + 30 * len(labels) / len(data.on_list),
-            f"{_proxies(labels)} never served a page",
+            f"{counted(len(labels), 'proxy', 'proxies')} never served a page",
             f"{tallied(faults)}: {first_few(labels, NAMED)}. Ask their provider, or take them off the list.",
             ("pinpool check PROXIES",),
         )
 
 
 def _stopped_working(data: RunData) -> Iterator[Recommendation]:
-    stopped: list[tuple[float, str, str]] = []
-    for proxy in data.on_list:
-        history = data.totals.histories.get(proxy.id)
-        if not history or history.failing_since is None or not history.figures.ok:
-            continue
-        if history.last_faults.total() >= FEW or proxy.state == ProxyState.RETIRED:
-            stopped.append((history.failing_since, proxy.label, tallied(history.last_faults)))
-    stopped.sort()
+    stopped = sorted(
+        (history.failing_since, proxy.label, tallied(history.last_faults))
+        for proxy in data.on_list
+        if (history := data.figures(proxy.id)).failing_since is not None
+        and history.ok
+        and (history.last_faults.total() >= FEW or proxy.state == ProxyState.RETIRED)
+    )
     weight = 60 + 10 * len(stopped) / max(len(data.on_list), 1)
     if len(stopped) <= 2:
         for since, label, faults in stopped:
@@ -125,7 +124,7 @@ def _stopped_working(data: RunData) -> Iterator[Recommendation]:
             yield Recommendation(weight, title, f"Since then: {faults}.")
     else:
         times = [f"{label} from {utc_time(since)} UTC on ({faults})" for since, label, faults in stopped]
-        title = f"{_proxies(stopped)} worked at first and then no more"
+        title = f"{counted(len(stopped), 'proxy', 'proxies')} worked at first and then no more"
         yield Recommendation(weight, title, f"{first_few(times, NAMED)}.")
 
 
@@ -202,22 +201,22 @@ def _given_up(data: RunData) -> Iterator[Recommendation]:
         f"By the last fault: {tallied(data.faults_of_failed)}. Look at their history, solve the cause, put them back.",
         (f"pinpool failures {journal}", f"pinpool retry {journal} && pinpool resume {journal}"),
     )
-    first = data.given_up[0] if data.given_up else None
-    if first and first.fault in _PAGE_FAULTS and (page := _page_argument(first, data)):
-        yield Recommendation(
-            69,
-            "See what the spider makes of a page that was given up",
-            f"{first.fault} points to the page or the spider, not to the proxies.",
-            (f"pinpool try {_quoted(data.run.spider_ref)} {page}",),
-        )
-
-
-def _page_argument(task: GivenUp, data: RunData) -> str:
-    """How `pinpool try` gets the page, from the journal or from the site; empty if neither is possible."""
-    if data.page_sample is not None:
-        return f"--page {_quoted(f'{data.journal}:{data.page_sample}')}"
-    # A URL that is cut, or stripped of a login, would ask for another page.
-    return f"{_quoted(task.url)} -p PROXIES" if bare_url(task.url) == task.url else ""
+    first: dict[str, Any] = data.given_up[0] if data.given_up else {"attempts": ()}
+    fault = first["attempts"][-1]["fault"] if first["attempts"] else None
+    if fault not in _PAGE_FAULTS:
+        return
+    if first["page"] is not None:
+        page = "--page " + _quoted(f"{data.journal}:{first['page']}")
+    elif bare_url(first["url"]) == first["url"]:
+        page = f"{_quoted(first['url'])} -p PROXIES"
+    else:  # a URL that is cut, or stripped of a login, would ask for another page
+        return
+    yield Recommendation(
+        69,
+        "See what the spider makes of a page that was given up",
+        f"{fault} points to the page or the spider, not to the proxies.",
+        (f"pinpool try {_quoted(data.run.spider_ref)} {page}",),
+    )
 
 
 def _silent_site(data: RunData) -> Iterator[Recommendation]:
@@ -240,18 +239,18 @@ def _lost_workers(data: RunData) -> Iterator[Recommendation]:
 
 
 def _slow(data: RunData) -> Iterator[Recommendation]:
-    medians = {}
-    for proxy in data.shown:
-        figures = data.figures(proxy.id)
-        p50 = figures.latencies.percentile(0.5)
-        if p50 is not None and figures.ok >= ENOUGH_TO_TIME:
-            medians[proxy.label] = p50
-    if len(medians) < 4:
-        return
-    usual = median(medians.values())
-    slow = [label for label, p50 in medians.items() if p50 >= SLOW * usual]
-    slow.sort(key=lambda label: -medians[label])
-    if slow and len(slow) <= len(medians) * CONCENTRATED_ON:
+    medians = {
+        proxy.label: figures.latencies.percentile(0.5) or 0.0
+        for proxy in data.shown
+        if (figures := data.figures(proxy.id)).ok >= ENOUGH_TO_TIME
+    }
+    usual = median(medians.values()) if medians else 0.0
+    slow = sorted(
+        (label for label, p50 in medians.items() if p50 >= SLOW * usual),
+        key=medians.__getitem__,
+        reverse=True,
+    )
+    if len(medians) >= 4 and 0 < len(slow) <= len(medians) * CONCENTRATED_ON:
         yield Recommendation(
             25 + 20 * len(slow) / len(medians),
             f"{counted(len(slow), 'proxy is', 'proxies are')} far slower than the others",
@@ -273,10 +272,6 @@ _RULES: tuple[Callable[[RunData], Iterator[Recommendation]], ...] = (
     _lost_workers,
     _slow,
 )
-
-
-def _proxies(proxies: Sequence[object]) -> str:
-    return counted(len(proxies), "proxy", "proxies")
 
 
 def _quoted(text: str) -> str:

@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import heappush, heappushpop
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
 from pinpool.model import Ending
 from pinpool.report.timeline import Gap, Slice, Strip, TimeAxis
 from pinpool.stats.figures import ProxyFigures
-
-SLOWEST = 15  # pages that a report lists
 
 
 class Waste(NamedTuple):
@@ -29,19 +26,17 @@ class Waste(NamedTuple):
 
 
 @dataclass(slots=True)
-class History:
+class History(ProxyFigures):
     """
     One proxy's figures, and the faults charged to it since its last good page: the first came at the epoch second
     `failing_since`.
     """
 
-    figures: ProxyFigures = field(default_factory=ProxyFigures)
     last_faults: Counter[str] = field(default_factory=Counter)
     failing_since: float | None = None
 
     def add(self, row: AttemptRow) -> None:
-        """Count one attempt, in the order in which attempts ended."""
-        self.figures.add(row)
+        ProxyFigures.add(self, row)  # `super()` does not find its class in a dataclass with slots
         if row.ending == Ending.FAILED:
             if row.charged and not row.forgiven:
                 self.failing_since = row.at if self.failing_since is None else self.failing_since
@@ -51,25 +46,13 @@ class History:
 
 
 class SlowPage(NamedTuple):
-    """A page that came late. `task` is its id, `proxy` is 0 if it is not known."""
+    """A page that came late. `proxy` is a label, None if it is not known."""
 
     seconds: float
-    task: int
-    proxy: int
     size: int
-
-
-class GivenUp(NamedTuple):
-    """A task that failed for good. `fault` and `message` are those of its last attempt."""
-
-    task: int
     stage: str
     url: str
-    reason: str
-    attempts: int
-    proxies: int
-    fault: str | None
-    message: str | None
+    proxy: str | None
 
 
 class Totals:
@@ -83,15 +66,6 @@ class Totals:
         self.attempts = 0
         self.bytes = 0
         self.seconds = 0.0
-        self._slowest: list[SlowPage] = []
-
-    def __repr__(self) -> str:
-        return f"<Totals {self.attempts} attempts, {len(self.histories)} proxies>"
-
-    @property
-    def slowest(self) -> list[SlowPage]:
-        """The pages that took longest, the slowest first."""
-        return sorted(self._slowest, reverse=True)
 
     def add(self, row: AttemptRow) -> None:
         """Count one attempt, in the order in which attempts ended."""
@@ -110,13 +84,6 @@ class Totals:
             self.waste[fault] = Waste(attempts + 1, size + row.size, seconds + row.seconds)
         else:
             slice_.pages += 1
-            self._rank(row)
-
-    def _rank(self, row: AttemptRow) -> None:
-        if len(self._slowest) == SLOWEST and row.seconds <= self._slowest[0].seconds:
-            return
-        put = heappush if len(self._slowest) < SLOWEST else heappushpop
-        put(self._slowest, SlowPage(row.seconds, row.task, row.proxy or 0, row.size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +91,11 @@ class RunData:
     """
     A run, ready to be drawn.
 
-    `journal` is the file's name, as a command takes it. `urls` are (stage, URL) of the slowest pages, by task.
-    `given_up` are the first tasks that failed for good; `faults_of_failed` counts all of them by their last fault, and
-    `page_sample` is the id of a stored page that shows why the first one failed. `complete` is what `verify` found,
-    `damage` those of its problems that no resume solves. `silences` are the times in which the whole site did not
-    answer. `advice` is on the number of workers, or empty.
+    `journal` is the file's name, as a command takes it. `slowest` are the pages that took longest, the slowest first.
+    `given_up` are the first tasks that failed for good, as in `failures --json`; `faults_of_failed` counts all of them
+    by their last fault.
+    `complete` is what `verify` found, `damage` those of its problems that no resume solves. `silences` are the times
+    in which the whole site did not answer. `advice` is on the number of workers, or empty.
     """
 
     journal: str
@@ -137,14 +104,13 @@ class RunData:
     pins: Mapping[int, int]
     strips: Mapping[int, Strip]
     totals: Totals
-    urls: Mapping[int, tuple[str, str]]
-    given_up: Sequence[GivenUp]
+    slowest: Sequence[SlowPage]
+    given_up: Sequence[dict[str, Any]]
     faults_of_failed: Mapping[str, int]
     complete: bool
     damage: Sequence[str]
     silences: Sequence[Gap]
     advice: str
-    page_sample: int | None
 
     @property
     def on_list(self) -> list[ProxyRow]:
@@ -156,10 +122,9 @@ class RunData:
         """The proxies that are on the list now, and those that were tried before they left it."""
         return [proxy for proxy in self.proxies if proxy.listed or proxy.id in self.totals.histories]
 
-    def figures(self, proxy: int) -> ProxyFigures:
+    def figures(self, proxy: int) -> History:
         """The figures of a proxy, all 0 if it was never tried."""
-        history = self.totals.histories.get(proxy)
-        return history.figures if history else ProxyFigures()
+        return self.totals.histories.get(proxy) or History()
 
     def waste(self, *faults: str) -> Waste:
         """What the attempts with these faults cost together; without faults, all failed attempts."""

@@ -44,9 +44,6 @@ class TimeAxis:
         self.seconds = max(SHORTEST_RUN, self.end - begin - self._paused[-1])
         self.slices = slices or min(MOST_SLICES, max(FEWEST_SLICES, int(self.seconds)))
 
-    def __repr__(self) -> str:
-        return f"<TimeAxis {self.seconds:.1f} s in {self.slices} slices, {len(self.pauses)} pauses>"
-
     def elapsed(self, at: float) -> float:
         """The seconds of the run that had passed at the epoch second `at`."""
         passed = min(max(at, self.begin), self.end) - self.begin

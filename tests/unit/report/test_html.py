@@ -18,8 +18,8 @@ from pinpool.journal.records import ProxyRow
 from pinpool.report import html as report
 from pinpool.report.cost import Price
 from pinpool.report.html import check_page, money, render, write_page
-from pinpool.report.run_data import GivenUp
-from run_data import START, bad, good, run_data
+from pinpool.report.run_data import SlowPage
+from run_data import START, bad, given_up, good, run_data
 
 #: What sites, lists and hands could put into a journal.
 HOSTILE = [
@@ -49,7 +49,8 @@ class Elements(HTMLParser):
 def poisoned(text: str) -> Any:
     """An account in which whatever a stranger has a hand in says `text`."""
     rows = [good(1, 1), bad(1, 2, "banned")._replace(message=text), bad(1, 3, text)]
-    lost = GivenUp(1, text, f"http://films.example/{text}", text, 3, 3, text, text)
+    url = f"http://films.example/{text}"
+    lost = given_up(1, url, text, text, stage=text, reason=text)
     return run_data(
         rows,
         proxies=1,
@@ -62,7 +63,7 @@ def poisoned(text: str) -> Any:
         complete=False,
         damage=[text[:1000]],
         advice=text[:1000],
-        urls={1: (text, f"http://films.example/{text}")},
+        slowest=[SlowPage(0.2, 1000, text, url, text)],
     )
 
 
@@ -102,8 +103,9 @@ def test_the_policy_names_the_one_style_and_the_one_script_that_are_there() -> N
 
 def test_no_login_of_a_site_is_shown() -> None:
     url = "http://alice:secret@films.example/"
-    lost = GivenUp(1, "detail", url, "gone mad", 3, 3, "extract", "no title")
-    told = run_data([good(1, 1)], tasks={"failed": 1}, given_up=[lost], urls={1: ("detail", url)})
+    lost = given_up(1, url, "extract", "no title")
+    late = SlowPage(0.2, 1000, "detail", url, None)
+    told = run_data([good(1, 1)], tasks={"failed": 1}, given_up=[lost], slowest=[late])
 
     page = render(told, START)
 

@@ -21,8 +21,8 @@ from journals import (
 from pinpool.errors import JournalError
 from pinpool.journal.writer import Journal
 from pinpool.model import Event, EventKind
-from pinpool.report.queries import read_run
-from pinpool.report.run_data import SLOWEST, GivenUp, SlowPage
+from pinpool.report.queries import SLOWEST, read_run
+from pinpool.report.run_data import SlowPage
 from pinpool.stats.utilization import Utilization
 
 HOUR = 3600.0
@@ -49,9 +49,9 @@ def test_the_slowest_pages_come_with_their_address(path: Path) -> None:
 
     told = read_run(path, START + 60)
 
-    assert told.totals.slowest[0] == SlowPage(SLOWEST + 5.0, SLOWEST + 5, 1, 1000)
-    assert len(told.totals.slowest) == len(told.urls) == SLOWEST
-    assert told.urls[SLOWEST + 5] == ("detail", f"http://films.example/detail/{SLOWEST + 4}")
+    url = f"http://films.example/detail/{SLOWEST + 4}"
+    assert told.slowest[0] == SlowPage(SLOWEST + 5.0, 1000, "detail", url, LABELS[0])
+    assert [page.seconds for page in told.slowest] == [SLOWEST + 5.0 - n for n in range(SLOWEST)]
 
 
 def test_what_was_given_up_is_told_with_its_last_fault_and_is_no_damage(path: Path) -> None:
@@ -61,18 +61,11 @@ def test_what_was_given_up_is_told_with_its_last_fault_and_is_no_damage(path: Pa
 
     told = read_run(path, START + 3)
 
-    assert told.given_up == [
-        GivenUp(
-            1,
-            "detail",
-            task("a").url,
-            "timeout on 2 proxies",
-            2,
-            2,
-            fault="timeout",
-            message="never an answer",
-        )
-    ]
+    (lost,) = told.given_up
+    assert (lost["task"], lost["stage"], lost["url"]) == (1, "detail", task("a").url)
+    assert lost["reason"] == "timeout on 2 proxies"
+    assert len({attempt["proxy"] for attempt in lost["attempts"]}) == len(lost["attempts"]) == 2
+    assert (lost["attempts"][-1]["fault"], lost["attempts"][-1]["message"]) == ("timeout", "never an answer")
     assert told.faults_of_failed == {"timeout": 1}
     assert (told.complete, told.damage) == (False, [])
 
@@ -134,7 +127,7 @@ def test_a_run_that_has_just_begun_has_an_account(path: Path) -> None:
 
     told = read_run(path, START)
 
-    assert (told.totals.attempts, told.totals.slowest, told.given_up, told.strips) == (0, [], [], {})
+    assert (told.totals.attempts, told.slowest, told.given_up, told.strips) == (0, [], [], {})
 
 
 def test_a_file_that_is_no_journal_is_said_to_be_none(path: Path) -> None:

@@ -4,8 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from pinpool.report.recommendations import recommend
-from pinpool.report.run_data import GivenUp
-from run_data import START, bad, good, label, run_data
+from run_data import START, bad, given_up, good, label, run_data
 
 
 def titles(*arguments: Any, **named: Any) -> list[str]:
@@ -109,7 +108,7 @@ def test_time_spent_on_silent_proxies_suggests_a_shorter_wait() -> None:
 
 def test_pages_given_up_come_with_the_commands_that_go_on_and_nothing_of_theirs_runs_in_a_shell() -> None:
     url = "http://films.example/$(rm -rf ~)';\u202e"
-    lost = GivenUp(1, "detail", url, "nothing extracted", 3, 3, "empty", "nothing")
+    lost = given_up(1, url, "empty", "nothing")
 
     found = recommend(
         run_data(
@@ -172,11 +171,9 @@ def test_a_line_that_is_off_the_list_is_nobodys_to_mend() -> None:
 
 
 def test_a_page_that_was_kept_is_tried_without_asking_the_site() -> None:
-    lost = GivenUp(7, "detail", "http://films.example/7", "extract", 1, 1, "extract", "no year")
+    lost = given_up(7, "http://films.example/7", "extract", "no year", page=3)
 
-    found = recommend(
-        run_data(calm(), tasks={"failed": 1}, given_up=[lost], journal="my run.db", page_sample=3)
-    )
+    found = recommend(run_data(calm(), tasks={"failed": 1}, given_up=[lost], journal="my run.db"))
 
     assert found[1].commands == ("pinpool try movies.py --page 'my run.db:3'",)
 
