@@ -185,17 +185,28 @@ class Reputation:
         return Cool(min(max(seconds, min(FLOOR_SECONDS, self._base)), CAP_SECONDS))
 
 
-def must_swap(charge: Charge, strikes: int, *, probing: bool, swap_after: int) -> bool:
-    """
-    True if a worker swaps its pin after a failure of this charge. `strikes` counts the failures in a row, this one
-    included. A `probing` pin has just rested, and is swapped at its first failure.
+@dataclass(slots=True)
+class Patience:
+    """A worker's patience with its pin. `strikes` counts failures in a row. A `probing` pin has just rested."""
 
-    Failures that look like the page's or the site's swap too: a proxy that answers 400 or 502 to everything looks so.
-    What others report of these pages settles whether the rest was deserved.
-    """
-    if charge is Charge.WORKER:
-        return False
-    return charge is Charge.PROXY or probing or strikes >= swap_after
+    probing: bool = False
+    strikes: int = 0
+
+    def served(self) -> None:
+        """A page came through the pin."""
+        self.probing, self.strikes = False, 0
+
+    def ends(self, charge: Charge, swap_after: int) -> bool:
+        """
+        Count a failure. True if the worker swaps the pin: a probing one at its first failure.
+
+        Failures that look like the page's or the site's swap too: a proxy that answers 400 or 502 to everything looks
+        so. What others report of these pages settles whether the rest was deserved.
+        """
+        if charge is Charge.WORKER:
+            return False
+        self.strikes += 1
+        return charge is Charge.PROXY or self.probing or self.strikes >= swap_after
 
 
 def until_judged(cooling: float) -> float:

@@ -6,12 +6,12 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pinpool.clock import FakeClock
-from pinpool.model import Assignment, Charge, Ending, Outcome, ProxyState
+from pinpool.model import Assignment, Ending, Outcome, ProxyState
 from pinpool.policy.faults import FAULTS, fault_of
-from pinpool.policy.reputation import must_swap, until_judged
+from pinpool.policy.reputation import Patience, until_judged
 from pinpool.pool.engine import Answered, Census, Noted, Signal
 from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease, Standing
@@ -31,11 +31,10 @@ Perform = Callable[[Lease, Assignment], tuple[JobResult, float]]
 class _Worker:
     token: int
     lease: Lease | None = None
-    strikes: int = 0
-    probing: bool = False
+    patience: Patience = field(default_factory=Patience)
 
     def pin(self, lease: Lease) -> None:
-        self.lease, self.probing, self.strikes = lease, lease.probing, 0
+        self.lease, self.patience = lease, Patience(lease.probing)
 
 
 class FakeEngine:
@@ -170,13 +169,12 @@ class FakeEngine:
     def _end_attempt(self, worker: _Worker, outcome: Outcome) -> None:
         if outcome.evidence is not None:
             charge = FAULTS[fault_of(outcome.evidence)].charge
-            worker.strikes += charge is not Charge.WORKER
-            if must_swap(charge, worker.strikes, probing=worker.probing, swap_after=self._swap_after):
+            if worker.patience.ends(charge, self._swap_after):
                 outcome = outcome._replace(swapped=True)
                 if not self._replace(worker, outcome, self._queue.swap):
                     return
         elif outcome.ending is not Ending.DECLINED and not outcome.unasked:
-            worker.strikes, worker.probing = 0, False
+            worker.patience.served()
             self._queue.proven(worker.token)
         self._signals.append(Answered(outcome))
         self._idle.append(worker)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.fetch.robots import MAX_AGE, Rules, origin_of
 from pinpool.fetch.session import NO_PROFILE
+from pinpool.policy.reputation import Patience
 from pinpool.pool.lease_types import Lease
 from pinpool.settings import Settings
 
@@ -20,7 +21,7 @@ class Pin:
     """
     A leased proxy with its identity: cookies, headers, and the rules of each robots.txt, by origin.
 
-    `served` is true once it has served a page, `strikes` counts its failures in a row. While it `hesitates`, its worker
+    `served` is true once it has served a page. While it `hesitates`, its worker
     declines the next task. `paid` is how many of its requests the site's rate has allowed.
     """
 
@@ -31,9 +32,8 @@ class Pin:
         self.crawl_delay = 0.0
         self.warm = False
         self.served = False
-        self.strikes = 0
+        self.patience = Patience(lease.probing)
         self.hesitates = False
-        self.probing = lease.probing
         self.paid = 0
         self._pace = settings.pace
         self._first_turn = time.monotonic() + max(0.0, settings.pace - lease.idle)
@@ -65,4 +65,4 @@ class Pin:
         self.crawl_delay = max(self.crawl_delay, rules.delay(self.agent))
 
     def __repr__(self) -> str:
-        return f"<Pin {self.lease.address.label}{' probing' if self.probing else ''}>"
+        return f"<Pin {self.lease.address.label}{' probing' if self.patience.probing else ''}>"

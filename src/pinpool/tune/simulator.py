@@ -13,15 +13,15 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from pinpool.model import Charge, FailedAttempt
+from pinpool.model import FailedAttempt
 from pinpool.policy.decision import Judge
 from pinpool.policy.faults import FAULTS
-from pinpool.policy.reputation import Reputation, Retire, must_swap, until_judged
+from pinpool.policy.reputation import Patience, Reputation, Retire, until_judged
 from pinpool.policy.retry import Resubmit
 from pinpool.pool.engine import window
 from pinpool.pool.fake import spare_proxies
@@ -69,8 +69,7 @@ class _Worker:
     token: int
     lease: Lease | None = None
     pin: int = 0
-    strikes: int = 0
-    probing: bool = False
+    patience: Patience = field(default_factory=Patience)
     next_turn: float = 0.0
     parked_at: float = 0.0
     parked: float = 0.0
@@ -184,7 +183,7 @@ class Simulation:
             worker.parked_at = self._clock.now
             self._parked.append(worker)
         else:
-            worker.pin, worker.strikes, worker.probing = lease.proxy, 0, lease.probing
+            worker.pin, worker.patience = lease.proxy, Patience(lease.probing)
             worker.next_turn = self._clock.now + max(0.0, self._settings.pace - lease.idle)
             self._go(worker)
 
@@ -273,7 +272,7 @@ class Simulation:
             return random.choice(workload.page_failures)
         chance = proxy.behavior.failure
         if proxy.failing:
-            chance = workload.after_rest if worker.probing else workload.again
+            chance = workload.after_rest if worker.patience.probing else workload.again
         if chance <= 0.0 or random.random() >= chance or not proxy.behavior.failures:
             return None
         proxy.failing = True
@@ -281,7 +280,7 @@ class Simulation:
 
     def _end(self, worker: _Worker, pages: Sequence[int], done: int, failure: FailureSample | None) -> None:
         if done:
-            worker.strikes, worker.probing = 0, False
+            worker.patience.served()
             self._leases.proven(worker.token)
         for page in pages[:done]:
             self._judge.fetched(worker.pin, page, self._failures.get(page, ()))
@@ -305,11 +304,8 @@ class Simulation:
     def _fails(self, worker: _Worker, page: int, failure: FailureSample) -> bool:
         """Judge a failed attempt as the crawl does. True if the worker swaps its pin."""
         self._faults += 1
-        charge, proxy = FAULTS[failure.fault].charge, worker.pin
-        worker.strikes += charge is not Charge.WORKER
-        swapped = must_swap(
-            charge, worker.strikes, probing=worker.probing, swap_after=self._settings.swap_after
-        )
+        proxy = worker.pin
+        swapped = worker.patience.ends(FAULTS[failure.fault].charge, self._settings.swap_after)
         past = self._failures.setdefault(page, [])
         attempt = FailedAttempt(proxy, failure.fault)
         decision = self._judge.failed(page, attempt, past, swapped=swapped, alive=self._alive)

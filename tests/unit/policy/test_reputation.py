@@ -8,9 +8,9 @@ from pinpool.policy.reputation import (
     FLOOR_SECONDS,
     MAX_COOLINGS,
     Cool,
+    Patience,
     Reputation,
     Retire,
-    must_swap,
 )
 
 
@@ -159,7 +159,7 @@ def test_a_rest_for_what_a_proxy_surely_did_is_not_shortened_by_a_cleared_strike
 def test_a_worker_swaps_at_once_or_after_doubts_or_not_at_all(
     charge: Charge, strikes: int, probing: bool, swaps: bool
 ) -> None:
-    assert must_swap(charge, strikes, probing=probing, swap_after=3) is swaps
+    assert Patience(probing, max(0, strikes - 1)).ends(charge, swap_after=3) is swaps
 
 
 def test_a_proxy_works_after_three_pages_in_a_row_and_not_from_the_start() -> None:
