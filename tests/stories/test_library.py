@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import time
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ GUARDED, UNGUARDED = 'if __name__ == "__main__":\n    main()\n', "main()\n"
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    """Ten films behind four good proxies; nothing may ever go past these, nor two workers share one."""
+    """Ten films behind four good proxies. No request may go past these, and no two workers share one."""
     with Lab(pages=1, proxies=4) as made:
         yield made
         assert made.direct == 0
@@ -97,7 +98,7 @@ def test_a_script_crawls_with_its_own_spider_and_reads_the_run(desk: Desk, lab: 
 def test_a_script_without_the_guard_gets_one_clear_error_and_no_storm(
     desk: Desk, lab: Lab, method: str
 ) -> None:
-    """Each worker imports the script. The first one that comes up leaves, and the script is told what it lacks."""
+    """Each worker imports the script. The first one that starts leaves, and the script gets an error that says why."""
     desk.write("films.py", script(lab, f"start_method={method!r}", end=UNGUARDED))
 
     said = desk.start_python("films.py").end()
@@ -261,20 +262,20 @@ def test_every_result_comes_once_and_through_a_proxy(pool: PinnedPool, lab: Lab)
     assert len({seen.proxy for seen in lab.requests}) <= 3
 
 
-def test_a_call_tells_its_callback_or_its_error_callback_in_the_end(pool: PinnedPool) -> None:
-    told: queue.SimpleQueue[object] = queue.SimpleQueue()
+def test_a_call_ends_in_its_callback_or_in_its_error_callback(pool: PinnedPool) -> None:
+    results: queue.SimpleQueue[object] = queue.SimpleQueue()
 
-    future = pool.submit(calls.double, 21, callback=told.put, error_callback=told.put)
-    assert told.get(timeout=DEADLINE) == 42
-    pool.submit(calls.raise_for, "film", callback=told.put, error_callback=told.put)
-    error = told.get(timeout=DEADLINE)
+    future = pool.submit(calls.double, 21, callback=results.put, error_callback=results.put)
+    assert results.get(timeout=DEADLINE) == 42
+    pool.submit(calls.raise_for, "film", callback=results.put, error_callback=results.put)
+    error = results.get(timeout=DEADLINE)
 
     assert future.result(0) == 42
     assert isinstance(error, CallFailed)
-    assert told.empty()
+    assert results.empty()
 
 
-def test_a_callback_that_raises_stops_nobody(pool: PinnedPool) -> None:
+def test_a_callback_that_raises_does_not_stop_the_others(pool: PinnedPool) -> None:
     def spoil(result: int) -> None:
         raise ValueError(result)
 
@@ -284,7 +285,7 @@ def test_a_callback_that_raises_stops_nobody(pool: PinnedPool) -> None:
     assert sorted(pool.map_unordered(calls.double, range(10))) == list(range(0, 20, 2))
 
 
-def test_a_function_that_raises_tells_what_and_where(pool: PinnedPool) -> None:
+def test_the_error_of_a_function_says_what_and_where(pool: PinnedPool) -> None:
     with pytest.raises(CallFailed) as caught:
         pool.submit(calls.raise_for, "film").result(DEADLINE)
 
@@ -321,12 +322,15 @@ def test_a_function_that_cannot_travel_is_refused_at_once(pool: PinnedPool) -> N
     assert pool.submit(calls.double, 4).result(DEADLINE) == 8
 
 
-def test_leaving_by_sys_exit_is_a_failure_and_no_death(pool: PinnedPool) -> None:
-    with pytest.raises(CallFailed) as caught:
-        pool.submit(calls.leave).result(DEADLINE)
+def test_sys_exit_in_a_call_is_a_failure_and_its_worker_lives_on(lab: Lab) -> None:
+    with PinnedPool(listed(lab), workers=1) as pool:
+        before = pool.submit(os.getpid).result(DEADLINE)
+        with pytest.raises(CallFailed) as caught:
+            pool.submit(calls.leave).result(DEADLINE)
+        after = pool.submit(os.getpid).result(DEADLINE)
 
     assert (caught.value.kind, caught.value.message) == ("SystemExit", "had enough")
-    assert pool._engine.census().losses == 0
+    assert after == before
 
 
 def test_a_call_that_kills_its_worker_again_and_again_is_given_up(pool: PinnedPool) -> None:
@@ -356,7 +360,7 @@ def test_a_call_that_meets_a_faulty_proxy_is_made_again_through_another(lab: Lab
 
     assert sorted(url for _, url in results) == sorted(films(lab) * 3)
     assert {seen.proxy for seen in lab.requests if seen.status == 200} <= {2, 3}
-    # Its worker has swapped it at the first fault, and nobody has pinned it since.
+    # Its worker has swapped it at the first fault, and no worker has pinned it since.
     assert all(proxy.requests + proxy.logins_refused <= 1 for proxy in lab.proxies[:2])
 
 
@@ -378,14 +382,14 @@ def test_a_pool_knows_how_each_of_its_proxies_did(lab: Lab) -> None:
     )
     assert (faulty["state"], faulty["reason"]) == ("cooling", "refused")
     assert faulty["first_error"].startswith("refused: ")
-    assert sum(row["ok"] for row in good) == 31  # the one that raised by itself was no fault of its proxy
+    assert sum(row["ok"] for row in good) == 31  # the call that raised by itself is not its proxy's fault
     assert sum(row["failed"] for row in good) == 0
     assert all(row["pins"] >= 1 for row in good)
     assert sum(row["bytes"] for row in good) > 30 * 30_000
     assert any(row["latency_p50"] for row in good)
 
 
-def test_the_pools_figures_have_the_very_keys_of_a_runs(lab: Lab, desk: Desk) -> None:
+def test_the_figures_of_a_pool_have_the_keys_of_those_of_a_run(lab: Lab, desk: Desk) -> None:
     desk.prepare(lab)
     with PinnedPool(listed(lab), workers=2) as pool:
         run = pinpool.crawl(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.crawler.signals import Stop
@@ -38,99 +39,87 @@ def admit(
     return Standing(record.id, address, ProxyState(record.state), max(0.0, (record.until or now) - now))
 
 
+@dataclass(eq=False)
 class ListReload:
-    """Makes a running crawl follow the file of its list. The loop calls it between two turns."""
+    """
+    Makes a running crawl follow the file of its list. The loop calls it between two turns.
 
-    def __init__(
-        self,
-        engine: Engine,
-        journal: Journal,
-        reputation: Reputation,
-        present: Mapping[Proxy, int],
-        *,
-        listing: WatchedList | None,
-        watching: bool,
-        workers: int,
-        stop: Stop,
-        tell: Callable[[str], None],
-        learn: Callable[[Iterable[Proxy]], None],
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> None:
-        """
-        `present` is the list with its ids; `listing` is None if it did not come from a file. Without `watching` the
-        file is read only when `stop` asks for it. `tell` gets lines for people, `learn` the new proxies, whose secrets
-        no log may hold.
-        """
-        self._engine = engine
-        self._journal = journal
-        self._reputation = reputation
-        self._present = dict(present)
-        self._listing = listing
-        self._watching = watching
-        self._workers = workers
-        self._stop = stop
-        self._tell = tell
-        self._learn = learn
-        self._clock = clock
-        self._answered = 0
-        self._asked = self._complained = False
+    `present` is the list with its ids; `listing` is None if it did not come from a file. Without `watching` the file is
+    read only when `stop` asks for it. `tell` gets lines for people, `learn` the new proxies, whose secrets no log may
+    hold.
+    """
+
+    engine: Engine
+    journal: Journal
+    reputation: Reputation
+    present: dict[Proxy, int]
+    listing: WatchedList | None
+    watching: bool
+    workers: int
+    stop: Stop
+    tell: Callable[[str], None]
+    learn: Callable[[Iterable[Proxy]], None]
+    clock: Clock = SYSTEM_CLOCK
+    _answered: int = field(default=0, init=False)
+    _asked: bool = field(default=False, init=False)
+    _complained: bool = field(default=False, init=False)
 
     def __call__(self) -> None:
         """Apply a new version if there is one. A bad one is reported once, and changes nothing."""
         self._notice_request()
-        if self._listing is None or not (self._watching or self._asked):
+        if self.listing is None or not (self.watching or self._asked):
             return
-        found = self._listing.look(self._clock.monotonic())
+        found = self.listing.look(self.clock.monotonic())
         if isinstance(found, ProxyListError):
-            ignored = f"{self._listing.name}: the new version is ignored, the old list stays:"
-            self._tell("\n".join((ignored, *found.problems)))
+            ignored = f"{self.listing.name}: the new version is ignored, the old list stays:"
+            self.tell("\n".join((ignored, *found.problems)))
             self._asked, self._complained = False, True
         elif found is not None:
-            change = compare(self._present, found)
+            change = compare(self.present, found)
             if change.joined or change.withdrawn:
-                self._tell(f"{self._listing.name}: {self._apply(change)}")
+                self.tell(f"{self.listing.name}: {self._apply(change)}")
                 for note in found.notes:
-                    self._tell(note)
+                    self.tell(note)
             elif self._asked or self._complained:
-                self._tell(f"{self._listing.name}: read again, the list is as it was")
+                self.tell(f"{self.listing.name}: read again, the list is as it was")
             self._asked = self._complained = False
 
     def _notice_request(self) -> None:
-        asked = self._stop.reloads
+        asked = self.stop.reloads
         if asked != self._answered:
             self._answered = asked
-            if self._listing is None:
-                self._tell("SIGHUP: the list of proxies came from no file, so it is not read again")
+            if self.listing is None:
+                self.tell("SIGHUP: the list of proxies came from no file, so it is not read again")
             else:
                 self._asked = True
-                self._listing.insist()
+                self.listing.insist()
 
     def _apply(self, change: Change) -> str:
         """Returns a sentence about what has changed."""
-        states = self._engine.census().states
-        withdrawn = [self._present.pop(proxy) for proxy in change.withdrawn]
+        states = self.engine.census().states
+        withdrawn = [self.present.pop(proxy) for proxy in change.withdrawn]
         busy = sum(states[proxy] is ProxyState.PINNED for proxy in withdrawn)
-        labels = {proxy.label for proxy in self._present}
-        entries = [*self._present, *with_distinct_labels(change.joined, labels)]
-        salt, now = self._journal.about.salt, self._clock.epoch()
-        records = self._journal.enroll([(proxy.label, proxy.fingerprint(salt)) for proxy in entries])
+        labels = {proxy.label for proxy in self.present}
+        entries = [*self.present, *with_distinct_labels(change.joined, labels)]
+        salt, now = self.journal.about.salt, self.clock.epoch()
+        records = self.journal.enroll([(proxy.label, proxy.fingerprint(salt)) for proxy in entries])
         for number in withdrawn:
-            self._reputation.withdraw(number, WITHDRAWN)
+            self.reputation.withdraw(number, WITHDRAWN)
             # The lease queue reports it as well, unless its Manager dies at this moment.
             if states[number] not in (ProxyState.PINNED, ProxyState.RETIRED):
-                coolings = self._reputation[number].coolings
-                self._journal.proxy(number, ProxyState.RETIRED, WITHDRAWN, coolings=coolings)
-        self._learn(change.joined)
-        self._engine.withdraw(withdrawn, WITHDRAWN)
+                coolings = self.reputation[number].coolings
+                self.journal.proxy(number, ProxyState.RETIRED, WITHDRAWN, coolings=coolings)
+        self.learn(change.joined)
+        self.engine.withdraw(withdrawn, WITHDRAWN)
         standings = []
-        for proxy, known in list(zip(entries, records, strict=True))[len(self._present) :]:
-            standings.append(admit(self._reputation, known, proxy, now, forgiving=True))
+        for proxy, known in list(zip(entries, records, strict=True))[len(self.present) :]:
+            standings.append(admit(self.reputation, known, proxy, now, forgiving=True))
             if known.state == ProxyState.RETIRED:
-                coolings = self._reputation[known.id].coolings
-                self._journal.proxy(known.id, ProxyState.SPARE, coolings=coolings)
-        self._engine.join(standings)
-        self._present |= {one.address: one.proxy for one in standings}
-        return _summary(len(standings), len(withdrawn), busy, self._workers)
+                coolings = self.reputation[known.id].coolings
+                self.journal.proxy(known.id, ProxyState.SPARE, coolings=coolings)
+        self.engine.join(standings)
+        self.present |= {one.address: one.proxy for one in standings}
+        return _summary(len(standings), len(withdrawn), busy, self.workers)
 
 
 def _summary(joined: int, withdrawn: int, busy: int, workers: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from pinpool.clock import Clock
 from pinpool.crawler.run_log import RunLog
@@ -13,6 +14,7 @@ from pinpool.pool.engine import Engine
 from pinpool.proxies.lifecycle import STATE_AFTER
 
 
+@dataclass(eq=False)
 class ProxyRecords:
     """
     The `Records` of a crawl. Only the engine's census knows the present state of a proxy; the journal follows it.
@@ -20,63 +22,54 @@ class ProxyRecords:
     `cooling` is the first rest of a proxy, in seconds.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        journal: Journal,
-        reputation: Reputation,
-        run_log: RunLog,
-        cooling: float,
-        clock: Clock,
-    ) -> None:
-        self._engine = engine
-        self._journal = journal
-        self._reputation = reputation
-        self._run_log = run_log
-        self._unjudged = until_judged(cooling)
-        self._clock = clock
-        self._judged_at: dict[int, float] = {}
+    engine: Engine
+    journal: Journal
+    reputation: Reputation
+    run_log: RunLog
+    cooling: float
+    clock: Clock
+    _judged_at: dict[int, float] = field(default_factory=dict, init=False)
 
     def cooled(self, proxy: int, fault: Fault | None, seconds: float) -> None:
-        now = self._judged_at[proxy] = self._clock.epoch()
+        now = self._judged_at[proxy] = self.clock.epoch()
         self._write(proxy, ProxyState.COOLING, fault, now + seconds)
-        self._run_log.cooled(proxy, fault or "the site was silent", seconds)
+        self.run_log.cooled(proxy, fault or "the site was silent", seconds)
 
     def retired(self, proxy: int, reason: str) -> None:
-        self._judged_at[proxy] = self._clock.epoch()
+        self._judged_at[proxy] = self.clock.epoch()
         self._write(proxy, ProxyState.RETIRED, reason)
-        self._run_log.retired(proxy, reason)
+        self.run_log.retired(proxy, reason)
 
     def released(self, proxy: int) -> None:
         if self._state(proxy) is ProxyState.COOLING:
-            self._write(proxy, ProxyState.COOLING, until=self._clock.epoch())
+            self._write(proxy, ProxyState.COOLING, until=self.clock.epoch())
 
     def proven(self, proxy: int) -> None:
         # The journal forgets its earlier rests.
         if self._state(proxy) is ProxyState.PINNED:
-            self._journal.proxy(proxy, ProxyState.PINNED)
+            self.journal.proxy(proxy, ProxyState.PINNED)
 
     def charge(self, task: int, proxies: Sequence[int]) -> None:
-        self._journal.charge(task, proxies)
+        self.journal.charge(task, proxies)
 
     def forgive(self, task: int, proxies: Sequence[int]) -> None:
-        self._journal.forgive(task, proxies)
+        self.journal.forgive(task, proxies)
 
     def event(self, event: Event) -> None:
         """Record an event, and the new state of a proxy that has moved."""
-        self._journal.event(event)
-        self._run_log.event(event)
+        self.journal.event(event)
+        self.run_log.event(event)
         state = STATE_AFTER.get(event.kind)
         # The answer of a worker arrives before the lease queue's report of its swap. Moves from before the judgement
         # must not overwrite it.
         if state and event.proxy is not None and event.at > self._judged_at.get(event.proxy, 0.0):
-            until = event.at + self._unjudged if state is ProxyState.COOLING else None
+            until = event.at + until_judged(self.cooling) if state is ProxyState.COOLING else None
             self._write(event.proxy, state, event.detail if state is ProxyState.RETIRED else None, until)
 
     def _write(
         self, proxy: int, state: ProxyState, reason: str | None = None, until: float | None = None
     ) -> None:
-        self._journal.proxy(proxy, state, reason, until, self._reputation[proxy].coolings)
+        self.journal.proxy(proxy, state, reason, until, self.reputation[proxy].coolings)
 
     def _state(self, proxy: int) -> ProxyState | None:
-        return self._engine.census().states.get(proxy)
+        return self.engine.census().states.get(proxy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from random import Random
 
 from pinpool.clock import Clock
@@ -21,6 +22,7 @@ from pinpool.pool.settle import Settler
 FIRST_PATIENCE = 600.0
 
 
+@dataclass(eq=False)
 class SiteProbe:
     """
     Holds a run back while its site is silent, and probes the site. A probe is not an attempt of its task.
@@ -29,26 +31,18 @@ class SiteProbe:
     way.
     """
 
-    def __init__(
-        self,
-        submit: Callable[[Assignment], int],
-        journal: Journal,
-        records: ProxyRecords,
-        settler: Settler,
-        judge: Judge,
-        random: Random,
-        clock: Clock,
-    ) -> None:
-        self._submit = submit
-        self._journal = journal
-        self._records = records
-        self._settler = settler
-        self._judge = judge
-        self._random = random
-        self._clock = clock
+    submit: Callable[[Assignment], int]
+    journal: Journal
+    records: ProxyRecords
+    settler: Settler
+    judge: Judge
+    random: Random
+    clock: Clock
+
+    def __post_init__(self) -> None:
         self._breaker = CircuitBreaker()
         # Several: one may have changed or gone since.
-        self._fetched = deque(journal.witnesses(PROBES), PROBES)
+        self._fetched = deque(self.journal.witnesses(PROBES), PROBES)
         self._probes: dict[int, Task] = {}
 
     def __contains__(self, serial: object) -> bool:
@@ -65,11 +59,11 @@ class SiteProbe:
 
     def reason(self) -> str:
         """Why the run holds back, in a sentence for people; empty if it does not."""
-        return self._breaker.reason(self._clock.monotonic())
+        return self._breaker.reason(self.clock.monotonic())
 
     def gave_up(self, patience: float) -> str:
         """Why waiting any longer is of no use; empty as long as it is. `patience` is seconds."""
-        silent = self._breaker.silent_seconds(self._clock.monotonic())
+        silent = self._breaker.silent_seconds(self.clock.monotonic())
         if silent <= (patience if self._fetched else min(patience, FIRST_PATIENCE)):
             return ""
         return f"every proxy has failed for {silent / 60:.0f} min: the site seems to be down"
@@ -81,7 +75,7 @@ class SiteProbe:
             task,
             failure.fault,
             outcome.at + outcome.seconds,
-            self._clock.monotonic(),
+            self.clock.monotonic(),
             in_use=census.count(ProxyState.PINNED),
             alive=census.alive,
             served=bool(self._fetched),
@@ -95,7 +89,7 @@ class SiteProbe:
 
     def send_if_due(self, census: Census, frontier: Frontier) -> None:
         """Send site probes if they are due, through proxies that are known to work, or were not asked yet."""
-        if not census.usable or not self._breaker.probes_due(self._clock.monotonic()):
+        if not census.usable or not self._breaker.probes_due(self.clock.monotonic()):
             return
         # As long as nothing was fetched any page will do.
         pages = list(self._fetched) or frontier.first(PROBES)
@@ -120,7 +114,7 @@ class SiteProbe:
             if not self._fetched:
                 self._site_answered(outcome)
         else:
-            self._judge.fetched(outcome.proxy, 0)
+            self.judge.fetched(outcome.proxy, 0)
             self._site_answered(outcome)
         self._probe_ended(census)
 
@@ -131,7 +125,7 @@ class SiteProbe:
 
     def _send(self, page: Task, avoid: tuple[int, ...]) -> None:
         self._breaker.probe_sent()
-        self._probes[self._submit(Assignment(page, avoid, exchange=bool(avoid)))] = page
+        self._probes[self.submit(Assignment(page, avoid, exchange=bool(avoid)))] = page
 
     def _probe_failed(self, outcome: Outcome, retry_after: float | None) -> None:
         failure = failed_attempt(outcome)
@@ -140,34 +134,34 @@ class SiteProbe:
             own_fault = sign is SiteSign.NOTHING
             if own_fault:
                 self._breaker.probe_met_bad_proxy()
-            penalty = self._judge.penalty(failure._replace(site_down=not own_fault))
+            penalty = self.judge.penalty(failure._replace(site_down=not own_fault))
             if penalty is not None:
-                self._settler.penalize(outcome.proxy, penalty, failure.fault if own_fault else None)
+                self.settler.penalize(outcome.proxy, penalty, failure.fault if own_fault else None)
         if sign is SiteSign.ANSWERED:
             self._site_answered(outcome)
         elif sign is SiteSign.SILENT:
             self._breaker.probe_met_silence(outcome.proxy, retry_after)
 
     def _probe_ended(self, census: Census) -> None:
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         untried = not self._credible(census) and bool(self._untried(census))
-        if self._breaker.probe_ended(now, self._random.random(), untried=untried):
+        if self._breaker.probe_ended(now, self.random.random(), untried=untried):
             self._event(EventKind.PAUSED, self._breaker.reason(now))
             for proxy, task in self._breaker.take_failures():
-                self._journal.excuse(task, proxy)
-                if self._judge.reputation.clear(proxy, task):
-                    self._settler.release(proxy)
+                self.journal.excuse(task, proxy)
+                if self.judge.reputation.clear(proxy, task):
+                    self.settler.release(proxy)
 
     def _site_answered(self, outcome: Outcome) -> None:
         if self._breaker.site_answered(outcome.at + outcome.seconds):
             self._event(EventKind.CONTINUED)
 
     def _event(self, kind: EventKind, detail: str = "") -> None:
-        self._records.event(Event(self._clock.epoch(), kind, detail=detail))
+        self.records.event(Event(self.clock.epoch(), kind, detail=detail))
 
     def _credible(self, census: Census) -> set[int]:
         """The proxies at hand that are known to have worked."""
-        return set(filter(self._judge.reputation.credible, _at_hand(census)))
+        return set(filter(self.judge.reputation.credible, _at_hand(census)))
 
     def _untried(self, census: Census) -> set[int]:
         """The proxies at hand that have not met silence since the site last answered."""
