@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pinpool.output.format import ItemRow, Items, ItemsAfter, Output, UnfitFile, fields_of
 from pinpool.output.streams import closing, cut_at, open_output, size_of, storing_items
@@ -20,11 +20,7 @@ class CsvTable(Output):
 
     @classmethod
     def write_file(cls, path: Path, items: Items) -> int:
-        columns = list(_columns(items()))
-        with _open_text(path, "w") as file:
-            if columns:
-                csv.writer(file).writerow(columns)
-            return _write_rows(file, columns, items())
+        return _write_rows(path, "w", list(_columns(items())), items())
 
     def finish(self, items_after: ItemsAfter) -> None:
         path = Path(self.mark.path)
@@ -40,14 +36,8 @@ class CsvTable(Output):
                 raise UnfitFile(f"output {path}: {problem}: name another file, or overwrite it with -O")
             with open_output(self.mark.path) as before_rows:
                 cut_at(before_rows, min(self.mark.base, size_of(before_rows)))
-            file = _open_text(path, "a")
-            with closing(file, is_stream=False):
-                last_item = _write_rows(file, header, items_after(0))
+            last_item = _write_rows(path, "a", header, items_after(0))
         self.mark = self.mark._replace(bytes=path.stat().st_size, last_item=last_item)
-
-
-def _open_text(path: Path, mode: str) -> IO[str]:
-    return path.open(mode, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _columns(items: Iterable[ItemRow]) -> dict[str, None]:
@@ -55,13 +45,17 @@ def _columns(items: Iterable[ItemRow]) -> dict[str, None]:
     return {name: None for number, text in items for name in fields_of(number, text)}
 
 
-def _write_rows(file: IO[str], columns: list[str], items: Iterable[ItemRow]) -> int:
+def _write_rows(path: Path, mode: str, columns: list[str], items: Iterable[ItemRow]) -> int:
     """Returns the id of the last item, 0 for none."""
     last_item = 0
-    rows = csv.writer(file)
-    for last_item, text in items:
-        fields = fields_of(last_item, text)
-        rows.writerow([_cell(fields.get(name)) for name in columns])
+    file = path.open(mode, encoding="utf-8", errors="backslashreplace", newline="")
+    with closing(file, is_stream=False):
+        rows = csv.writer(file)
+        if columns and mode == "w":
+            rows.writerow(columns)
+        for last_item, text in items:
+            fields = fields_of(last_item, text)
+            rows.writerow([_cell(fields.get(name)) for name in columns])
     return last_item
 
 

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from glob import escape
 from importlib.util import find_spec
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -58,8 +59,8 @@ class ParquetTable(Output):
         columns = columns_of(items())
         # duckdb takes a file of JSON lines fifty times as fast as it takes rows from Python.
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", suffix=".jsonl") as rows:
-            last_item, count = _write_rows(rows, columns, items())  # type: ignore[arg-type]
-            group = max(1, min(ROW_GROUP, GROUP_BYTES * count // max(1, rows.tell())))
+            last_item, total = _write_rows(rows, columns, items())  # type: ignore[arg-type]
+            group = max(1, min(ROW_GROUP, GROUP_BYTES * total // max(1, rows.tell())))
             rows.flush()
             config = {"memory_limit": MEMORY, "threads": "1", "autoload_known_extensions": "false"}
             try:
@@ -78,11 +79,9 @@ def columns_of(items: Iterable[ItemRow]) -> list[Column]:
             seen.setdefault(field, set()).update(_kinds(value))
     columns, taken = [], set[str]()
     for field, kinds in seen.items():
-        name = plain = field.replace("\0", "") or "_"
-        number = 1
-        while name.casefold() in taken:
-            number += 1
-            name = f"{plain}_{number}"
+        plain = field.replace("\0", "") or "_"
+        names = chain([plain], (f"{plain}_{number}" for number in count(2)))
+        name = next(name for name in names if name.casefold() not in taken)
         taken.add(name.casefold())
         columns.append(Column(field, name, _type(kinds)))
     return columns
@@ -116,8 +115,8 @@ def _type(kinds: set[str]) -> str:
 
 def _write_rows(file: BinaryIO, columns: list[Column], items: Iterable[ItemRow]) -> tuple[int, int]:
     """Returns the id of the last item, 0 for none, and how many there are."""
-    last_item = count = 0
-    for count, (last_item, text) in enumerate(items, 1):  # noqa: B007
+    last_item = total = 0
+    for total, (last_item, text) in enumerate(items, 1):  # noqa: B007
         fields = fields_of(last_item, text)
         row = {
             f"c{number}": _cell(fields[column.field], column.type)
@@ -125,7 +124,7 @@ def _write_rows(file: BinaryIO, columns: list[Column], items: Iterable[ItemRow])
             if fields.get(column.field) is not None
         }
         file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-    return last_item, count
+    return last_item, total
 
 
 def _cell(value: Any, kind: str) -> Any:

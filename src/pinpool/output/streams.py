@@ -13,13 +13,9 @@ from pinpool.errors import SettingsError
 from pinpool.files import STDOUT, is_stream_path, storing
 
 
-def _checking(path: str) -> AbstractContextManager[None]:
-    return storing(f"output {path}", "name another file with -o", SettingsError)
-
-
 def open_output(path: str) -> BinaryIO:
     """Open a stream for writing, or a file, new or not, for reading and writing. Raises SettingsError."""
-    with _checking(path):
+    with storing(f"output {path}", "name another file with -o", SettingsError):
         if path == STDOUT:
             return sys.stdout.buffer
         if is_stream_path(path):
@@ -30,14 +26,13 @@ def open_output(path: str) -> BinaryIO:
 
 def check_file(path: str) -> int:
     """The size of a file in bytes. Raises SettingsError if it cannot be written. A missing file stays missing."""
-    with _checking(path):
-        real = Path(os.path.realpath(path))
-        exists = real.exists()
-        with open_output(path) as file:
-            size = size_of(file)
-        if not exists:
-            real.unlink()
-        return size
+    real = os.path.realpath(path)
+    exists = os.path.lexists(real)
+    with open_output(path) as file:
+        size = size_of(file)
+    if not exists:
+        Path(real).unlink()
+    return size
 
 
 def size_of(file: BinaryIO) -> int:

@@ -31,12 +31,9 @@ def parse_target(text: str, *, overwrite: bool = False) -> Target:
     if shown_path(path) != path:
         raise SettingsError("an output is a proxy with its login, which belongs into the list that -p names")
     if kind.lower() not in FORMATS:
+        *names, last = FORMATS
         raise SettingsError(
-            f"output {text!r}: its format is not known: end it in {_any_of('.')}, or add {_any_of(':')}"
+            f"output {text!r}: its format is not known: end it in .{', .'.join(names)} or .{last},"
+            f" or add :{', :'.join(names)} or :{last}"
         )
     return Target(path, kind.lower(), overwrite)
-
-
-def _any_of(mark: str) -> str:
-    *names, last = (f"{mark}{name}" for name in FORMATS)
-    return f"{', '.join(names)} or {last}"

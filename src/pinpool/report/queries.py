@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby, islice
+from itertools import groupby, islice, pairwise
 from operator import itemgetter
 from pathlib import Path
 
@@ -46,16 +46,12 @@ class ReportReader(Reader):
 
     def silences(self, axis: TimeAxis) -> list[Gap]:
         """When the whole site did not answer, from and to. The last one may go on."""
-        found, since = [], None
-        for at, kind in self.rows(
-            f"SELECT at, kind FROM events WHERE kind IN ('{EventKind.PAUSED}', '{EventKind.CONTINUED}') ORDER BY id"
-        ):
-            if kind == EventKind.PAUSED:
-                since = at if since is None else since
-            elif since is not None:
-                found.append((since, at))
-                since = None
-        return found if since is None else [*found, (since, max(axis.end, since))]
+        rows = self.rows(
+            f"SELECT kind, at FROM events WHERE kind IN ('{EventKind.PAUSED}', '{EventKind.CONTINUED}') ORDER BY id"
+        )
+        changes = [next(same) for _, same in groupby(rows, key=itemgetter(0))]
+        ends = pairwise([*changes, (EventKind.CONTINUED, axis.end)])
+        return [(since, max(since, at)) for (kind, since), (_, at) in ends if kind == EventKind.PAUSED]
 
     def slowest(self) -> list[SlowPage]:
         """The pages that took longest, the slowest first."""

@@ -6,7 +6,7 @@ Memory grows with the number of proxies, but not with the number of attempts.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -61,7 +61,7 @@ class Totals:
     def __init__(self, axis: TimeAxis) -> None:
         self.axis = axis
         self.slices = [Slice() for _ in range(axis.slices)]
-        self.histories: dict[int, History] = {}
+        self.histories = defaultdict[int, History](History)
         self.waste: dict[str, Waste] = {}
         self.attempts = 0
         self.bytes = 0
@@ -74,9 +74,7 @@ class Totals:
         self.seconds += row.seconds
         slice_ = self.slices[self.axis.slice_of(row.at + row.seconds)]
         if row.proxy is not None:
-            if (history := self.histories.get(row.proxy)) is None:
-                history = self.histories[row.proxy] = History()
-            history.add(row)
+            self.histories[row.proxy].add(row)
         if row.ending == Ending.FAILED:
             fault = row.fault or "unknown"
             slice_.faults[fault] += 1
