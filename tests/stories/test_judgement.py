@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from simulated import GOOD, Crawl, Manner
+from simulated import GOOD, Behavior, Crawl
 
 #: What bad proxies, and a site that is down, show instead of pages.
 ANSWERS = ("400", "402", "502", "503", "banned", "empty")
@@ -24,52 +24,52 @@ def scattered(pages: int, seed: int = 1, share: float = 0.01) -> dict[int, str]:
     }
 
 
-def mixed(good: int, bad: int, sight: str, share: float = 1.0, since: float = 0.0) -> list[Manner]:
-    return [GOOD] * good + [Manner(sight, share, since)] * bad
+def mixed(good: int, bad: int, shown: str, share: float = 1.0, since: float = 0.0) -> list[Behavior]:
+    return [GOOD] * good + [Behavior(shown, share, since)] * bad
 
 
 @pytest.mark.grid(keep=6)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("bad", [10, 25, 40])
-@pytest.mark.parametrize("sight", [*ANSWERS, *SILENCE, "refused"])
-def test_proxies_that_show_no_page_cost_no_page_whatever_they_show(sight: str, bad: int, seed: int) -> None:
-    crawl = Crawl(mixed(50 - bad, bad, sight), pages=300, bad=scattered(300, seed, 0.02), seed=seed)
+@pytest.mark.parametrize("shown", [*ANSWERS, *SILENCE, "refused"])
+def test_proxies_that_show_no_page_cost_no_page_whatever_they_show(shown: str, bad: int, seed: int) -> None:
+    crawl = Crawl(mixed(50 - bad, bad, shown), pages=300, bad=scattered(300, seed, 0.02), seed=seed)
 
-    verdicts = crawl.run()
+    result = crawl.run()
 
-    verdicts.are_just()
-    assert verdicts.seconds < 400
-    assert verdicts.rests_of_good <= 20, verdicts
+    result.are_just()
+    assert result.seconds < 400
+    assert result.rests_of_good <= 20, result
 
 
 @pytest.mark.grid(keep=3)
 @pytest.mark.parametrize("share", [0.5, 0.7])
-@pytest.mark.parametrize("sight", [*ANSWERS, *SILENCE])
-def test_flaky_proxies_that_agree_by_chance_are_no_witnesses(sight: str, share: float) -> None:
-    verdicts = Crawl(mixed(10, 40, sight, share), pages=1000, bad=scattered(1000)).run()
+@pytest.mark.parametrize("shown", [*ANSWERS, *SILENCE])
+def test_flaky_proxies_that_agree_by_chance_are_no_witnesses(shown: str, share: float) -> None:
+    result = Crawl(mixed(10, 40, shown, share), pages=1000, bad=scattered(1000)).run()
 
-    assert (verdicts.end, verdicts.waiting, verdicts.wrongly_believed) == ("complete", 0, []), verdicts
+    assert (result.end, result.waiting, result.wrongly_believed) == ("complete", 0, []), result
     # Forty that lie every other time: a page or two meets three of them in their best hour.
-    assert len(verdicts.wrongly_failed) <= 2, verdicts
-    assert verdicts.retired[0] == 0
+    assert len(result.wrongly_failed) <= 2, result
+    assert result.retired[0] == 0
 
 
 @pytest.mark.grid(keep=4)
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("sight", [*ANSWERS, *SILENCE, "refused", "login"])
-def test_proxies_that_turn_bad_under_way_lose_their_say(sight: str, seed: int) -> None:
-    crawl = Crawl(mixed(25, 25, sight, since=2.0), pages=800, bad=scattered(800, seed), seed=seed)
+@pytest.mark.parametrize("shown", [*ANSWERS, *SILENCE, "refused", "login"])
+def test_proxies_that_turn_bad_under_way_lose_their_say(shown: str, seed: int) -> None:
+    crawl = Crawl(mixed(25, 25, shown, since=2.0), pages=800, bad=scattered(800, seed), seed=seed)
 
     crawl.run().are_just()
 
 
 @pytest.mark.grid(keep=4)
 @pytest.mark.parametrize("good, bad", [(1, 1), (1, 2), (1, 4), (2, 8)])
-@pytest.mark.parametrize("sight", ["400", "502", "banned", "empty", "reset"])
-def test_one_good_proxy_is_enough_for_a_short_list(sight: str, good: int, bad: int) -> None:
-    verdicts = Crawl(mixed(good, bad, sight), pages=150, bad={40: "reset", 120: "503"}, patience=7200).run()
+@pytest.mark.parametrize("shown", ["400", "502", "banned", "empty", "reset"])
+def test_one_good_proxy_is_enough_for_a_short_list(shown: str, good: int, bad: int) -> None:
+    result = Crawl(mixed(good, bad, shown), pages=150, bad={40: "reset", 120: "503"}, patience=7200).run()
 
-    verdicts.are_just()
+    result.are_just()
 
 
 @pytest.mark.grid(keep=8)
@@ -77,55 +77,53 @@ def test_one_good_proxy_is_enough_for_a_short_list(sight: str, good: int, bad: i
     "proxies, workers", [(1, 1), (2, 2), (2, 1), (10, 10), (10, 1), (100, 100), (100, 3)]
 )
 @pytest.mark.parametrize("seconds", [1, 60, 900])
-@pytest.mark.parametrize("sight", ["503", "banned", "reset", "silent"])
-def test_an_outage_costs_neither_page_nor_proxy(sight: str, seconds: int, proxies: int, workers: int) -> None:
-    def weather(now: float) -> str:
-        return sight if 2 <= now < 2 + seconds else ""
+@pytest.mark.parametrize("shown", ["503", "banned", "reset", "silent"])
+def test_an_outage_costs_neither_page_nor_proxy(shown: str, seconds: int, proxies: int, workers: int) -> None:
+    def site_shows(now: float) -> str:
+        return shown if 2 <= now < 2 + seconds else ""
 
     pages = 100 if proxies < 100 else 1200
-    verdicts = Crawl([GOOD] * proxies, pages, workers, weather=weather, patience=6000).run()
+    result = Crawl([GOOD] * proxies, pages, workers, site_shows=site_shows, patience=6000).run()
 
-    verdicts.are_just()
-    assert verdicts.seconds < 1.15 * seconds + 200
+    result.are_just()
+    assert result.seconds < 1.15 * seconds + 200
 
 
 @pytest.mark.grid(keep=3)
 @pytest.mark.parametrize("proxies", [1, 2, 10, 100])
-@pytest.mark.parametrize("sight", ["503", "banned", "reset", "silent"])
-def test_an_outage_from_the_first_second_on_is_waited_for(sight: str, proxies: int) -> None:
-    verdicts = Crawl([GOOD] * proxies, 300, weather=lambda now: sight if now < 60 else "").run()
+@pytest.mark.parametrize("shown", ["503", "banned", "reset", "silent"])
+def test_an_outage_from_the_first_second_on_is_waited_for(shown: str, proxies: int) -> None:
+    result = Crawl([GOOD] * proxies, 300, site_shows=lambda now: shown if now < 60 else "").run()
 
-    verdicts.are_just()
+    result.are_just()
 
 
 @pytest.mark.grid(keep=2)
-@pytest.mark.parametrize("sight", ["503", "banned", "reset", "silent", "stuck"])
-def test_a_site_that_turns_everybody_away_from_the_start_ends_the_run_and_nothing_is_lost(sight: str) -> None:
-    verdicts = Crawl([GOOD] * 20, 200, weather=lambda now: sight).run()
+@pytest.mark.parametrize("shown", ["503", "banned", "reset", "silent", "stuck"])
+def test_a_site_that_turns_everybody_away_from_the_start_ends_the_run_and_nothing_is_lost(shown: str) -> None:
+    result = Crawl([GOOD] * 20, 200, site_shows=lambda now: shown).run()
 
-    assert (verdicts.end, verdicts.waiting, verdicts.retired) == ("starved", 200, (0, 0)), verdicts
-    assert 600 < verdicts.seconds < 700
-    assert verdicts.attempts < 100, "it is asked now and then"
+    assert (result.end, result.waiting, result.retired) == ("starved", 200, (0, 0)), result
+    assert 600 < result.seconds < 700
+    assert result.attempts < 100, "it is asked now and then"
 
 
 @pytest.mark.grid(keep=2)
 @pytest.mark.parametrize("proxies", [1, 2, 10])
 def test_a_spider_that_raises_on_every_page_fails_them_and_no_proxy(proxies: int) -> None:
-    verdicts = Crawl([GOOD] * proxies, 100, weather=lambda now: "broken").run()
+    result = Crawl([GOOD] * proxies, 100, site_shows=lambda now: "broken").run()
 
-    assert (verdicts.end, len(verdicts.wrongly_failed), verdicts.retired) == ("complete", 100, (0, 0)), (
-        verdicts
-    )
+    assert (result.end, len(result.wrongly_failed), result.retired) == ("complete", 100, (0, 0)), result
 
 
 @pytest.mark.grid(keep=4)
 @pytest.mark.parametrize("proxies", [1, 2, 8])
-@pytest.mark.parametrize("sight", [*ANSWERS, *SILENCE, "broken"])
-def test_twenty_bad_pages_at_the_end_are_failed_soon_and_cost_no_proxy(sight: str, proxies: int) -> None:
-    verdicts = Crawl([GOOD] * proxies, 200, bad=dict.fromkeys(range(180, 200), sight)).run()
+@pytest.mark.parametrize("shown", [*ANSWERS, *SILENCE, "broken"])
+def test_twenty_bad_pages_at_the_end_are_failed_soon_and_cost_no_proxy(shown: str, proxies: int) -> None:
+    result = Crawl([GOOD] * proxies, 200, bad=dict.fromkeys(range(180, 200), shown)).run()
 
-    verdicts.are_just()
-    assert verdicts.attempts < 1000, (
+    result.are_just()
+    assert result.attempts < 1000, (
         "four for each, a site probe now and then, and those while the site was suspected"
     )
 
@@ -134,14 +132,14 @@ def test_twenty_bad_pages_at_the_end_are_failed_soon_and_cost_no_proxy(sight: st
 @pytest.mark.parametrize("seed", range(4))
 def test_a_list_that_dies_before_the_last_page_leaves_that_page_for_a_better_one(seed: int) -> None:
     """The last page meets every dead proxy six times. Sixty refusals made it a failed one, and the run complete."""
-    dying = [Manner("refused", since=1.0 + number * 0.2) for number in range(20)]
+    dying = [Behavior("refused", since=1.0 + number * 0.2) for number in range(20)]
 
-    verdicts = Crawl(dying, 520, seed=seed, settings={"cooling": 0.1}).run()
+    result = Crawl(dying, 520, seed=seed, settings={"cooling": 0.1}).run()
 
-    assert (verdicts.end, verdicts.wrongly_failed) == ("starved", [])
-    assert verdicts.waiting > 0
-    assert verdicts.seconds < 60, (
-        "a proxy that another worker holds again when the sentence comes is still sentenced"
+    assert (result.end, result.wrongly_failed) == ("starved", [])
+    assert result.waiting > 0
+    assert result.seconds < 60, (
+        "a proxy that another worker holds again when it is judged is judged all the same"
     )
 
 
@@ -151,18 +149,18 @@ def test_a_list_that_dies_before_the_last_page_leaves_that_page_for_a_better_one
 def test_pages_that_have_changed_since_they_were_fetched_make_no_outage(again: str, proxies: int) -> None:
     bad = dict.fromkeys(range(100, 400, 60), "reset")
 
-    verdicts = Crawl([GOOD] * proxies, 500, bad=bad, again=again, workers=1).run()
+    result = Crawl([GOOD] * proxies, 500, bad=bad, again=again, workers=1).run()
 
-    assert (verdicts.end, verdicts.waiting, verdicts.retired[0]) == ("complete", 0, 0), verdicts
-    assert verdicts.seconds < 1500
+    assert (result.end, result.waiting, result.retired[0]) == ("complete", 0, 0), result
+    assert result.seconds < 1500
 
 
 @pytest.mark.grid(keep=3)
 @pytest.mark.parametrize("good, bad, workers", [(20, 80, 1), (4, 16, 1), (2, 8, 2)])
-@pytest.mark.parametrize("sight", ["reset", "banned", "400"])
+@pytest.mark.parametrize("shown", ["reset", "banned", "400"])
 def test_a_few_workers_find_the_good_ones_of_a_bad_list(
-    sight: str, good: int, bad: int, workers: int
+    shown: str, good: int, bad: int, workers: int
 ) -> None:
-    crawl = Crawl(mixed(good, bad, sight), 400, workers, bad={100: "reset", 200: "503"}, patience=4000)
+    crawl = Crawl(mixed(good, bad, shown), 400, workers, bad={100: "reset", 200: "503"}, patience=4000)
 
     crawl.run().are_just()

@@ -1,4 +1,4 @@
-"""Whole crawls over a site or a list that misbehaves: who pays for it, judged by the lab and by the journal."""
+"""Whole crawls of a site or through a list that misbehaves: the lab and the journal show who pays for it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_site_that_is_down_for_a_while_pauses_the_run_and_costs_neither_proxy_
 def test_bad_pages_are_given_up_and_every_proxy_gets_its_charges_back(
     films: Job, lab: Lab, bad: range, fault: SiteFault
 ) -> None:
-    """Twenty pages that nobody can fetch, one after another: the last ones of a run look like a site that is down."""
+    """Twenty bad pages in a row: at the end of a run they look like a site that is down."""
     for number in bad:
         lab.set_site_fault(f"/detail/{number}", fault)
 

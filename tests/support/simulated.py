@@ -1,8 +1,8 @@
 """
 Whole crawls in simulated time: thousands of pages in a second, and every one judged as in a real run.
 
-The loop, the journal, the lease queue and all that judges are the real ones. The engine is pinpool's `FakeEngine`, and
-the answers of proxies and site are simulated.
+Loop, policies, journal and lease queue are the real ones. The engine is pinpool's `FakeEngine`. The answers of proxies
+and site are simulated.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease
 from pinpool.settings import Settings
 
-__all__ = ["GOOD", "Crawl", "Manner", "Verdicts"]
+__all__ = ["GOOD", "Crawl", "Behavior", "Result"]
 
-#: What can be seen in place of a page, and after how many seconds. Any other word is a status.
-SIGHTS = {
+#: What may be shown in place of a page, and after how many seconds. Any other word is a status.
+SHOWN = {
     "refused": (Evidence(Step.CONNECT, Sign.REFUSED), 0.005),
     "login": (Evidence(Step.PROXY, Sign.AUTH), 0.05),
     "stuck": (Evidence(Step.CONNECT, Sign.TIMEOUT), 5.0),
@@ -42,19 +42,19 @@ SIGHTS = {
 }
 
 
-class Manner(NamedTuple):
+class Behavior(NamedTuple):
     """What a proxy shows instead of a page, in which `share` of all attempts, and from which second on."""
 
-    sight: str = ""
+    shown: str = ""
     share: float = 1.0
     since: float = 0.0
 
 
-GOOD = Manner()
+GOOD = Behavior()
 
 
-class Verdicts(NamedTuple):
-    """What came of a crawl; pages by number, `retired` the good and the bad proxies that were."""
+class Result(NamedTuple):
+    """The result of a crawl. Pages are numbers; `retired` counts the good and the bad proxies that were retired."""
 
     end: str
     seconds: float
@@ -68,7 +68,7 @@ class Verdicts(NamedTuple):
     attempts: int
 
     def are_just(self) -> None:
-        """Every page came to its right end, and no good proxy was retired."""
+        """Assert that every page has its right end, and that no good proxy was retired."""
         assert (self.end, self.waiting) == ("complete", 0), self
         assert (self.wrongly_failed, self.wrongly_believed, self.missed) == ([], [], []), self
         assert self.retired[0] == 0, self
@@ -79,15 +79,15 @@ class Crawl:
     """
     One crawl over `pages`, of which a tenth are index pages. `bad` pages show the same to everybody.
 
-    `weather` is what the whole site shows at a second, `again` what it shows for every other page once it was served.
+    `site_shows` is what the whole site shows at a second, `again` what it shows for every other page once it was served.
     No crawl goes on for more than `patience` seconds.
     """
 
-    proxies: Sequence[Manner]
+    proxies: Sequence[Behavior]
     pages: int = 1000
     workers: int | None = None
     bad: Mapping[int, str] = field(default_factory=dict)
-    weather: Callable[[float], str] = lambda now: ""
+    site_shows: Callable[[float], str] = lambda now: ""
     again: str = ""
     latency: float = 0.2
     seed: int = 1
@@ -99,16 +99,16 @@ class Crawl:
         """Seconds since the crawl began."""
         return self.clock.now
 
-    def run(self) -> Verdicts:
+    def run(self) -> Result:
         """Crawl to the end."""
         self.clock = FakeClock()
         self.random = Random(self.seed)
-        self.manners = self.random.sample(list(self.proxies), len(self.proxies))
+        self.behaviors = self.random.sample(list(self.proxies), len(self.proxies))
         self.served: set[int] = set()
         with tempfile.TemporaryDirectory() as folder:
             return self._run(Path(folder, "journal.db"))
 
-    def _run(self, path: Path) -> Verdicts:
+    def _run(self, path: Path) -> Result:
         settings, ids = Settings(**self.settings), range(1, len(self.proxies) + 1)
         workers = self.workers or len(ids)
         tasks = [
@@ -139,20 +139,20 @@ class Crawl:
         )
         end = loop.run()
         journal.commit()
-        verdicts = self._verdicts(path, end, engine)
+        result = self._result(path, end, engine)
         journal.close()
-        return verdicts
+        return result
 
-    def _verdicts(self, path: Path, end: str, engine: _Engine) -> Verdicts:
+    def _result(self, path: Path, end: str, engine: _Engine) -> Result:
         with sqlite3.connect(path) as db:
             rows = db.execute("SELECT url, state, items_n FROM tasks").fetchall()
             ((pauses,),) = db.execute("SELECT count(*) FROM events WHERE kind = 'paused'")
         db.close()
         state = {int(url): state for url, state, _ in rows}
-        lists = {one for one, sight in self.bad.items() if sight == "empty" and 10 * one < self.pages}
+        lists = {one for one, shown in self.bad.items() if shown == "empty" and 10 * one < self.pages}
         right = {one: "done" if one in lists else "failed" for one in self.bad}
-        good = {one for one, manner in enumerate(self.manners, 1) if not manner.sight}
-        return Verdicts(
+        good = {one for one, behavior in enumerate(self.behaviors, 1) if not behavior.shown}
+        return Result(
             end,
             self.now,
             [one for one in state if state[one] == "failed" and right.get(one) != "failed"],
@@ -171,19 +171,21 @@ class Crawl:
 
     def _attempt(self, lease: Lease, work: Assignment) -> tuple[JobResult, float]:
         number = int(work.task.url)
-        sight = self._sight(self.manners[lease.proxy - 1], number)
-        if not sight:
+        shown = self._shown(self.behaviors[lease.proxy - 1], number)
+        if not shown:
             self.served.add(number)
             return JobResult(Ending.OK, 200, items=("{}",)), self.latency * self.random.uniform(0.7, 1.3)
-        otherwise = Evidence(Step.PAGE, Sign.STATUS, status=int(sight)) if sight.isdecimal() else None
-        evidence, seconds = SIGHTS[sight] if otherwise is None else (otherwise, 0.05)
+        if shown.isdecimal():
+            evidence, seconds = Evidence(Step.PAGE, Sign.STATUS, status=int(shown)), 0.05
+        else:
+            evidence, seconds = SHOWN[shown]
         return JobResult(Ending.FAILED, evidence=evidence), seconds * self.random.uniform(0.9, 1.1)
 
-    def _sight(self, manner: Manner, number: int) -> str:
-        if manner.sight and self.now >= manner.since and self.random.random() < manner.share:
-            return manner.sight
+    def _shown(self, behavior: Behavior, number: int) -> str:
+        if behavior.shown and self.now >= behavior.since and self.random.random() < behavior.share:
+            return behavior.shown
         changed = self.again if number % 2 and number in self.served else ""
-        return self.weather(self.now) or self.bad.get(number, "") or changed
+        return self.site_shows(self.now) or self.bad.get(number, "") or changed
 
 
 class _Engine(FakeEngine):

@@ -393,18 +393,18 @@ class Loop:
         tally = self._tally
         self._watch(
             Snapshot(
-                tally.known,
-                tally.ended,
-                tally.pages,
-                tally.items,
-                tally.failed,
-                self._frontier.in_flight,
-                census,
-                tally.last_fault,
-                bool(self._stop.asked),
-                self._site_probe.reason(),
-                tally.gone,
-                tally.faults,
+                known=tally.known,
+                ended=tally.ended,
+                pages=tally.pages,
+                items=tally.items,
+                failed=tally.failed,
+                in_flight=self._frontier.in_flight,
+                census=census,
+                last_fault=tally.last_fault,
+                stopping=bool(self._stop.asked),
+                waiting=self._site_probe.reason(),
+                gone=tally.gone,
+                faults=tally.faults,
             )
         )
 

@@ -60,7 +60,7 @@ class PageJob:
                 step = Step.EXTRACT
                 return self._extract(pin, work.task, fetched)
         except FetchFailed as failed:
-            evidence = unless_from_site(failed.evidence, pin, work.task)
+            evidence = refused_login_or_ban(failed.evidence, pin, work.task)
             return JobResult(Ending.FAILED, evidence.status, evidence=evidence)
         except DeadlinePassed:
             warming = self.spider.warm is not None and not pin.warm
@@ -117,7 +117,7 @@ def warm(spider: Spider, session: requests.Session) -> None:
         raise FetchFailed(evidence._replace(message=f"on_pin: {evidence.message}")) from None
 
 
-def unless_from_site(evidence: Evidence, pin: Pin, task: Task) -> Evidence:
+def refused_login_or_ban(evidence: Evidence, pin: Pin, task: Task) -> Evidence:
     """
     The evidence, but a refused login that the site may have sent counts as a ban. On plain http a hostile site could
     answer 407 and so retire proxy after proxy. Such a proxy has served pages with this login before.

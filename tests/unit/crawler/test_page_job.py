@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 import requests
 
-from pinpool.crawler.page_job import unless_from_site, warm
+from pinpool.crawler.page_job import refused_login_or_ban, warm
 from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.diagnosis import attach
 from pinpool.model import Evidence, Sign, Step
@@ -24,15 +24,15 @@ def pin(*, served: bool) -> Pin:
 def test_a_refused_login_is_believed_from_a_proxy_that_has_not_served_yet() -> None:
     refused = Evidence(Step.PROXY, Sign.AUTH, "login refused", 407)
 
-    assert unless_from_site(refused, pin(served=False), request("http://site.test/")) == refused
+    assert refused_login_or_ban(refused, pin(served=False), request("http://site.test/")) == refused
 
 
 def test_a_407_from_a_proxy_that_has_served_pages_may_be_the_sites_own_word() -> None:
     """Else a hostile site could have proxy after proxy retired."""
     refused = Evidence(Step.PROXY, Sign.AUTH, "login refused", 407)
 
-    plain = unless_from_site(refused, pin(served=True), request("http://site.test/"))
-    secure = unless_from_site(refused, pin(served=True), request("https://site.test/"))
+    plain = refused_login_or_ban(refused, pin(served=True), request("http://site.test/"))
+    secure = refused_login_or_ban(refused, pin(served=True), request("https://site.test/"))
 
     assert (plain.step, plain.sign) == (Step.PAGE, Sign.BAN)
     assert secure == refused
