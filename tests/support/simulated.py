@@ -79,7 +79,7 @@ class Crawl:
     """
     One crawl over `pages`, of which a tenth are index pages. `bad` pages show the same to everybody.
 
-    `site_shows` is what the whole site shows at a second, `again` what it shows for every other page once it was served.
+    `site_shows` is what the whole site shows at a second, `again` what it shows of every second page once served.
     No crawl goes on for more than `patience` seconds.
     """
 
