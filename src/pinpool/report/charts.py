@@ -28,9 +28,6 @@ GROUPS: Mapping[str, str] = {
 HEIGHT = 100  # of the timeline's charts
 BUCKETS = 24  # of a latency histogram
 HISTOGRAM_HEIGHT = 20
-SHADES = 5  # of the heat map
-DARK = 10  # attempts; the darkest shade stands for at least so many
-STEPS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)  # of an axis
 
 
 class Band(NamedTuple):
@@ -67,7 +64,7 @@ def nice(value: float) -> float:
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in STEPS if step * power >= value * (1 - 1e-9))
+    return next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value * (1 - 1e-9))
 
 
 def timeline(axis: TimeAxis, slices: Sequence[Slice], when: Sequence[str]) -> Timeline:
@@ -144,10 +141,11 @@ def strip_paths(strip: Strip) -> dict[str, str]:
 
 
 def shade(count: int, highest: int) -> int:
-    """The shade of a heat map's cell, from 0 for none to 5. A step is a factor, so that rare faults show too."""
-    if not count:
-        return 0
-    return max(1, math.ceil(SHADES * math.log1p(count) / math.log1p(max(highest, DARK)) - 1e-9))
+    """
+    The shade of a heat map's cell, from 0 for none to 5, which stands for 10 attempts at least. A step is a factor, so
+    that rare faults show too.
+    """
+    return math.ceil(5 * math.log1p(count) / math.log1p(max(highest, 10)) - 1e-9)
 
 
 def _short(number: float) -> str:

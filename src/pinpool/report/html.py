@@ -22,8 +22,8 @@ from pinpool.journal.records import ProxyRow
 from pinpool.report.charts import GROUPS, Scale, group_of, histogram_path, shade, strip_paths, timeline
 from pinpool.report.cost import Price
 from pinpool.report.recommendations import recommend
-from pinpool.report.run_data import RunData
-from pinpool.report.timeline import BY_TROUBLE, TimeAxis
+from pinpool.report.run_data import History, RunData
+from pinpool.report.timeline import BY_TROUBLE, Strip, TimeAxis
 from pinpool.text import bare_url, byte_size, counted, fine_duration, one_line, percent, shown_path, utc_time
 
 #: A file with this mark near its beginning is an earlier report, and may be overwritten.
@@ -111,15 +111,13 @@ def _visible(value: object) -> object:
 
 def _view(data: RunData, price: Price | None) -> dict[str, Any]:
     totals, axis = data.totals, data.totals.axis
-    proxies = sorted(
-        data.shown, key=lambda proxy: (_rank(proxy), -data.figures(proxy.id).failed, proxy.label)
-    )
-    scale = Scale.over(data.figures(proxy.id).latencies for proxy in proxies)
+    proxies = sorted(data.shown, key=lambda pair: (_rank(pair[0]), -pair[1].failed, pair[0].label))
+    scale = Scale.over(figures.latencies for _, figures in proxies)
     return {
         "data": data,
         "run": data.run,
         "journal": Path(data.journal).name,
-        "states": Counter(proxy.state for proxy in proxies),
+        "states": Counter(proxy.state for proxy, _ in proxies),
         "rate": data.run.pages / data.run.seconds if data.run.seconds else None,
         "good": 1 - data.waste().attempts / totals.attempts if totals.attempts else None,
         "recommendations": recommend(data),
@@ -134,7 +132,7 @@ def _view(data: RunData, price: Price | None) -> dict[str, Any]:
         ],
         "slices": axis.slices,
         "scale": scale,
-        "rows": [_row(data, proxy, scale) for proxy in proxies[:PROXIES]],
+        "rows": [_row(data, proxy, figures, scale) for proxy, figures in proxies[:PROXIES]],
         "hidden": max(0, len(proxies) - PROXIES),
         "heat": _heat(data, proxies),
         "cost": _cost(data, proxies, price) if price else None,
@@ -159,27 +157,28 @@ def _rank(proxy: ProxyRow) -> int:
     return len(BY_TROUBLE) - 1 - BY_TROUBLE.index(proxy.state)
 
 
-def _row(data: RunData, proxy: ProxyRow, scale: Scale) -> dict[str, Any]:
-    figures, strip = data.figures(proxy.id), data.strips.get(proxy.id)
-    seconds = strip.seconds if strip else {}
-    times = [f"{state} {fine_duration(seconds[state])}" for state in BY_TROUBLE if seconds.get(state)]
+def _row(data: RunData, proxy: ProxyRow, figures: History, scale: Scale) -> dict[str, Any]:
+    strip = data.strips.get(proxy.id, Strip((), {}))
+    times = [
+        f"{state} {fine_duration(strip.seconds[state])}" for state in BY_TROUBLE if strip.seconds.get(state)
+    ]
     return {
         "proxy": proxy,
         "rank": _rank(proxy),
         "figures": figures,
         "p50": figures.latencies.percentile(0.5),
         "p95": figures.latencies.percentile(0.95),
-        "strip": strip_paths(strip) if strip else {},
+        "strip": strip_paths(strip),
         "times": ", ".join(times) or "never pinned",
         "histogram": histogram_path(figures.latencies, scale) if figures.latencies.total else "",
     }
 
 
-def _heat(data: RunData, proxies: Sequence[ProxyRow]) -> dict[str, Any]:
+def _heat(data: RunData, proxies: Sequence[tuple[ProxyRow, History]]) -> dict[str, Any]:
     groups, failed = list(GROUPS), {fault: waste.attempts for fault, waste in data.totals.waste.items()}
     faults = sorted(failed, key=lambda fault: (groups.index(group_of(fault)), -failed[fault]))
-    faults_of = [(proxy.label, data.figures(proxy.id).faults) for proxy in proxies]
-    troubled = sorted((row for row in faults_of if row[1]), key=lambda row: -row[1].total())
+    faults_of = [(proxy.label, figures.faults) for proxy, figures in proxies if figures.faults]
+    troubled = sorted(faults_of, key=lambda row: -row[1].total())
     highest = max((max(counts.values()) for _, counts in troubled), default=1)
     return {
         "faults": faults,
@@ -192,10 +191,9 @@ def _heat(data: RunData, proxies: Sequence[ProxyRow]) -> dict[str, Any]:
     }
 
 
-def _cost(data: RunData, proxies: Iterable[ProxyRow], price: Price) -> dict[str, Any]:
+def _cost(data: RunData, proxies: Iterable[tuple[ProxyRow, History]], price: Price) -> dict[str, Any]:
     lines, total, pages = [], 0.0, 0
-    for proxy in proxies:
-        figures = data.figures(proxy.id)
+    for proxy, figures in proxies:
         cost = price.cost(data.run.seconds, figures.bytes)
         each = 1000 * cost / figures.ok if figures.ok else None
         lines.append((proxy.label, figures.ok, cost, each, figures.wasted_bytes))

@@ -34,7 +34,7 @@ class ReportReader(Reader):
             f" WHERE at > earlier ORDER BY at - earlier DESC LIMIT {starts - 1:d}"
         )
         idle = end - run.started - run.seconds
-        return TimeAxis(run.started, end, pauses(longest_gaps, starts, idle) if starts > 1 else ())
+        return TimeAxis(run.started, end, pauses(longest_gaps, starts, idle))
 
     def strips(self, axis: TimeAxis) -> dict[int, Strip]:
         """The states of each proxy over time, by its id."""

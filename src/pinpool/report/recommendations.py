@@ -77,9 +77,7 @@ def _damaged_journal(data: RunData) -> Iterator[Recommendation]:
 
 def _refused_logins(data: RunData) -> Iterator[Recommendation]:
     refused = [
-        proxy.label
-        for proxy in data.on_list
-        if data.figures(proxy.id).faults[Fault.PROXY_AUTH] and not data.figures(proxy.id).ok
+        proxy.label for proxy, figures in data.on_list if figures.faults[Fault.PROXY_AUTH] and not figures.ok
     ]
     if refused:
         yield Recommendation(
@@ -94,8 +92,7 @@ def _refused_logins(data: RunData) -> Iterator[Recommendation]:
 def _never_worked(data: RunData) -> Iterator[Recommendation]:
     faults: Counter[str] = Counter()
     labels = []
-    for proxy in data.on_list:
-        figures = data.figures(proxy.id)
+    for proxy, figures in data.on_list:
         # Charged failures only: a proxy that served nothing but a broken spider did nothing wrong.
         if figures.charged and not figures.ok + figures.gone and not figures.faults[Fault.PROXY_AUTH]:
             labels.append(proxy.label)
@@ -112,8 +109,8 @@ def _never_worked(data: RunData) -> Iterator[Recommendation]:
 def _stopped_working(data: RunData) -> Iterator[Recommendation]:
     stopped = sorted(
         (history.failing_since, proxy.label, tallied(history.last_faults))
-        for proxy in data.on_list
-        if (history := data.figures(proxy.id)).failing_since is not None
+        for proxy, history in data.on_list
+        if history.failing_since is not None
         and history.ok
         and (history.last_faults.total() >= FEW or proxy.state == ProxyState.RETIRED)
     )
@@ -130,7 +127,7 @@ def _stopped_working(data: RunData) -> Iterator[Recommendation]:
 
 def _bans(data: RunData) -> Iterator[Recommendation]:
     counts = sorted(
-        ((sum(data.figures(proxy.id).faults[fault] for fault in _BANS), proxy.label) for proxy in data.shown),
+        ((sum(figures.faults[fault] for fault in _BANS), proxy.label) for proxy, figures in data.shown),
         reverse=True,
     )
     bans, tried = sum(count for count, _ in counts), len(data.totals.histories)
@@ -241,8 +238,8 @@ def _lost_workers(data: RunData) -> Iterator[Recommendation]:
 def _slow(data: RunData) -> Iterator[Recommendation]:
     medians = {
         proxy.label: figures.latencies.percentile(0.5) or 0.0
-        for proxy in data.shown
-        if (figures := data.figures(proxy.id)).ok >= ENOUGH_TO_TIME
+        for proxy, figures in data.shown
+        if figures.ok >= ENOUGH_TO_TIME
     }
     usual = median(medians.values()) if medians else 0.0
     slow = sorted(

@@ -111,18 +111,16 @@ class RunData:
     advice: str
 
     @property
-    def on_list(self) -> list[ProxyRow]:
-        """The proxies that are on the list now, so that its owner can do something about them."""
-        return [proxy for proxy in self.proxies if proxy.listed]
+    def shown(self) -> list[tuple[ProxyRow, History]]:
+        """The proxies that are on the list now, and those that were tried before they left it."""
+        histories = self.totals.histories
+        pairs = [(proxy, histories.get(proxy.id) or History()) for proxy in self.proxies]
+        return [(proxy, history) for proxy, history in pairs if proxy.listed or history.attempts]
 
     @property
-    def shown(self) -> list[ProxyRow]:
-        """The proxies that are on the list now, and those that were tried before they left it."""
-        return [proxy for proxy in self.proxies if proxy.listed or proxy.id in self.totals.histories]
-
-    def figures(self, proxy: int) -> History:
-        """The figures of a proxy, all 0 if it was never tried."""
-        return self.totals.histories.get(proxy) or History()
+    def on_list(self) -> list[tuple[ProxyRow, History]]:
+        """The proxies that are on the list now, so that its owner can do something about them."""
+        return [(proxy, history) for proxy, history in self.shown if proxy.listed]
 
     def waste(self, *faults: str) -> Waste:
         """What the attempts with these faults cost together; without faults, all failed attempts."""

@@ -36,7 +36,7 @@ def test_the_account_of_a_whole_run_adds_up(path: Path) -> None:
     assert (told.totals.attempts, told.totals.bytes, told.totals.axis.seconds) == (5, 4000, 6)
     assert sum(part.pages for part in told.totals.slices) == 4
     assert [part.faults for part in told.totals.slices if part.faults] == [{"timeout": 1}]
-    assert told.figures(1).failed == 1
+    assert told.totals.histories[1].failed == 1
     assert told.waste("timeout").seconds == told.waste().seconds == 5.0
     assert told.waste("refused").attempts == 0
     assert (told.complete, told.damage) == (True, [])
