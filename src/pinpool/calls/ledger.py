@@ -86,7 +86,8 @@ class Ledger:
         with self._lock:
             for proxy in proxies:
                 failures = self._open[call][proxy]
-                self.figures[proxy].forgive(failures.charged - failures.forgiven)
+                self.figures[proxy].charged -= failures.charged - failures.forgiven
+                self.figures[proxy].forgiven += failures.charged - failures.forgiven
                 failures.forgiven = failures.charged
 
     def event(self, event: Event) -> None:

@@ -108,10 +108,6 @@ class Reader:
         leased = "SELECT proxy, count(*) FROM events WHERE id > ? AND kind = ? GROUP BY proxy"
         return dict(self.rows(leased, (after, EventKind.LEASED)))
 
-    def items_since(self, after: int) -> int:
-        """How many items have ids above `after`."""
-        return int(self._row("SELECT count(*) FROM items WHERE id > ?", (after,))[0])
-
     def last(self, kind: EventKind) -> str:
         """The detail of the last event of a kind; empty if there is none."""
         query = "SELECT detail FROM events WHERE kind = ? ORDER BY id DESC LIMIT 1"

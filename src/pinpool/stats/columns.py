@@ -61,13 +61,9 @@ class Column(NamedTuple):
     key: Callable[[Row], Any] | None = None
     metric: Metric | None = None
 
-    def exact(self, subject: Subject) -> Any:
-        """The value, not rounded."""
-        return self.value(subject) if self.value else getattr(subject.figures, self.name)
-
-    def rounded(self, subject: Subject) -> Any:
+    def shown(self, subject: Subject) -> Any:
         """The value as JSON and CSV have it."""
-        value = self.exact(subject)
+        value = self.value(subject) if self.value else getattr(subject.figures, self.name)
         return value if value is None or self.places is None else round(value, self.places)
 
     def sort_key(self, row: Row) -> Any:
@@ -75,18 +71,14 @@ class Column(NamedTuple):
         return self.key(row) if self.key else -(row[self.name] or 0)
 
 
+def labelled(label: str, values: Mapping[Any, float | None]) -> list[Sample]:
+    """A sample for each of the values that is known, with its key as the label."""
+    return [({label: str(key)}, value) for key, value in values.items() if value is not None]
+
+
 def one_hot(states: Iterable[str], state: str) -> list[Sample]:
     """A sample for each of the states: 1 for the one that holds, else 0."""
-    return [({"state": str(each)}, int(each == state)) for each in states]
-
-
-def _fault_counts(of: Subject) -> list[Sample]:
-    return [({"fault": fault}, count) for fault, count in sorted(of.figures.faults.items())]
-
-
-def _quantiles(of: Subject) -> list[Sample]:
-    latencies = {share: of.figures.latencies.percentile(float(share)) for share in ("0.5", "0.95")}
-    return [({"quantile": share}, value) for share, value in latencies.items() if value is not None]
+    return labelled("state", {each: int(each == state) for each in states})
 
 
 def _rate_text(row: Row) -> str:
@@ -143,7 +135,9 @@ COLUMNS = (
         "faults",
         lambda of: dict(of.figures.faults.most_common()),
         cell=Cell(6, "why", _why_text),
-        metric=Metric("counter", "Failed attempts by fault.", _fault_counts),
+        metric=Metric(
+            "counter", "Failed attempts by fault.", lambda of: labelled("fault", of.figures.faults)
+        ),
     ),
     Column("charged", metric=Metric("gauge", "Failures held against the proxy.")),
     Column("forgiven", metric=Metric("gauge", "Failures that were, and no longer are.")),
@@ -153,7 +147,14 @@ COLUMNS = (
         places=4,
         cell=Cell(3, "p50/p95 s", _latency_text),
         sort="latency",
-        metric=Metric("gauge", "Seconds until an attempt was answered.", _quantiles, "latency_seconds"),
+        metric=Metric(
+            "gauge",
+            "Seconds until an attempt was answered.",
+            lambda of: labelled(
+                "quantile", {share: of.figures.latencies.percentile(share) for share in (0.5, 0.95)}
+            ),
+            "latency_seconds",
+        ),
     ),
     Column("latency_p95", lambda of: of.figures.latencies.percentile(0.95), places=4),
     Column(
@@ -216,4 +217,4 @@ def stats_document(
 def proxy_document(proxy: ProxyRow, of_proxy: ProxyFigures, pins: int) -> dict[str, Any]:
     """One entry of `proxies` in `stats --json`: the columns, always all of them and in their order."""
     subject = Subject(proxy, of_proxy, pins)
-    return {column.name: column.rounded(subject) for column in COLUMNS}
+    return {column.name: column.shown(subject) for column in COLUMNS}

@@ -53,11 +53,6 @@ class ProxyFigures:
         """Good pages in an hour of its own work, waiting left out; None before any work."""
         return self.ok * 3600 / self.busy_seconds if self.busy_seconds > 0 else None
 
-    def forgive(self, failures: int) -> None:
-        """So many of the charged failures were somebody else's fault."""
-        self.charged -= failures
-        self.forgiven += failures
-
     def add(self, row: AttemptRow) -> None:
         """Count one attempt. Attempts come in the order in which they ended."""
         self.attempts += 1
@@ -70,19 +65,16 @@ class ProxyFigures:
         elif row.ending == Ending.GONE:
             self.gone += 1
         else:
-            self._add_failure(row)
-
-    def _add_failure(self, row: AttemptRow) -> None:
-        fault = row.fault or "unknown"
-        self.failed += 1
-        self.faults[fault] += 1
-        self.charged += row.charged and not row.forgiven
-        self.forgiven += row.charged and row.forgiven
-        self.wasted_bytes += row.size
-        self.wasted_seconds += row.seconds
-        self.last_error, self.last_error_at = f"{fault}: {row.message}" if row.message else fault, row.at
-        if self.first_error is None:
-            self.first_error, self.first_error_at = self.last_error, row.at
+            fault = row.fault or "unknown"
+            self.failed += 1
+            self.faults[fault] += 1
+            self.charged += row.charged and not row.forgiven
+            self.forgiven += row.charged and row.forgiven
+            self.wasted_bytes += row.size
+            self.wasted_seconds += row.seconds
+            self.last_error, self.last_error_at = f"{fault}: {row.message}" if row.message else fault, row.at
+            if self.first_error is None:
+                self.first_error, self.first_error_at = self.last_error, row.at
 
 
 def figures(rows: Iterable[AttemptRow]) -> dict[int, ProxyFigures]:

@@ -19,7 +19,7 @@ from pinpool.files import refusal, replacing
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Place, ProxyRow
 from pinpool.pool.engine import Census
-from pinpool.stats.columns import COLUMNS, Sample, Subject, one_hot
+from pinpool.stats.columns import COLUMNS, Sample, Subject, labelled, one_hot
 from pinpool.stats.figures import ProxyFigures
 from pinpool.stats.snapshot import Snapshot
 from pinpool.text import shown_path
@@ -62,7 +62,6 @@ class Metrics:
         self._next_write = self._next_recount = 0.0
         # What was read so far, by the proxies' labels.
         self._place = Place()
-        self._items = 0
         self._figures: dict[str, ProxyFigures] = {}
         self._pins: Counter[str] = Counter()
         if problem := refusal(path, _BEGINNING):
@@ -70,56 +69,48 @@ class Metrics:
         if path.suffix != ".prom":
             tell(f"--metrics {shown_path(path)}: the node exporter reads only files that end in .prom")
 
-    def __repr__(self) -> str:
-        return f"<Metrics {self._path}>"
-
     def __call__(self, snapshot: Snapshot) -> None:
         """Write the file if it is time to. Never raises."""
         start = self._clock.monotonic()
-        if start < self._next_write:
-            return
-        tasks = {
-            "done": snapshot.ended - snapshot.gone - snapshot.failed,
-            "gone": snapshot.gone,
-            "failed": snapshot.failed,
-            "waiting": snapshot.known - snapshot.ended - snapshot.in_flight,
-            "in_flight": snapshot.in_flight,
-        }
-        self._write(lambda reader: tasks, _activities(snapshot.census))
-        took = self._clock.monotonic() - start
-        self._next_write = start + max(PERIOD_SECONDS, SHARE * took)
+        if start >= self._next_write:
+            self._write(snapshot)
+            self._next_write = start + max(PERIOD_SECONDS, SHARE * (self._clock.monotonic() - start))
 
     def finish(self) -> None:
         """Write the file for the last time, once the journal has the run's end. Never raises."""
         self._next_recount = 0.0
-        self._write(lambda reader: reader.run_info(self._clock.epoch()).tasks, _activities(Census()))
+        self._write(None)
 
-    def _write(self, tasks: Callable[[Reader], Mapping[str, int]], activities: Mapping[str, int]) -> None:
+    def _write(self, snapshot: Snapshot | None) -> None:
         try:
             with Reader(self._journal) as reader:
-                self._read_on(reader)
-                families = [
-                    *self._run_families(reader, tasks(reader), activities),
-                    *self._proxy_families(reader),
-                ]
-            self._replace(exposition(families, {"run": self._journal.stem}))
+                proxies = reader.proxies()
+                self._read_on(reader, {proxy.id: proxy.label for proxy in proxies})
+                families = [*self._run_families(reader, snapshot), *self._proxy_families(proxies)]
+            if problem := refusal(self._path, _BEGINNING):
+                raise SettingsError(problem)
+            text = exposition(families, {"run": self._journal.stem})
+            with replacing(self._path, durable=False) as part:
+                part.write_text(text, encoding="utf-8", errors="replace")
         except (OSError, JournalError, SettingsError) as error:
             if not self._failed:
                 self._failed = True
                 why = error.strerror if isinstance(error, OSError) else error
                 self._tell(f"--metrics {shown_path(self._path)}: {why}: the run goes on without")
 
-    def _read_on(self, reader: Reader) -> None:
-        """Add what is new in the journal."""
-        labels = {proxy.id: proxy.label for proxy in reader.proxies()}
-        before, self._place = self._place, reader.place()
+    def _read_on(self, reader: Reader, labels: Mapping[int, str]) -> None:
+        """Add what is new in the journal, or all of it if the last reading failed halfway."""
+        before, self._place = self._place, Place()
+        if before == Place():
+            self._figures.clear()
+            self._pins.clear()
         for row in reader.attempts(before.attempt):
-            if row.proxy in labels:
+            if row.proxy is not None and row.proxy in labels:
                 self._figures.setdefault(labels[row.proxy], ProxyFigures()).add(row)
         for proxy, pins in reader.pins(before.event).items():
             if proxy in labels:
                 self._pins[labels[proxy]] += pins
-        self._items += reader.items_since(before.item)
+        self._place = reader.place()
         self._recount(reader, labels)
 
     def _recount(self, reader: Reader, labels: Mapping[int, str]) -> None:
@@ -136,46 +127,51 @@ class Metrics:
                 figures.forgiven += forgiven
         self._next_recount = start + SHARE * (self._clock.monotonic() - start)
 
-    def _run_families(
-        self, reader: Reader, tasks: Mapping[str, int], activities: Mapping[str, int]
-    ) -> Iterator[Family]:
-        run, answered = reader.pulse(), tasks["done"] + tasks["gone"]
-        by_task = [({"state": state}, count) for state, count in tasks.items()]
-        by_activity = [({"activity": activity}, count) for activity, count in activities.items()]
+    def _run_families(self, reader: Reader, snapshot: Snapshot | None) -> Iterator[Family]:
+        tasks = snapshot.tasks if snapshot else reader.run_info(self._clock.epoch()).tasks
+        run, census = reader.pulse(), snapshot.census if snapshot else Census()
         yield Family("run_state", "gauge", "1 for the state of the run.", one_hot(_RUN_STATES, run.state))
         yield Family(
             "run_seconds", "gauge", "Seconds that the run has taken, all starts together.", run.seconds
         )
         beat = "When the run last showed a sign of life."
         yield Family("heartbeat_timestamp_seconds", "gauge", beat, run.heartbeat)
-        yield Family("tasks", "gauge", "Tasks by state.", by_task)
+        yield Family("tasks", "gauge", "Tasks by state.", labelled("state", tasks))
+        answered = tasks["done"] + tasks["gone"]
         yield Family("pages", "counter", "Tasks that were answered: done and gone.", answered)
-        yield Family("items", "counter", "Items stored.", self._items)
+        # Items are never removed.
+        yield Family("items", "counter", "Items stored.", self._place.item)
+        doing = {
+            "fetching": census.running,
+            "pacing": census.pacing,
+            "parked": census.parked,
+            "idle": census.idle,
+        }
+        by_activity = labelled("activity", doing)
         yield Family("workers", "gauge", "Worker processes by what they do.", by_activity)
         yield Family("worker_losses", "counter", "Worker processes that died.", run.worker_losses)
         yield Family("pool_rebuilds", "counter", "Times that the pool was rebuilt.", run.pool_rebuilds)
 
-    def _proxy_families(self, reader: Reader) -> Iterator[Family]:
+    def _proxy_families(self, proxies: Iterable[ProxyRow]) -> Iterator[Family]:
+        # Two samples with one name and the same labels would spoil the file. A proxy whose password has changed is
+        # in the journal twice; the listed one has its state.
+        by_label = {
+            proxy.label: proxy
+            for proxy in sorted(proxies, key=lambda proxy: proxy.listed)
+            if proxy.listed or proxy.label in self._figures
+        }
         subjects = [
-            Subject(row, self._figures.get(label, ProxyFigures()), self._pins[label])
-            for label, row in _by_label(reader.proxies(), self._figures).items()
+            Subject(proxy, self._figures.get(label, ProxyFigures()), self._pins[label])
+            for label, proxy in by_label.items()
         ]
         for column in COLUMNS:
-            if (metric := column.metric) is not None:
-                samples: list[Sample] = [
-                    ({"proxy": subject.proxy.label, **labels}, value)
-                    for subject in subjects
-                    for labels, value in (
-                        metric.samples(subject) if metric.samples else [({}, column.exact(subject))]
-                    )
+            if metric := column.metric:
+                samples = [
+                    ({"proxy": of.proxy.label, **labels}, value)
+                    for of in subjects
+                    for labels, value in (metric.samples(of) if metric.samples else [({}, column.shown(of))])
                 ]
                 yield Family(f"proxy_{metric.name or column.name}", metric.kind, metric.help, samples)
-
-    def _replace(self, text: str) -> None:
-        if problem := refusal(self._path, _BEGINNING):
-            raise SettingsError(problem)
-        with replacing(self._path, durable=False) as part:
-            part.write_text(text, encoding="utf-8", errors="replace")
 
 
 def exposition(families: Iterable[Family], common: Mapping[str, str]) -> str:
@@ -195,24 +191,3 @@ def exposition(families: Iterable[Family], common: Mapping[str, str]) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _by_label(proxies: Iterable[ProxyRow], figures: Mapping[str, ProxyFigures]) -> dict[str, ProxyRow]:
-    """
-    One proxy for each label, as two samples of one name and the same labels would spoil the file for Prometheus. A
-    proxy whose password has changed is in the journal twice; the listed one has its state.
-    """
-    by_label: dict[str, ProxyRow] = {}
-    for proxy in proxies:
-        if proxy.listed or (proxy.label in figures and proxy.label not in by_label):
-            by_label[proxy.label] = proxy
-    return by_label
-
-
-def _activities(census: Census) -> dict[str, int]:
-    return {
-        "fetching": census.running,
-        "pacing": census.pacing,
-        "parked": census.parked,
-        "idle": census.idle,
-    }

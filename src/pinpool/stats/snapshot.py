@@ -56,3 +56,14 @@ class Snapshot(NamedTuple):
     waiting: str = ""
     gone: int = 0
     faults: RecentFaults = RecentFaults()
+
+    @property
+    def tasks(self) -> dict[str, int]:
+        """Tasks by state, as in `stats`."""
+        return {
+            "done": self.ended - self.gone - self.failed,
+            "gone": self.gone,
+            "failed": self.failed,
+            "waiting": self.known - self.ended - self.in_flight,
+            "in_flight": self.in_flight,
+        }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -24,7 +25,8 @@ from journals import (
     whole_run,
 )
 from pinpool import Run
-from pinpool.errors import SettingsError
+from pinpool.errors import JournalError, SettingsError
+from pinpool.journal.reader import Reader
 from pinpool.journal.writer import Journal
 from pinpool.lab import Lab
 from pinpool.pool.engine import Census
@@ -147,6 +149,23 @@ def test_only_what_is_new_is_read_again(tmp_path: Path, monkeypatch: pytest.Monk
     metrics.finish()
 
     assert first == len(read) == 5
+
+
+def test_rows_whose_reading_failed_halfway_are_counted_with_the_next_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole_run(tmp_path / "run.db")
+    lines: list[str] = []
+    metrics = Metrics(tmp_path / "run.prom", tmp_path / "run.db", lines.append)
+    with monkeypatch.context() as broken:
+        broken.setattr(Reader, "pins", Mock(side_effect=JournalError("disk I/O error")))
+        metrics.finish()
+
+    metrics.finish()
+    Metrics(tmp_path / "once.prom", tmp_path / "run.db").finish()
+
+    assert [line.rpartition(": ")[0] for line in lines] == [f"--metrics {tmp_path}/run.prom: disk I/O error"]
+    assert samples(tmp_path / "run.prom") == samples(tmp_path / "once.prom")
 
 
 def test_two_proxies_of_one_label_are_one_sample(tmp_path: Path) -> None:
