@@ -17,6 +17,7 @@ from pinpool.spider.encoding import decode
 from pinpool.tasks import Form, request
 from pinpool.urls import clean_url, join_url
 
+Data = Mapping[str, object]
 _LINK_TAGS = ("a", "area", "link")
 Default = TypeVar("Default")
 
@@ -102,19 +103,15 @@ class Page:
         except ValueError as error:
             raise ValueError(f"the body is not JSON: {error}; it starts with {self.text[:40]!r}") from None
 
-    def details(
-        self, selector: str, data: Mapping[str, object] | None = None, **more: object
-    ) -> Iterator[Task]:
+    def details(self, selector: str, data: Data | None = None, **more: object) -> Iterator[Task]:
         """A task of the detail stage for each link that the selector finds."""
         return self.tasks(selector, "detail", data, **more)
 
-    def more(self, selector: str, data: Mapping[str, object] | None = None, **more: object) -> Iterator[Task]:
+    def more(self, selector: str, data: Data | None = None, **more: object) -> Iterator[Task]:
         """A task of this page's own stage for each link that the selector finds: further list pages."""
         return self.tasks(selector, self.stage, data, **more)
 
-    def tasks(
-        self, selector: str, stage: str, data: Mapping[str, object] | None = None, **more: object
-    ) -> Iterator[Task]:
+    def tasks(self, selector: str, stage: str, data: Data | None = None, **more: object) -> Iterator[Task]:
         """
         A task for each link that the selector finds, handing on `data` and every other keyword.
 
@@ -141,7 +138,7 @@ class Page:
         form: Form | None = None,
         json: object = None,
         headers: Mapping[str, str] | None = None,
-        data: Mapping[str, object] | None = None,
+        data: Data | None = None,
         **more: object,
     ) -> Task:
         """
