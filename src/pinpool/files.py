@@ -17,8 +17,8 @@ _SIDE_FILES = ("{}-wal", "{}-shm", "{}-journal", ".{}.claim")  # of a journal
 
 
 def real_path(path: str) -> str:
-    """The one name of a file, whatever links lead to it. A stream keeps its name."""
-    return path if is_stream_path(path) else os.path.realpath(path)
+    """The one name of a file, whatever links lead to it; stdout stays as it is."""
+    return path if path == STDOUT else os.path.realpath(path)
 
 
 def is_stream_path(path: str) -> bool:

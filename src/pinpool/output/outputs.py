@@ -52,7 +52,7 @@ def check_targets(
             problems.append(f"output {target.path}: is named twice: name each file once")
         named.add(path)
         problems += _problems(target, is_own=path in own)
-    has_new = any(path not in own and not is_stream_path(path) for path in named)
+    has_new = any(real_path(target.path) not in own and not is_stream_path(target.path) for target in targets)
     lost = []
     for path, mark in own.items():
         if path not in named and (unwritable := _problems(Target(mark.path, mark.format), is_own=True)):

@@ -1,4 +1,4 @@
-"""The formats of output files. A new one is one file beside this, and one line here."""
+"""The formats of output files. A new one is one file beside this, and one name here."""
 
 from __future__ import annotations
 
@@ -7,9 +7,4 @@ from pinpool.output.format import Output
 from pinpool.output.jsonl import JsonLines
 from pinpool.output.parquet import ParquetTable
 
-_ALL: tuple[type[Output], ...] = (
-    JsonLines,
-    CsvTable,
-    ParquetTable,
-)
-FORMATS = {output.name: output for output in _ALL}
+FORMATS: dict[str, type[Output]] = {output.name: output for output in (JsonLines, CsvTable, ParquetTable)}

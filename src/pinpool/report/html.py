@@ -106,9 +106,6 @@ def _visible(value: object) -> object:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in value)
 
 
-# ------------------------------------------------------------------------------------- what the template shows
-
-
 def _view(data: RunData, price: Price | None) -> dict[str, Any]:
     totals, axis = data.totals, data.totals.axis
     proxies = sorted(data.shown, key=lambda pair: (_rank(pair[0]), -pair[1].failed, pair[0].label))

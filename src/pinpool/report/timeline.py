@@ -106,13 +106,12 @@ class Strip(NamedTuple):
     seconds: dict[ProxyState, float]
 
 
-def strip(axis: TimeAxis, moves: Iterable[tuple[float, str]]) -> Strip:
+def strip(axis: TimeAxis, moves: Sequence[tuple[float, str]]) -> Strip:
     """
     The strip of one proxy from its `moves`, (epoch second, kind of event) each, oldest first.
 
     A slice shows the state that took most of it. A proxy that joined during the run was out before.
     """
-    moves = list(moves)
     width = axis.seconds / axis.slices
     shares: list[dict[ProxyState, float]] = [{} for _ in range(axis.slices)]
     seconds: dict[ProxyState, float] = dict.fromkeys(ProxyState, 0.0)
