@@ -115,7 +115,7 @@ class _Experiment:
     def _grow(self) -> str:
         """Try the sizes in turn. Returns why one was the last, empty if all were tried."""
         sizes, fixed = list(self._plan.sizes), self._plan.fixed
-        while sizes and self._goes_on:
+        while sizes and self._may_go_on():
             # Of what is left, the trials that look for the knee get as much as the largest of the others.
             others = [] if fixed else sizes[-1:]
             if why := self._try(sizes[0], budget_share([*sizes, *others], self._pages_left)):
@@ -128,12 +128,11 @@ class _Experiment:
 
     def _refine(self) -> None:
         for _ in range(REFINEMENTS):
-            if self._goes_on and self._trials and (size := halfway(self._trials)) is not None:
+            if self._may_go_on() and self._trials and (size := halfway(self._trials)) is not None:
                 self._try(size, self._pages_left // 2)
 
-    @property
-    def _goes_on(self) -> bool:
-        """Whether there is work left, and nobody has pressed Ctrl-C."""
+    def _may_go_on(self) -> bool:
+        """Whether there is work left, and no Ctrl-C."""
         result = self._result
         result.interrupted = result.interrupted or bool(self._stop.asked)
         return not result.interrupted and (result.ended is None or result.ended.end == "interrupted")
@@ -229,7 +228,7 @@ class _Experiment:
 
 
 class _Interrupted(Exception):
-    """Somebody pressed Ctrl-C during the simulation."""
+    """Ctrl-C during the simulation."""
 
 
 def _sample(view: Snapshot, now: float) -> Sample:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from pinpool.errors import UsageError
 from pinpool.journal.records import AttemptRow
 from pinpool.model import Ending, Fault
+from pinpool.policy.faults import FAULTS
 from pinpool.tune.survival import History, Survival, estimate
 
 #: With fewer good attempts latencies are not known.
@@ -125,13 +126,12 @@ def page_tree(tasks: Iterable[tuple[int, int | None, bool]], pages: int | None =
     """
     rows = list(tasks)
     wanted = len(rows) if pages is None else pages
-    ids = {task for task, _, _ in rows}
+    is_list = {task: flag for task, _, flag in rows}
     offspring: dict[int | None, list[int]] = {}
     for task, parent, _ in rows:
         # Only an earlier page asks for a later one, so that a wrong journal cannot make circles.
-        asker = parent if parent is not None and parent in ids and parent < task else None
+        asker = parent if parent is not None and parent in is_list and parent < task else None
         offspring.setdefault(asker, []).append(task)
-    recorded_lists = {task for task, _, is_list in rows if is_list}
     roots: list[int] = []
     children: dict[int, list[int]] = {}
     lists: set[int] = set()
@@ -143,7 +143,7 @@ def page_tree(tasks: Iterable[tuple[int, int | None, bool]], pages: int | None =
             waiting = [(task, None) for task in reversed(offspring[None])]
         task, above = waiting.pop()
         (roots if above is None else children.setdefault(above, [])).append(number)
-        if task in recorded_lists:
+        if is_list[task]:
             lists.add(number)
         waiting += [(child, number) for child in reversed(offspring.get(task, ()))]
         number += 1
@@ -230,10 +230,8 @@ def _run_seconds(rows: Sequence[AttemptRow]) -> dict[float, float]:
 
 
 def _failure(row: AttemptRow) -> FailureSample:
-    try:
-        return FailureSample(Fault(row.fault or ""), row.seconds)
-    except ValueError:
-        return FailureSample(Fault.RESET, row.seconds)  # perhaps of a newer pinpool: an open question
+    # An unknown fault, perhaps of a newer pinpool, is an open question.
+    return FailureSample(Fault(row.fault) if row.fault and row.fault in FAULTS else Fault.RESET, row.seconds)
 
 
 def _thinned(latencies: Sequence[float]) -> Sequence[float]:
