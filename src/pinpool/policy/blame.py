@@ -102,7 +102,5 @@ class Blame:
         return [
             failure
             for failure in failures
-            if failure.proxy in self.reputation
-            and not failure.site_down
-            and FAULTS[failure.fault].charge not in (Charge.PROXY, Charge.WORKER)
+            if failure.proxy in self.reputation and not failure.site_down and FAULTS[failure.fault].reports
         ]

@@ -41,6 +41,11 @@ class FaultRule(NamedTuple):
     slow: bool = False
     sampled: bool = False
 
+    @property
+    def reports(self) -> bool:
+        """True if the fault says something of the page or the site, and not only of the proxy or of our worker."""
+        return self.charge not in (Charge.PROXY, Charge.WORKER)
+
 
 _NOT_OF_SITE, _ANSWER = SiteSign.NOTHING, SiteSign.ANSWERED
 

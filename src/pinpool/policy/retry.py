@@ -82,8 +82,9 @@ def decide(
 
     After 60 + 5 x `attempts` failures of proxies that were asked, at the latest, the verdict is final.
     """
-    last, charge = failures[-1], FAULTS[failures[-1].fault].charge
-    if not FAULTS[last.fault].asked:
+    last = failures[-1]
+    rule = FAULTS[last.fault]
+    if not rule.asked:
         return Resubmit(0.0, charged=False)
     asked = [failure for failure in failures if FAULTS[failure.fault].asked]
     if len(asked) >= PROXY_FAULTS + HARD_CAP * attempts:
@@ -94,10 +95,10 @@ def decide(
     lost = [failure for failure in asked if FAULTS[failure.fault].charge is Charge.WORKER]
     if len(lost) >= LOST_WORKERS:
         return GiveUp(f"quarantined after {_losses(lost)}")
-    reports = [failure for failure in asked if _is_report(failure)]
+    reports = [failure for failure in asked if FAULTS[failure.fault].reports]
     quorum = _Quorum(alive, believed)
     enough = believed or len(reports) >= attempts + FIRST_REPORTS or last.fault is Fault.EXTRACT
-    if enough and _is_report(last):
+    if enough and rule.reports:
         if _agreed(reports, last, attempts, quorum):
             if last.fault is not Fault.EMPTY:
                 return GiveUp(_summary(reports, last))
@@ -109,10 +110,10 @@ def decide(
     if (proxies := len(asked) - len(reports) - len(lost)) >= PROXY_FAULTS:
         return GiveUp(f"{proxies} proxies would not carry it, the last fault {last.fault}")
     charged = quorum.charges(last)
-    if charge is Charge.SITE:
+    if rule.charge is Charge.SITE:
         of_site = sum(FAULTS[report.fault].charge is Charge.SITE for report in reports)
         return Resubmit(backoff(FIRST_REST, of_site - 1, jitter, longest=LONGEST_REST), charged)
-    if not _is_report(last) or len(reports) < 2:
+    if not rule.reports or len(reports) < 2:
         return Resubmit(0.0, charged)
     # The next witness is asked a little later: several at the same moment may all meet the same hiccup.
     return Resubmit(backoff(FIRST_REST, len(reports) - 3, jitter, longest=LONGEST_REST) / 4, charged)
@@ -129,7 +130,7 @@ class _Quorum(NamedTuple):
 
     def charges(self, failure: FailedAttempt) -> bool:
         """True if the failure counts in the task's budget."""
-        return _is_report(failure) and self.believes(failure)
+        return FAULTS[failure.fault].reports and self.believes(failure)
 
     def reached(self, witnesses: int, reports: Sequence[FailedAttempt]) -> bool:
         """True if enough proxies report it, and enough believed ones. Those that are not may still agree."""
@@ -137,11 +138,6 @@ class _Quorum(NamedTuple):
         enough = min(witnesses, self.alive) or witnesses
         believed = _proxies([report for report in reports if self.believes(report)])
         return _proxies(reports) >= enough and believed >= min(enough, len(self.believed) or enough)
-
-
-def _is_report(failure: FailedAttempt) -> bool:
-    """True if it says something of the page, and not only of the proxy or of our worker."""
-    return FAULTS[failure.fault].charge not in (Charge.PROXY, Charge.WORKER)
 
 
 def _agreed(reports: Sequence[FailedAttempt], last: FailedAttempt, attempts: int, quorum: _Quorum) -> bool:
