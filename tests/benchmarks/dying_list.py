@@ -1,12 +1,12 @@
 """
-Does the advice of `pinpool tune --from` keep a list of poor proxies from running dry? Real crawls by it and against it.
+Does the advice of `pinpool tune --from` make a list of poor proxies last? Real crawls that follow it, and others.
 
     python tests/benchmarks/dying_list.py [CRAWLS]
 
 Of 20 proxies a fifth of the living dies in each second, used or not: 20 % a minute, on a clock that runs sixty times as
-fast. The job is 550 pages of 100 ms. A careful user takes 5 workers, so that each has three spares. The model, which
-has seen another crawl of such proxies, says what comes of that, and what to take; then both are crawled, CRAWLS (20)
-times each. It takes about five minutes; run it on a quiet machine.
+fast. The job is 550 pages of 100 ms. A careful user takes 5 workers, so that each has three spares. The model learns
+from another crawl of such proxies. It predicts what these workers do, and recommends a number. Then both are crawled,
+CRAWLS (20) times each. It takes about five minutes; run it on a quiet machine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from model_check import DYING, FAMILY, crawl, look
+from model_check import DYING, FAMILY, crawl, measure
 
 from pinpool.lab import Lab
 from pinpool.tune.forecast import predict, spares_needed
@@ -50,7 +50,7 @@ def main(crawls: int) -> None:
             def once(seed: int, workers: int = workers) -> bool:
                 with Lab(pages=FAMILIES, proxies=PROXIES, seed=seed, **WORLD) as lab:
                     path = folder / f"{workers}-{seed}"
-                    return look(crawl(path, lab, FAMILIES, workers, {"cooling": "0.1"})).lasted
+                    return measure(crawl(path, lab, FAMILIES, workers, {"cooling": "0.1"})).lasted
 
             with ThreadPoolExecutor(ABREAST) as several:
                 lasted = sum(several.map(once, range(crawls)))

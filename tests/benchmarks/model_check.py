@@ -1,16 +1,16 @@
 """
-Is `pinpool tune --from` right? Real crawls of the lab beside what the model said of them, as the README shows it.
+Is `pinpool tune --from` right? It compares real crawls of the lab with what the model predicts, as in the README.
 
     python tests/benchmarks/model_check.py [CRAWLS]
 
-Each part records a crawl, predicts others from its journal, and then does those: other numbers of workers, other
-rules, lists that are used up. CRAWLS (100) is how often each list of the second table is really crawled: a chance is
-then known to 5 points (one standard error). It takes about ten minutes.
+Each part records a crawl, predicts other crawls from its journal, and then makes these crawls: with other numbers of
+workers, other rules, lists that are used up. CRAWLS (100) is how often each list of the second table is really crawled:
+a chance is then known to 5 points (one standard error). It takes about ten minutes.
 
-The crawl has one core, and the lab, which plays the rest of the world, the others: so it needs two, better more. A core
-that is shared with strangers is now fast and now slow: where the core is the limit, and where pages fail, all crawls of
-a world are done several times in turn, each recorded one is asked, and the means are compared. These crawls are longer
-than the others: workers that start take the core from those that work, and the model knows nothing of that.
+The crawl runs on one core, and the lab on the others, so it needs two, better more. The speed of a core that is shared
+with strangers changes. Where the core is the limit, and where pages fail, all crawls of a world are done several times
+in turn, each recorded one predicts, and the means are compared. These crawls are longer than the others: workers that
+start take the core from those that work, and the model does not know that.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Real(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A world, the crawl that is recorded in it, and the ones that are predicted: workers, proxies, settings."""
+    """A world, the crawl that is recorded in it, and the crawls that are predicted: workers and settings."""
 
     name: str
     lab: dict[str, Any]
@@ -139,7 +139,7 @@ def crawl(folder: Path, lab: Lab, families: int, workers: int, settings: dict[st
     return folder / "run.db"
 
 
-def look(journal: Path) -> Real:
+def measure(journal: Path) -> Real:
     """Pages a second from the first attempt to the last page, as the model counts them."""
     with Reader(journal) as reader:
         attempts = list(reader.attempts())
@@ -160,11 +160,11 @@ def speeds(folder: Path) -> list[str]:
             one_round(folder / f"{number}-{n}", case, seed=number + 100 * n) for n in range(case.rounds)
         ]
         for (workers, changed), figures in zip(case.others, zip(*rounds, strict=True), strict=True):
-            said, real = (fmean(column) for column in zip(*figures, strict=True))
+            predicted, real = (fmean(column) for column in zip(*figures, strict=True))
             what = ", ".join([f"{workers} workers", *(f"{key} {value}" for key, value in changed.items())])
-            error = said / real - 1
+            error = predicted / real - 1
             lines.append(
-                f"| {case.name} | {case.recorded} workers | {what} | {said:.1f} | {real:.1f} | {error:+.1%} |"
+                f"| {case.name} | {case.recorded} workers | {what} | {predicted:.1f} | {real:.1f} | {error:+.1%} |"
             )
             print(lines[-1], file=sys.stderr)
     return lines
@@ -180,21 +180,21 @@ def one_round(folder: Path, case: Case, seed: int) -> list[tuple[float, float]]:
             os.sched_setaffinity(0, CORES[:1])  # what is started now stays there
             try:
                 rules = {**case.settings, **changed}
-                return look(crawl(folder / name, lab, case.families, workers, rules))
+                return measure(crawl(folder / name, lab, case.families, workers, rules))
             finally:
                 os.sched_setaffinity(0, here)
 
     recording = learn(crawled("recorded", case.recorded, {}).journal)
     return [
         (
-            say(recording, workers, case.lab["proxies"], changed)[0],
+            forecast_of(recording, workers, case.lab["proxies"], changed)[0],
             crawled(f"{place}", workers, changed).pages_per_second,
         )
         for place, (workers, changed) in enumerate(case.others)
     ]
 
 
-def say(
+def forecast_of(
     recording: Recording, workers: int, proxies: int, changed: dict[str, str], pages: int | None = None
 ) -> tuple[float, float]:
     """What the model says: pages a second, and the chance that the list lasts."""
@@ -220,9 +220,9 @@ def survivals(folder: Path, crawls: int) -> list[str]:
             with Lab(pages=job[2], proxies=job[1], seed=seed, **world) as lab:
                 name = "-".join(map(str, ("dying", *job, seed)))
                 path = crawl(folder / name, lab, job[2], job[0], {"cooling": "0.1"})
-            return look(path).lasted
+            return measure(path).lasted
 
-        _, chance = say(recording, workers, proxies, {"pace": "0"}, families * FAMILY)
+        _, chance = forecast_of(recording, workers, proxies, {"pace": "0"}, families * FAMILY)
         with ThreadPoolExecutor(ABREAST) as several:
             lasted = sum(several.map(once, range(crawls)))
         lines.append(
