@@ -26,6 +26,8 @@ REFINEMENTS = 2
 CLOSE = 1.25
 #: What a trial costs in pages besides what grows with its workers, in pages of one worker.
 FIXED_COST = 4
+#: Faults that load can cause.
+_BY_LOAD = {fault for fault in Fault if FAULTS[fault].charge in (Charge.DOUBTFUL, Charge.OPEN, Charge.SITE)}
 
 
 class Tally(NamedTuple):
@@ -78,9 +80,6 @@ def tally(rows: Iterable[AttemptRow]) -> dict[int, Tally]:
                 so_far.bans + (row.fault == Fault.BANNED),
             )
     return found
-
-
-_BY_LOAD = {fault for fault in Fault if FAULTS[fault].charge in (Charge.DOUBTFUL, Charge.OPEN, Charge.SITE)}
 
 
 def why_stop(trials: Sequence[TrialResult], *, fixed: bool = False) -> str:
