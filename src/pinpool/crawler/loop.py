@@ -27,6 +27,7 @@ from pinpool.model import (
     Event,
     EventKind,
     FailedAttempt,
+    Fault,
     Outcome,
     ProxyState,
     Sign,
@@ -38,7 +39,7 @@ from pinpool.policy.retry import Believe, GiveUp, Resubmit
 from pinpool.pool.engine import Answered, Census, Engine, Lost, Noted, Signal, window
 from pinpool.pool.settle import Settler
 from pinpool.settings import Settings
-from pinpool.stats.snapshot import RecentFaults, Snapshot
+from pinpool.stats.snapshot import FaultCount, Snapshot
 from pinpool.stats.utilization import Utilization
 
 #: Tasks read from the journal at a time.
@@ -66,7 +67,7 @@ class Tally:
     failed: int = 0
     gone: int = 0
     last_fault: str = ""
-    faults: RecentFaults = field(default_factory=RecentFaults)
+    faults: dict[Fault, FaultCount] = field(default_factory=dict)
     unread: dict[bool, bool] = field(default_factory=lambda: {True: True, False: True})
     cursor: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
 
@@ -326,7 +327,7 @@ class Loop:
         )
         message = outcome.evidence.message.partition("\n")[0]
         self._tally.last_fault = f"{decision.fault}: {message}"[:80]
-        self._tally.faults.add(decision.fault, message, self._clock.monotonic())
+        self._tally.faults.setdefault(decision.fault, FaultCount()).add(message, self._clock.monotonic())
         self._run_log.attempt_failed(entry.task.url, outcome, decision.fault)
         match decision.verdict:
             case Resubmit(after):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,12 +62,19 @@ def cores() -> float:
         return allowed
 
 
+def kilobytes(path: str, label: str) -> int:
+    """The number in the line of a file of Linux's /proc that begins with `label`; 0 if there is none."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path(path).read_text().splitlines():
+            if line.startswith(label):
+                return int(line.split()[1])
+    return 0
+
+
 def _free_memory() -> int:
-    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    free = kilobytes("/proc/meminfo", "MemAvailable:") * 1024 or half
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                free = int(line.split()[1]) * 1024
         # A container's limit is not in the machine's own figures.
         most, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
     except (OSError, ValueError):  # no such file; no limit is written "max"

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from pinpool.clock import Clock
 from pinpool.model import Event, EventKind
-from pinpool.stats.capacity import cores
+from pinpool.stats.capacity import cores, kilobytes
 
 
 class Reading(NamedTuple):
@@ -93,18 +93,10 @@ class Meter:
         if self._begin is None or self._pages == self._begin[1] or (end := self._read()) is None:
             return None
         begin, pages, start = self._begin
-        usage = Usage(
-            pages=self._pages - pages,
-            seconds=round(self._clock.monotonic() - begin, 3),
-            own_cpu=round(end.own_cpu - start.own_cpu, 3),
-            tree_cpu=round(end.tree_cpu - start.tree_cpu, 3),
-            # A process that died takes its share along, so this may shrink.
-            queued=round(max(0.0, end.queued - start.queued), 3),
-            own_memory=end.own_memory,
-            tree_memory=end.tree_memory,
-            workers=self._workers,
-            cores=cores(),
-        )
+        seconds = round(self._clock.monotonic() - begin, 3)
+        # A process that died takes its share along, so a sum may shrink.
+        spent = (round(max(0.0, now - then), 3) for then, now in zip(start[:3], end[:3], strict=True))
+        usage = Usage._make((self._pages - pages, seconds, *spent, *end[3:], self._workers, cores()))
         return Event(self._clock.epoch(), EventKind.MEASURED, detail=json.dumps(usage._asdict()))
 
 
@@ -119,7 +111,7 @@ def read_tree() -> Reading | None:
         found = {pid for pid, (parent, _) in stats.items() if parent in found} - tree
         tree |= found
     tick = os.sysconf("SC_CLK_TCK")
-    memory = {pid: _memory(pid) for pid in tree}
+    memory = {pid: kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") * 1024 for pid in tree}
     return Reading(
         own_cpu=stats[own][1] / tick,
         tree_cpu=sum(stats[pid][1] for pid in tree) / tick,
@@ -146,11 +138,3 @@ def _queued(pid: int) -> float:
     with suppress(OSError, ValueError, IndexError):
         return int(Path(f"/proc/{pid}/schedstat").read_bytes().split()[1]) / 1e9
     return 0.0
-
-
-def _memory(pid: int) -> int:
-    with suppress(OSError, ValueError, IndexError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines():
-            if line.startswith(b"Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0

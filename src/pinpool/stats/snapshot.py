@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pinpool.model import Fault
@@ -17,23 +19,10 @@ class FaultCount:
     message: str = ""
     at: float = 0.0
 
-
-@dataclass(slots=True)
-class RecentFaults:
-    """The faults since this start of the run, by kind."""
-
-    by_fault: dict[Fault, FaultCount] = field(default_factory=dict)
-
-    def add(self, fault: Fault, message: str, at: float) -> None:
+    def add(self, message: str, at: float) -> None:
         """Count one."""
-        kind = self.by_fault.setdefault(fault, FaultCount())
-        kind.count += 1
-        kind.message, kind.at = message, at
-
-    def latest(self, most: int) -> list[tuple[Fault, FaultCount]]:
-        """The kinds that were met last, at most so many; sorted by name, so that a live view does not jump."""
-        newest = sorted(self.by_fault.items(), key=lambda entry: entry[1].at)[-most:]
-        return sorted(newest, key=lambda entry: entry[0])
+        self.count += 1
+        self.message, self.at = message, at
 
 
 class Snapshot(NamedTuple):
@@ -55,7 +44,7 @@ class Snapshot(NamedTuple):
     stopping: bool
     waiting: str = ""
     gone: int = 0
-    faults: RecentFaults = RecentFaults()
+    faults: Mapping[Fault, FaultCount] = MappingProxyType({})
 
     @property
     def tasks(self) -> dict[str, int]:

@@ -51,7 +51,8 @@ def status_rows(
     ]
     if waits := why_it_waits(snapshot, epoch):
         rows.append(("waits", waits))
-    for number, (fault, seen) in enumerate(snapshot.faults.latest(_SHOWN_FAULTS)):
+    latest = sorted(snapshot.faults.items(), key=lambda entry: entry[1].at)[-_SHOWN_FAULTS:]
+    for number, (fault, seen) in enumerate(sorted(latest)):  # by name, so that the view does not jump
         text = (
             f"{fault} {counted(seen.count, 'time')}, {duration(now - seen.at)} ago: {one_line(seen.message)}"
         )

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pinpool.model import Fault
-from pinpool.stats.snapshot import Snapshot
+from pinpool.stats.snapshot import FaultCount, Snapshot
 from pinpool.stats.throughput import Throughput
 from pinpool.terminal.status import status_line, status_rows, why_it_waits
 from pinpool.text import local_time
@@ -58,6 +58,22 @@ def test_a_run_that_stops_says_what_it_finishes_first() -> None:
 
     assert why_it_waits(one, EPOCH) == "stopping; 1 page in flight is finished first"
     assert why_it_waits(two, EPOCH) == "stopping; 2 pages in flight are finished first"
+
+
+def test_the_latest_kinds_of_faults_come_with_their_counts_and_always_in_one_order() -> None:
+    faults: dict[Fault, FaultCount] = {}
+    for at, fault in enumerate(
+        (Fault.REFUSED, Fault.TIMEOUT, Fault.TIMEOUT, Fault.DNS, Fault.EMPTY, Fault.BANNED)
+    ):
+        faults.setdefault(fault, FaultCount()).add(f"at {at}", at)
+    before = rows(snapshot()._replace(faults=faults))
+    faults[Fault.TIMEOUT].add("slowest", 6.0)
+
+    after = rows(snapshot()._replace(faults=faults))
+
+    assert [row.partition(",")[0].split()[-3] for row in before[4:]] == ["banned", "dns", "empty", "timeout"]
+    assert after[4:7] == before[4:7]
+    assert after[7] == "         timeout 3 times, 4 s ago: slowest"
 
 
 def test_what_a_fault_says_cannot_drive_the_terminal() -> None:
