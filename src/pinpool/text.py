@@ -46,7 +46,7 @@ def duration(seconds: float) -> str:
 
 def fine_duration(seconds: float) -> str:
     """Like `duration`, but exact below a minute: ``80 ms``, ``4.2 s``."""
-    if 0 < seconds < 1:
+    if 0 < seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s".replace(".0 ", " ") if 0 <= seconds < 59.95 else duration(seconds)
 
@@ -59,7 +59,7 @@ def seconds_column(seconds: float | None, places: int = 2) -> str:
 def byte_size(count: float) -> str:
     """Bytes in decimal units: ``812 B``, ``4.0 MB``."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
+        if round(count / scale, 4) >= 1:  # not 1000.0 kB
             return f"{count / scale:.1f} {unit}"
     return f"{count:.0f} B"
 

@@ -79,6 +79,7 @@ def test_durations_are_the_coarser_the_longer_they_are(seconds: float, shown: st
     [
         (0, "0 s"),
         (0.08, "80 ms"),
+        (0.9996, "1 s"),
         (4.21, "4.2 s"),
         (59.97, "1 min"),
         (200, "3 min 20 s"),
@@ -95,10 +96,12 @@ def test_a_column_of_seconds_has_fewer_places_for_more_seconds() -> None:
 
 
 def test_sizes_have_decimal_units() -> None:
-    assert [byte_size(count) for count in (0, 812, 40_500, 4e6, 1.25e9)] == [
+    assert [byte_size(count) for count in (0, 812, 40_500, 999_940, 999_960, 4e6, 1.25e9)] == [
         "0 B",
         "812 B",
         "40.5 kB",
+        "999.9 kB",
+        "1.0 MB",
         "4.0 MB",
         "1.2 GB",
     ]

@@ -6,31 +6,28 @@ from collections import deque
 
 #: Long enough to be calm, short enough to show that proxies went to rest.
 WINDOW_SECONDS = 30.0
-_SAMPLE_SECONDS = 1.0
 
 
 class Throughput:
     """Pages a second over the last half minute, or since `now` in the first one."""
 
     def __init__(self, now: float) -> None:
-        self._samples = deque([(now, 0)])
+        #: (moment, pages since the start): about one a second, in the window alone.
+        self.samples = deque([(now, 0)])
         self._latest = (now, 0)
-
-    def __repr__(self) -> str:
-        return f"<Throughput of {len(self._samples)} samples>"
 
     def add(self, now: float, pages: int) -> None:
         """Note the count of pages since the start. Cheap: call it as often as you like."""
         self._latest = (now, pages)
-        if now - self._samples[-1][0] >= _SAMPLE_SECONDS:
-            self._samples.append(self._latest)
-        while len(self._samples) > 1 and now - self._samples[1][0] >= WINDOW_SECONDS:
-            self._samples.popleft()
+        if now - self.samples[-1][0] >= 1.0:
+            self.samples.append(self._latest)
+        while len(self.samples) > 1 and now - self.samples[1][0] >= WINDOW_SECONDS:
+            self.samples.popleft()
 
     @property
     def per_second(self) -> float:
         """Pages a second; 0 in the first moment."""
-        (first, pages_then), (last, pages_now) = self._samples[0], self._latest
+        (first, pages_then), (last, pages_now) = self.samples[0], self._latest
         return (pages_now - pages_then) / (last - first) if last > first else 0.0
 
     def seconds_left(self, open_tasks: int) -> float | None:

@@ -42,4 +42,4 @@ def test_it_remembers_half_a_minute_and_no_more_however_often_it_is_fed() -> Non
     for tick in range(100_000):
         throughput.add(tick / 10, tick)
 
-    assert repr(throughput) == "<Throughput of 31 samples>"
+    assert len(throughput.samples) == 31
