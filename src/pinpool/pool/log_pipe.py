@@ -19,7 +19,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from pinpool.proxies.redaction import message_of
+from pinpool.proxies.redaction import message_of, trace_of
 
 #: Attributes of a LogRecord that say where it comes from: the worker's pid, the proxy's label, the task's URL, the
 #: attempt's serial.
@@ -32,7 +32,6 @@ _MOST_BYTES = 1 << 20
 #: Characters of a message, of a traceback and so on, tried from the left until a record fits into one write.
 _LENGTHS = (1500, 700, 300, 100, 0)
 _NAME_LENGTH = 40
-_formatter = logging.Formatter()
 
 Levels = Mapping[str, int]
 
@@ -139,10 +138,7 @@ class _Sender(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            trace = record.exc_text or (
-                _formatter.formatException(record.exc_info) if record.exc_info else ""
-            )
-            line = _fitted(record, message_of(record), trace, self._whereabouts(), self._dropped)
+            line = _fitted(record, message_of(record), trace_of(record), self._whereabouts(), self._dropped)
             os.write(self._pipe.fileno(), line)
             self._dropped = 0
         except Exception:  # noqa: BLE001  a full pipe as a rule; whatever it is, the page matters more

@@ -24,7 +24,6 @@ _MASK = "***"
 #: Characters that every spelling leaves as they are.
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
-_formatter = logging.Formatter()
 
 
 class Redaction:
@@ -79,10 +78,7 @@ class _Filter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = self._redact(message_of(record)), None
-        if record.exc_info and not record.exc_text:
-            record.exc_text = _formatter.formatException(record.exc_info)
-        if record.exc_text:
-            record.exc_text = self._redact(record.exc_text)
+        record.exc_text = self._redact(trace_of(record))
         return True
 
 
@@ -92,6 +88,13 @@ def message_of(record: logging.LogRecord) -> str:
         return record.getMessage()
     except Exception:  # noqa: BLE001  whatever the arguments do
         return f"{record.msg!r} (its arguments do not fit)"
+
+
+def trace_of(record: logging.LogRecord) -> str:
+    """The traceback of a record; empty if it has none."""
+    if record.exc_info and not record.exc_text:
+        return logging.Formatter().formatException(record.exc_info)
+    return record.exc_text or ""
 
 
 @contextmanager

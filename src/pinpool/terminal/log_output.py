@@ -17,33 +17,30 @@ from typing import Any
 from pinpool.errors import SettingsError
 from pinpool.files import is_ours
 from pinpool.pool.log_pipe import CONTEXT
-from pinpool.proxies.redaction import message_of
+from pinpool.proxies.redaction import message_of, trace_of
 from pinpool.text import local_time, one_line, shown_path, stamp
 
-#: The levels without `-v`, with one, and with two; a file gets at least INFO.
+#: The levels without `-v`, with one, and with two.
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
-_FILE_LEVEL = logging.INFO
-#: The log may hold URLs that are nobody else's business.
-_MODE = 0o600
 _BEGINNING = b'{"at": "'
 
 
-class Screen(logging.Handler):
-    """Hands each record as one line to `tell`, which may be replaced."""
+class _Screen(logging.Handler):
+    """Hands each record as one line to `tell`."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        super().__init__()
-        self.tell = tell
+    def __init__(self, level: int, tell: Callable[[str], None]) -> None:
+        super().__init__(level)
+        self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.tell(_line(record))
+        self._tell(_line(record))
 
 
 class _Lines(logging.Handler):
     """Appends JSON lines to a file, each at once. A full disk is reported once, and stops nothing."""
 
-    def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
-        super().__init__()
+    def __init__(self, level: int, path: Path, tell: Callable[[str], None]) -> None:
+        super().__init__(level)
         self._path = path
         self._tell = tell
         self._file = -1
@@ -81,14 +78,14 @@ class _Lines(logging.Handler):
         super().close()
 
     def _open(self) -> int:
-        # Without NONBLOCK, a FIFO that nobody reads would block for ever.
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, _MODE)
+        # Without NONBLOCK, a FIFO that nobody reads would block for ever. The URLs in a log are nobody else's business.
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
 
 
 @contextmanager
 def logging_to(
     tell: Callable[[str], None], *, verbose: int = 0, quiet: bool = False, file: Path | None = None
-) -> Iterator[Screen]:
+) -> Iterator[None]:
     """
     Send log records to `tell`, from WARNING on; from INFO with `verbose` 1, DEBUG with 2, ERROR if `quiet`. Send them
     into `file`, too, from INFO on; from DEBUG with `verbose` 2.
@@ -96,20 +93,16 @@ def logging_to(
     At the end, the root logger is as before. Raises SettingsError if the file cannot be written.
     """
     level = logging.ERROR if quiet else _LEVELS[min(verbose, len(_LEVELS) - 1)]
-    screen = Screen(tell)
-    screen.setLevel(level)
-    handlers: list[logging.Handler] = [screen]
+    handlers: list[logging.Handler] = [_Screen(level, tell)]
     if file is not None:
-        lines = _Lines(file, lambda text: screen.tell(text))  # noqa: PLW0108  `tell` may be replaced
-        lines.setLevel(min(_FILE_LEVEL, level))
-        handlers.append(lines)
+        handlers.append(_Lines(min(logging.INFO, level), file, tell))
     root = logging.getLogger()
     before = root.level
     root.setLevel(min(handler.level for handler in handlers))
     for handler in handlers:
         root.addHandler(handler)
     try:
-        yield screen
+        yield
     finally:
         root.setLevel(before)
         for handler in handlers:
@@ -120,7 +113,7 @@ def logging_to(
 def _line(record: logging.LogRecord) -> str:
     """``12:03:44 warning films: no title (http://192.0.2.7:8080, http://films.example/7)``"""
     message = message_of(record)
-    if trace := _trace(record):
+    if trace := trace_of(record):
         message = f"{message}: {trace.strip().rpartition(chr(10))[2]}"
     context = [getattr(record, name, None) for name in ("proxy", "task")]
     where = ", ".join(str(value) for value in context if value and value not in message)
@@ -136,12 +129,6 @@ def _document(record: logging.LogRecord) -> dict[str, Any]:
         "message": message_of(record),
         **{name: getattr(record, name, None) for name in CONTEXT},
     }
-    if trace := _trace(record):
+    if trace := trace_of(record):
         document["trace"] = trace
     return document
-
-
-def _trace(record: logging.LogRecord) -> str:
-    if record.exc_info and not record.exc_text:
-        return logging.Formatter().formatException(record.exc_info)
-    return record.exc_text or ""
