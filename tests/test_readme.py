@@ -9,7 +9,7 @@ import click
 import pytest
 
 from pinpool.cli.app import app
-from pinpool.cli.exit_codes import ExitCode
+from pinpool.cli.options import ExitCode
 from pinpool.model import Fault
 from pinpool.policy.faults import FAULTS
 from pinpool.proxies.lifecycle import LIFE

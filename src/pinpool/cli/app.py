@@ -13,20 +13,23 @@ from typing import NoReturn
 import click
 
 from pinpool.cli.check import check
-from pinpool.cli.crawl import crawl
-from pinpool.cli.demo import demo
-from pinpool.cli.exit_codes import EPILOG, ExitCode, code_of
+from pinpool.cli.crawl import crawl, resume
+from pinpool.cli.demo import demo, lab
 from pinpool.cli.export import export
-from pinpool.cli.failures import failures
-from pinpool.cli.lab import lab
+from pinpool.cli.failures import failures, retry
+from pinpool.cli.options import ExitCode
 from pinpool.cli.report import report
-from pinpool.cli.resume import resume
-from pinpool.cli.retry import retry
-from pinpool.cli.stats import stats
+from pinpool.cli.stats import stats, verify
 from pinpool.cli.try_page import try_
 from pinpool.cli.tune import tune
-from pinpool.cli.verify import verify
-from pinpool.errors import PinpoolError
+from pinpool.errors import NoUsableProxy, PinpoolError, UsageError
+
+EPILOG = """\b
+Exit codes: 0 complete; 1 internal error; 2 usage, spider or proxy list wrong;
+3 complete with more failed tasks than --max-failures; 4 no usable proxy left;
+130 interrupted. After 1, 4 and 130, `pinpool resume` goes on.
+"""
+CODES = {UsageError: ExitCode.USAGE, NoUsableProxy: ExitCode.NO_PROXY, PinpoolError: ExitCode.INTERNAL}
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,7 +59,7 @@ def run() -> NoReturn:
         code = ExitCode.INTERRUPTED
     except PinpoolError as error:
         click.echo(str(error), err=True)
-        code = code_of(error)
+        code = next(code for kind, code in CODES.items() if isinstance(error, kind))
     except Exception as error:
         if os.environ.get("PINPOOL_TRACEBACK"):
             raise

@@ -11,24 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pinpool.cli.exit_codes import ExitCode, leave
-from pinpool.cli.options import PATH, checked_by, defaulted, json_option, json_text
+from pinpool.cli.options import PATH, ExitCode, checked_by, defaulted, json_option, json_text, leave
 from pinpool.text import counted
+from pinpool.urls import clean_url
 from pinpool.values import number
 
 if TYPE_CHECKING:
     from pinpool.check.result import Finding
-    from pinpool.model import Task
     from pinpool.proxies.proxy import Proxy, ProxyList
     from pinpool.terminal.progress import Progress
-
-LONGEST = 3600  # seconds
-
-
-def _task(url: str) -> Task:
-    from pinpool.tasks import request
-
-    return request(url)
 
 
 @click.command(short_help="Try each proxy of a list.")
@@ -36,8 +27,7 @@ def _task(url: str) -> Task:
 @click.option("-p", "listed", metavar="FILE", help="PROXIES, as the other commands take it.")
 @click.option(
     "--url",
-    "task",
-    callback=checked_by(_task),
+    callback=checked_by(clean_url),
     metavar="URL",
     help="What to fetch.  [https://api.ipify.org/, a public service]",
 )
@@ -48,7 +38,7 @@ def _task(url: str) -> Task:
     "--timeout",
     default="10",
     help="Seconds for one proxy, from connecting to the last byte.",
-    callback=checked_by(number(0, LONGEST, above=True)),
+    callback=checked_by(number(0, 3600, above=True)),
     metavar="S",
 )
 @json_option
@@ -60,7 +50,7 @@ def _task(url: str) -> Task:
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def check(
-    proxies: str | None, listed: str | None, task: Task | None, alive: Path | None, **options: Any
+    proxies: str | None, listed: str | None, url: str | None, alive: Path | None, **options: Any
 ) -> None:
     """Fetch URL once through each proxy of the list PROXIES (- is stdin; without it, PINPOOL_PROXIES).
 
@@ -78,12 +68,13 @@ def check(
     from pinpool.check import probe, result
     from pinpool.check.alive_list import refuse
     from pinpool.proxies.source import VARIABLE, read
+    from pinpool.tasks import request
     from pinpool.terminal.progress import Progress
 
     if proxies and listed:
         raise click.UsageError("name the list once, as PROXIES or with -p")
-    source, public = proxies or listed, "" if task else " (a public service; --url names another)"
-    task = task or _task(probe.ECHO)
+    source, public = proxies or listed, "" if url else " (a public service; --url names another)"
+    task = request(url or probe.ECHO)
     chosen = read(source, sys.stdin.buffer, os.environ)
     if alive is not None:
         refuse(alive, source or os.environ.get(VARIABLE))

@@ -1,4 +1,4 @@
-"""`pinpool crawl`."""
+"""`pinpool crawl` and `pinpool resume`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pinpool.cli.options import new_run_options
+from pinpool.cli.options import journal_argument, new_run_options
 from pinpool.cli.running import (
     load_spider,
     progress_and_log,
@@ -46,3 +46,19 @@ def crawl(
         path = journal or Path(f"{loaded.name}.db")
         run = partial(api.crawl, loaded, journal=path, seeds=start, fresh=fresh, start_method=start_method)
         run_to_the_end(run, path, options, progress)
+
+
+@click.command(short_help="Go on where a run stopped.")
+@journal_argument
+@running_options
+def resume(journal: Path, **options: Any) -> None:
+    """Go on with the run in JOURNAL where it stopped, however it stopped.
+
+    \b
+    Example:
+      pinpool resume movies.db -p better-proxies.txt
+    """
+    from pinpool.crawler import api
+
+    with progress_and_log(options) as progress:
+        run_to_the_end(partial(api.resume, journal), journal, options, progress)

@@ -1,29 +1,48 @@
-"""`pinpool demo`: a crawl of the practice site, compared with what the site holds."""
+"""The practice site: `pinpool demo` crawls it and compares, `pinpool lab` keeps it running until Ctrl-C."""
 
 from __future__ import annotations
 
+import signal
+import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pinpool.cli.exit_codes import ExitCode, leave
-from pinpool.cli.options import defaulted, site_options, writing
+from pinpool.cli.options import ExitCode, defaulted, leave, together
 from pinpool.cli.running import progress_and_log
 from pinpool.text import counted
 
 if TYPE_CHECKING:
     from pinpool.crawler.api import Run
-    from pinpool.lab import Film, Lab
+    from pinpool.lab import Lab
 
 #: A share of these goes to the demo's proxies: more than a third of the default list is bad.
 DEMO_FAULTS = ("refused", "softban", "reset", "auth", "ban", "flaky", "drip", "blackhole")
 SHOWN_ITEMS = 3
 JOURNAL, PAGE = "movies.db", "report.html"  # in the demo's folder
+
+site_options = together(
+    defaulted("--pages", default=10, help="List pages, of ten films each.", type=click.IntRange(1, 5000)),
+    defaulted("--proxies", default=8, help="Practice proxies.", type=click.IntRange(1, 500)),
+    defaulted("--seed", default=1, help="The same seed gives the same site and faults."),
+)
+
+
+@contextmanager
+def writing(path: Path, option: str) -> Iterator[None]:
+    """Report an OSError inside as a wrong path in `option`."""
+    try:
+        yield
+    except OSError as error:
+        hint = f"{path} cannot be written: {error.strerror}; name another"
+        raise click.BadParameter(hint, param_hint=option) from None
 
 
 @click.command(short_help="See it work, on this machine alone.")
@@ -87,15 +106,16 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
     from pinpool.terminal.proxy_table import proxy_table
     from pinpool.terminal.summary import coverage_line, summary
 
-    films, items = site.films(site.named_url), list(run.items())
+    items = list(run.items())
     for item in items[:SHOWN_ITEMS]:
         click.echo(f"  {item['title']}: {', '.join(item['directors'])}")
     click.echo(f"  ... and {max(0, len(items) - SHOWN_ITEMS)} more\n")
     stats, coverage, page, now = run.stats, run.coverage, folder / PAGE, time.time()
     click.echo(f"{proxy_table(stats)}\n\n{summary(stats, run.journal)}\n{coverage_line(coverage)}")
     write_page(render(read_run(run.journal, now), now), page)
+    films = {url: (film.title, list(film.directors)) for url, film in site.films(site.named_url).items()}
     stored = Counter(item["url"] for item in items)
-    wrong = sum(not _is_right(item, films.get(item["url"])) for item in items)
+    wrong = sum((item["title"], item["directors"]) != films.get(item["url"]) for item in items)
     missing = len(films.keys() - stored.keys())
     twice = sum(count > 1 for count in stored.values())
     click.echo(
@@ -107,5 +127,63 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
     leave(ExitCode.COMPLETE if good else ExitCode.INTERNAL)
 
 
-def _is_right(item: dict[str, Any], film: Film | None) -> bool:
-    return film is not None and (item["title"], item["directors"]) == (film.title, list(film.directors))
+@click.command(short_help="A practice site and proxies to try on.")
+@defaulted("--site-port", default=8000, help="0 takes any free port.", type=click.IntRange(0, 65535))
+@site_options
+@click.option(
+    "--faults",
+    default="",
+    metavar="LIST",
+    help="refused,blackhole,auth,ban,drip,reset,softban,flaky: one proxy each.",
+)
+@defaulted(
+    "--latency", default=0, help="Milliseconds for each answer.", type=click.FloatRange(0), metavar="MS"
+)
+@defaulted(
+    "--dying",
+    default=0,
+    help="Share of the proxies that dies for good each minute, 0.2 for instance.",
+    type=click.FloatRange(0, 1, max_open=True),
+    metavar="SHARE",
+)
+@click.option(
+    "--write-proxies",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the list of proxies to this file.",
+)
+def lab(faults: str, latency: float, write_proxies: Path | None, **options: Any) -> None:
+    """Keep the practice site and its proxies running until Ctrl-C, to try a spider on.
+
+    \b
+    Example:
+      pinpool lab --proxies 8 --faults refused,ban --write-proxies proxies.txt
+    """
+    from pinpool.lab import Lab
+
+    try:
+        wanted = [fault.strip() for fault in faults.split(",") if fault.strip()]
+        site = Lab(faults=wanted, latency=latency / 1000, **options)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--faults") from None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        site.start()
+    except OSError as error:
+        hint = f"port {options['site_port']} cannot be used: {error.strerror}; choose another, or 0 for any free one"
+        raise click.BadParameter(hint, param_hint="--site-port") from None
+    try:
+        if write_proxies is not None:
+            with writing(write_proxies, "--write-proxies"):
+                site.write_proxies(write_proxies)
+        click.echo(f"site: {site.url}/page/1 (through its proxies also {site.named_url}/page/1)")
+        for proxy in site.proxies:
+            click.echo(f"proxy: {proxy.label}" + (f"  {proxy.fault}" if proxy.fault else ""))
+        if write_proxies is not None:
+            click.echo(f"list with passwords: {write_proxies}")
+        click.echo("Ctrl-C ends it", err=True)
+        sys.stdout.flush()
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+    finally:
+        site.stop()

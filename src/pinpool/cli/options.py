@@ -1,12 +1,12 @@
-"""Arguments and options of several commands, and what is checked of them in the same way."""
+"""What commands share: arguments, options and their checks, and the exit codes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
+
+
+class ExitCode(IntEnum):
+    COMPLETE = 0
+    INTERNAL = 1
+    USAGE = 2
+    INCOMPLETE = 3  # it is over, but something failed, or is missing
+    NO_PROXY = 4
+    INTERRUPTED = 130
+
+
+def leave(code: ExitCode) -> NoReturn:
+    """End the command with this code."""
+    click.get_current_context().exit(code)
 
 
 def together(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -92,12 +106,6 @@ new_run_options = together(
     ),
     click.option("--fresh", is_flag=True, help="Keep an earlier journal under another name and start again."),
 )
-#: Of the practice site.
-site_options = together(
-    defaulted("--pages", default=10, help="List pages, of ten films each.", type=click.IntRange(1, 5000)),
-    defaulted("--proxies", default=8, help="Practice proxies.", type=click.IntRange(1, 500)),
-    defaulted("--seed", default=1, help="The same seed gives the same site and faults."),
-)
 
 
 def given_settings(options: Mapping[str, Any]) -> dict[str, object]:
@@ -119,13 +127,3 @@ def targets(options: Mapping[str, Any]) -> list[Target]:
 def json_text(document: object) -> str:
     """What ``--json`` prints."""
     return json.dumps(document, ensure_ascii=False)
-
-
-@contextmanager
-def writing(path: Path, option: str) -> Iterator[None]:
-    """Report an OSError inside as a wrong path in `option`."""
-    try:
-        yield
-    except OSError as error:
-        hint = f"{path} cannot be written: {error.strerror}; name another"
-        raise click.BadParameter(hint, param_hint=option) from None

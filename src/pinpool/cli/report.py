@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from pinpool.cli.options import checked_by, defaulted, journal_argument
-
-if TYPE_CHECKING:
-    from pinpool.report.cost import Price
-
-STDOUT = "-"
-
-
-def _price(text: str) -> Price:
-    from pinpool.report.cost import parse_price
-
-    return parse_price(text)
+from pinpool.report.cost import Price, parse_price
 
 
 @click.command(short_help="The run as one page of HTML.")
@@ -33,7 +22,7 @@ def _price(text: str) -> Price:
 )
 @click.option(
     "--price",
-    callback=checked_by(_price),
+    callback=checked_by(parse_price),
     metavar="PRICE",
     help="Show costs: 2.50 is the price of one proxy for a month, 3/GB that of a gigabyte.",
 )
@@ -51,7 +40,7 @@ def report(journal: Path, output: str, price: Price | None) -> None:
     from pinpool.text import shown_path
 
     now = time.time()
-    if output == STDOUT:
+    if output == "-":
         # As bytes: the page says that it is UTF-8, whatever this terminal takes.
         click.echo(render(read_run(journal, now), now, price).encode())
         return

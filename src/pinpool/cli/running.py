@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pinpool.cli.exit_codes import ExitCode, leave
 from pinpool.cli.options import (
     PATH,
+    ExitCode,
     defaulted,
     given_settings,
     json_text,
+    leave,
     output_options,
     proxies_option,
     quiet_option,

@@ -1,4 +1,4 @@
-"""`pinpool stats`: how each proxy did."""
+"""`pinpool stats`: how each proxy did. `pinpool verify`: whether the run is proven complete."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ from pathlib import Path
 
 import click
 
-from pinpool.cli.options import checked_by, journal_argument, json_option, json_text
+from pinpool.cli.options import ExitCode, journal_argument, json_option, json_text, leave
 
 
-def _keys() -> tuple[str, ...]:
-    """The sort keys, imported when they are needed: the table would make `pinpool --help` slow."""
+def _sort_keys(context: click.Context, option: click.Parameter, start: str) -> list[str]:
+    # Not a click.Choice: to import the table would make `pinpool --help` slow.
     from pinpool.terminal.proxy_table import SORTS
 
-    return SORTS
-
-
-def _key(text: str) -> str:
-    if text not in _keys():
-        raise ValueError(f"{text!r} is not one of {', '.join(_keys())}")
-    return text
+    return [key for key in SORTS if key.startswith(start)]
 
 
 @click.command(short_help="How each proxy did.")
@@ -30,8 +24,7 @@ def _key(text: str) -> str:
 @click.option("--csv", "as_csv", is_flag=True, help="Print one CSV row for each proxy, all figures in it.")
 @click.option(
     "--sort",
-    callback=checked_by(_key),
-    shell_complete=lambda context, option, start: [key for key in _keys() if key.startswith(start)],
+    shell_complete=_sort_keys,
     metavar="KEY",
     help="Which proxies come first.  [trouble; with --json and --csv as listed]",
 )
@@ -57,11 +50,13 @@ def stats(journal: Path, as_json: bool, as_csv: bool, sort: str | None, faults: 
       pinpool stats movies.db --sort success_rate --faults
     """
     from pinpool.crawler.api import document as stats_of
-    from pinpool.terminal.proxy_table import ordered, proxy_csv, proxy_table
+    from pinpool.terminal.proxy_table import SORTS, ordered, proxy_csv, proxy_table
     from pinpool.terminal.summary import summary
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
+    if sort is not None and sort not in SORTS:
+        raise click.BadParameter(f"{sort!r} is not one of {', '.join(SORTS)}", param_hint="--sort")
     document = stats_of(journal)
     if sort:
         document["proxies"] = ordered(document["proxies"], sort)
@@ -74,3 +69,23 @@ def stats(journal: Path, as_json: bool, as_csv: bool, sort: str | None, faults: 
         click.echo(summary(document, journal).rpartition("\n")[0])
         click.echo()
         click.echo(proxy_table(document, sort=sort or "trouble", faults=faults, colour=colour))
+
+
+@click.command(short_help="Prove that nothing is missing or double.")
+@journal_argument
+@json_option
+def verify(journal: Path, as_json: bool) -> None:
+    """Prove from JOURNAL alone that every page was done, and every item stored, exactly once.
+
+    Exit code 0 if that is proven, 3 if not.
+
+    \b
+    Example:
+      pinpool verify movies.db && echo nothing is missing
+    """
+    from pinpool.crawler.api import Run
+    from pinpool.terminal.summary import coverage_line
+
+    coverage = Run(journal).coverage
+    click.echo(json_text(coverage._asdict()) if as_json else coverage_line(coverage))
+    leave(ExitCode.COMPLETE if coverage.complete else ExitCode.INCOMPLETE)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pinpool.cli.exit_codes import ExitCode, leave
+from pinpool.cli.options import ExitCode, leave
 from pinpool.text import counted
 
 if TYPE_CHECKING:

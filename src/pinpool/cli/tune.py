@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pinpool.cli.exit_codes import ExitCode, leave
 from pinpool.cli.options import (
+    ExitCode,
     checked_by,
     defaulted,
     given_settings,
     json_option,
     json_text,
+    leave,
     new_run_options,
     quiet_option,
     setting_options,
