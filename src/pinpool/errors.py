@@ -1,19 +1,5 @@
 """
-Everything pinpool raises, as one tree::
-
-    PinpoolError
-    ├── UsageError            the input is wrong: nothing was written, exit code 2
-    │   ├── SettingsError     an option or a setting
-    │   ├── ProxyListError    the list of proxies
-    │   ├── SpiderError       the spider file
-    │   └── JournalError      the journal cannot be opened, or belongs to something else
-    ├── StorageError          the journal or an output file could not be written; resumable
-    ├── NoUsableProxy         every proxy is retired; resumable, exit code 4
-    ├── FetchFailed           an exchange ended before there was a page (stays in the worker)
-    ├── AttemptFailed         the only exception that crosses from a worker to the parent
-    └── CallFailed            a function run by `PinnedPool` raised, or was given up
-
-    DeadlinePassed            a BaseException: the page took too long
+Everything pinpool raises.
 
 Every error hands exactly its arguments to ``Exception.__init__``: pickle rebuilds an error from its ``args``, and
 one that it cannot rebuild silently ends the pool's result thread.
@@ -68,7 +54,7 @@ class NoUsableProxy(PinpoolError):
 
 
 class FetchFailed(PinpoolError):
-    """An exchange ended before there was a page; `evidence` says how far it came."""
+    """An exchange ended before there was a page; `evidence` says how far it came. Stays in the worker."""
 
     def __init__(self, evidence: Evidence) -> None:
         super().__init__(evidence)
@@ -77,7 +63,7 @@ class FetchFailed(PinpoolError):
 
 class AttemptFailed(PinpoolError):
     """
-    A worker's attempt failed. The worker has decided whether to swap its pin; the parent resubmits the task.
+    A worker's attempt failed: the only error that crosses to the parent, which resubmits the task.
 
     `payload` is the packed `Outcome`. The task function makes it of bytes, so neither pickling here nor unpickling in
     the parent can fail.

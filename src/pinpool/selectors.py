@@ -34,19 +34,18 @@ def compiled(selector: str) -> XPath:
     """The selector as a function of an element. Raises ValueError with the selector and the reason."""
     from lxml import etree
 
-    if not isinstance(selector, str):
-        raise ValueError(f"a selector is text, not {type(selector).__name__}")
-    text = selector.strip()
+    text, kind = selector.strip(), "an XPath"
     try:
-        is_css = not is_xpath(text)
-        path = (
-            _translator().css_to_xpath(text.removeprefix("css:")) if is_css else text.removeprefix("xpath:")
-        )
-        return etree.XPath(path, namespaces=_NAMESPACES, smart_strings=False)
+        if not is_xpath(text):
+            # Importing parsel takes 90 ms: only spiders with CSS pay for it.
+            from parsel.csstranslator import css2xpath
+
+            kind = "a CSS"
+            text = css2xpath(text.removeprefix("css:"))
+        return etree.XPath(text.removeprefix("xpath:"), namespaces=_NAMESPACES, smart_strings=False)
     # cssselect raises the last three
     except (etree.XPathError, SyntaxError, ValueError, RuntimeError) as error:
-        kind = "an XPath" if is_xpath(text) else "a CSS"
-        raise ValueError(f"{_short(selector)} is not {kind} selector: {error}") from None
+        raise ValueError(f"{cut(selector, 200)!r} is not {kind} selector: {error}") from None
 
 
 def evaluate(selector: str, root: _Element) -> list[Any]:
@@ -57,20 +56,22 @@ def evaluate(selector: str, root: _Element) -> list[Any]:
     """
     from lxml import etree
 
+    if not isinstance(selector, str):
+        raise ValueError(f"a selector is text, not {type(selector).__name__}")
     path = compiled(selector)
     try:
         found = path(root)
     except etree.XPathError as error:
-        raise ValueError(f"{_short(selector)} cannot be used here: {error}") from None
+        raise ValueError(f"{cut(selector, 200)!r} cannot be used here: {error}") from None
     return found if isinstance(found, list) else [found]
 
 
-def checked(selector: str) -> str:
+def checked(selector: Any) -> str:
     """The selector itself. Raises ValueError if it cannot be compiled, or fails on an empty document."""
     from lxml import etree
 
     evaluate(selector, etree.Element("html"))
-    return selector
+    return str(selector)
 
 
 def matches(selector: str, root: _Element) -> bool:
@@ -89,24 +90,5 @@ def text_of(found: Any) -> str:
     if isinstance(found, tuple):  # a namespace: its prefix and its URI
         return str(found[1])
     # A comment has no string value here.
-    text = _string()(found) if isinstance(found.tag, str) else found.text
+    text = compiled("string()")(found) if isinstance(found.tag, str) else found.text
     return " ".join(str(text or "").split())
-
-
-@lru_cache(maxsize=1)
-def _string() -> XPath:
-    from lxml import etree
-
-    return etree.XPath("string()", smart_strings=False)
-
-
-@lru_cache(maxsize=1)
-def _translator() -> Any:
-    # Importing parsel takes 90 ms: only spiders with CSS pay for it.
-    from parsel.csstranslator import HTMLTranslator
-
-    return HTMLTranslator()
-
-
-def _short(selector: str) -> str:
-    return repr(cut(selector, 200))

@@ -15,6 +15,7 @@ MAX_URL = 65_536  # characters; most servers refuse far shorter ones
 _EDGES = "".join(map(chr, range(0x21)))  # a browser strips C0 controls and spaces from both ends
 _BREAKS = str.maketrans("", "", "\t\r\n")  # and removes these everywhere
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f]|[^\x00-\xff]")  # in a header
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NON_ASCII = re.compile(r"[^\x00-\x7f]+")
 _HOST = re.compile(r"(?=.{1,253}\.?\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII)
@@ -80,7 +81,7 @@ def header_problems(headers: Mapping[Any, Any]) -> list[str]:
             problems.append(f"{name} is set by pinpool itself")
         elif not isinstance(value, str):
             problems.append(f"the value of {name} is {type(value).__name__}, not text")
-        elif _CONTROL.search(value) or not _is_latin(value):
+        elif _UNSENDABLE.search(value):
             problems.append(f"the value of {name} contains line breaks or characters beyond Latin-1")
     return problems
 
@@ -111,14 +112,6 @@ def _host(host: str, url: str) -> str:
     if not _HOST.fullmatch(host):
         raise _refused(url, "its host name is missing or malformed")
     return host
-
-
-def _is_latin(text: str) -> bool:
-    try:
-        text.encode("latin-1")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _refused(url: str, reason: str) -> ValueError:

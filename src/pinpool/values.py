@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
+from pinpool.selectors import checked
 from pinpool.text import cut
+from pinpool.urls import header_problems
 
 T = TypeVar("T")
 Check = Callable[[object], T]
@@ -20,7 +22,7 @@ Check = Callable[[object], T]
 DAY = 86_400.0  # seconds
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _NEXT_HEADER = re.compile(r"\n|,\s*(?=[\w-]+:\s)")
-_READABLE = frozenset({"gzip", "x-gzip", "deflate", "identity"})
+_READABLE = frozenset({"gzip", "x-gzip", "deflate", "identity", ""})
 
 
 def number(low: float, high: float, *, above: bool = False) -> Check[float]:
@@ -46,8 +48,7 @@ def whole(low: int, high: int) -> Check[int]:
     bounded = number(low, high)
 
     def check(value: object) -> int:
-        found = bounded(value)
-        if found != int(found):
+        if (found := bounded(value)) != int(found):
             raise ValueError(f"{_shown(value)} is not a whole number")
         return int(found)
 
@@ -79,42 +80,19 @@ def text(value: object) -> str:
     raise ValueError(f"{_shown(value)} is not a text")
 
 
-def texts(value: object) -> tuple[str, ...]:
-    """A list of texts, or one a line."""
-
-    def check(item: object) -> str:
-        if not isinstance(item, str):
-            raise ValueError(f"{type(item).__name__} is not a text")
-        if not item.strip():
-            raise ValueError("an empty text would be found in every page")
-        return item
-
-    return tuple(map(check, _lines(value, "texts")))
-
-
-def selectors(value: object) -> tuple[str, ...]:
-    """A list of XPath or CSS selectors, or one a line."""
-    from pinpool.selectors import checked
-
-    _all_checked(found := texts(value), checked)
-    return found
-
-
-def statuses(value: object) -> tuple[int, ...]:
-    """One HTTP status, or several in a list or with commas."""
-    if isinstance(value, str):
-        value = [part for part in value.split(",") if part.strip()]
-    elif isinstance(value, int):
-        value = [value]
-    if not isinstance(value, Iterable):
-        raise ValueError(f"{_shown(value)} is not a list of statuses such as 403,429")
-    return tuple(map(whole(100, 599), value))
+def encoding(value: object) -> str:
+    """A text encoding that Python knows."""
+    try:
+        name = text(value)
+        # Some codecs turn bytes into bytes, or refuse to replace what they cannot read.
+        b"\xff".decode(name, "replace")
+        return name
+    except (LookupError, ValueError):
+        raise ValueError(f"{_shown(value)} is not an encoding that Python knows") from None
 
 
 def headers(value: object) -> dict[str, str]:
     """A mapping, a list of ``Name: value``, or text with commas or line ends between these."""
-    from pinpool.urls import header_problems
-
     if isinstance(value, str):
         value = _NEXT_HEADER.split(value)
     if isinstance(value, Mapping):
@@ -130,60 +108,58 @@ def headers(value: object) -> dict[str, str]:
         raise ValueError(f"{type(value).__name__} is not a mapping of names to values")
     problems = header_problems(found)
     for name, content in found.items():
-        if str(name).lower() == "accept-encoding" and (unread := _unreadable(content)):
+        if str(name).lower() == "accept-encoding":
             # Copied from a browser, for instance. Every page would come in a coding that nobody here reads.
-            problems.append(f"{name} asks for {unread}; pinpool reads gzip and deflate")
+            codings = [part.partition(";")[0].strip().lower() for part in str(content).split(",")]
+            if unread := ", ".join(coding for coding in codings if coding not in _READABLE):
+                problems.append(f"{name} asks for {unread}; pinpool reads gzip and deflate")
     if problems:
         raise ValueError("; ".join(problems))
     return found
 
 
-def profiles(value: object) -> tuple[dict[str, str], ...]:
-    """A list of sets of headers, or one set a line."""
-    if isinstance(value, Mapping):
-        raise ValueError("this is one profile; put [ and ] around it to make a list")
-    return tuple(_all_checked(_lines(value, "profiles"), headers, "profile"))
+def listed(check: Check[T], what: str, *, numbered: str = "") -> Check[tuple[T, ...]]:
+    """A list, or one a line. One ValueError names all problems, each with its number if `numbered` says of what."""
+
+    def check_all(value: object) -> tuple[T, ...]:
+        if isinstance(value, str):
+            lines = [] if value.strip().lower() == "none" else value.splitlines()
+            value = [line for line in lines if line.strip()]
+        if isinstance(value, Mapping) or not isinstance(value, Iterable):
+            raise ValueError(
+                f"{type(value).__name__} is not a list of {what}; put [ and ] around a single one"
+            )
+        found, problems = [], []
+        for place, one in enumerate(value, 1):
+            try:
+                found.append(check(one))
+            except ValueError as error:
+                problems.append(f"{numbered} {place}: {error}" if numbered else str(error))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return tuple(found)
+
+    return check_all
 
 
-def encoding(value: object) -> str:
-    """A text encoding that Python knows."""
-    if isinstance(value, str):
-        try:
-            # Some codecs turn bytes into bytes, or refuse to replace what they cannot read.
-            b"\xff".decode(value, "replace")
-            return value
-        except (LookupError, ValueError):
-            pass
-    raise ValueError(f"{_shown(value)} is not an encoding that Python knows")
+def statuses(value: object) -> tuple[int, ...]:
+    """One HTTP status, or several in a list or with commas."""
+    if isinstance(value, str | int):
+        value = str(value).replace(",", "\n")
+    return listed(whole(100, 599), "statuses")(value)
 
 
-def _unreadable(accepted: object) -> str:
-    """The accepted content codings that pinpool does not read."""
-    codings = [part.partition(";")[0].strip().lower() for part in str(accepted).split(",")]
-    return ", ".join(coding for coding in codings if coding and coding not in _READABLE)
+def _mark(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{type(value).__name__} is not a text")
+    if not value.strip():
+        raise ValueError("an empty text would be found in every page")
+    return value
 
 
-def _lines(value: object, what: str) -> list[object]:
-    """A list as it is, or the lines of a text that are not blank."""
-    if isinstance(value, str):
-        lines = [] if value.strip().lower() == "none" else value.splitlines()
-        return [line for line in lines if line.strip()]
-    if isinstance(value, list | tuple):
-        return list(value)
-    raise ValueError(f"{type(value).__name__} is not a list of {what}")
-
-
-def _all_checked(values: Iterable[object], check: Callable[..., T], numbered: str = "") -> list[T]:
-    """Check each value. One ValueError names all problems, each with its number if `numbered` says of what."""
-    found, problems = [], []
-    for place, value in enumerate(values, 1):
-        try:
-            found.append(check(value))
-        except ValueError as error:
-            problems.append(f"{numbered} {place}: {error}" if numbered else str(error))
-    if problems:
-        raise ValueError("; ".join(problems))
-    return found
+texts = listed(_mark, "texts")
+selectors = listed(checked, "selectors")
+profiles = listed(headers, "profiles", numbered="profile")
 
 
 def _shown(value: object) -> str:
