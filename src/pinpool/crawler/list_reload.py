@@ -39,7 +39,7 @@ def admit(
     return Standing(record.id, address, ProxyState(record.state), max(0.0, (record.until or now) - now))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ListReload:
     """
     Makes a running crawl follow the file of its list. The loop calls it between two turns.

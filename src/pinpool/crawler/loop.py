@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from random import Random
 
 from pinpool.clock import SYSTEM_CLOCK, Clock
@@ -77,97 +77,88 @@ class Tally:
         return self.known - self.ended
 
 
+@dataclass(eq=False, repr=False)
 class Loop:
-    """One start of a run, from the first submission to the last commit."""
+    """
+    One start of a run, from the first submission to the last commit.
 
-    def __init__(
-        self,
-        engine: Engine,
-        journal: Journal,
-        reputation: Reputation,
-        settings: Settings,
-        *,
-        workers: int,
-        stop: Stop,
-        limit: int | None = None,
-        committed: Callable[[], None] = lambda: None,
-        watch: Callable[[Snapshot], None] = lambda view: None,
-        between: Callable[[], None] = lambda: None,
-        random: Random | None = None,
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> None:
-        """
-        `limit`: pages after which to stop. `committed` is called after each commit, `between` before each turn, and
-        `watch` after each turn.
-        """
-        #: Why the run is starved, if it is.
-        self.why = ""
-        self._engine = engine
-        self._journal = journal
-        self._clock = clock
-        self._random = random or Random()
-        self._run_log = RunLog(reputation)
-        self._judge = Judge(reputation, settings, self._random)
-        self._records = ProxyRecords(engine, journal, reputation, self._run_log, settings.cooling, clock)
-        self._settler = Settler(engine, reputation, self._records)
-        self._site_probe = SiteProbe(
-            self._submit, journal, self._records, self._settler, self._judge, self._random, clock
+    `limit`: pages after which to stop. `committed` is called after each commit, `between` before each turn, and `watch`
+    after each turn. `why` is the reason if the run is starved.
+    """
+
+    engine: Engine
+    journal: Journal
+    reputation: Reputation
+    settings: Settings
+    _: KW_ONLY
+    workers: int
+    stop: Stop
+    limit: int | None = None
+    committed: Callable[[], None] = lambda: None
+    watch: Callable[[Snapshot], None] = lambda view: None
+    between: Callable[[], None] = lambda: None
+    random: Random = field(default_factory=Random)
+    clock: Clock = SYSTEM_CLOCK
+    why: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        self._run_log = RunLog(self.reputation)
+        self._judge = Judge(self.reputation, self.settings, self.random)
+        self._records = ProxyRecords(
+            self.engine, self.journal, self.reputation, self._run_log, self.settings.cooling, self.clock
         )
-        self._settings = settings
-        self._workers = workers
-        self._stop = stop
-        self._limit = limit
-        self._committed = committed
-        self._watch = watch
-        self._between = between
+        self._settler = Settler(self.engine, self.reputation, self._records)
+        self._site_probe = SiteProbe(
+            self._submit, self.journal, self._records, self._settler, self._judge, self.random, self.clock
+        )
         self._frontier = Frontier()
         self._serials = itertools.count(1)
         self._next_request = self._next_beat = 0.0
         self._utilization = Utilization()
         self._last_look = 0.0
-        self._began = clock.monotonic()
-        counts = journal.task_counts()
+        self._began = self.clock.monotonic()
+        counts = self.journal.task_counts()
         self._tally = Tally(
             known=sum(counts.values()),
             ended=sum(counts.values()) - counts[TaskState.WAITING],
             failed=counts[TaskState.FAILED],
             gone=counts[TaskState.GONE],
-            items=journal.last_item(),  # items are never removed
+            items=self.journal.last_item(),  # items are never removed
         )
 
     @property
     def limited(self) -> bool:
         """True if the run has fetched as many pages as it may."""
-        return self._limit is not None and self._tally.pages >= self._limit
+        return self.limit is not None and self._tally.pages >= self.limit
 
     def run(self) -> RunEnd:
         """Crawl until all is done, nothing more can be done, or somebody asks to stop. The engine must be started."""
         end = self._crawl()
-        self._journal.event(Event(self._clock.epoch(), EventKind.WORKED, detail=self._utilization.text()))
-        for signal in self._engine.flush():
+        self.journal.event(Event(self.clock.epoch(), EventKind.WORKED, detail=self._utilization.text()))
+        for signal in self.engine.flush():
             self._take(signal)
         return end
 
     def _crawl(self) -> RunEnd:
         drain_until: float | None = None
         while True:
-            self._between()
+            self.between()
             self._fill()
-            for signal in self._engine.poll(self._patience()):
+            for signal in self.engine.poll(self._patience()):
                 self._take(signal)
             self._save()
-            if drain_until is None and (self._stop.asked or self.limited):
-                drain_until = self._clock.monotonic() + DRAIN_SECONDS
+            if drain_until is None and (self.stop.asked or self.limited):
+                drain_until = self.clock.monotonic() + DRAIN_SECONDS
             if drain_until is not None:
-                over = self._clock.monotonic() > drain_until or self._stop.asked > 1
+                over = self.clock.monotonic() > drain_until or self.stop.asked > 1
                 if over or not self._frontier.in_flight:
                     return "complete" if self._complete else "interrupted"
             elif self._complete:
                 return "complete"
-            elif self._engine.census().alive == 0:
+            elif self.engine.census().alive == 0:
                 self.why = "no usable proxy is left"
                 return "starved"
-            elif why := self._site_probe.gave_up(self._settings.site_patience):
+            elif why := self._site_probe.gave_up(self.settings.site_patience):
                 self.why = why
                 return "starved"
 
@@ -178,35 +169,35 @@ class Loop:
     # ------------------------------------------------------------------ what goes out
 
     def _fill(self) -> None:
-        if self._stop.asked or self.limited:
+        if self.stop.asked or self.limited:
             return
         if self._site_probe.hold_back:
-            self._site_probe.send_if_due(self._engine.census(), self._frontier)
+            self._site_probe.send_if_due(self.engine.census(), self._frontier)
             return
         for kind in (True, False):
             if self._tally.unread[kind] and self._frontier.runs_short(kind):
                 self._read(kind)
         avoided = self._proxies_to_avoid()
         room = self._room(avoided)
-        while self._frontier.in_flight < room and self._clock.monotonic() >= self._next_request:
-            entry = self._frontier.take(self._clock.monotonic(), room)
+        while self._frontier.in_flight < room and self.clock.monotonic() >= self._next_request:
+            entry = self._frontier.take(self.clock.monotonic(), room)
             if entry is None:
                 return
             self._send(entry, avoided)
 
     def _room(self, avoided: frozenset[int]) -> int:
         """How many tasks the engine should hold."""
-        census = self._engine.census()
-        able = min(self._workers, census.usable)
+        census = self.engine.census()
+        able = min(self.workers, census.usable)
         declining = sum(census.states[proxy] is ProxyState.PINNED for proxy in avoided)
         # These workers pass tasks on. With as many tasks as workers they do so all the time, and keep the parent busy.
         room = window(max(1, able - declining)) + declining // 4 if declining else window(able)
-        return room if self._limit is None else min(room, max(0, self._limit - self._tally.pages))
+        return room if self.limit is None else min(room, max(0, self.limit - self._tally.pages))
 
     def _read(self, is_index: bool) -> None:
-        rows = self._journal.waiting(is_index, self._tally.cursor[is_index], BATCH)
+        rows = self.journal.waiting(is_index, self._tally.cursor[is_index], BATCH)
         self._tally.unread[is_index] = len(rows) == BATCH
-        now = self._clock.epoch()
+        now = self.clock.epoch()
         for row in rows:
             self._tally.cursor[is_index] = row.id
             entry = Entry(row.id, row.task, is_index)
@@ -214,13 +205,13 @@ class Loop:
                 failures = self._history(entry)
                 entry.tried = frozenset(one.proxy for one in failures if one.proxy and not one.site_down)
             if row.not_before and row.not_before > now:
-                self._frontier.delay(entry, self._clock.monotonic() + row.not_before - now)
+                self._frontier.delay(entry, self.clock.monotonic() + row.not_before - now)
             else:
                 self._frontier.push(entry)
 
     def _send(self, entry: Entry, avoided: frozenset[int]) -> None:
-        now = self._clock.monotonic()
-        assignment = assign(entry, self._engine.census().states, avoided, now)
+        now = self.clock.monotonic()
+        assignment = assign(entry, self.engine.census().states, avoided, now)
         if assignment is None:
             entry.decline(now)
             self._frontier.delay(entry, now + LONGEST_BREAK)
@@ -228,31 +219,31 @@ class Loop:
         self._frontier.sent(self._submit(assignment), entry)
 
     def _proxies_to_avoid(self) -> frozenset[int]:
-        left, reputation, closing = self._tally.left, self._judge.reputation, self._closing
-        if not closing and left > self._workers:
+        left, closing = self._tally.left, self._closing
+        if not closing and left > self.workers:
             return frozenset()
-        states = self._engine.census().states
+        states = self.engine.census().states
         return proxies_to_avoid(
-            states, left, works=reputation.works, doubtful=reputation.doubtful, closing=closing
+            states, left, works=self.reputation.works, doubtful=self.reputation.doubtful, closing=closing
         )
 
     @property
     def _closing(self) -> bool:
         """True if all that is left takes less time than one page may take."""
-        seconds = self._clock.monotonic() - self._began
-        return self._tally.left * seconds < self._settings.deadline * self._tally.pages
+        seconds = self.clock.monotonic() - self._began
+        return self._tally.left * seconds < self.settings.deadline * self._tally.pages
 
     def _submit(self, assignment: Assignment) -> int:
         serial = next(self._serials)
-        self._engine.submit(serial, assignment)
-        if self._settings.site_rate:
+        self.engine.submit(serial, assignment)
+        if self.settings.site_rate:
             # From now on, not from the last slot: an unused slot is not made up for.
-            self._next_request = self._clock.monotonic() + 1 / self._settings.site_rate
+            self._next_request = self.clock.monotonic() + 1 / self.settings.site_rate
         return serial
 
     def _patience(self) -> float:
         """Seconds that the engine may wait for news."""
-        now, patience = self._clock.monotonic(), POLL_SECONDS
+        now, patience = self.clock.monotonic(), POLL_SECONDS
         for moment in (self._frontier.next_ready(), self._next_request, self._site_probe.pause_ends()):
             # What is due already waits for room in the engine. Whatever makes room ends the wait.
             if moment is not None and moment > now:
@@ -264,9 +255,9 @@ class Loop:
     def _take(self, signal: Signal) -> None:
         match signal:
             case Answered(outcome) if outcome.serial in self._site_probe:
-                self._site_probe.answered(outcome, self._engine.census())
+                self._site_probe.answered(outcome, self.engine.census())
             case Lost(serial) if serial in self._site_probe:
-                self._site_probe.lost(serial, self._engine.census())
+                self._site_probe.lost(serial, self.engine.census())
             case Answered(outcome):
                 entry = self._frontier.ended(outcome.serial)
                 if entry is not None:
@@ -280,9 +271,9 @@ class Loop:
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.ending is Ending.DECLINED:
-            now, pinned = self._clock.monotonic(), self._engine.census().count(ProxyState.PINNED)
+            now, pinned = self.clock.monotonic(), self.engine.census().count(ProxyState.PINNED)
             entry.decline(now)
-            self._frontier.delay(entry, now + offer_delay(entry.declined, pinned, self._random.random()))
+            self._frontier.delay(entry, now + offer_delay(entry.declined, pinned, self.random.random()))
         elif outcome.evidence is None:
             if not outcome.unasked:
                 self._credit(entry, outcome)
@@ -298,22 +289,21 @@ class Loop:
 
     def _history(self, entry: Entry) -> list[FailedAttempt]:
         # A proxy that is not on this start's list counts as unknown.
-        known = self._judge.reputation
         return [
-            failure if failure.proxy in known else failure._replace(proxy=None)
-            for failure in self._journal.history(entry.id)
+            failure if failure.proxy in self.reputation else failure._replace(proxy=None)
+            for failure in self.journal.history(entry.id)
         ]
 
     def _settle_lost(self, entry: Entry, lost: Lost) -> None:
         # A stopped service gets a signal that ends its workers too: no page is to blame for that.
-        if lost.sign is None or (self._stop.asked and lost.sign is Sign.CRASH):
+        if lost.sign is None or (self.stop.asked and lost.sign is Sign.CRASH):
             self._frontier.push(entry, first=True)
             return
-        self._settle_failed(entry, lost.outcome(self._clock.epoch()))
+        self._settle_failed(entry, lost.outcome(self.clock.epoch()))
 
     def _settle_failed(self, entry: Entry, outcome: Outcome) -> None:
         assert outcome.evidence is not None
-        census, history, failure = self._engine.census(), self._history(entry), failed_attempt(outcome)
+        census, history, failure = self.engine.census(), self._history(entry), failed_attempt(outcome)
         site_down = self._site_probe.failed(entry.id, failure, outcome, census)
         excused = site_down and sum(earlier.site_down for earlier in history) < EXCUSES
         decision = self._judge.failed(
@@ -327,7 +317,7 @@ class Loop:
         )
         message = outcome.evidence.message.partition("\n")[0]
         self._tally.last_fault = f"{decision.fault}: {message}"[:80]
-        self._tally.faults.setdefault(decision.fault, FaultCount()).add(message, self._clock.monotonic())
+        self._tally.faults.setdefault(decision.fault, FaultCount()).add(message, self.clock.monotonic())
         self._run_log.attempt_failed(entry.task.url, outcome, decision.fault)
         match decision.verdict:
             case Resubmit(after):
@@ -341,19 +331,19 @@ class Loop:
     def _put_back(
         self, entry: Entry, outcome: Outcome, decision: Decision, after: float, *, excused: bool
     ) -> None:
-        not_before = self._clock.epoch() + after if after else None
+        not_before = self.clock.epoch() + after if after else None
         settlement = Settlement(entry.id, outcome, decision.fault, decision.charged, None, None, not_before)
-        self._journal.settle(settlement, self._clock.epoch())
+        self.journal.settle(settlement, self.clock.epoch())
         entry.declined = 0
         if excused:
-            self._journal.excuse(entry.id, outcome.proxy)
+            self.journal.excuse(entry.id, outcome.proxy)
         elif outcome.proxy > 0:
             entry.tried |= {outcome.proxy}
         if after:
-            self._frontier.delay(entry, self._clock.monotonic() + after)
+            self._frontier.delay(entry, self.clock.monotonic() + after)
         else:
             # A task that every living proxy has tried goes last, or each proxy would get it first after its rest.
-            self._frontier.push(entry, first=not entry.tried.issuperset(self._engine.census().living))
+            self._frontier.push(entry, first=not entry.tried.issuperset(self.engine.census().living))
 
     def _end(
         self,
@@ -365,7 +355,7 @@ class Loop:
     ) -> None:
         fault, charged = (decision.fault, decision.charged) if decision else (None, False)
         settlement = Settlement(entry.id, outcome, fault, charged, state, reason)
-        new = self._journal.settle(settlement, self._clock.epoch())
+        new = self.journal.settle(settlement, self.clock.epoch())
         if state is TaskState.FAILED:
             self._run_log.given_up(entry.task.url, outcome, reason or "")
         else:
@@ -384,15 +374,15 @@ class Loop:
     # ------------------------------------------------------------------ what is recorded
 
     def _save(self) -> None:
-        now, census = self._clock.epoch(), self._engine.census()
+        now, census = self.clock.epoch(), self.engine.census()
         self._add_utilization(census)
-        if self._journal.due(now) or now >= self._next_beat:
+        if self.journal.due(now) or now >= self._next_beat:
             self._next_beat = now + HEARTBEAT_SECONDS
-            self._journal.progress(self._frontier.in_flight, census.losses, census.rebuilds, now)
-            self._journal.commit()
-            self._committed()
+            self.journal.progress(self._frontier.in_flight, census.losses, census.rebuilds, now)
+            self.journal.commit()
+            self.committed()
         tally = self._tally
-        self._watch(
+        self.watch(
             Snapshot(
                 known=tally.known,
                 ended=tally.ended,
@@ -402,7 +392,7 @@ class Loop:
                 in_flight=self._frontier.in_flight,
                 census=census,
                 last_fault=tally.last_fault,
-                stopping=bool(self._stop.asked),
+                stopping=bool(self.stop.asked),
                 waiting=self._site_probe.reason(),
                 gone=tally.gone,
                 faults=tally.faults,
@@ -411,9 +401,9 @@ class Loop:
 
     def _add_utilization(self, census: Census) -> None:
         """Record what the workers do, from the first page on: before it they only start."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         # At the end there are fewer pages than workers, whatever their number.
-        enough = self._tally.left >= self._workers
+        enough = self._tally.left >= self.workers
         if self._last_look and enough and not self._site_probe.hold_back:
             self._utilization.add(
                 now - self._last_look, census.workers, census.running, census.pacing, census.parked

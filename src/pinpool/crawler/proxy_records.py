@@ -14,7 +14,7 @@ from pinpool.pool.engine import Engine
 from pinpool.proxies.lifecycle import STATE_AFTER
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ProxyRecords:
     """
     The `Records` of a crawl. Only the engine's census knows the present state of a proxy; the journal follows it.

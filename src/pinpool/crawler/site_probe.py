@@ -22,7 +22,7 @@ from pinpool.pool.settle import Settler
 FIRST_PATIENCE = 600.0
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class SiteProbe:
     """
     Holds a run back while its site is silent, and probes the site. A probe is not an attempt of its task.
