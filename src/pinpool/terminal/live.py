@@ -9,18 +9,18 @@ is no lock that a signal could meet; and each picture is one write.
 from __future__ import annotations
 
 import io
+import os
 import signal
+import termios
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from types import FrameType
+from contextlib import ExitStack, suppress
 from typing import TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
-
-from pinpool.terminal.tty import Tty
 
 #: A wider window is not filled: a line that fits need not be folded when the window shrinks.
 _MOST_COLUMNS = 100
@@ -28,24 +28,50 @@ _MOST_COLUMNS = 100
 _MOST_HELD = 1000
 _ERASE_LINE, _ERASE_BELOW = "\x1b[K", "\x1b[J"
 
-Rows = Iterable[tuple[str, str]]  # heading and text
+
+class Tty:
+    """The terminal behind `stream`, asked again each time: windows change size, jobs go to the background."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def in_foreground(self) -> bool:
+        """False if the terminal belongs to another job, such as a shell while this one runs behind it."""
+        with suppress(OSError, ValueError):
+            return os.tcgetpgrp(self._stream.fileno()) == os.getpgrp()
+        return True  # not our controlling terminal: nobody shares it with us
+
+    def would_stop_us(self) -> bool:
+        """True if writing from the background would stop the whole run (`stty tostop`)."""
+        with suppress(OSError, ValueError, termios.error):
+            stops = bool(termios.tcgetattr(self._stream.fileno())[3] & termios.TOSTOP)
+            return stops and not self.in_foreground()
+        return False
+
+    def size(self) -> tuple[int, int]:
+        """Columns and rows. The environment is not asked: it may hold those of before the window was resized."""
+        with suppress(OSError, ValueError):
+            columns, rows = os.get_terminal_size(self._stream.fileno())
+            return columns or 80, rows or 24  # some pseudo-terminals say 0
+        return 80, 24
 
 
 class LiveView:
-    """Lines at the foot of the terminal behind `stream`, which must take any text and never raise."""
+    """Lines at the foot of the terminal `tty`. `write` must take any text and never raise."""
 
-    def __init__(self, stream: TextIO, tty: Tty | None = None) -> None:
-        self._stream = stream
-        self._tty = tty or Tty(stream)
+    def __init__(self, write: Callable[[str], object], tty: Tty) -> None:
+        self._write = write
+        self._tty = tty
         # It only adds the colours; this class does the writing.
         self._console = Console(file=io.StringIO(), force_terminal=True, width=1000)
         self._pending: deque[str] = deque(maxlen=_MOST_HELD)
         self._drawn: list[int] = []  # the width of each line on the screen; the cursor is behind the last
         self._latest: list[Text] = []
-        self._was_away = False
-        self._handles_signal = threading.current_thread() is threading.main_thread()
-        if self._handles_signal:
-            self._handler_before = signal.signal(signal.SIGCONT, self._come_back)
+        self._cleanup = ExitStack()
+        if threading.current_thread() is threading.main_thread():
+            # After a stop in the background, the lines above the cursor are no longer ours.
+            before = signal.signal(signal.SIGCONT, lambda number, frame: self._drawn.clear())
+            self._cleanup.callback(signal.signal, signal.SIGCONT, before)
 
     def say(self, text: str) -> None:
         """Show lines that stay, above the view: with the next picture, or at once if there is none."""
@@ -53,29 +79,20 @@ class LiveView:
         if not self._drawn or len(self._pending) == _MOST_HELD:
             self._flush()
 
-    def draw(self, rows: Callable[[], Rows]) -> None:
-        """Show the rows, unless another job has the terminal."""
-        if not self._tty.in_foreground():
-            self._was_away, self._drawn, self._latest = True, [], []
+    def draw(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Show the rows, heading and text of each, unless another job has the terminal."""
+        if self._tty.in_foreground():
+            self._latest = [Text.assemble((heading, "bold"), text, no_wrap=True) for heading, text in rows]
+            self._put(self._latest)
+        else:
+            self._drawn.clear()
             self._flush()
-            return
-        self._forget_if_away()
-        self._latest = [Text.assemble((heading, "bold"), text, no_wrap=True) for heading, text in rows()]
-        self._put(self._latest)
 
     def close(self) -> None:
         """Remove the view, and show the messages that are left."""
-        if self._handles_signal:
-            signal.signal(signal.SIGCONT, self._handler_before)
-            self._handles_signal = False
-        self._forget_if_away()
+        self._cleanup.close()
         if self._drawn or self._pending:
             self._put([])
-
-    def _forget_if_away(self) -> None:
-        """After a stop in the background, the lines above the cursor are no longer ours."""
-        if self._was_away:
-            self._was_away, self._drawn = False, []
 
     def _flush(self) -> None:
         if self._pending and not self._tty.would_stop_us():
@@ -93,12 +110,9 @@ class LiveView:
         start = "\r" + (f"\x1b[{up}A" if up > 0 else "") if self._drawn else ""
         self._pending.clear()
         self._drawn = [cell_len(line.plain) for line in lines]
-        self._stream.write(f"{start}{messages}{picture}{_ERASE_LINE if picture else ''}{_ERASE_BELOW}")
+        self._write(f"{start}{messages}{picture}{_ERASE_LINE if picture else ''}{_ERASE_BELOW}")
 
     def _coloured(self, line: Text) -> str:
         with self._console.capture() as captured:
             self._console.print(line, end="", soft_wrap=True, highlight=False)
         return captured.get()
-
-    def _come_back(self, number: int, frame: FrameType | None) -> None:
-        self._was_away = True

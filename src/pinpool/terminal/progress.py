@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, TextIO
 
 from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.stats.snapshot import Snapshot
@@ -17,9 +17,8 @@ from pinpool.stats.throughput import Throughput
 from pinpool.terminal.status import status_line, status_rows
 
 if TYPE_CHECKING:
-    from pinpool.terminal.live import LiveView, Rows
+    from pinpool.terminal.live import LiveView
 
-LIVE_SECONDS = 0.5
 PLAIN_SECONDS = 10.0
 
 
@@ -33,7 +32,8 @@ class Progress:
     def __init__(
         self, stream: TextIO, *, quiet: bool = False, plain: bool = False, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        self._stream = Sink(stream)
+        self._stream = stream
+        self._encoding = getattr(stream, "encoding", None) or "utf-8"
         self._quiet = quiet
         self._clock = clock
         self._live: LiveView | None = None
@@ -41,10 +41,9 @@ class Progress:
         can_overwrite = stream.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
         if can_overwrite and not (quiet or plain):
             # rich costs 120 ms, so only a live view imports it.
-            from pinpool.terminal.live import LiveView
+            from pinpool.terminal.live import LiveView, Tty
 
-            self._live = LiveView(cast(TextIO, self._stream))
-        self._period = LIVE_SECONDS if self._live else PLAIN_SECONDS
+            self._live = LiveView(self._write, Tty(stream))
         self._began = clock.monotonic()
         self._throughput = Throughput(self._began)
         self._last = self._began if self._live is None else 0.0
@@ -57,67 +56,49 @@ class Progress:
             self._told_stopping = True
             self.tell("stopping: what is in flight is finished first; Ctrl-C again ends at once")
         now, epoch = self._clock.monotonic(), self._clock.epoch()
-        throughput, began = self._throughput, self._began
-        throughput.add(now, snapshot.pages)
-        self._show_if_time(
-            now,
-            lambda: status_rows(snapshot, throughput, began=began, now=now, epoch=epoch),
-            lambda: status_line(snapshot, throughput, epoch),
-        )
+        self._throughput.add(now, snapshot.pages)
+        if not self._is_time(now):
+            return
+        if self._live is not None:
+            rows = status_rows(snapshot, self._throughput, began=self._began, now=now, epoch=epoch)
+            self._live.draw(rows)
+        else:
+            self._write(f"{status_line(snapshot, self._throughput, epoch)}\n")
 
     def show(self, text: Callable[[], str]) -> None:
         """Show the line that `text` makes, if it is time to: for a command that is not a crawl."""
-        if not self._quiet:
-            self._show_if_time(self._clock.monotonic(), lambda: [("", text())], text)
-
-    def _show_if_time(self, now: float, rows: Callable[[], Rows], line: Callable[[], str]) -> None:
-        if now - self._last < self._period:
+        if self._quiet or not self._is_time(self._clock.monotonic()):
             return
-        self._last = now
         if self._live is not None:
-            self._live.draw(rows)
+            self._live.draw([("", text())])
         else:
-            self._stream.write(f"{line()}\n")
+            self._write(f"{text()}\n")
 
     def tell(self, text: str) -> None:
         """Show a message that stays, even if quiet: it is about what the user asked for."""
         if self._live is not None:
             self._live.say(text)
         else:
-            self._stream.write(f"{text}\n")
+            self._write(f"{text}\n")
 
     def close(self) -> None:
         """Remove the live view, so that what follows starts on a clean line."""
         if self._live is not None:
             self._live.close()
 
+    def _is_time(self, now: float) -> bool:
+        if now - self._last < (PLAIN_SECONDS if self._live is None else 0.5):
+            return False
+        self._last = now
+        return True
 
-class Sink:
-    """A stream for text that never raises. Once nobody reads it, it writes nothing."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._broken = False
-        self.encoding = getattr(stream, "encoding", None) or "utf-8"
-
-    def write(self, text: str) -> int:
-        """Write and flush."""
-        if not self._broken:
-            try:
-                # A question mark stands for each character that the terminal's encoding lacks.
-                self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
-                self._stream.flush()
-            except OSError:
-                self._broken = True
-                with suppress(OSError):  # what is still buffered must not fail again when the program ends
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-        return len(text)
-
-    def flush(self) -> None:
-        """Does nothing: `write` flushes."""
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
+    def _write(self, text: str) -> None:
+        try:
+            # A question mark stands for each character that the terminal's encoding lacks.
+            self._stream.write(text.encode(self._encoding, "replace").decode(self._encoding))
+            self._stream.flush()
+        except (
+            OSError
+        ):  # nobody reads any more; what is still buffered must not fail again when the program ends
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())

@@ -11,10 +11,9 @@ from clocks import Periods
 from pinpool.model import Fault
 from pinpool.stats.snapshot import Snapshot
 from pinpool.stats.throughput import Throughput
-from pinpool.terminal.live import LiveView
+from pinpool.terminal.live import LiveView, Tty
 from pinpool.terminal.progress import PLAIN_SECONDS, Progress
 from pinpool.terminal.status import status_rows
-from pinpool.terminal.tty import Tty
 from snapshots import snapshot
 
 
@@ -42,7 +41,7 @@ class Terminal(io.StringIO):
 
 
 def draw(live: LiveView, shown: Snapshot) -> None:
-    live.draw(lambda: status_rows(shown, Throughput(0.0), began=0.0, now=7.0, epoch=0.0))
+    live.draw(status_rows(shown, Throughput(0.0), began=0.0, now=7.0, epoch=0.0))
 
 
 class FakeTty(Tty):
@@ -77,7 +76,7 @@ def tty(terminal: Terminal) -> FakeTty:
 
 @pytest.fixture
 def live(terminal: Terminal, tty: FakeTty) -> Iterator[LiveView]:
-    made = LiveView(terminal, tty)
+    made = LiveView(terminal.write, tty)
     yield made
     made.close()
 
@@ -128,7 +127,7 @@ def test_no_size_of_terminal_is_too_small(monkeypatch: pytest.MonkeyPatch, colum
     terminal = Terminal(columns or 80, rows or 24)
     monkeypatch.setattr(terminal, "fileno", lambda: 99)
     monkeypatch.setattr("os.get_terminal_size", lambda descriptor: os.terminal_size((columns, rows)))
-    live = LiveView(terminal)
+    live = LiveView(terminal.write, Tty(terminal))
 
     draw(live, snapshot((Fault.EMPTY, "电影" * 40)))
     first = terminal.shown()
@@ -156,7 +155,7 @@ def test_a_hostile_fault_can_neither_drive_the_terminal_nor_break_out_of_its_lin
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     terminal = Terminal()
-    live = LiveView(terminal)
+    live = LiveView(terminal.write, Tty(terminal))
 
     draw(live, snapshot())
     live.close()
