@@ -27,6 +27,11 @@ def tallied(counts: Mapping[Any, int]) -> str:
     return ", ".join(f"{one_line(name)} {count:,}" for name, count in commonest if count)
 
 
+def nonzero(always: str, counts: Mapping[str, int]) -> str:
+    """``7 good, 2 resting``: `always`, then each count that is not zero."""
+    return ", ".join([always, *(f"{count} {name}" for name, count in counts.items() if count)])
+
+
 def first_few(names: Sequence[str], most: int) -> str:
     """``a, b and 3 more``: at most so many names."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Any
+
+from click import style
 
 from pinpool.model import Fault
 from pinpool.stats.columns import COLUMNS, Row
@@ -47,7 +49,9 @@ def proxy_table(document: Row, *, sort: str = "trouble", faults: bool = False, c
         padded = [label.ljust(width), state.ljust(widths[0]), good.ljust(widths[1])]
         padded += [number.rjust(column) for number, column in zip(numbers, widths[2:-1], strict=True)]
         line = cut("  ".join([*padded, why]).rstrip(), WIDTH)
-        lines.append(_coloured(line, row["state"]) if row and colour else line)
+        if row and colour and row["state"] in _COLOURS:
+            line = style(line, fg=_COLOURS[row["state"]])
+        lines.append(line)
         if row and faults:
             lines += [cut(f"    {detail}", WIDTH) for detail in _details(row)]
     return "\n".join(lines)
@@ -61,18 +65,14 @@ def proxy_csv(rows: Iterable[Row]) -> str:
     """
     faults = [*Fault, "unknown"]
     out = io.StringIO(newline="")
-    table = csv.writer(out)
-    table.writerow(
-        name for column in COLUMNS for name in (faults if column.name == "faults" else [column.name])
-    )
+    names = [name for column in COLUMNS for name in (faults if column.name == "faults" else [column.name])]
+    table = csv.DictWriter(out, names, extrasaction="ignore")
+    table.writeheader()
     for row in rows:
-        counts: Counter[str] = Counter()
+        cells = {**row, **dict.fromkeys(faults, 0)}
         for fault, count in row["faults"].items():
-            counts[fault if fault in faults else "unknown"] += count
-        cells: list[Any] = []
-        for column in COLUMNS:
-            cells += [counts[fault] for fault in faults] if column.name == "faults" else [row[column.name]]
-        table.writerow(map(_harmless, cells))
+            cells[fault if fault in faults else "unknown"] += count
+        table.writerow({name: _harmless(cell) for name, cell in cells.items()})
     return out.getvalue()
 
 
@@ -140,15 +140,5 @@ def _details(row: Row) -> list[str]:
     return lines
 
 
-def _coloured(text: str, state: str) -> str:
-    import click
-
-    return click.style(text, fg=_COLOURS[state]) if state in _COLOURS else text
-
-
 def _harmless(cell: Any) -> Any:
-    if cell is None:
-        return ""
-    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{cell}"
-    return cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pinpool.model import ProxyState
 from pinpool.stats.snapshot import Snapshot
 from pinpool.stats.throughput import Throughput
-from pinpool.text import counted, duration, local_time, one_line, percent
+from pinpool.text import counted, duration, local_time, nonzero, one_line, percent
 
 #: Smaller steps of the time left would pretend to be exact.
 _ROUGH_SECONDS = 5
@@ -98,7 +98,7 @@ def _workers(snapshot: Snapshot) -> str:
         "idle": census.idle,
         "lost": census.losses,
     }
-    return _nonzero(f"{census.running} fetching", counts)
+    return nonzero(f"{census.running} fetching", counts)
 
 
 def _proxies(snapshot: Snapshot) -> str:
@@ -109,8 +109,4 @@ def _proxies(snapshot: Snapshot) -> str:
         "retired": census.count(ProxyState.RETIRED),
     }
     always = f"{census.count(ProxyState.PINNED)} pinned, {census.count(ProxyState.SPARE)} spare"
-    return _nonzero(always, counts)
-
-
-def _nonzero(always: str, counts: dict[str, int]) -> str:
-    return ", ".join([always, *(f"{count} {name}" for name, count in counts.items() if count)])
+    return nonzero(always, counts)

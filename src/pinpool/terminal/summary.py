@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pinpool.journal.verify import Coverage
-from pinpool.text import counted
+from pinpool.text import counted, nonzero
 
 Row = Mapping[str, Any]
 
@@ -50,5 +50,4 @@ def _proxies(rows: Sequence[Row]) -> str:
         "never used": sum(not row["attempts"] for row in rows),
     }
     good = len(rows) - states["cooling"] - states["retired"]
-    parts = [f"{good} good", *(f"{count} {name}" for name, count in counts.items() if count)]
-    return f"proxies: {len(rows)}, {', '.join(parts)}"
+    return f"proxies: {len(rows)}, {nonzero(f'{good} good', counts)}"
