@@ -332,8 +332,8 @@ def test_what_ends_a_worker_is_reported_as_crash_or_hang(
     with Lab(pages=1, certificate=authority.files("movies.test")) as lab:
         base = lab.named_tls_url if route == "connect" else lab.named_url
         desk.write("fatal.py", FATAL.format(base=base))
-        kind = "socks5" if route == "socks5" else "http"
-        desk.write("proxies.txt", "\n".join(proxy.url for proxy in lab.proxies if proxy.kind == kind))
+        scheme = "socks5h" if route == "socks5" else "http"
+        desk.write("proxies.txt", "\n".join(proxy.url for proxy in lab.proxies if proxy.scheme == scheme))
         crawl = desk.run(
             *("crawl", "fatal.py", "-p", "proxies.txt", "-w", 2, "-q", "-s", f"ca_bundle={authority.bundle}")
         )

@@ -66,7 +66,7 @@ def client(
     manager: urllib3.PoolManager
     if proxy is None:
         manager = urllib3.PoolManager(timeout=timeout, retries=False, ssl_context=context)
-    elif proxy.kind == "http":
+    elif proxy.scheme == "http":
         headers = make_headers(proxy_basic_auth=f"{proxy.user}:{login}") if proxy.user else {}
         address = f"http://{proxy.host}:{proxy.port}"
         manager = urllib3.ProxyManager(

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from pinpool.lab.faults import FAULTS, SiteFault
 from pinpool.lab.lab import Lab
-from pinpool.lab.pages import PER_PAGE, Film, Review
+from pinpool.lab.pages import PER_PAGE, Film
 from pinpool.lab.proxies import SECRET
 from pinpool.lab.request_log import LabProxy, Seen
 
-__all__ = ["FAULTS", "PER_PAGE", "SECRET", "Film", "Lab", "LabProxy", "Review", "Seen", "SiteFault"]
+__all__ = ["FAULTS", "PER_PAGE", "SECRET", "Film", "Lab", "LabProxy", "Seen", "SiteFault"]

@@ -17,8 +17,6 @@ from pinpool.lab.request_log import Client, LabProxy
 DRIP_RATE = 300  # bytes a second
 DRIP_EVERY = 0.1  # seconds
 HANDSHAKE_TIMEOUT = 10.0
-# Bytes that a client may send before it has the answer to its first request. No honest one sends as much.
-MAX_AHEAD = 20_000_000
 
 
 class ClientProtocol(asyncio.Protocol):
@@ -59,7 +57,6 @@ class SiteConnection(ClientProtocol):
 
     _task: asyncio.Task[None] | None = None
     _drained: asyncio.Future[None] | None = None
-    _handed_over = False
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -89,12 +86,7 @@ class SiteConnection(ClientProtocol):
     def data_received(self, data: bytes) -> None:
         self.client.begin()
         self._buffer += data
-        if self._task is not None:
-            if len(self._buffer) > MAX_AHEAD:
-                self.transport.abort()
-            return
-        request = self._take()
-        if request is not None:
+        if self._task is None and (request := self._take()) is not None:
             self._task = asyncio.get_running_loop().create_task(self._serve(request))
 
     def _take(self) -> Request | None:
@@ -112,7 +104,7 @@ class SiteConnection(ClientProtocol):
                 break
             request = self._take()
         self._task = None
-        if not self._buffer and not self._handed_over:
+        if not self._buffer:
             self.client.end()
 
     async def handle(self, request: Request) -> bool:
@@ -121,15 +113,13 @@ class SiteConnection(ClientProtocol):
 
     async def visit(self, request: Request, path: str) -> bool:
         """Let the site answer, and log it; whether the connection stays open."""
-        network, proxy = self.network, self.client.proxy
-        headers = request.headers
+        network, proxy, headers = self.network, self.client.proxy, request.headers
         agent, cookie = headers.get("user-agent", ""), headers.get("cookie", "")
-        seen = network.log.add(self.client, request.method, path, agent, cookie)
+        seen = network.log.add(proxy, request.method, path, agent, cookie)
         answer = network.answer(request, path, proxy, self.tunnel)
         try:
-            pause = answer.pause + network.delay(proxy)
-            if pause:
-                await asyncio.sleep(pause)
+            if network.latency:
+                await asyncio.sleep(network.delay(proxy))
             if answer.delivery not in (Delivery.RESET, Delivery.SILENT):
                 seen.status = answer.status
             return await self.send(request, answer)
@@ -183,11 +173,6 @@ class SiteConnection(ClientProtocol):
         for start in range(0, len(data), step):
             await self._write(data[start : start + step])
             await asyncio.sleep(DRIP_EVERY)
-
-    def hand_over(self, secure: bool) -> None:
-        """Connect this client to the site itself from now on."""
-        self._handed_over = True
-        enter_tunnel(self.network, self.client, secure, bytes(self._buffer))
 
 
 class TlsEntry(ClientProtocol):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from http import HTTPStatus
+from http.client import responses
 from typing import NamedTuple
 
 MAX_HEAD = 64 * 1024
-MAX_BODY = 10_000_000
 NO_BODY = (204, 304)
 
 
@@ -44,36 +42,25 @@ class Request(NamedTuple):
         return option != "close" and (self.version == "HTTP/1.1" or option == "keep-alive")
 
 
-class Stream(NamedTuple):
-    """A body that is made while it is sent: `length` bytes in total."""
-
-    length: int
-    chunks: Callable[[], Iterator[bytes]]
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent back, and how. `pause` is seconds of silence before it."""
+    """What is sent back, and how. A long body is a tuple of its pieces, mostly the same one many times."""
 
     status: int
-    body: bytes | Stream = b""
+    body: bytes | tuple[bytes, ...] = b""
     headers: tuple[tuple[str, str], ...] = ()
     delivery: Delivery = Delivery.WHOLE
-    pause: float = 0.0
     chunked: bool = False
 
     def head(self, keep_alive: bool) -> bytes:
         """The status line and the headers, with the blank line that ends them."""
-        try:
-            phrase = HTTPStatus(self.status).phrase
-        except ValueError:
-            phrase = "Unknown"
+        phrase = responses.get(self.status, "Unknown")
         lines = [f"HTTP/1.1 {self.status} {phrase}", *(f"{name}: {value}" for name, value in self.headers)]
         if self.chunked:
             lines.append("Transfer-Encoding: chunked")
         elif self.status not in NO_BODY:
-            length = self.body.length if isinstance(self.body, Stream) else len(self.body)
-            lines.append(f"Content-Length: {length}")
+            body = self.body if isinstance(self.body, tuple) else (self.body,)
+            lines.append(f"Content-Length: {sum(map(len, body))}")
         lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n")
         return "\r\n".join(lines).encode("latin-1")
 
@@ -81,8 +68,8 @@ class Answer:
         """The body as it is sent, in pieces."""
         if self.status in NO_BODY:
             return
-        if isinstance(self.body, Stream):
-            yield from self.body.chunks()
+        if isinstance(self.body, tuple):
+            yield from self.body
         elif self.chunked:
             half = len(self.body) // 2
             for part in (self.body[:half], self.body[half:]):
@@ -98,12 +85,6 @@ def as_page(status: int, title: str, text: str = "", headers: tuple[tuple[str, s
     top = f"<!doctype html><html><head><title>{title}</title></head><body>"
     html = f"{top}<h1>{title}</h1><p>{text}</p></body></html>"
     return Answer(status, html.encode(), (("Content-Type", "text/html; charset=utf-8"), *headers))
-
-
-def as_json(value: object) -> Answer:
-    """`value` as a JSON document."""
-    body = json.dumps(value, ensure_ascii=False, indent=1).encode()
-    return Answer(200, body, (("Content-Type", "application/json"),))
 
 
 def take_request(buffer: bytearray) -> Request | None:
@@ -122,8 +103,8 @@ def take_request(buffer: bytearray) -> Request | None:
     if "transfer-encoding" in headers:
         raise ValueError("a body needs a Content-Length here")
     length = headers.get("content-length", "0")
-    if not (length.isascii() and length.isdigit()) or int(length) > MAX_BODY:
-        raise ValueError(f"a Content-Length that is not a number up to {MAX_BODY}")
+    if not (length.isascii() and length.isdigit()):
+        raise ValueError("a Content-Length that is not a number")
     stop = end + 4 + int(length)
     if len(buffer) < stop:
         return None

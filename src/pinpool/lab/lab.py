@@ -9,7 +9,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -37,9 +36,17 @@ class Lab:
     less. `faults` (of `FAULTS`) go to one proxy each, chosen by the seed. `certificate` (certificate file, key file,
     both PEM) adds the same site over https. A ban comes after `ban_after` requests, a flaky proxy fails with
     probability `flaky_rate`. With `dying`, that share (0 to 1) of the living proxies begins to refuse for good in each
-    minute after the first request. ValueError for unknown faults or more than the proxies, for no pages, for a port
-    out of range and for a share of 1.
+    minute after the first request. ValueError for unknown faults or more than the proxies, and for no pages.
+
+    `url` is the site's address once it has started, `named_url` the same site by a name that only the lab's proxies
+    resolve: a client that bypasses them fails. `tls_url` and `named_tls_url` are the same over https.
     """
+
+    url: str
+    named_url: str
+    tls_url: str
+    named_tls_url: str
+    _loop: asyncio.AbstractEventLoop
 
     def __init__(
         self,
@@ -54,10 +61,6 @@ class Lab:
         flaky_rate: float = 0.3,
         dying: float = 0.0,
     ) -> None:
-        if not 0 <= site_port <= 65_535:
-            raise ValueError(f"site_port must be a TCP port, or 0 for any free one, not {site_port}")
-        if not 0 <= dying < 1:
-            raise ValueError(f"dying is a share of the proxies, from 0 to below 1, not {dying}")
         self.seed = seed
         self._death_rate = -math.log1p(-dying) / 60
         self.catalogue = Catalogue(pages, seed)
@@ -78,15 +81,9 @@ class Lab:
             self._network.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._network.tls.load_cert_chain(*certificate)
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
         self._site_servers: list[asyncio.Server] = []
         # By proxy: its server, or for a refusing proxy a socket that only keeps the port.
         self._listeners: dict[int, asyncio.Server | socket.socket] = {}
-
-    def __repr__(self) -> str:
-        faulty = sum(proxy.fault is not None for proxy in self.proxies)
-        return f"<Lab {self.url} {len(self.catalogue)} films, {len(self.proxies)} proxies, {faulty} faulty>"
 
     def __enter__(self) -> Self:
         self.start()
@@ -99,46 +96,21 @@ class Lab:
         """Listen on all ports. OSError if `site_port` is taken, RuntimeError if the lab was started before."""
         if self._thread is not None:
             raise RuntimeError("this lab was started before: make a new one")
-        ready: Future[None] = Future()
-        self._thread = threading.Thread(target=asyncio.run, args=(self._run(ready),), name="lab", daemon=True)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="lab", daemon=True)
         self._thread.start()
         try:
-            ready.result(PATIENCE)
-        except OSError:
-            self._thread.join(PATIENCE)
+            self._in_loop(self._open())
+        except Exception:
+            self.stop()
             raise
+        _running.add(self)
 
     def stop(self) -> None:
         """Close all ports and connections at once, even if clients wait for answers. A second call does nothing."""
-        if self._thread and self._thread.is_alive() and self._loop and self._stopping:
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        if self._thread and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(PATIENCE)
-
-    @property
-    def url(self) -> str:
-        """The site's address."""
-        return f"http://{HOST}:{self._network.plain_port}"
-
-    @property
-    def named_url(self) -> str:
-        """The same site by a name that only the lab's proxies resolve: a client that bypasses them fails."""
-        return f"http://{NAME}:{self._network.plain_port}"
-
-    @property
-    def tls_url(self) -> str:
-        """The site over https. RuntimeError if the lab has no certificate."""
-        return f"https://{HOST}:{self._tls_port}"
-
-    @property
-    def named_tls_url(self) -> str:
-        """The site over https by the name that only the lab's proxies resolve."""
-        return f"https://{NAME}:{self._tls_port}"
-
-    @property
-    def _tls_port(self) -> int:
-        if self._network.tls is None:
-            raise RuntimeError("this lab has no https: give it a certificate")
-        return self._network.tls_port
 
     @property
     def requests(self) -> list[Seen]:
@@ -196,44 +168,35 @@ class Lab:
 
     def call_soon(self, function: Callable[[], None]) -> None:
         """Call `function` in the lab's own loop. Meanwhile the loop serves no client."""
-        assert self._loop is not None, "not started"
         self._loop.call_soon_threadsafe(function)
 
     def _in_loop(self, change: Coroutine[None, None, None]) -> None:
-        if self._loop is None or not self._loop.is_running():
-            asyncio.run(change)
-        else:
+        if self._thread and self._thread.is_alive():
             asyncio.run_coroutine_threadsafe(change, self._loop).result(PATIENCE)
+        else:
+            asyncio.run(change)
 
-    async def _run(self, ready: Future[None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        try:
-            await self._open()
-        except OSError as error:
+    def _serve(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.get_loop().run_forever()
             self._close()
-            ready.set_exception(error)
-            return
-        _running.add(self)
-        deaths = asyncio.ensure_future(self._let_proxies_die()) if self._death_rate else None
-        ready.set_result(None)
-        await self._stopping.wait()
-        if deaths is not None:
-            deaths.cancel()
-        self._close()
-        # One turn of the loop closes the sockets. asyncio.run then cancels what still waits.
-        await asyncio.sleep(0)
         _running.discard(self)
 
     async def _open(self) -> None:
         network = self._network
-        network.plain_port = await self._serve_site(lambda: SiteConnection(network), self._site_port)
+        network.plain_port = port = await self._listen_at_site(
+            lambda: SiteConnection(network), self._site_port
+        )
+        self.url, self.named_url = f"http://{HOST}:{port}", f"http://{NAME}:{port}"
         if network.tls is not None:
-            network.tls_port = await self._serve_site(lambda: TlsEntry(network), 0)
+            network.tls_port = port = await self._listen_at_site(lambda: TlsEntry(network), 0)
+            self.tls_url, self.named_tls_url = f"https://{HOST}:{port}", f"https://{NAME}:{port}"
         for proxy in self.proxies:
             await self._listen(proxy)
+        if self._death_rate:
+            network.tasks.add(asyncio.ensure_future(self._let_proxies_die()))
 
-    async def _serve_site(self, protocol: Callable[[], asyncio.Protocol], port: int) -> int:
+    async def _listen_at_site(self, protocol: Callable[[], asyncio.Protocol], port: int) -> int:
         sock = bound_socket(HOST, port)
         number: int = sock.getsockname()[1]
         server = await asyncio.get_running_loop().create_server(protocol, sock=sock, backlog=BACKLOG)
@@ -246,7 +209,7 @@ class Lab:
         if proxy.fault == "refused":
             self._listeners[proxy.index] = sock
             return
-        kind = HttpProxy if proxy.kind == "http" else SocksProxy
+        kind = HttpProxy if proxy.scheme == "http" else SocksProxy
         self._listeners[proxy.index] = await asyncio.get_running_loop().create_server(
             lambda: kind(self._network, proxy), sock=sock, backlog=BACKLOG
         )
@@ -304,5 +267,4 @@ def _release_all() -> None:
         lab._release_sockets()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_release_all)
+os.register_at_fork(after_in_child=_release_all)

@@ -61,8 +61,6 @@ class Network:
 
     def delay(self, proxy: LabProxy | None) -> float:
         """Seconds before an answer: the latency, a quarter more or less."""
-        if not self.latency:
-            return 0.0
         return self.latency * self.draws[proxy.index if proxy else None].uniform(0.75, 1.25)
 
     def _site_fault(self, path: str) -> SiteFault | None:

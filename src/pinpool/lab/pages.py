@@ -8,13 +8,14 @@ page is compressed for clients that accept gzip, every fifth is sent in chunks.
 from __future__ import annotations
 
 import gzip
+import tomllib
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from html import escape
+from importlib.resources import files
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from pinpool.lab.film_texts import LANGUAGES, PLAIN, Language, PageEncoding
 from pinpool.lab.http import Answer
 
 PER_PAGE = 10
@@ -23,13 +24,38 @@ MIN_SIZE, MAX_SIZE = 31_000, 58_000  # bytes of a film page before compression
 CACHED = 600
 
 
-class Review(NamedTuple):
-    """One entry of a film's JSON list, under these names."""
+class PageEncoding(NamedTuple):
+    """How text becomes bytes, perhaps after a byte order mark, and what the header and the page say about it."""
 
-    film: int
-    author: str
-    stars: int
-    text: str
+    name: str
+    codec: str
+    header: str | None = None
+    meta: str | None = None
+    bom: bool = False
+
+
+PLAIN = PageEncoding("utf-8 by header", "utf-8", header="utf-8")
+
+
+class Language(NamedTuple):
+    """Words to make films of. In every other week of films the pages have this encoding, else `PLAIN`."""
+
+    code: str
+    encoding: PageEncoding
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    people: tuple[str, ...]
+    categories: tuple[str, ...]
+    sentences: tuple[str, ...]
+
+
+def _language(code: str, encoding: dict[str, Any] | None = None, **words: list[str]) -> Language:
+    texts = {name: tuple(several) for name, several in words.items()}
+    return Language(code, PageEncoding(**encoding) if encoding else PLAIN, **texts)
+
+
+_TEXTS = tomllib.loads(files("pinpool.lab").joinpath("film_texts.toml").read_text("utf-8"))
+LANGUAGES = tuple(_language(code, **texts) for code, texts in _TEXTS.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +69,7 @@ class Film:
     score: str
     categories: tuple[str, ...]
     year: int
-    language: str
     encoding: str
-    reviews: tuple[Review, ...]
 
 
 class Catalogue:
@@ -66,23 +90,15 @@ class Catalogue:
         """Film `number`, counted from 1."""
         draw = Random(f"film {self.seed} {number}")
         language, encoding = self._language(number)
-        title = f"{draw.choice(language.first)} {draw.choice(language.second)} {number}"
-        directors = tuple(draw.sample(language.people, draw.randint(1, 3)))
-        reviews = tuple(
-            Review(number, draw.choice(language.people), draw.randint(1, 5), text)
-            for text in draw.sample(language.sentences, draw.randint(0, 3))
-        )
         return Film(
             number=number,
             path=f"/detail/{number}",
-            title=title,
-            directors=directors,
+            title=f"{draw.choice(language.first)} {draw.choice(language.second)} {number}",
+            directors=tuple(draw.sample(language.people, draw.randint(1, 3))),
             score=f"{draw.randint(20, 99) / 10:.1f}",
             categories=tuple(draw.sample(language.categories, draw.randint(1, 2))),
             year=draw.randint(1930, 2025),
-            language=language.code,
             encoding=encoding.name,
-            reviews=reviews,
         )
 
     def _language(self, number: int) -> tuple[Language, PageEncoding]:
@@ -111,23 +127,20 @@ class Catalogue:
         language, encoding = self._language(number)
         draw = Random(f"page {self.seed} {number}")
         top = ("\ufeff" if encoding.bom else "") + _top(self.film(number), language, encoding)
-        parts = [top.encode(encoding.codec)]
-        size, target = sum(map(len, parts)), draw.randint(MIN_SIZE, MAX_SIZE)
+        body, size = bytearray(top.encode(encoding.codec)), draw.randint(MIN_SIZE, MAX_SIZE)
         comments = _comments(language, encoding)
-        while size < target:
-            parts.append(draw.choice(comments))
-            size += len(parts[-1])
-        parts.append("</div></div></body></html>".encode(encoding.codec))
-        body = b"".join(parts)
+        while len(body) < size:
+            body += draw.choice(comments)
+        body += "</div></div></body></html>".encode(encoding.codec)
         headers = [
             ("Content-Type", f"text/html; charset={encoding.header}" if encoding.header else "text/html")
         ]
         if number % 4 == 0:
             headers.append(("Vary", "Accept-Encoding"))
             if compress:
-                body = gzip.compress(body, 1, mtime=0)
+                body = bytearray(gzip.compress(body, 1, mtime=0))
                 headers.append(("Content-Encoding", "gzip"))
-        return Answer(200, body, tuple(headers), chunked=number % 5 == 0)
+        return Answer(200, bytes(body), tuple(headers), chunked=number % 5 == 0)
 
 
 def _categories(film: Film) -> str:
@@ -155,8 +168,7 @@ def _top(film: Film, language: Language, encoding: PageEncoding) -> str:
         f'{_categories(film)}<div class="m-v-sm info"><span>{film.year}</span></div>'
         f'<p class="score m-t-md m-b-n-sm">{film.score}</p>'
         f'<div class="drama"><p>{escape(" ".join(language.sentences))}</p></div></div>\n'
-        f'<div class="directors el-row">{directors}</div>\n'
-        f'<a class="reviews" href="/reviews/{film.number}">{len(film.reviews)}</a>\n<div class="comments">'
+        f'<div class="directors el-row">{directors}</div>\n<div class="comments">'
     )
 
 

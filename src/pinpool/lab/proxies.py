@@ -23,17 +23,19 @@ SECRET = "s3cret"
 
 NOT_FORWARDED = ("proxy-authorization", "proxy-connection", "connection")
 # SOCKS 5 replies (RFC 1928)
-GRANTED, FAILED, UNREACHABLE, NOT_SUPPORTED, BAD_ADDRESS = 0, 1, 4, 7, 8
+GRANTED, FAILED, UNREACHABLE, NOT_SUPPORTED = 0, 1, 4, 7
 NO_METHOD = 0xFF
 
 
 def make_proxy(index: int) -> LabProxy:
     """Proxy `index`, not yet on a port. Of eight, two have no login and two a password that needs escaping."""
     turn = index % 8
-    kind: Literal["http", "socks5"] = "socks5" if index % 2 else "http"
+    scheme: Literal["http", "socks5h"] = "socks5h" if index % 2 else "http"
     if turn in (4, 7):
-        return LabProxy(index, kind, "", "")
-    return LabProxy(index, kind, f"user{index}", f"{SECRET}-{index}" + (":@/#?% +" if turn in (0, 1) else ""))
+        return LabProxy(index, scheme, "", "")
+    return LabProxy(
+        index, scheme, f"user{index}", f"{SECRET}-{index}" + (":@/#?% +" if turn in (0, 1) else "")
+    )
 
 
 def list_line(proxy: LabProxy) -> str:
@@ -63,12 +65,10 @@ class HttpProxy(SiteConnection):
             return await self._connect(request)
         try:
             url = urlsplit(request.target)
-            host, port = url.hostname or "", url.port or 80
+            reaches_site = self.network.route(url.hostname or "", url.port or 80) == "plain"
         except ValueError:
-            url = None
-        if url is None or url.scheme != "http":
-            return await self.send(request, _own_answer(400, "400 A proxy wants http://host/path or CONNECT"))
-        if self.network.route(host, port) != "plain":
+            reaches_site = False
+        if not reaches_site or url.scheme != "http":
             return await self.send(request, _own_answer(502, "502 The lab's proxies reach its own site only"))
         path = url.path or "/"
         headers = {name: value for name, value in request.headers.items() if name not in NOT_FORWARDED}
@@ -90,7 +90,7 @@ class HttpProxy(SiteConnection):
         if route is None or self.network.flaw(self.proxy) == "502":
             return await self.send(request, _own_answer(502, "502 Bad Gateway"))
         self.transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        self.hand_over(route == "tls")
+        enter_tunnel(self.network, self.client, route == "tls", bytes(self._buffer))
         return False
 
 
@@ -99,11 +99,7 @@ def _own_answer(status: int, title: str, *headers: tuple[str, str]) -> Answer:
 
 
 class _RefusedError(Exception):
-    """The conversation is over; `reply` are the last bytes to send."""
-
-    def __init__(self, reply: bytes = b"") -> None:
-        super().__init__(reply)
-        self.reply = reply
+    """The conversation is over. Its argument are the last bytes to send."""
 
 
 class SocksProxy(ClientProtocol):
@@ -134,7 +130,7 @@ class SocksProxy(ClientProtocol):
                 enter_tunnel(self.network, self.client, over.value, bytes(self._buffer))
                 return
             except _RefusedError as refused:
-                self._send(refused.reply)
+                self._send(b"".join(refused.args))
                 self.client.transport.close()
                 self.client.end()
                 return
@@ -152,17 +148,13 @@ class SocksProxy(ClientProtocol):
         methods = yield (yield 1)[0]
         yield from self._log_in(methods)
         _, command, _, kind = yield 4
-        if kind == 1:
-            host = str(ipaddress.IPv4Address((yield 4)))
-        elif kind == 3:
-            host = (yield (yield 1)[0]).decode("latin-1")
-        elif kind == 4:
-            host = str(ipaddress.IPv6Address((yield 16)))
-        else:
-            raise _RefusedError(_reply(BAD_ADDRESS))
-        (port,) = struct.unpack("!H", (yield 2))
-        if command != 1:
+        if command != 1 or kind not in (1, 3, 4):
             raise _RefusedError(_reply(NOT_SUPPORTED))
+        if kind == 3:
+            host = (yield (yield 1)[0]).decode("latin-1")
+        else:
+            host = str(ipaddress.ip_address((yield 4 if kind == 1 else 16)))
+        (port,) = struct.unpack("!H", (yield 2))
         route = self.network.route(host, port)
         if route is None:
             raise _RefusedError(_reply(UNREACHABLE))
@@ -206,8 +198,6 @@ class SocksProxy(ClientProtocol):
         taken = bytearray()
         while (byte := (yield 1)) != b"\0":
             taken += byte
-            if len(taken) > 255:
-                raise _RefusedError
         return bytes(taken)
 
 

@@ -26,7 +26,7 @@ class Seen:
 
     `proxy` is the index of the lab's proxy that it came through, None if it bypassed them. `status` is None until
     there is an answer, and stays None if a fault kept it back. `ended` is set when the answer was sent, or when the
-    client left. `port` is the client's own, `cookie` its whole Cookie header.
+    client left. `cookie` is the whole Cookie header.
     """
 
     at: float
@@ -34,8 +34,7 @@ class Seen:
     method: str
     path: str
     agent: str
-    port: int
-    cookie: str = ""
+    cookie: str
     status: int | None = None
     ended: float | None = None
 
@@ -46,13 +45,12 @@ class LabProxy:
     One proxy of the lab, with its counters.
 
     `requests` are requests for pages, answered or not. `logins_refused` counts wrong or missing credentials.
-    `connections` is the number ever accepted, `open` the number now, `max_connections` the most at once. `users` are
-    client connections with a request or a handshake in progress. `max_users` is the most of these at once: 1 if one
-    worker at a time pins this proxy.
+    `connections` is the number ever accepted, `open` the number now. `users` are client connections with a request or
+    a handshake in progress. `max_users` is the most of these at once: 1 if one worker at a time pins this proxy.
     """
 
     index: int
-    kind: Literal["http", "socks5"]
+    scheme: Literal["http", "socks5h"]
     user: str
     password: str
     host: str = "127.0.0.1"
@@ -62,14 +60,8 @@ class LabProxy:
     logins_refused: int = 0
     connections: int = 0
     open: int = 0
-    max_connections: int = 0
     users: int = 0
     max_users: int = 0
-
-    @property
-    def scheme(self) -> str:
-        """``http`` or ``socks5h``: the proxy resolves the name of the site."""
-        return "http" if self.kind == "http" else "socks5h"
 
     @property
     def url(self) -> str:
@@ -87,9 +79,6 @@ class LabProxy:
         """The address that the site sees, of the range reserved for test networks (198.18.0.0/15)."""
         high, low = divmod(self.index + 1, 256)
         return f"198.18.{high}.{low}"
-
-    def __repr__(self) -> str:
-        return f"<LabProxy {self.index} {self.label} {self.fault or 'faultless'}>"
 
 
 class RequestLog:
@@ -111,15 +100,13 @@ class RequestLog:
         with self._changed:
             return self._changed.wait_for(predicate, timeout)
 
-    def add(self, client: Client, method: str, path: str, agent: str, cookie: str = "") -> Seen:
+    def add(self, proxy: LabProxy | None, method: str, path: str, agent: str, cookie: str) -> Seen:
         """Log a request that has just arrived."""
-        proxy = client.proxy
         if proxy is None:
             self.direct += 1
         else:
             proxy.requests += 1
-        index = proxy.index if proxy else None
-        seen = Seen(time.monotonic(), index, method, path, agent, client.port, cookie)
+        seen = Seen(time.monotonic(), proxy.index if proxy else None, method, path, agent, cookie)
         self.requests.append(seen)
         self.notify()
         return seen
@@ -132,15 +119,12 @@ class Client:
         self.log = log
         self.proxy = proxy
         self.transport = transport
-        peer = transport.get_extra_info("peername")
-        self.port: int = peer[1] if peer else 0
         self.busy = False
         self.closed = False
         log.clients.add(self)
         if proxy is not None:
             proxy.connections += 1
             proxy.open += 1
-            proxy.max_connections = max(proxy.max_connections, proxy.open)
         log.notify()
 
     @property
