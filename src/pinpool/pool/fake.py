@@ -6,16 +6,16 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pinpool.clock import FakeClock
 from pinpool.model import Assignment, Ending, Outcome, ProxyState
-from pinpool.policy.faults import FAULTS, fault_of
-from pinpool.policy.reputation import Patience, until_judged
+from pinpool.policy.reputation import until_judged
 from pinpool.pool.engine import Answered, Census, Noted, Signal
 from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease, Standing
 from pinpool.pool.leases import LeaseQueue
+from pinpool.pool.pin import PinHealth
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings
 
@@ -30,11 +30,7 @@ Perform = Callable[[Lease, Assignment], tuple[JobResult, float]]
 @dataclass
 class _Worker:
     token: int
-    lease: Lease | None = None
-    patience: Patience = field(default_factory=Patience)
-
-    def pin(self, lease: Lease) -> None:
-        self.lease, self.patience = lease, Patience(lease.probing)
+    pin: PinHealth | None = None
 
 
 class FakeEngine:
@@ -141,40 +137,42 @@ class FakeEngine:
         for worker in list(self._parked):
             if (lease := self._queue.get(worker.token, 0.0)) is None:
                 break
-            worker.pin(lease)
+            worker.pin = PinHealth(lease)
             self._parked.remove(worker)
             self._idle.append(worker)
         while self._tasks and self._idle:
             self._start_attempt(self._idle.popleft(), *self._tasks.popleft())
 
     def _start_attempt(self, worker: _Worker, serial: int, work: Assignment) -> None:
-        assert worker.lease is not None
-        at = self.clock.epoch()
-        outcome = Outcome(serial, worker.token, worker.lease.proxy, Ending.DECLINED, at, DECLINE_SECONDS)
-        if worker.lease.proxy in self._leaving and not self._replace(worker, outcome, self._queue.leave):
+        assert worker.pin is not None
+        at, proxy = self.clock.epoch(), worker.pin.lease.proxy
+        outcome = Outcome(serial, worker.token, proxy, Ending.DECLINED, at, DECLINE_SECONDS)
+        if proxy in self._leaving and not self._replace(worker, outcome, self._queue.leave):
             return
-        if worker.lease.proxy in work.avoid and work.exchange:
+        declines = worker.pin.lease.proxy in work.avoid or worker.pin.hesitates
+        worker.pin.hesitates = False
+        if declines and work.exchange:
             lease = self._queue.exchange(worker.token, work.avoid)
             if lease is not None:
-                worker.pin(lease)
-        outcome = outcome._replace(proxy=worker.lease.proxy)
-        if worker.lease.proxy not in work.avoid:
+                worker.pin, declines = PinHealth(lease), False
+        proxy = worker.pin.lease.proxy
+        outcome = outcome._replace(proxy=proxy)
+        if not declines:
             self.attempts += 1
-            result, seconds = self._perform(worker.lease, work)
-            proxy = -1 if result.unasked else worker.lease.proxy
+            result, seconds = self._perform(worker.pin.lease, work)
+            proxy = -1 if result.unasked else proxy
             outcome = outcome._replace(proxy=proxy, seconds=seconds, **result._asdict())
         landing = self.clock.monotonic() + outcome.seconds
         heapq.heappush(self._flights, (landing, next(self._order), worker, outcome))
 
     def _end_attempt(self, worker: _Worker, outcome: Outcome) -> None:
+        assert worker.pin is not None
         if outcome.evidence is not None:
-            charge = FAULTS[fault_of(outcome.evidence)].charge
-            if worker.patience.ends(charge, self._swap_after):
+            if worker.pin.fail(outcome.evidence, self._swap_after):
                 outcome = outcome._replace(swapped=True)
                 if not self._replace(worker, outcome, self._queue.swap):
                     return
-        elif outcome.ending is not Ending.DECLINED and not outcome.unasked:
-            worker.patience.served()
+        elif outcome.ending is not Ending.DECLINED and not outcome.unasked and worker.pin.credit():
             self._queue.proven(worker.token)
         self._signals.append(Answered(outcome))
         self._idle.append(worker)
@@ -183,7 +181,7 @@ class FakeEngine:
         """Give the worker a spare. False if there is none: it parks, and its outcome comes with the next tick."""
         lease = ask(worker.token, b"")
         if lease is not None:
-            worker.pin(lease)
+            worker.pin = PinHealth(lease)
             return True
         self._of_parked.append(outcome)
         self._parked.append(worker)

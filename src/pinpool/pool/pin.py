@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.fetch.robots import MAX_AGE, Rules, origin_of
 from pinpool.fetch.session import NO_PROFILE
+from pinpool.model import Evidence
+from pinpool.policy.faults import FAULTS, fault_of
 from pinpool.policy.reputation import Patience
 from pinpool.pool.lease_types import Lease
 from pinpool.settings import Settings
@@ -17,23 +19,45 @@ from pinpool.settings import Settings
 MOST_ORIGINS = 100
 
 
-class Pin:
+class PinHealth:
+    """
+    How a leased proxy does in its worker's hands: says when the worker swaps it.
+
+    `served` is true once it has served a page. If it `hesitates`, its worker declines the next task: the parent may
+    want another proxy for it, once it knows of the failure.
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.patience = Patience(lease.probing)
+        self.served = self.hesitates = False
+
+    def credit(self) -> bool:
+        """It has served a page. True if it was probing until now."""
+        was_probing = self.patience.probing
+        self.patience.served()
+        self.served = True
+        return was_probing
+
+    def fail(self, evidence: Evidence, swap_after: int) -> bool:
+        """An attempt has failed. True if the worker must swap the proxy."""
+        self.hesitates = not self.served
+        return self.patience.ends(FAULTS[fault_of(evidence)].charge, swap_after)
+
+
+class Pin(PinHealth):
     """
     A leased proxy with its identity: cookies, headers, and the rules of each robots.txt, by origin.
 
-    `served` is true once it has served a page. While it `hesitates`, its worker
-    declines the next task. `paid` is how many of its requests the site's rate has allowed.
+    `paid` is how many of its requests the site's rate has allowed.
     """
 
     def __init__(self, lease: Lease, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
-        self.lease = lease
+        super().__init__(lease)
         self.fetcher = Fetcher(lease.address, settings, profile)
         self.robots: dict[str, tuple[float, Rules]] = {}
         self.crawl_delay = 0.0
         self.warm = False
-        self.served = False
-        self.patience = Patience(lease.probing)
-        self.hesitates = False
         self.paid = 0
         self._pace = settings.pace
         self._first_turn = time.monotonic() + max(0.0, settings.pace - lease.idle)

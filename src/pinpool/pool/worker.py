@@ -24,7 +24,6 @@ from typing import NoReturn, ParamSpec, TypeVar
 from pinpool.errors import AttemptFailed
 from pinpool.fetch.session import NO_PROFILE
 from pinpool.model import Assignment, Ending, Evidence, Outcome, Sign, Step
-from pinpool.policy.faults import FAULTS, fault_of
 from pinpool.pool.child_process import dump_stack_to, ignore_terminal, never_outlive_parent
 from pinpool.pool.deadline import disarm
 from pinpool.pool.job import JobResult, WorkerConfig, pack
@@ -130,19 +129,13 @@ class Worker:
         return None
 
     def _credit(self) -> None:
-        was_probing = self.pin.patience.probing
-        self.pin.patience.served()
-        self.pin.served = True
-        if was_probing:
+        if self.pin.credit():
             with suppress(Exception):  # the Manager is dead: the parent sees that by itself
                 self._leases.proven(self._token)
 
     def _answer_failure(self, outcome: Outcome, evidence: Evidence) -> bytes:
         """Swap the pin if the evidence asks for it, and park if need be. Returns the packed answer to the parent."""
-        pin, charge = self.pin, FAULTS[fault_of(evidence)].charge
-        # The next task is here already. Once the parent knows of the failure it may want another proxy for it.
-        pin.hesitates = not pin.served
-        if not pin.patience.ends(charge, self._job.settings.swap_after):
+        if not self.pin.fail(evidence, self._job.settings.swap_after):
             return pack(outcome)
         answer = pack(outcome._replace(swapped=True))
         if self._change_pin(self._leases.swap, outcome.serial, answer):
