@@ -7,8 +7,9 @@ Knows headers, locks and errors of SQLite, and nothing of what the rows mean.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from pinpool.errors import JournalError
@@ -17,7 +18,6 @@ from pinpool.text import shown_path
 
 BUSY_SECONDS = 10.0
 _MODE = 0o600  # it may hold headers and login forms; SQLite gives its side files the same mode
-CLAIM_SECONDS = 0.5  # a reader locks the claim for microseconds, and must not turn a writer away
 
 NEXT_STEPS = {
     "SQLITE_FULL": "the disk is full: free some space, then `pinpool resume {path}`",
@@ -38,40 +38,34 @@ def explain(path: Path, error: sqlite3.Error) -> str:
     return f"{shown}: SQLite says: {error}: look at the disk, then `pinpool resume {shown}`"
 
 
-class Claim:
+@contextmanager
+def claim(journal: Path) -> Iterator[None]:
     """
-    The right to write the journal at a path. At most one process of this machine holds it, until `release` or its end.
+    Hold the right to write the journal at a path. At most one process of this machine has it, until the block or the
+    process ends.
 
     It is an exclusive SQLite lock on an empty side file: on the journal itself it would shut readers out. The kernel
     drops a lock of SQLite with the process, however that ends, and unlike a flock it does not pass to a forked worker
     that outlives the parent. The side file stays: if it were deleted, two processes could hold locks on two files of
     one name.
 
-    Raises JournalError if another process holds the claim, naming it, or if the side file cannot be made.
+    Raises JournalError if another process has the claim, naming it, or if the side file cannot be made.
     """
-
-    def __init__(self, journal: Path) -> None:
-        side = _side_file(journal)
-        with ExitStack() as undo:
-            try:
-                side.touch()
-                self._lock = sqlite3.connect(side, timeout=CLAIM_SECONDS, isolation_level=None)
-                undo.callback(self._lock.close)
-                self._lock.execute("PRAGMA journal_mode = MEMORY")  # or a second side file would appear
-                self._lock.execute("BEGIN EXCLUSIVE")
-            except OSError as error:
-                raise JournalError(_unwritable(journal, error.strerror)) from error
-            except sqlite3.Error as error:
-                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                    raise JournalError(_in_use(journal)) from None
-                raise JournalError(_unwritable(journal, str(error))) from error
-            undo.pop_all()
-        self.held = True
-
-    def release(self) -> None:
-        """Give the claim back."""
-        self.held = False
-        self._lock.close()
+    side = _side_file(journal)
+    with ExitStack() as stack:
+        try:
+            side.touch()
+            # A reader locks the claim for microseconds, and must not turn a writer away.
+            lock = stack.enter_context(closing(sqlite3.connect(side, timeout=0.5, isolation_level=None)))
+            lock.execute("PRAGMA journal_mode = MEMORY")  # or a second side file would appear
+            lock.execute("BEGIN EXCLUSIVE")
+        except OSError as error:
+            raise JournalError(_unwritable(journal, error.strerror)) from error
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise JournalError(_in_use(journal)) from None
+            raise JournalError(_unwritable(journal, str(error))) from error
+        yield
 
 
 def is_claimed(journal: Path) -> bool:
@@ -103,16 +97,14 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         name = shown_path(path)
         raise JournalError(f"{name}: no such journal: `pinpool crawl SPIDER -p PROXIES -j {name}` makes one")
     try:
-        return _inspected(path, "mode=ro")
-    except sqlite3.OperationalError as error:
-        # Even for reading, SQLite puts a -shm file beside a journal in WAL mode. Where it may not, and there is no -wal
-        # of a writer, nobody can be writing: then the file can be read as it is.
-        if path.with_name(f"{path.name}-wal").exists():
-            raise JournalError(explain(path, error)) from error
-    except sqlite3.DatabaseError as error:
-        raise JournalError(explain(path, error)) from error
-    try:
-        return _inspected(path, "mode=ro&immutable=1")
+        try:
+            return _inspected(path, "mode=ro")
+        except sqlite3.OperationalError:
+            # Even for reading, SQLite puts a -shm file beside a journal in WAL mode. Where it may not, and there is no
+            # -wal of a writer, nobody can be writing: then the file can be read as it is.
+            if path.with_name(f"{path.name}-wal").exists():
+                raise
+            return _inspected(path, "mode=ro&immutable=1")
     except sqlite3.DatabaseError as error:
         raise JournalError(explain(path, error)) from error
 
@@ -134,8 +126,7 @@ def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
                     f"{path}: this file system cannot hold a journal: name a local disk with -j"
                 )
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            _apply(db, 0)
-            fill(db)
+            _apply(db, 0, fill)
         draft.rename(path)
     except sqlite3.Error as error:
         raise JournalError(explain(path, error)) from error
@@ -156,25 +147,22 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     copy.touch(_MODE, exist_ok=False)
     with closing(sqlite3.connect(copy)) as kept:
         db.backup(kept)
-    _apply(db, version)
+    _apply(db, version, lambda db: None)
 
 
-def _apply(db: sqlite3.Connection, version: int) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        for statements in MIGRATIONS[version:]:
-            for statement in statements:
-                db.execute(statement)
+def _apply(db: sqlite3.Connection, version: int, fill: Callable[[sqlite3.Connection], None]) -> None:
+    with db:
+        db.execute("BEGIN IMMEDIATE")
+        for statement in chain.from_iterable(MIGRATIONS[version:]):
+            db.execute(statement)
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        db.execute("COMMIT")
-    except BaseException:
-        db.rollback()
-        raise
+        fill(db)
 
 
 def _inspected(path: Path, mode: str) -> sqlite3.Connection:
     db = _connect(path, mode)
-    try:
+    with ExitStack() as undo:
+        undo.callback(db.close)
         if _pragma(db, "application_id") != APPLICATION_ID:
             raise JournalError(
                 f"{path}: is SQLite, but not a pinpool journal: name the .db file that `pinpool crawl` wrote"
@@ -185,9 +173,7 @@ def _inspected(path: Path, mode: str) -> sqlite3.Connection:
                 f"{path}: made by a newer pinpool (journal version {version}; this one reads up to"
                 f" {len(MIGRATIONS)}): upgrade pinpool"
             )
-    except BaseException:
-        db.close()
-        raise
+        undo.pop_all()
     return db
 
 

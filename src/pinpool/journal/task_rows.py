@@ -11,8 +11,8 @@ from pinpool.journal.schema import INDEX_STAGE
 from pinpool.model import Task
 
 
-def add_tasks(db: sqlite3.Connection, tasks: Iterable[Task], parent: int | None) -> int:
-    """Add the tasks whose keys are not there yet; returns how many."""
+def add_tasks(db: sqlite3.Connection, tasks: Iterable[Task], parent: int | None = None) -> int:
+    """Add the tasks whose keys are not there yet; returns how many. Those without a parent count as seeds."""
     rows = (
         (
             task.stage,
@@ -31,7 +31,10 @@ def add_tasks(db: sqlite3.Connection, tasks: Iterable[Task], parent: int | None)
         "INSERT INTO tasks (stage, key, url, method, body, headers, data, parent, is_index)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"
     )
-    return max(0, db.executemany(query, rows).rowcount)
+    new = max(0, db.executemany(query, rows).rowcount)
+    if parent is None:
+        db.execute("UPDATE run SET seeds = seeds + ?", (new,))
+    return new
 
 
 def storable(text: str | None) -> str | None:

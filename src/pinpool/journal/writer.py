@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -22,14 +22,10 @@ from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.records import About, Mark, ProxyRow, RunEnd, Settlement, Waiting
 from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS, WITHDRAWN
 from pinpool.journal.task_rows import add_tasks, storable, task_of
-from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, Outcome, ProxyState, Task, TaskState
+from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, ProxyState, Task, TaskState
+from pinpool.text import one_line
 
-GROUP_OUTCOMES = 50
-GROUP_SECONDS = 0.2
-MESSAGE_LIMIT = (
-    1000  # characters stored of the message of a failed attempt; a hostile site may send megabytes
-)
-
+MESSAGE_LIMIT = 1000  # characters of a message that are stored: a hostile site may send megabytes
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,12 +71,13 @@ class Journal:
     Then the open group is taken back, the file is sound, and the run can be resumed from it.
     """
 
-    def __init__(self, path: Path, claim: storage.Claim, db: sqlite3.Connection, began: float = 0.0) -> None:
+    def __init__(self, path: Path, db: sqlite3.Connection, owned: ExitStack, began: float = 0.0) -> None:
         self.path = path
         self.pending = 0  # outcomes in the group
         self.oldest: float | None = None  # when its first write came
-        self._claim = claim
         self._db = db
+        self._owned = owned  # the claim, the connection and a last commit, ended in the opposite order
+        owned.callback(self.commit)
         self._began = began
         self._earlier = (0.0, 0, 0)  # seconds, worker losses and pool rebuilds of the starts before this one
 
@@ -95,26 +92,20 @@ class Journal:
         path = Path(path)
 
         def fill(db: sqlite3.Connection) -> None:
-            columns = (*About._fields, "state", "started", "heartbeat", "pid")
+            columns = ", ".join((*About._fields, "state", "started", "heartbeat", "pid"))
             values = (*about, "running", now, now, os.getpid())
-            db.execute("BEGIN IMMEDIATE")
-            db.execute(
-                f"INSERT INTO run ({', '.join(columns)}) VALUES ({', '.join('?' * len(values))})", values
-            )
-            _add_seeds(db, seeds)
-            db.execute("COMMIT")
+            db.execute(f"INSERT INTO run ({columns}) VALUES ({', '.join('?' * len(values))})", values)
+            add_tasks(db, seeds)
 
-        with ExitStack() as undo:
-            claim = storage.Claim(path)
-            undo.callback(claim.release)
+        with ExitStack() as owned:
+            owned.enter_context(storage.claim(path))
             if path.exists():
                 raise JournalError(
                     f"{path}: exists already: `pinpool resume {path}` goes on with it, --fresh makes a new one"
                 )
             storage.build(path, fill)
-            db = storage.open_for_writing(path)
-            undo.pop_all()
-        return cls(path, claim, db, began=now)
+            db = owned.enter_context(closing(storage.open_for_writing(path)))
+            return cls(path, db, owned.pop_all(), began=now)
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -126,27 +117,21 @@ class Journal:
         """
         path = Path(path)
         storage.open_for_reading(path).close()  # raises if there is no journal that we know
-        with ExitStack() as undo:
-            claim = storage.Claim(path)
-            undo.callback(claim.release)
-            db = storage.open_for_writing(path)
-            undo.callback(db.close)
+        with ExitStack() as owned:
+            owned.enter_context(storage.claim(path))
+            db = owned.enter_context(closing(storage.open_for_writing(path)))
             try:
                 storage.migrate(db, path)
                 db.execute("UPDATE run SET pid = ?", (os.getpid(),))
             except sqlite3.Error as error:
                 raise JournalError(storage.explain(path, error)) from error
-            undo.pop_all()
-        return cls(path, claim, db)
+            return cls(path, db, owned.pop_all())
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        return f"<Journal {self.path} {self.pending} pending>"
 
     @property
     def about(self) -> About:
@@ -156,9 +141,9 @@ class Journal:
     def due(self, now: float) -> bool:
         """Whether it is time to commit the group: it holds 50 outcomes, or its first write came 200 ms ago."""
         # A clock that was set back must not put the commit off.
-        too_old = self.oldest is not None and not 0 <= now - self.oldest < GROUP_SECONDS
-        return self.pending >= GROUP_OUTCOMES or too_old
+        return self.pending >= 50 or (self.oldest is not None and not 0 <= now - self.oldest < 0.2)
 
+    @_committing
     def resume(self, about: About, now: float) -> None:
         """
         Start the run again as `about` says, and commit; its salt stays as it was, and no proxy is pinned any more.
@@ -171,10 +156,6 @@ class Journal:
                 f"{self.path}: belongs to the spider {spider}, not {about.spider}: name another journal, "
                 f"or name the spider {spider} again"
             )
-        self._restart(about, now)
-
-    @_committing
-    def _restart(self, about: About, now: float) -> None:
         self._began = now
         self._earlier = self._db.execute("SELECT seconds, worker_losses, pool_rebuilds FROM run").fetchone()
         given = {name: value for name, value in about._asdict().items() if name != "salt"}
@@ -190,7 +171,7 @@ class Journal:
 
         All or none, because nobody could tell later which seeds of a half-read list are missing.
         """
-        return _add_seeds(self._db, seeds)
+        return add_tasks(self._db, seeds)
 
     @_committing
     def enroll(self, entries: Sequence[tuple[str, str]]) -> list[ProxyRow]:
@@ -220,18 +201,26 @@ class Journal:
         if outcome.ending is Ending.DECLINED or outcome.ending is Ending.RESUMED:
             raise ValueError(f"task {task_id}: an outcome that is {outcome.ending} is not an attempt")
         self.pending += 1
-        if self.oldest is None:
-            self.oldest = now
+        self.oldest = now if self.oldest is None else self.oldest
         db = self._db
         found = db.execute(
             "SELECT attempts FROM tasks WHERE id = ? AND state = 'waiting'", (task_id,)
         ).fetchone()
         if found is None:
             late = f"task {task_id} does not wait; dropped an attempt that ended as {outcome.ending}"
-            self._add_event(Event(now, EventKind.LATE, outcome.proxy, outcome.worker, late))
+            self.event(Event(now, EventKind.LATE, outcome.proxy, outcome.worker, late))
             return 0
         n = found[0] + 1
-        self._add_attempt(task_id, n, outcome, fault, charged)
+        _, worker, proxy, ending, at, seconds, status, size, evidence, *_ = outcome
+        message = storable(evidence.message[:MESSAGE_LIMIT]) if evidence else None
+        # After a crash nobody may know which proxy the worker held: such an attempt has none.
+        row = (task_id, n, proxy if proxy > 0 else None, worker, at, seconds, ending, fault, status, size)
+        db.execute(
+            "INSERT INTO attempts"
+            " (task, n, proxy, worker, at, seconds, ending, fault, status, size, message, charged)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*row, message, charged),
+        )
         if outcome.sample is not None:
             db.execute(
                 "INSERT INTO pages (task, n, kind, url, status, headers, body, size)"
@@ -291,7 +280,9 @@ class Journal:
     @_storing
     def event(self, event: Event) -> None:
         """Record an event."""
-        self._add_event(event)
+        self.oldest = event.at if self.oldest is None else self.oldest
+        query = "INSERT INTO events (at, kind, proxy, worker, detail) VALUES (?, ?, ?, ?, ?)"
+        self._db.execute(query, (*event[:4], storable(event.detail[:MESSAGE_LIMIT])))
 
     @_storing
     def progress(self, in_flight: int, losses: int, rebuilds: int, now: float) -> None:
@@ -300,8 +291,7 @@ class Journal:
 
         Readers call a run interrupted if nobody claims its journal and the last heartbeat is more than 30 s old.
         """
-        if self.oldest is None:
-            self.oldest = now
+        self.oldest = now if self.oldest is None else self.oldest
         _, earlier_losses, earlier_rebuilds = self._earlier
         self._db.execute(
             "UPDATE run SET in_flight = ?, worker_losses = ?, pool_rebuilds = ?, heartbeat = ?, seconds = ?",
@@ -363,15 +353,23 @@ class Journal:
         return [Waiting(row[0], task_of(row[1:8]), *row[8:]) for row in rows]
 
     def history(self, task_id: int) -> list[FailedAttempt]:
-        """The failed attempts of a task since it was last put back, oldest first."""
+        """
+        The failed attempts of a task since it was last put back, oldest first.
+
+        Raises JournalError for a fault that this pinpool does not know.
+        """
         query = """
             SELECT proxy, fault, excused FROM attempts WHERE task = ? AND ending = 'failed' AND fault IS NOT NULL
                 AND n > (SELECT forgotten FROM tasks WHERE id = attempts.task) ORDER BY n
         """
-        return [
-            FailedAttempt(proxy, Fault(fault), bool(excused))
-            for proxy, fault, excused in self._read(query, (task_id,))
-        ]
+        rows = self._read(query, (task_id,))
+        try:
+            return [FailedAttempt(proxy, Fault(fault), bool(excused)) for proxy, fault, excused in rows]
+        except ValueError as error:
+            raise JournalError(
+                f"{self.path}: task {task_id} has an attempt with an unknown fault ({one_line(str(error))}): upgrade"
+                f" pinpool if a newer one wrote it, or put a copy back and `pinpool resume {self.path}`"
+            ) from None
 
     def witnesses(self, limit: int) -> list[Task]:
         """The last pages that were fetched, to be asked for once more when the site seems silent."""
@@ -383,9 +381,7 @@ class Journal:
 
     def task_counts(self) -> dict[TaskState, int]:
         """How many tasks are in each state. Reads every task: for the start and the end, not for each page."""
-        return dict.fromkeys(TaskState, 0) | {
-            TaskState(state): count for state, count in self._read(COUNT_TASKS)
-        }
+        return dict.fromkeys(TaskState, 0) | dict(self._read(COUNT_TASKS))
 
     def items_after(self, item: int, limit: int) -> list[tuple[int, str]]:
         """At most `limit` (id, JSON text) above id `item`, in order. Right after `commit` all of them are durable."""
@@ -407,13 +403,7 @@ class Journal:
 
     def close(self) -> None:
         """Commit, close the file and give the claim back, also if the commit fails. Closing twice is harmless."""
-        if not self._claim.held:
-            return
-        try:
-            self.commit()
-        finally:
-            self._db.close()
-            self._claim.release()
+        self._owned.close()
 
     def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         try:
@@ -426,26 +416,6 @@ class Journal:
         with suppress(sqlite3.Error):
             self._db.rollback()
 
-    def _add_event(self, event: Event) -> None:
-        if self.oldest is None:
-            self.oldest = event.at
-        query = "INSERT INTO events (at, kind, proxy, worker, detail) VALUES (?, ?, ?, ?, ?)"
-        self._db.execute(query, (*event[:4], storable(event.detail[:MESSAGE_LIMIT])))
-
-    def _add_attempt(
-        self, task_id: int, n: int, outcome: Outcome, fault: Fault | None, charged: bool
-    ) -> None:
-        # After a crash nobody may know which proxy the worker held: such an attempt has none.
-        proxy = outcome.proxy if outcome.proxy > 0 else None
-        _, worker, _, ending, at, seconds, status, size, evidence, *_ = outcome
-        message = storable(evidence.message[:MESSAGE_LIMIT]) if evidence else None
-        self._db.execute(
-            "INSERT INTO attempts"
-            " (task, n, proxy, worker, at, seconds, ending, fault, status, size, message, charged)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (task_id, n, proxy, worker, at, seconds, ending, fault, status, size, message, charged),
-        )
-
     def _seconds(self, now: float) -> float:
         """How long the run has run, earlier starts included."""
         return self._earlier[0] + max(0.0, now - self._began)
@@ -457,9 +427,3 @@ class Journal:
             " WHERE state = 'pinned'",
             (WITHDRAWN,),
         )
-
-
-def _add_seeds(db: sqlite3.Connection, seeds: Iterable[Task]) -> int:
-    new = add_tasks(db, seeds, None)
-    db.execute("UPDATE run SET seeds = seeds + ?", (new,))
-    return new

@@ -17,6 +17,7 @@ from journals import (
     LABELS,
     START,
     answered,
+    damage,
     done,
     failed,
     finish_work,
@@ -142,6 +143,15 @@ def test_a_failed_attempt_leaves_the_task_waiting_and_is_remembered(journal: Jou
     assert journal.history(1) == [FailedAttempt(1, Fault.TIMEOUT), FailedAttempt(None, Fault.TIMEOUT)]
     (waiting,) = journal.waiting(True, 0, 9)
     assert (waiting.attempts, waiting.charged, waiting.not_before) == (2, 2, None)
+
+
+def test_a_fault_that_nobody_knows_is_an_error_and_not_a_traceback(path: Path, journal: Journal) -> None:
+    journal.settle(put_off(1, failed()), START)
+    journal.commit()
+    damage(path, "UPDATE attempts SET fault = 'meteor'")
+
+    with pytest.raises(JournalError, match=r"movies.db: task 1 has .*'meteor'.*: upgrade pinpool"):
+        journal.history(1)
 
 
 def test_only_a_done_task_keeps_items_and_children(path: Path, journal: Journal) -> None:
