@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.diagnosis import evidence_of, retry_after
 from pinpool.fetch.robots import FORBIDDEN, ask_robots
-from pinpool.journal.page_samples import SentKinds, kind_of, sample_of, was_read
+from pinpool.journal.page_samples import kind_of, may_send, sample_of, was_read
 from pinpool.model import Assignment, Charge, Ending, Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import FAULTS, fault_of
 from pinpool.pool.deadline import limit
@@ -37,7 +37,7 @@ class PageJob:
     def __init__(self, spider: SpiderRef | Spider, settings: Settings) -> None:
         self.spider = load(spider) if isinstance(spider, SpiderRef) else spider
         self.settings = settings
-        self._sent_kinds = SentKinds()
+        self._sent_kinds: set[str] = set()
 
     def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult | None:
         assert isinstance(work, Assignment)
@@ -93,7 +93,7 @@ class PageJob:
         """The page came, but is of no use. The first page of each kind of failure becomes a page sample."""
         fault, sample = fault_of(evidence), None
         kind = kind_of(task.stage, fault, evidence.message, fetched.size)
-        if FAULTS[fault].sampled and was_read(fetched.status) and self._sent_kinds.add(kind):
+        if FAULTS[fault].sampled and was_read(fetched.status) and may_send(kind, self._sent_kinds):
             sample = sample_of(kind, fetched, spellings(pin.lease.address))
         return JobResult(Ending.FAILED, fetched.status, fetched.size, evidence, sample=sample)
 

@@ -52,21 +52,12 @@ def was_read(status: int | None) -> bool:
     return status is not None and status < 400
 
 
-class SentKinds:
-    """The kinds of which this worker has sent a sample."""
-
-    def __init__(self) -> None:
-        self._sent: set[str] = set()
-
-    def __repr__(self) -> str:
-        return f"<SentKinds {len(self._sent)}>"
-
-    def add(self, kind: str) -> bool:
-        """True once for each kind, and never again after `KINDS_SENT` of them."""
-        if kind in self._sent or len(self._sent) >= KINDS_SENT:
-            return False
-        self._sent.add(kind)
-        return True
+def may_send(kind: str, sent: set[str]) -> bool:
+    """Add a kind to those that a worker has `sent`. True once for each, and never again after `KINDS_SENT` of them."""
+    if kind in sent or len(sent) >= KINDS_SENT:
+        return False
+    sent.add(kind)
+    return True
 
 
 def sample_of(kind: str, fetched: Fetched, secrets: Iterable[str] = ()) -> PageSample:

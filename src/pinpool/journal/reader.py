@@ -18,8 +18,6 @@ from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS
 from pinpool.model import Event, EventKind, Fetched, Task
 from pinpool.text import stamp
 
-SILENT_SECONDS = 30.0  # without a heartbeat, and with nobody holding the claim: the run was killed
-
 
 class Reader:
     """
@@ -40,9 +38,6 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"<Reader {self.path}>"
-
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
         self._db.close()
@@ -61,8 +56,8 @@ class Reader:
         columns = RunInfo._fields[:-3]  # the others are counted
         *values, in_flight = self._row(f"SELECT {', '.join(columns)}, in_flight FROM run")
         run = dict(zip(columns, values, strict=True))
-        silent = run["state"] == "running" and now - run["heartbeat"] > SILENT_SECONDS
-        if silent and not storage.is_claimed(self.path):
+        silent = run["state"] == "running" and now - run["heartbeat"] > 30
+        if silent and not storage.is_claimed(self.path):  # it was killed
             run["state"], in_flight = "interrupted", 0
         counts = dict.fromkeys(("done", "gone", "failed", "waiting"), 0) | dict(self.rows(COUNT_TASKS))
         counts["in_flight"] = min(in_flight, counts["waiting"])
@@ -97,11 +92,10 @@ class Reader:
 
     def charges(self) -> list[tuple[int, int, int]]:
         """(proxy, charged, forgiven): how many failures are charged to each, and how many were but no longer are."""
-        query = (
-            "SELECT proxy, sum(NOT forgiven), sum(forgiven) FROM attempts"
-            " WHERE charged AND proxy IS NOT NULL GROUP BY proxy"
+        charged = "attempts WHERE charged AND proxy IS NOT NULL"
+        return list(
+            self.rows(f"SELECT proxy, sum(NOT forgiven), sum(forgiven) FROM {charged} GROUP BY proxy")
         )
-        return list(self.rows(query))
 
     def pins(self, after: int = 0) -> dict[int, int]:
         """How often each proxy was leased, by proxy id; only in events with ids above `after`."""
@@ -148,7 +142,7 @@ class Reader:
                     continue
                 kind = kind_of(stage, fault, message or "", size) if was_read(status) else ""
                 page = samples.get(kind)
-                last_page = last_page if page is None else page
+                last_page = page or last_page
                 values = (proxy, fault, seconds, status, stamp(at), message, page)
                 attempts.append(dict(zip(names, values, strict=True)))
             failure = {"task": task, "stage": stage, "url": url, "reason": reason}
@@ -192,7 +186,7 @@ class Reader:
         # Reading does not bring a journal up to date, and one of an older pinpool has no such table.
         return any(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pages'"))
 
-    def _row(self, query: str, values: tuple[Any, ...] = ()) -> Any:
-        for row in self.rows(query, values):
+    def _row(self, query: str) -> Any:
+        for row in self.rows(query):
             return row
         raise JournalError(f"{self.path}: it is damaged: it holds no run: --fresh makes a new one")

@@ -68,9 +68,7 @@ class RunInfo(NamedTuple):
 
 
 class About(NamedTuple):
-    """
-    With what a run starts: `settings` is JSON text, `proxies` the source of the list, `salt` that of the fingerprints.
-    """
+    """What a run starts with: `settings` is JSON text, `proxies` the source of the list, `salt` of its fingerprints."""
 
     spider: str
     spider_ref: str
@@ -126,10 +124,7 @@ class Pulse(NamedTuple):
 
 
 class SampleRow(NamedTuple):
-    """
-    A page sample without its body. `url` is where the page came from in the end, `task` the id of the task that asked
-    for it, `size` the bytes of its body.
-    """
+    """A page sample without its body. `url` is where the page came from in the end, `size` the bytes of its body."""
 
     id: int
     kind: str

@@ -10,8 +10,6 @@ from pinpool.journal.reader import Reader
 from pinpool.journal.schema import COUNT_TASKS
 from pinpool.text import counted
 
-NAMED_ROWS = 3  # in the message of one check
-
 
 class Coverage(NamedTuple):
     """
@@ -51,7 +49,7 @@ def coverage(reader: Reader) -> Coverage:
     for (kind, row, wrong), query in CHECKS.items():
         ids = [found_id for (found_id,) in rows(query)]
         if ids:
-            named = ", ".join(map(str, ids[:NAMED_ROWS])) + (", …" if len(ids) > NAMED_ROWS else "")
+            named = ", ".join(map(str, ids[:3])) + (", …" if len(ids) > 3 else "")
             problems.append(f"{counted(len(ids), row)} {wrong} ({row} {named})")
             found[kind] += len(ids)
     counts = dict(rows(COUNT_TASKS))
@@ -89,19 +87,17 @@ def coverage(reader: Reader) -> Coverage:
 #: (kind, row, what is wrong with it): a query for the ids of such rows. There must be none.
 CHECKS = {
     ("orphans", "item", "of a task that is unknown or not done"): (
-        "SELECT items.id FROM items LEFT JOIN tasks ON tasks.id = items.task"
-        " WHERE tasks.state IS NULL OR tasks.state <> 'done'"
+        "SELECT id FROM items WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE id = items.task AND state = 'done')"
     ),
     ("orphans", "attempt", "of an unknown task"): (
-        "SELECT attempts.id FROM attempts LEFT JOIN tasks ON tasks.id = attempts.task WHERE tasks.id IS NULL"
+        "SELECT id FROM attempts WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE id = attempts.task)"
     ),
     ("orphans", "attempt", "through an unknown proxy"): (
-        "SELECT attempts.id FROM attempts LEFT JOIN proxies ON proxies.id = attempts.proxy"
-        " WHERE attempts.proxy IS NOT NULL AND proxies.id IS NULL"
+        "SELECT id FROM attempts WHERE proxy NOT IN (SELECT id FROM proxies)"
     ),
     ("orphans", "task", "whose parent is unknown or not done"): (
-        "SELECT child.id FROM tasks AS child LEFT JOIN tasks AS parent ON parent.id = child.parent"
-        " WHERE child.parent IS NOT NULL AND (parent.state IS NULL OR parent.state <> 'done')"
+        "SELECT id FROM tasks AS child WHERE parent IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM tasks WHERE id = child.parent AND state = 'done')"
     ),
     ("duplicates", "item", "stored twice"): (
         "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY task, n ORDER BY id) AS place FROM items)"

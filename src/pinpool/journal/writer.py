@@ -260,8 +260,7 @@ class Journal:
     @_storing
     def charge(self, task_id: int, proxies: Collection[int]) -> None:
         """Charge these proxies with their failed attempts of this task after all."""
-        failed = "task = ? AND proxy = ? AND ending = 'failed' AND NOT excused"
-        query = f"UPDATE attempts SET charged = 1 WHERE {failed}"
+        query = "UPDATE attempts SET charged = 1 WHERE task = ? AND proxy = ? AND ending = 'failed' AND NOT excused"
         self._db.executemany(query, [(task_id, proxy) for proxy in proxies])
 
     @_storing

@@ -21,7 +21,7 @@ from leaks import PASSWORD, traces
 from pinpool.crawler.page_job import PageJob
 from pinpool.errors import JournalError
 from pinpool.journal import page_samples, sqlite
-from pinpool.journal.page_samples import KINDS_SENT, LARGEST_SAMPLE, SentKinds, body_of, kind_of, sample_of
+from pinpool.journal.page_samples import KINDS_SENT, LARGEST_SAMPLE, body_of, kind_of, may_send, sample_of
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Settlement
 from pinpool.journal.schema import MIGRATIONS
@@ -112,10 +112,10 @@ def test_an_empty_block_page_is_of_another_kind_than_a_film_whose_selectors_are_
 
 
 def test_a_worker_sends_each_kind_once_and_only_so_many() -> None:
-    kinds = SentKinds()
+    sent: set[str] = set()
 
-    first, again = kinds.add("a"), kinds.add("a")
-    more = [kinds.add(str(number)) for number in range(2 * KINDS_SENT)]
+    first, again = may_send("a", sent), may_send("a", sent)
+    more = [may_send(str(number), sent) for number in range(2 * KINDS_SENT)]
 
     assert (first, again) == (True, False)
     assert sum(more) == KINDS_SENT - 1
