@@ -29,7 +29,7 @@ def tallied(counts: Mapping[Any, int]) -> str:
 
 def nonzero(always: str, counts: Mapping[str, int]) -> str:
     """``7 good, 2 resting``: `always`, then each count that is not zero."""
-    return ", ".join([always, *(f"{count} {name}" for name, count in counts.items() if count)])
+    return ", ".join([always, *(f"{count:,} {name}" for name, count in counts.items() if count)])
 
 
 def first_few(names: Sequence[str], most: int) -> str:

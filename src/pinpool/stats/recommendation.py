@@ -52,7 +52,10 @@ def advise(document: Mapping[str, Any], utilization: Utilization, load: float | 
             f"{counted(enough, 'worker')} would have been as fast, or a longer list faster"
         )
     unused = sum(not row["attempts"] for row in rows)
-    better, gain = _with_spares(workers, sum(row["state"] != "retired" for row in rows), unused)
+    usable = sum(row["state"] != "retired" for row in rows)
+    # One proxy in ten stays in reserve for those that will fail.
+    better = max(workers, min(usable - math.ceil(usable / 10), workers + unused))
+    gain = 1 - workers / better if better else 0.0
     if pacing >= WAITING and gain <= NOISE:
         return (
             f"{used}: they waited for their turn {pacing:.0%} of the time; "
@@ -72,10 +75,3 @@ def advise(document: Mapping[str, Any], utilization: Utilization, load: float | 
         spares = counted(unused, "spare proxy was", "spare proxies were")
         return f"{worked}; {spares} never used: {counted(better, 'worker')} would finish {gain:.0%} sooner"
     return f"{worked}: as many as this list feeds"
-
-
-def _with_spares(workers: int, usable: int, unused: int) -> tuple[int, float]:
-    """How many workers the unused spare proxies would allow, and how much sooner they would finish."""
-    # One proxy in ten stays in reserve for those that will fail.
-    better = min(usable - math.ceil(usable / 10), workers + unused)
-    return better, 1 - workers / better if unused and better > workers else 0.0

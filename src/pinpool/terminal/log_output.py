@@ -20,8 +20,6 @@ from pinpool.pool.log_pipe import CONTEXT
 from pinpool.proxies.redaction import message_of, trace_of
 from pinpool.text import local_time, one_line, shown_path, stamp
 
-#: The levels without `-v`, with one, and with two.
-_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 _BEGINNING = b'{"at": "'
 
 
@@ -92,7 +90,7 @@ def logging_to(
 
     At the end, the root logger is as before. Raises SettingsError if the file cannot be written.
     """
-    level = logging.ERROR if quiet else _LEVELS[min(verbose, len(_LEVELS) - 1)]
+    level = logging.ERROR if quiet else max(logging.DEBUG, logging.WARNING - 10 * verbose)
     handlers: list[logging.Handler] = [_Screen(level, tell)]
     if file is not None:
         handlers.append(_Lines(min(logging.INFO, level), file, tell))

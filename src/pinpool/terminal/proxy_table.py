@@ -82,20 +82,17 @@ def short_labels(labels: Sequence[str], width: int) -> list[str]:
 
     Where that makes different labels alike, the part in which they differ is shown instead, or else their number.
     """
-    short = [cut_middle(label, width) for label in labels]
-    alike: defaultdict[str, list[int]] = defaultdict(list)
-    for number, text in enumerate(short):
-        alike[text].append(number)
-    for numbers in alike.values():
-        group = [labels[number] for number in numbers]
-        if len(set(group)) > 1:
-            for number, text in zip(numbers, _distinct(group, width), strict=True):
-                short[number] = text
-    return short
+    by_text: defaultdict[str, list[str]] = defaultdict(list)
+    for label in dict.fromkeys(labels):
+        by_text[cut_middle(label, width)].append(label)
+    short: dict[str, str] = {}
+    for text, alike in by_text.items():
+        short |= zip(alike, _distinct(alike, width) if len(alike) > 1 else [text], strict=True)
+    return [short[label] for label in labels]
 
 
 def _distinct(labels: Sequence[str], width: int) -> list[str]:
-    """The labels by the part in which they differ, or numbered if that does not fit."""
+    """Different labels by the part in which they differ, or numbered if that does not fit."""
     start = _common_start(labels)
     end = _common_start([label[start:][::-1] for label in labels])
     short = []
@@ -105,11 +102,10 @@ def _distinct(labels: Sequence[str], width: int) -> list[str]:
         before = label[:start] if start <= half else label[: max(0, half)] + "…"
         after = tail if end <= half else "…" + label[len(label) - max(1, half) :]
         short.append(before + core + after)
-    if len(set(short)) == len(set(labels)) and all(len(text) <= width for text in short):
+    if len(set(short)) == len(labels) and all(len(text) <= width for text in short):
         return short
-    digits = len(str(len(labels)))
-    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels), 1)}
-    return [f"{cut_middle(label, width - digits - 1)}~{numbers[label]}" for label in labels]
+    room = width - len(f"~{len(labels)}")
+    return [f"{cut_middle(label, room)}~{number}" for number, label in enumerate(labels, 1)]
 
 
 def _common_start(texts: Sequence[str]) -> int:

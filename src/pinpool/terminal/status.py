@@ -9,8 +9,6 @@ from pinpool.text import counted, duration, local_time, nonzero, one_line, perce
 
 #: Smaller steps of the time left would pretend to be exact.
 _ROUGH_SECONDS = 5
-_SHOWN_FAULTS = 4
-_HEADING_COLUMNS = 9
 
 
 def status_line(snapshot: Snapshot, throughput: Throughput, epoch: float) -> str:
@@ -51,13 +49,13 @@ def status_rows(
     ]
     if waits := why_it_waits(snapshot, epoch):
         rows.append(("waits", waits))
-    latest = sorted(snapshot.faults.items(), key=lambda entry: entry[1].at)[-_SHOWN_FAULTS:]
+    latest = sorted(snapshot.faults.items(), key=lambda entry: entry[1].at)[-4:]
     for number, (fault, seen) in enumerate(sorted(latest)):  # by name, so that the view does not jump
         text = (
             f"{fault} {counted(seen.count, 'time')}, {duration(now - seen.at)} ago: {one_line(seen.message)}"
         )
         rows.append(("" if number else "faults", text))
-    return [(heading.ljust(_HEADING_COLUMNS), text) for heading, text in rows]
+    return [(heading.ljust(9), text) for heading, text in rows]
 
 
 def why_it_waits(snapshot: Snapshot, epoch: float) -> str:
@@ -76,10 +74,8 @@ def why_it_waits(snapshot: Snapshot, epoch: float) -> str:
 
 def _pages(snapshot: Snapshot) -> str:
     share = f" ({percent(snapshot.ended / snapshot.known)})" if snapshot.known else ""
-    parts = [f"{snapshot.ended:,} of {snapshot.known:,} known{share}", counted(snapshot.items, "item")]
-    if snapshot.failed:
-        parts.append(f"{snapshot.failed:,} given up")
-    return ", ".join(parts)
+    always = f"{snapshot.ended:,} of {snapshot.known:,} known{share}, {counted(snapshot.items, 'item')}"
+    return nonzero(always, {"given up": snapshot.failed})
 
 
 def _speed(snapshot: Snapshot, throughput: Throughput) -> list[str]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pinpool.journal.verify import Coverage
+from pinpool.stats.columns import Row
 from pinpool.text import counted, nonzero
-
-Row = Mapping[str, Any]
 
 
 def summary(document: Row, journal: Path, advice: str = "") -> str:
