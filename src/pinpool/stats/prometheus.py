@@ -1,14 +1,13 @@
 """
 The figures of a run as a file for Prometheus: the textfile format of its node exporter, with the names of `stats`.
 
-They come from the journal, as those of `stats` do, but each time only the new rows are read, so that the work does not
-grow with the run. What is charged and forgiven is counted from the start again, less often in a very long run. The
-format is defined in https://prometheus.io/docs/instrumenting/exposition_formats/.
+Each time only the new rows of the journal are read, so that the work does not grow with the run. The format is defined
+in https://prometheus.io/docs/instrumenting/exposition_formats/.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -60,10 +59,10 @@ class Metrics:
         self._clock = clock
         self._failed = False
         self._next_write = self._next_recount = 0.0
-        # What was read so far, by the proxies' labels.
+        # What was read so far, by the proxies' labels; None for attempts without a proxy.
         self._place = Place()
-        self._figures: dict[str, ProxyFigures] = {}
-        self._pins: Counter[str] = Counter()
+        self._figures: defaultdict[str | None, ProxyFigures] = defaultdict(ProxyFigures)
+        self._pins: Counter[str | None] = Counter()
         if problem := refusal(path, _BEGINNING):
             raise SettingsError(f"--metrics {shown_path(path)}: {problem}")
         if path.suffix != ".prom":
@@ -98,33 +97,33 @@ class Metrics:
                 why = error.strerror if isinstance(error, OSError) else error
                 self._tell(f"--metrics {shown_path(self._path)}: {why}: the run goes on without")
 
-    def _read_on(self, reader: Reader, labels: Mapping[int, str]) -> None:
+    def _read_on(self, reader: Reader, labels: Mapping[int | None, str]) -> None:
         """Add what is new in the journal, or all of it if the last reading failed halfway."""
         before, self._place = self._place, Place()
         if before == Place():
             self._figures.clear()
             self._pins.clear()
         for row in reader.attempts(before.attempt):
-            if row.proxy is not None and row.proxy in labels:
-                self._figures.setdefault(labels[row.proxy], ProxyFigures()).add(row)
+            self._figures[labels.get(row.proxy)].add(row)
         for proxy, pins in reader.pins(before.event).items():
-            if proxy in labels:
-                self._pins[labels[proxy]] += pins
+            self._pins[labels.get(proxy)] += pins
         self._place = reader.place()
         self._recount(reader, labels)
 
-    def _recount(self, reader: Reader, labels: Mapping[int, str]) -> None:
-        """Count what is charged and forgiven again, for all attempts: a failure may be forgiven much later."""
+    def _recount(self, reader: Reader, labels: Mapping[int | None, str]) -> None:
+        """
+        Count what is charged and forgiven again, for all attempts: a failure may be forgiven much later. In a very long
+        run this takes long, and is done less often.
+        """
         start = self._clock.monotonic()
         if start < self._next_recount:
             return
         for figures in self._figures.values():
             figures.charged = figures.forgiven = 0
         for proxy, charged, forgiven in reader.charges():
-            if proxy in labels:
-                figures = self._figures[labels[proxy]]
-                figures.charged += charged
-                figures.forgiven += forgiven
+            figures = self._figures[labels.get(proxy)]
+            figures.charged += charged
+            figures.forgiven += forgiven
         self._next_recount = start + SHARE * (self._clock.monotonic() - start)
 
     def _run_families(self, reader: Reader, snapshot: Snapshot | None) -> Iterator[Family]:

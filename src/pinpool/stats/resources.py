@@ -66,11 +66,6 @@ class Usage(NamedTuple):
         return cls._make(numbers) if sound and read["pages"] and read["cores"] else None
 
 
-def usage_in(event: Event) -> Usage | None:
-    """The usage that the event holds. None if it is of another kind, or not as we write it."""
-    return Usage.parse(event.detail) if event.kind == EventKind.MEASURED else None
-
-
 class Meter:
     """Measures one start of a run, from the first pages of its workers on: the start-up is no page's cost."""
 

@@ -12,8 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from pinpool.clock import SYSTEM_CLOCK, Clock
-from pinpool.stats.snapshot import Snapshot
-from pinpool.stats.throughput import Throughput
+from pinpool.stats.snapshot import Snapshot, Throughput
 from pinpool.terminal.status import status_line, status_rows
 
 if TYPE_CHECKING:

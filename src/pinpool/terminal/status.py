@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pinpool.model import ProxyState
-from pinpool.stats.snapshot import Snapshot
-from pinpool.stats.throughput import Throughput
+from pinpool.stats.snapshot import Snapshot, Throughput
 from pinpool.text import counted, duration, local_time, nonzero, one_line, percent
 
 #: Smaller steps of the time left would pretend to be exact.
@@ -18,9 +17,8 @@ def status_line(snapshot: Snapshot, throughput: Throughput, epoch: float) -> str
     waits = why_it_waits(snapshot, epoch)
     if waits:  # near the front, as a narrow terminal cuts off the end
         parts.append(waits)
-    parts += [counted(snapshot.items, "item"), *_speed(snapshot, throughput), f"{census.running} fetching"]
-    if census.parked:
-        parts.append(f"{census.parked} waiting for a proxy")
+    fetching = nonzero(f"{census.running} fetching", {"waiting for a proxy": census.parked})
+    parts += [counted(snapshot.items, "item"), *_speed(snapshot, throughput), fetching]
     resting, retired = census.count(ProxyState.COOLING), census.count(ProxyState.RETIRED)
     if resting or retired:
         usable = counted(census.usable, "proxy", "proxies")

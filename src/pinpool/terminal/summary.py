@@ -48,4 +48,4 @@ def _proxies(rows: Sequence[Row]) -> str:
         "never used": sum(not row["attempts"] for row in rows),
     }
     good = len(rows) - states["cooling"] - states["retired"]
-    return f"proxies: {len(rows)}, {nonzero(f'{good} good', counts)}"
+    return f"proxies: {len(rows):,}, {nonzero(f'{good:,} good', counts)}"

@@ -19,7 +19,7 @@ from pinpool.journal.reader import Reader
 from pinpool.model import Ending
 from pinpool.pool.engine import window
 from pinpool.stats.histogram import Histogram
-from pinpool.stats.resources import usage_in
+from pinpool.stats.resources import Usage
 from pinpool.stats.snapshot import Snapshot
 from pinpool.text import counted
 from pinpool.tune.forecast import predict, spares_needed
@@ -179,7 +179,9 @@ class _Experiment:
         since = time.time() - (time.monotonic() - trial.begun)
         with Reader(self._path) as reader:
             attempts = [row for row in reader.attempts(after) if since <= row.at + row.seconds <= until]
-            uses = [used for event in reader.events() if event.at >= since and (used := usage_in(event))]
+            uses = [
+                use for event in reader.events() if event.at >= since and (use := Usage.parse(event.detail))
+            ]
         used = uses[-1] if uses else None
         latencies = Histogram()
         for attempt in attempts:

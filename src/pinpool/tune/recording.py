@@ -12,7 +12,7 @@ from pinpool.errors import SettingsError
 from pinpool.journal.reader import Reader
 from pinpool.model import EventKind
 from pinpool.settings import RULES, Settings, settings_from
-from pinpool.stats.resources import usage_in
+from pinpool.stats.resources import Usage
 from pinpool.text import counted
 from pinpool.tune.queueing import Machine, machine
 from pinpool.tune.workload import PageTree, Workload, observe, page_tree
@@ -63,7 +63,7 @@ def learn(journal: str | Path) -> Recording:
                 rules = event.detail
             if event.kind == EventKind.FAULTED and event.proxy is not None:
                 rests.setdefault(event.proxy, []).append(event.at)
-            if (used := usage_in(event)) is not None:
+            if event.kind == EventKind.MEASURED and (used := Usage.parse(event.detail)):
                 measured.append(used)
     settings, notes = _settings(rules)
     workload = observe(attempts, {proxy: sorted(moments) for proxy, moments in rests.items()})

@@ -10,9 +10,8 @@ import sys
 import pytest
 
 from clocks import START, SetClock
-from pinpool.model import Event, EventKind
 from pinpool.stats.capacity import cores
-from pinpool.stats.resources import Meter, Reading, read_tree, usage_in
+from pinpool.stats.resources import Meter, Reading, Usage, read_tree
 
 
 def readings(*values: tuple[float, float]) -> list[Reading]:
@@ -33,7 +32,7 @@ def test_only_the_pages_since_all_workers_were_at_work_are_measured() -> None:
     event = measure.event()
 
     assert event is not None
-    used = usage_in(event)
+    used = Usage.parse(event.detail)
     assert used is not None
     assert (used.pages, used.own_cpu, used.tree_cpu, used.queued, used.workers) == (100, 0.5, 4.0, 5.0, 4)
     assert (event.at, used.cores) == (START + 5, cores())
@@ -56,7 +55,7 @@ def test_where_nothing_can_be_read_the_journal_gets_no_event() -> None:
 
 @pytest.mark.parametrize("detail", ["", "[]", "{}", '{"pages": "many"}', "null", "1"])
 def test_an_event_that_is_not_ours_is_passed_over(detail: str) -> None:
-    assert usage_in(Event(0.0, EventKind.MEASURED, detail=detail)) is None
+    assert Usage.parse(detail) is None
 
 
 @pytest.mark.parametrize("odd", [{"pages": 0}, {"tree_cpu": -1.0}, {"cores": float("nan")}, {"seconds": "1"}])
@@ -73,8 +72,8 @@ def test_figures_that_cannot_be_are_passed_over(odd: dict[str, object]) -> None:
         "cores",
     )
 
-    assert usage_in(Event(0.0, EventKind.MEASURED, detail=json.dumps(dict.fromkeys(fields, 1)))) is not None
-    assert usage_in(Event(0.0, EventKind.MEASURED, detail=json.dumps(dict.fromkeys(fields, 1) | odd))) is None
+    assert Usage.parse(json.dumps(dict.fromkeys(fields, 1))) is not None
+    assert Usage.parse(json.dumps(dict.fromkeys(fields, 1) | odd)) is None
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs Linux's /proc")  # noqa: PTH110

@@ -9,8 +9,7 @@ import pytest
 
 from clocks import Periods
 from pinpool.model import Fault
-from pinpool.stats.snapshot import Snapshot
-from pinpool.stats.throughput import Throughput
+from pinpool.stats.snapshot import Snapshot, Throughput
 from pinpool.terminal.live import LiveView, Tty
 from pinpool.terminal.progress import PLAIN_SECONDS, Progress
 from pinpool.terminal.status import status_rows

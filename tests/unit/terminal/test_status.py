@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from pinpool.model import Fault
-from pinpool.stats.snapshot import FaultCount, Snapshot
-from pinpool.stats.throughput import Throughput
+from pinpool.stats.snapshot import FaultCount, Snapshot, Throughput
 from pinpool.terminal.status import status_line, status_rows, why_it_waits
 from pinpool.text import local_time
 from snapshots import snapshot

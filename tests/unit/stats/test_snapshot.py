@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pinpool.stats.throughput import Throughput
+from pinpool.stats.snapshot import Throughput
 
 
 def test_the_throughput_is_that_of_the_last_half_minute() -> None:
