@@ -18,8 +18,6 @@ from pinpool.text import megabytes_column, one_line, seconds_column, stamp
 Row = Mapping[str, Any]  # an entry of `proxies` in `stats --json`: values by the columns' names
 Sample = tuple[Mapping[str, str], float]  # the labels of a Prometheus sample, and its value
 
-DOUBTFUL = 0.2  # an interval as wide as this, 20 points, is shown beside its rate
-
 
 class Subject(NamedTuple):
     """All that is known of one proxy; `pins` is how often a worker took it."""
@@ -86,17 +84,13 @@ def _rate_text(row: Row) -> str:
         return "not tried"
     low, high = row["success_low"], row["success_high"]
     text = f"{row['success_rate']:4.0%} of {row['attempts']}"
-    return text if high - low < DOUBTFUL else f"{text} ({low * 100:.0f}-{high * 100:.0f})"
+    # A wide interval is shown beside its rate.
+    return text if high - low < 0.2 else f"{text} ({low * 100:.0f}-{high * 100:.0f})"
 
 
 def _latency_text(row: Row) -> str:
     p50, p95 = row["latency_p50"], row["latency_p95"]
     return "" if p50 is None else f"{seconds_column(p50)}/{seconds_column(p95)}"
-
-
-def _hourly_text(row: Row) -> str:
-    pages = row["pages_per_hour"]
-    return "" if pages is None else f"{pages:.0f}" if pages < 100_000 else f"{pages / 1000:.0f}k"
 
 
 def _why_text(row: Row) -> str:
@@ -172,7 +166,9 @@ COLUMNS = (
     Column(
         "pages_per_hour",
         places=1,
-        cell=Cell(4, "pages/h", _hourly_text),
+        cell=Cell(
+            4, "pages/h", lambda row: "" if row["pages_per_hour"] is None else f"{row['pages_per_hour']:.0f}"
+        ),
         sort="pages_per_hour",
         key=lambda row: -1.0 if row["pages_per_hour"] is None else row["pages_per_hour"],
     ),

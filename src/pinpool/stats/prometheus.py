@@ -111,10 +111,7 @@ class Metrics:
         self._recount(reader, labels)
 
     def _recount(self, reader: Reader, labels: Mapping[int | None, str]) -> None:
-        """
-        Count what is charged and forgiven again, for all attempts: a failure may be forgiven much later. In a very long
-        run this takes long, and is done less often.
-        """
+        """Count what is charged and forgiven again, less often in a long run: it may be forgiven much later."""
         start = self._clock.monotonic()
         if start < self._next_recount:
             return

@@ -78,10 +78,8 @@ class Meter:
     def look(self, pages: int, workers: int) -> None:
         """Note how many pages have ended and how many workers live. Cheap: call it as often as you like."""
         self._pages, self._workers = pages, workers
-        if self._begin is None and pages and pages >= workers:
-            reading = self._read()
-            if reading is not None:
-                self._begin = (self._clock.monotonic(), pages, reading)
+        if self._begin is None and pages >= max(workers, 1) and (reading := self._read()):
+            self._begin = (self._clock.monotonic(), pages, reading)
 
     def event(self) -> Event | None:
         """The usage since then, for the journal. None if no page has ended since, or nothing can be read."""
@@ -119,13 +117,11 @@ def read_tree() -> Reading | None:
 def _stats() -> dict[int, tuple[int, int]]:
     """The parent of every process, and the CPU ticks that it and its dead children used."""
     found = {}
-    with suppress(OSError):
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal():
-                with suppress(OSError, ValueError, IndexError):
-                    # The name in brackets may hold anything, also brackets.
-                    fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
-                    found[int(entry.name)] = int(fields[1]), sum(map(int, fields[11:15]))
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            # The name in brackets may hold anything, also brackets.
+            fields = path.read_bytes().rpartition(b")")[2].split()
+            found[int(path.parent.name)] = int(fields[1]), sum(map(int, fields[11:15]))
     return found
 
 

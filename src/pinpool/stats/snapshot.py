@@ -60,11 +60,7 @@ class Snapshot(NamedTuple):
 
 
 class Throughput:
-    """
-    Pages a second over the last half minute, or since `now` in the first one; times are those of a monotonic clock.
-
-    Half a minute is long enough to be calm, and short enough to show that proxies went to rest.
-    """
+    """Pages a second over the last half minute, or since `now` in the first one. Times are monotonic seconds."""
 
     def __init__(self, now: float) -> None:
         #: (moment, pages since the start): about one a second, in the window alone.
@@ -76,6 +72,7 @@ class Throughput:
         self._latest = (now, pages)
         if now - self.samples[-1][0] >= 1.0:
             self.samples.append(self._latest)
+        # Long enough to be calm, short enough to show that proxies went to rest.
         while len(self.samples) > 1 and now - self.samples[1][0] >= 30.0:
             self.samples.popleft()
 

@@ -20,8 +20,6 @@ from pinpool.pool.log_pipe import CONTEXT
 from pinpool.proxies.redaction import message_of, trace_of
 from pinpool.text import local_time, one_line, shown_path, stamp
 
-_BEGINNING = b'{"at": "'
-
 
 class _Screen(logging.Handler):
     """Hands each record as one line to `tell`."""
@@ -45,7 +43,7 @@ class _Lines(logging.Handler):
         self._torn = self._failed = False
         existed = path.exists()
         try:
-            if path.is_file() and os.access(path, os.R_OK) and not is_ours(path, _BEGINNING):
+            if path.is_file() and os.access(path, os.R_OK) and not is_ours(path, b'{"at": "'):
                 raise SettingsError(
                     f"--log {shown_path(path)}: holds something else: move it away, or name another file"
                 )

@@ -16,7 +16,6 @@ from pinpool.stats.columns import COLUMNS, Row
 from pinpool.text import counted, cut, cut_middle, megabytes_column, one_line
 
 WIDTH = 100  # columns: two windows fit side by side on a wide screen, and one into a mail
-LABEL_WIDTH = 20  # of a proxy, at least: a scheme, a few letters, and the port
 WHY_WIDTH = len("connect_timeout 99")
 
 _STATES = {"retired": 0, "cooling": 1, "pinned": 2, "spare": 2}
@@ -41,7 +40,7 @@ def proxy_table(document: Row, *, sort: str = "trouble", faults: bool = False, c
     cells = [[cell.title for cell in _CELLS], *([cell.text(row) for cell in _CELLS] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     widths[-1] = min(widths[-1], WHY_WIDTH)
-    room = max(LABEL_WIDTH, WIDTH - sum(widths) - 2 * len(widths))
+    room = max(20, WIDTH - sum(widths) - 2 * len(widths))  # at least a scheme, a few letters, and the port
     labels = ["proxy", *short_labels([one_line(row["proxy"]) for row in rows], room)]
     width = max(map(len, labels))
     lines = []

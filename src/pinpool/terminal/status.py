@@ -38,12 +38,20 @@ def status_rows(
 
     `began` and `now` are monotonic seconds, `epoch` is the same moment as `now`.
     """
-    running = f"running for {duration(now - began)}"
+    census = snapshot.census
+    share = f" ({percent(snapshot.ended / snapshot.known)})" if snapshot.known else ""
+    pages = f"{snapshot.ended:,} of {snapshot.known:,} known{share}, {counted(snapshot.items, 'item')}"
+    speed = [*_speed(snapshot, throughput), f"running for {duration(now - began)}"]
+    waiting = {"pacing": census.pacing, "waiting for a proxy": census.parked}
+    workers = {**waiting, "idle": census.idle, "lost": census.losses}
+    able = f"{census.count(ProxyState.PINNED)} pinned, {census.count(ProxyState.SPARE)} spare"
+    wakes = "" if census.wakes_in is None else f" (next wakes in {duration(census.wakes_in)})"
+    resting, retired = census.count(ProxyState.COOLING), census.count(ProxyState.RETIRED)
     rows = [
-        ("pages", _pages(snapshot)),
-        ("speed", ", ".join([*_speed(snapshot, throughput), running])),
-        ("workers", _workers(snapshot)),
-        ("proxies", _proxies(snapshot)),
+        ("pages", nonzero(pages, {"given up": snapshot.failed})),
+        ("speed", ", ".join(speed)),
+        ("workers", nonzero(f"{census.running} fetching", workers)),
+        ("proxies", nonzero(able, {f"resting{wakes}": resting, "retired": retired})),
     ]
     if waits := why_it_waits(snapshot, epoch):
         rows.append(("waits", waits))
@@ -70,37 +78,9 @@ def why_it_waits(snapshot: Snapshot, epoch: float) -> str:
     return ""
 
 
-def _pages(snapshot: Snapshot) -> str:
-    share = f" ({percent(snapshot.ended / snapshot.known)})" if snapshot.known else ""
-    always = f"{snapshot.ended:,} of {snapshot.known:,} known{share}, {counted(snapshot.items, 'item')}"
-    return nonzero(always, {"given up": snapshot.failed})
-
-
 def _speed(snapshot: Snapshot, throughput: Throughput) -> list[str]:
     parts = [f"{throughput.per_second:.1f} pages/s"]
     if left := throughput.seconds_left(snapshot.known - snapshot.ended):
         rough = max(_ROUGH_SECONDS, _ROUGH_SECONDS * round(left / _ROUGH_SECONDS))
         parts.append(f"at least {duration(rough)} left")
     return parts
-
-
-def _workers(snapshot: Snapshot) -> str:
-    census = snapshot.census
-    counts = {
-        "pacing": census.pacing,
-        "waiting for a proxy": census.parked,
-        "idle": census.idle,
-        "lost": census.losses,
-    }
-    return nonzero(f"{census.running} fetching", counts)
-
-
-def _proxies(snapshot: Snapshot) -> str:
-    census = snapshot.census
-    wakes = "" if census.wakes_in is None else f" (next wakes in {duration(census.wakes_in)})"
-    counts = {
-        f"resting{wakes}": census.count(ProxyState.COOLING),
-        "retired": census.count(ProxyState.RETIRED),
-    }
-    always = f"{census.count(ProxyState.PINNED)} pinned, {census.count(ProxyState.SPARE)} spare"
-    return nonzero(always, counts)
