@@ -79,7 +79,7 @@ def _attempt(
             until = time.monotonic() + settings.deadline
             warm(spider, fetcher.session)
             agent = str(fetcher.session.headers.get("User-Agent") or "")
-            if settings.robots and not ask_robots(fetcher, task.url, until).allow(task.url, agent):
+            if settings.robots and not ask_robots(fetcher.fetch, task.url, until).allow(task.url, agent):
                 return None, None
             fetched = fetcher.fetch(task, until)
             step = Step.EXTRACT

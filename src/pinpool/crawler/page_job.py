@@ -52,7 +52,7 @@ class PageJob:
                 if self.settings.robots:
                     rules = pin.rules_for(work.task.url)
                     if rules is None:
-                        pin.heed(work.task.url, ask_robots(pin.fetcher, work.task.url, until))
+                        pin.heed(work.task.url, ask_robots(pin.fetcher.fetch, work.task.url, until))
                         return None
                     if not rules.allow(work.task.url, pin.agent):
                         return JobResult(Ending.GONE, unasked=FORBIDDEN)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from base64 import b64encode
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import urlsplit
@@ -90,19 +89,9 @@ def _manager(proxy: Proxy, context: ssl.SSLContext, progress: Progress) -> PoolM
         "https": partial(_TlsPool, progress=progress, connections=secure),
     }
     manager.pool_classes_by_scheme = pools
+    # urllib3 would leave a connection open as long as somebody keeps an answer of its pool.
+    manager.pools.dispose_func = HTTPConnectionPool.close
     return manager
-
-
-class _NoDirectRoute:
-    """Takes the place of the pool that requests has for connections without a proxy."""
-
-    def __init__(self, label: str) -> None:
-        self._label = label
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise requests.exceptions.ProxyError(
-            f"this session is pinned to {self._label}: it has no direct connections"
-        )
 
 
 class PinnedAdapter(HTTPAdapter):
@@ -118,23 +107,21 @@ class PinnedAdapter(HTTPAdapter):
         self.progress = Progress()
         self._is_http_proxy = not proxy.scheme.startswith("socks")
         self._timeout = (settings.connect_timeout, settings.timeout)
-        self._manager = _manager(proxy, tls_context(settings.ca_bundle), self.progress)
         super().__init__()
-
-    def __repr__(self) -> str:
-        return f"<PinnedAdapter {self.label}>"
+        self.poolmanager = _manager(proxy, tls_context(settings.ca_bundle), self.progress)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{self!r} belongs to its worker; it cannot be pickled or copied")
+        raise TypeError(f"the pin {self.label} belongs to its worker; it cannot be pickled or copied")
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        self.poolmanager = cast(Any, _NoDirectRoute(self.label))
+        """Leave out the pools of requests, which connect directly."""
 
-    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> NoReturn:
-        self._refuse()
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise requests.exceptions.ProxyError(
+            f"this session is pinned to {self.label}; leave out `proxies` and `trust_env`"
+        )
 
-    def get_connection(self, url: Any, proxies: Any = None) -> NoReturn:
-        self._refuse()
+    get_connection = proxy_manager_for
 
     def get_connection_with_tls_context(
         self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
@@ -146,7 +133,7 @@ class PinnedAdapter(HTTPAdapter):
             options = {"ssl_context": None, "cert_reqs": "CERT_NONE"}
         elif isinstance(verify, str):
             options = {"ssl_context": tls_context(verify)}
-        return self._manager.connection_from_host(parts.hostname, parts.port, parts.scheme, options)
+        return self.poolmanager.connection_from_host(parts.hostname, parts.port, parts.scheme, options)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Do nothing: the context has the authorities. Requests would read them again for each connection."""
@@ -170,7 +157,7 @@ class PinnedAdapter(HTTPAdapter):
         proxies: Any = None,
     ) -> requests.Response:
         if requests.utils.select_proxy(str(request.url), proxies):
-            self._refuse()
+            self.proxy_manager_for()
         if cert:
             raise requests.exceptions.SSLError(
                 "a pinned session sends no client certificate; leave out `cert`"
@@ -183,25 +170,14 @@ class PinnedAdapter(HTTPAdapter):
         except (requests.RequestException, HTTPError) as error:
             attach(error, diagnose(error, self.progress.step, late=self.progress.is_late))
             raise
-        asks_proxy = self.asks_proxy(request.url)
-        if asks_proxy and (refusal := login_refused(response.status_code, response.headers)) is not None:
+        if self.asks_proxy(request.url) and (
+            refusal := login_refused(response.status_code, response.headers)
+        ):
             response.close()
             raise attach(requests.exceptions.ProxyError(refusal.message), refusal)
         return response
 
     def pool(self, scheme: str, host: str, port: int | None) -> HTTPConnectionPool:
         """The urllib3 pool whose connections reach this site through the proxy."""
-        return self._manager.connection_from_host(host, port, scheme)
-
-    def close(self) -> None:
-        """Close every connection that is not in use. The adapter can still be used, with new ones."""
-        pools = self._manager.pools
-        for key in pools.keys():  # noqa: SIM118  this container cannot be iterated
-            with suppress(KeyError):
-                pools[key].close()
-        self._manager.clear()
-
-    def _refuse(self) -> NoReturn:
-        raise requests.exceptions.ProxyError(
-            f"this session is pinned to {self.label}; leave out `proxies` and `trust_env`"
-        )
+        found: HTTPConnectionPool = self.poolmanager.connection_from_host(host, port, scheme)
+        return found

@@ -56,10 +56,9 @@ def evidence_of(error: BaseException) -> Evidence | None:
     attached = getattr(error, "evidence", None)
     if isinstance(attached, Evidence):
         return attached
-    if isinstance(error, requests.exceptions.TooManyRedirects):
-        return Evidence(Step.PAGE, Sign.REDIRECTS, "too many redirects")
     # Without evidence attached it came from reading the body, which requests does after the adapter.
     kinds = (
+        requests.exceptions.TooManyRedirects,
         requests.exceptions.ConnectionError,
         requests.exceptions.Timeout,
         requests.exceptions.ChunkedEncodingError,
@@ -82,9 +81,17 @@ def diagnose(error: BaseException, step: Step, *, late: bool) -> Evidence:
     """
     cause = _root(error)
     doing = _DOING.get(step, "fetching")
-    if (refusal := _refusal(cause, step)) is not None:
-        return refusal
     match cause:
+        case requests.exceptions.TooManyRedirects():
+            return Evidence(Step.PAGE, Sign.REDIRECTS, "too many redirects")
+        case socks.SOCKS5AuthError():
+            return Evidence(Step.PROXY, Sign.AUTH, "the proxy refused the login")
+        case socks.SOCKS4Error() | socks.SOCKS5Error():
+            return _socks_refusal(cause)
+        case OSError() if step is Step.TUNNEL and (found := _TUNNEL_STATUS.match(str(cause))):
+            status = int(found[1])
+            what = f"the proxy refused the tunnel with status {status}"
+            return login_refused(status) or Evidence(Step.TUNNEL, Sign.STATUS, what, status)
         case TimeoutError():
             sign = Sign.DEADLINE if late else Sign.TIMEOUT
             what = "the page's time was up" if late else "nothing came in time"
@@ -120,16 +127,19 @@ def diagnose(error: BaseException, step: Step, *, late: bool) -> Evidence:
     return Evidence(step, sign, f"{what} while {doing}")
 
 
-def login_refused(status: int, headers: Mapping[str, str]) -> Evidence | None:
+def login_refused(status: int, headers: Mapping[str, str] | None = None) -> Evidence | None:
     """
-    Evidence, if the answer to a plain request says that the proxy refuses our login.
+    Evidence, if an answer says that the proxy refuses our login. `headers` are None for the answer to a CONNECT.
 
-    That is a 407. Tinyproxy answers 401 to a wrong password, and names itself. Any other 401 is the site's answer.
+    That is a 407. Tinyproxy answers 401 to a wrong password, and names itself. Only the proxy answers a CONNECT, so
+    any 401 to it is about our login too. Any other 401 is the site's answer.
     """
-    is_refused = status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or (
-        status == HTTPStatus.UNAUTHORIZED and headers.get("server", "").lower().startswith("tinyproxy")
-    )
-    return _login_refused(status) if is_refused else None
+    by_proxy = headers is None or headers.get("server", "").lower().startswith("tinyproxy")
+    if status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and not (
+        by_proxy and status == HTTPStatus.UNAUTHORIZED
+    ):
+        return None
+    return Evidence(Step.PROXY, Sign.AUTH, f"the proxy refused the login ({status})", status)
 
 
 def site_unknown(headers: Mapping[str, str] | Message) -> bool:
@@ -152,10 +162,6 @@ def retry_after(fetched: Fetched) -> float | None:
         return None
 
 
-def _login_refused(status: int) -> Evidence:
-    return Evidence(Step.PROXY, Sign.AUTH, f"the proxy refused the login ({status})", status)
-
-
 def _root(error: BaseException) -> BaseException:
     """The innermost exception. urllib3, requests, PySocks and Python each wrap one in their own way."""
     for _ in range(10):
@@ -172,26 +178,13 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _refusal(cause: BaseException, step: Step) -> Evidence | None:
-    """Evidence, if the proxy has explicitly refused."""
-    match cause:
-        case socks.SOCKS5AuthError():
-            return Evidence(Step.PROXY, Sign.AUTH, "the proxy refused the login")
-        case socks.SOCKS4Error() | socks.SOCKS5Error():
-            found = _SOCKS_CODE.match(cause.msg)
-            code = int(found[1], 16) if found else 0
-            if isinstance(cause, socks.SOCKS4Error) and code in _IDENTD:
-                return Evidence(Step.PROXY, Sign.AUTH, f"the proxy refused the user: {cause.msg}")
-            sign = _SOCKS5_SIGNS.get(code, Sign.REFUSED)
-            return Evidence(Step.TUNNEL, sign, f"the proxy refused to connect to the site: {cause.msg}")
-        case OSError() if step is Step.TUNNEL and (found := _TUNNEL_STATUS.match(str(cause))):
-            status = int(found[1])
-            # Only the proxy answers a CONNECT, so a 401 is about our login too.
-            if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED):
-                return _login_refused(status)
-            what = f"the proxy refused the tunnel with status {status}"
-            return Evidence(Step.TUNNEL, Sign.STATUS, what, status)
-    return None
+def _socks_refusal(error: socks.ProxyError) -> Evidence:
+    found = _SOCKS_CODE.match(error.msg)
+    code = int(found[1], 16) if found else 0
+    if isinstance(error, socks.SOCKS4Error) and code in _IDENTD:
+        return Evidence(Step.PROXY, Sign.AUTH, f"the proxy refused the user: {error.msg}")
+    sign = _SOCKS5_SIGNS.get(code, Sign.REFUSED)
+    return Evidence(Step.TUNNEL, sign, f"the proxy refused to connect to the site: {error.msg}")
 
 
 def _tls(error: ssl.SSLError, step: Step) -> Evidence:

@@ -10,7 +10,7 @@ from urllib3.exceptions import HTTPError
 
 from pinpool.errors import FetchFailed
 from pinpool.fetch.content_coding import too_large
-from pinpool.fetch.diagnosis import diagnose, evidence_of
+from pinpool.fetch.diagnosis import diagnose
 from pinpool.fetch.fetcher import CHUNK
 from pinpool.fetch.session import DEFAULT_HEADERS, first_profile
 from pinpool.model import Fetched, Step, Task
@@ -56,8 +56,6 @@ class DirectFetcher:
                     body += chunk
                     if len(body) > settings.max_body:
                         raise too_large(settings.max_body, answer.status_code)
-        except requests.TooManyRedirects as error:
-            raise FetchFailed(evidence_of(error) or diagnose(error, step, late=False)) from None
         except (requests.RequestException, HTTPError, OSError) as error:
             raise FetchFailed(diagnose(error, step, late=False)) from None
         headers = {name.lower(): value for name, value in answer.headers.items()}

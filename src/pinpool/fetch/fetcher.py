@@ -58,9 +58,6 @@ class Fetcher:
         self._timeout = Timeout(connect=settings.connect_timeout, read=settings.timeout)
         self._progress = self.session.pin.progress
 
-    def __repr__(self) -> str:
-        return f"<Fetcher {self.session.pin.label}>"
-
     def close(self) -> None:
         """Close every connection. Cookies and headers stay."""
         self.session.close()
@@ -175,16 +172,14 @@ class Fetcher:
         limit = self._settings.max_body
         if (response.length_remaining or 0) > limit:
             raise too_large(limit, response.status)
-        chunks = []
-        size = 0
-        while chunk := response.read(min(CHUNK, limit + 1 - size), decode_content=False):
-            size += len(chunk)
-            if size > limit:
+        body = bytearray()
+        while chunk := response.read(min(CHUNK, limit + 1 - len(body)), decode_content=False):
+            body += chunk
+            if len(body) > limit:
                 raise too_large(limit, response.status)
-            chunks.append(chunk)
             if response.length_remaining == 0:
                 break
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return bytes(body)
 
     def _redirected(self, request: _Request, status: int, location: str) -> _Request:
         """The next request, as a browser would send it."""

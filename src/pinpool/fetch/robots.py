@@ -6,17 +6,14 @@ Each pin asks each origin itself. So a lying proxy's answer is dropped with that
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from pinpool.errors import FetchFailed
 from pinpool.fetch.diagnosis import retry_after
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
 from pinpool.tasks import request
-
-if TYPE_CHECKING:
-    from protego import Protego
 
 #: The reason why a page was not requested.
 FORBIDDEN = "robots.txt forbids it"
@@ -31,35 +28,24 @@ MAX_DELAY = 60.0
 MAX_WORK = 10_000_000
 
 
-class Fetches(Protocol):
-    """What fetches tasks: a Fetcher, or a DirectFetcher."""
-
-    def fetch(self, task: Task, until: float) -> Fetched: ...
-
-
 class Rules:
     """What one robots.txt says. An empty `text` allows everything. `agent` is the User-Agent that is sent."""
 
     def __init__(self, text: str = "") -> None:
-        self._protego: Protego | None = None
-        if text:
-            # Only a run with `robots` pays for this import.
-            from protego import Protego
+        # Only a run with `robots` pays for this import.
+        from protego import Protego
 
-            self._protego = Protego.parse(text)
-
-    def __repr__(self) -> str:
-        return "<Rules>" if self._protego else "<Rules all is allowed>"
+        self._protego = Protego.parse(text)
 
     def allow(self, url: str, agent: str) -> bool:
         """Whether the URL may be requested."""
-        return self._protego is None or self._protego.can_fetch(url, agent)
+        return self._protego.can_fetch(url, agent)
 
     def delay(self, agent: str) -> float:
         """Least seconds between two requests (Crawl-delay), 0 without one, at most `MAX_DELAY`."""
-        wanted = self._protego.crawl_delay(agent) if self._protego else None
+        wanted = self._protego.crawl_delay(agent) or 0.0
         # `> 0` is false for nan.
-        return min(wanted, MAX_DELAY) if wanted is not None and wanted > 0 else 0.0
+        return min(wanted, MAX_DELAY) if wanted > 0 else 0.0
 
 
 def origin_of(url: str) -> str:
@@ -68,15 +54,15 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def ask_robots(fetcher: Fetches, url: str, until: float) -> Rules:
+def ask_robots(fetch: Callable[[Task, float], Fetched], url: str, until: float) -> Rules:
     """
-    What the site of `url` allows. `until` is a `time.monotonic()` value.
+    What the site of `url` allows. `fetch` and `until` are those of a Fetcher.
 
     Endless redirects forbid nothing (RFC 9309, 2.3.1.2). Raises FetchFailed if there is no answer, or if the answer
     says "ask later": the page is then tried again as after any failed fetch.
     """
     try:
-        return rules_in(fetcher.fetch(request(f"{origin_of(url)}/robots.txt", stage="robots.txt"), until))
+        return rules_in(fetch(request(f"{origin_of(url)}/robots.txt", stage="robots.txt"), until))
     except FetchFailed as failed:
         evidence = failed.evidence
     if evidence.sign is Sign.REDIRECTS:

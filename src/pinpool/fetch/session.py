@@ -17,14 +17,12 @@ if TYPE_CHECKING:
     from pinpool.proxies.proxy import Proxy
 
 #: Sent unless the spider overrides them. Only codings that are decoded within a limit are accepted.
-DEFAULT_HEADERS = MappingProxyType(
-    {
-        "User-Agent": "Mozilla/5.0 (compatible; pinpool)",
-        "Accept": "*/*",
-        "Accept-Encoding": "gzip, deflate",
-        "Connection": "keep-alive",
-    }
-)
+DEFAULT_HEADERS: Mapping[str, str] = {
+    "User-Agent": "Mozilla/5.0 (compatible; pinpool)",
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip, deflate",
+    "Connection": "keep-alive",
+}
 NO_PROFILE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -37,43 +35,35 @@ class PinnedSession(requests.Session):
     """
     A requests.Session whose requests all go through one proxy, whatever the environment or a caller says.
 
-    It raises what requests raises: requests.exceptions.ProxyError if a caller names another proxy or adapter, or if
-    the proxy refuses the login. Time-outs, the limit of redirects and headers come from `settings`; headers of
-    `profile` overrule these. Answers are not limited in size.
+    The adapter `pin` sends everything. The session raises what requests raises: requests.exceptions.ProxyError if a
+    caller names another proxy or adapter, or if the proxy refuses the login. Time-outs, the limit of redirects and
+    headers come from `settings`; headers of `profile` overrule these. Answers are not limited in size.
     """
 
-    _sealed = False
-
     def __init__(self, proxy: Proxy, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
-        self._pin = PinnedAdapter(proxy, settings)
+        self.pin = PinnedAdapter(proxy, settings)
         super().__init__()
-        self.adapters = cast(Any, MappingProxyType({"https://": self._pin, "http://": self._pin}))
+        self.adapters = cast(Any, MappingProxyType({"https://": self.pin, "http://": self.pin}))
         self.trust_env = False
         self.max_redirects = settings.max_redirects
         self.headers = CaseInsensitiveDict(DEFAULT_HEADERS)
         self.headers.update(settings.headers)
         self.headers.update(profile)
-        self._sealed = True
 
     def __repr__(self) -> str:
-        return f"<PinnedSession {self._pin.label}>"
+        return f"<PinnedSession {self.pin.label}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{self!r} belongs to its worker; it cannot be pickled or copied")
-
-    @property
-    def pin(self) -> PinnedAdapter:
-        """The adapter that sends everything."""
-        return self._pin
+        self.pin.__reduce__()
 
     def get_adapter(self, url: str | bytes) -> BaseAdapter:
         if str(url).lower().startswith(("http://", "https://")):
-            return self._pin
+            return self.pin
         raise requests.exceptions.InvalidSchema("a pinned session sends http:// and https:// only")
 
     def mount(self, prefix: str | bytes, adapter: BaseAdapter) -> None:
         """Refuse, except for the direct adapters that requests mounts during its set-up: these are dropped."""
-        if self._sealed:
+        if isinstance(self.adapters, MappingProxyType):
             raise requests.exceptions.ProxyError(
-                f"{self!r} sends through its proxy only; mount no adapter on it"
+                f"this session is pinned to {self.pin.label}; mount no adapter on it"
             )

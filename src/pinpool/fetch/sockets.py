@@ -13,6 +13,7 @@ import math
 import socket
 import ssl
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -40,6 +41,7 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     return context
 
 
+@dataclass(slots=True)
 class Progress:
     """
     How far the current exchange is. All connections of a pin share it.
@@ -49,15 +51,12 @@ class Progress:
     redirects included; the last one was sent at `asked_at` (`time.monotonic`).
     """
 
-    __slots__ = ("asked", "asked_at", "is_reused", "received", "step", "until")
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.asked_at = -math.inf
-        self.step = Step.CONNECT
-        self.until = math.inf
-        self.is_reused = False
-        self.received = 0
+    step: Step = Step.CONNECT
+    until: float = math.inf
+    is_reused: bool = False
+    received: int = 0
+    asked: int = 0
+    asked_at: float = -math.inf
 
     @property
     def is_late(self) -> bool:

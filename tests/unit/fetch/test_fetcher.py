@@ -304,5 +304,5 @@ def test_its_repr_names_the_proxy_without_the_password() -> None:
     ):
         shown = f"{fetcher!r} {fetcher.session!r} {fetcher.session.pin!r}"
 
-    assert shown.count(f"http://anna@{proxy.netloc}") == 3
+    assert f"<PinnedSession http://anna@{proxy.netloc}>" in shown
     assert "planted" not in shown

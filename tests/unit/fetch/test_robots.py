@@ -90,7 +90,7 @@ def test_a_site_that_cannot_answer_now_is_asked_again_before_any_page(status: in
     site = Site(answered(b"", status))
 
     with pytest.raises(FetchFailed) as failed:
-        ask_robots(site, f"{SITE}/film/1", 0.0)
+        ask_robots(site.fetch, f"{SITE}/film/1", 0.0)
 
     assert failed.value.evidence[:2] == (Step.PAGE, sign)
     assert failed.value.evidence.message == f"robots.txt: answered with status {status}"
@@ -100,7 +100,7 @@ def test_a_failed_fetch_is_evidence_that_names_robots_txt() -> None:
     site = Site(Evidence(Step.HEAD, Sign.TIMEOUT, "no answer"))
 
     with pytest.raises(FetchFailed) as failed:
-        ask_robots(site, f"{SITE}/film/1", 0.0)
+        ask_robots(site.fetch, f"{SITE}/film/1", 0.0)
 
     assert failed.value.evidence == Evidence(Step.HEAD, Sign.TIMEOUT, "robots.txt: no answer")
 
@@ -108,13 +108,13 @@ def test_a_failed_fetch_is_evidence_that_names_robots_txt() -> None:
 def test_endless_redirects_forbid_nothing() -> None:
     site = Site(Evidence(Step.PAGE, Sign.REDIRECTS, "more than 10 redirects", 302))
 
-    assert ask_robots(site, f"{SITE}/film/1", 0.0).allow(f"{SITE}/film/1", AGENT)
+    assert ask_robots(site.fetch, f"{SITE}/film/1", 0.0).allow(f"{SITE}/film/1", AGENT)
 
 
 def test_the_file_of_the_pages_own_origin_is_asked_for() -> None:
     site = Site(answered())
 
-    ask_robots(site, "http://site.example:8080/robots/a?b=c", 0.0)
+    ask_robots(site.fetch, "http://site.example:8080/robots/a?b=c", 0.0)
 
     assert [task.url for task in site.asked] == ["http://site.example:8080/robots.txt"]
 
@@ -152,7 +152,7 @@ def test_how_long_a_site_asks_to_wait_is_passed_on() -> None:
     site = Site(answered(b"", 429)._replace(headers={"retry-after": "7"}))
 
     with pytest.raises(FetchFailed) as failed:
-        ask_robots(site, f"{SITE}/film/1", 0.0)
+        ask_robots(site.fetch, f"{SITE}/film/1", 0.0)
 
     assert failed.value.evidence.retry_after == 7.0
 
