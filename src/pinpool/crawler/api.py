@@ -20,7 +20,7 @@ from pinpool.output.outputs import check_targets
 from pinpool.output.target import Target, parse_target
 from pinpool.pool.child_process import end_if_starting
 from pinpool.proxies.proxy import ProxyList
-from pinpool.proxies.source import VARIABLE, is_file, proxies_from, source_of
+from pinpool.proxies.source import VARIABLE, proxies_from, source_of
 from pinpool.proxies.watch import WatchedList
 from pinpool.spider.loader import load
 from pinpool.spider.ref import parse_ref
@@ -270,7 +270,8 @@ def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]
 def _listing(proxies: str | Path | Sequence[str] | ProxyList | None, *, reload: bool) -> WatchedList | None:
     """The file of the list, None if it is not from a file. Raises SettingsError if such a list should be watched."""
     source = os.environ.get(VARIABLE, "") if proxies is None else proxies
-    if isinstance(source, str | Path) and str(source) != "-" and is_file(str(source)):
+    # Path.is_file raises where the variable holds a list that is too long for a path.
+    if isinstance(source, str | Path) and str(source) != "-" and os.path.isfile(source):  # noqa: PTH113
         return WatchedList(source)
     if reload:
         raise SettingsError("only a list of proxies in a file can be watched; name one with -p FILE")

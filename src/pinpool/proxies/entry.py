@@ -8,7 +8,7 @@ wrong, and what to write.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import ip_address
 from urllib.parse import unquote
 
 from pinpool.proxies.proxy import SCHEMES, Proxy
@@ -41,13 +41,7 @@ def proxy_of(entry: str) -> Proxy:
         scheme, rest = _scheme(explicit[1]), explicit[2]
     credentials, at, host_port = rest.rpartition("@")
     colons = _COLONS.fullmatch(rest)
-    if at and (explicit or not colons):
-        user, _, password = credentials.partition(":")
-        if not user:
-            raise Unreadable("no user name before the @; write user:password@host:port, or host:port alone")
-        host, port = _host_and_port(host_port, scheme)
-        return _proxy(scheme, host, port, _unquoted(user), _unquoted(password))
-    if colons:
+    if colons and not (at and explicit):
         if at and _HOST_PORT.fullmatch(host_port):
             raise Unreadable(
                 "can be read as host:port:user:password and as user:password@host:port; "
@@ -56,12 +50,12 @@ def proxy_of(entry: str) -> Proxy:
         host, port, user, password = colons.groups()
         if not user or not password:
             raise Unreadable("user or password is empty; write host:port:user:password")
-        return _proxy(scheme, host, port, user, password)
-    host, port = _host_and_port(rest, scheme)
-    return _proxy(scheme, host, port)
-
-
-def _proxy(scheme: str, host: str, port: str, user: str = "", password: str = "") -> Proxy:
+    else:
+        user, _, password = credentials.partition(":")
+        if at and not user:
+            raise Unreadable("no user name before the @; write user:password@host:port, or host:port alone")
+        host, port = _host_and_port(host_port, scheme)
+        user, password = _unquoted(user), _unquoted(password)
     if scheme.startswith("socks") and max(len(user.encode()), len(password.encode())) > LONGEST_SOCKS_SECRET:
         raise Unreadable(
             f"user or password is longer than the {LONGEST_SOCKS_SECRET} bytes that SOCKS can send"
@@ -85,7 +79,7 @@ def _host_and_port(text: str, scheme: str) -> tuple[str, str]:
     if found := _HOST_PORT.fullmatch(text):
         return found[1], found[2]
     bare = text.rstrip("/")
-    if _is_ipv6(bare) or _is_ipv6(bare.rpartition(":")[0]):
+    if 6 in (_ip_version(bare), _ip_version(bare.rpartition(":")[0])):
         raise Unreadable("an IPv6 address belongs in brackets; write [2001:db8::1]:port")
     if (bare.startswith("[") and bare.endswith("]")) or _HOST.fullmatch(bare.lower()):
         default = {"http": 80, "https": 443}.get(scheme, 1080)
@@ -102,18 +96,18 @@ def _host(text: str) -> str:
     if not host:
         raise Unreadable(f"the host is missing; {_FORMS}")
     if host.startswith("["):
-        if not _is_ipv6(host[1:-1]):
+        if _ip_version(host[1:-1]) != 6:
             raise Unreadable(
                 "the brackets do not hold an IPv6 address; write one such as [2001:db8::1], without a zone"
             )
-        return str(IPv6Address(host[1:-1]))
+        return str(ip_address(host[1:-1]))
     if not host.isascii():
         raise Unreadable("the host is not ASCII; write its xn-- form")
     if "{" in host or "}" in host:
         raise Unreadable("a range that cannot be read; write it as {1..100}")
     if not _HOST.fullmatch(host):
         raise Unreadable("the host is neither a name nor an address; write one of them")
-    if not host.strip("0123456789.") and not _is_ipv4(host):
+    if not host.strip("0123456789.") and _ip_version(host) != 4:
         raise Unreadable("the host is not an IPv4 address; write four numbers from 0 to 255")
     return host
 
@@ -144,16 +138,9 @@ def _check_printable(text: str) -> None:
             raise Unreadable(f"an invisible character (U+{ord(character):04X}); delete it")
 
 
-def _is_ipv4(text: str) -> bool:
+def _ip_version(text: str) -> int:
+    """4 or 6, or 0 if the text is not an address without a zone."""
     try:
-        IPv4Address(text)
+        return 0 if "%" in text else ip_address(text).version
     except ValueError:
-        return False
-    return True
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        return IPv6Address(text).scope_id is None
-    except ValueError:
-        return False
+        return 0

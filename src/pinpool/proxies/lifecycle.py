@@ -26,13 +26,9 @@ STATE_AFTER: Mapping[str, ProxyState] = {how: after for (_, how), after in LIFE.
 class IllegalMove(PinpoolError):
     """A proxy in this state cannot make this move: a bug of pinpool itself."""
 
-    def __init__(self, state: ProxyState, move: EventKind) -> None:
-        super().__init__(state, move)
-        self.state = state
-        self.move = move
-
     def __str__(self) -> str:
-        return f"a {self.state} proxy cannot be {self.move}; please report this"
+        state, how = self.args
+        return f"a {state} proxy cannot be {how}; please report this"
 
 
 def move(state: ProxyState, how: EventKind) -> ProxyState:

@@ -30,8 +30,7 @@ def parse(text: str, source: str) -> ProxyList:
 
     Raises ProxyListError with all problems, each as ``source:line: what is wrong; what to write``.
     """
-    lines: dict[Proxy, int] = {}  # on which each proxy is named first
-    entries: dict[Proxy, str] = {}
+    first: dict[Proxy, tuple[int, str]] = {}  # the line that names each proxy first, and its entry there
     problems: list[str] = []
     notes: dict[str, None] = {}  # a range repeats the note of its line; a dict keeps each once, in order
     count = 0
@@ -49,13 +48,12 @@ def parse(text: str, source: str) -> ProxyList:
                 break
             for single in expanded:
                 proxy = proxy_of(single)
-                if proxy in lines:
-                    notes[f"{where} same as line {lines[proxy]}"] = None
+                if proxy in first:
+                    notes[f"{where} same as line {first[proxy][0]}"] = None
                 elif proxy.scheme == "socks4" and proxy.password:
                     notes[f"{where} socks4 has no passwords, so only the user name is sent"] = None
-                lines.setdefault(proxy, number)
                 # An entry of an expanded range may look like another range, but is not.
-                entries.setdefault(proxy, proxy.url if _RANGE.search(single) else single)
+                first.setdefault(proxy, (number, proxy.url if _RANGE.search(single) else single))
         except Unreadable as reason:  # the rest of a range would only repeat it
             problems.append(f"{where} {reason}")
     if not count and not problems:
@@ -64,7 +62,8 @@ def parse(text: str, source: str) -> ProxyList:
         )
     if problems:
         raise ProxyListError(problems)
-    return ProxyList(tuple(with_distinct_labels(lines)), tuple(notes), tuple(entries.values()))
+    entries = tuple(single for _, single in first.values())
+    return ProxyList(tuple(with_distinct_labels(first)), tuple(notes), entries)
 
 
 def parse_bytes(data: bytes, source: str) -> ProxyList:

@@ -20,7 +20,6 @@ from urllib.parse import quote, quote_plus
 from pinpool.proxies.proxy import Proxy
 
 _HEAD = 4
-_MASK = "***"
 #: Characters that every spelling leaves as they are.
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
@@ -42,9 +41,6 @@ class Redaction:
         self._proxies += tuple(proxies)
         self.__dict__.pop("_by_head", None)
 
-    def __repr__(self) -> str:
-        return f"<Redaction for {len(self._proxies)} proxies>"
-
     @cached_property
     def _by_head(self) -> dict[str, list[str]]:
         """The secrets by their first characters. Built for the first text: most runs log nothing."""
@@ -61,25 +57,12 @@ class Redaction:
         while place < len(text):
             for secret in by_head.get(text[place : place + _HEAD], ()):
                 if text.startswith(secret, place):
-                    parts += (text[copied:place], _MASK)
+                    parts += (text[copied:place], "***")
                     copied = place = place + len(secret)
                     break
             else:
                 place += 1
         return "".join([*parts, text[copied:]]) if parts else text
-
-
-class _Filter(logging.Filter):
-    """Rewrites a record before it is written: message, arguments and traceback."""
-
-    def __init__(self, redaction: Redaction) -> None:
-        super().__init__()
-        self._redact = redaction
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self._redact(message_of(record)), None
-        record.exc_text = self._redact(trace_of(record))
-        return True
 
 
 def message_of(record: logging.LogRecord) -> str:
@@ -99,20 +82,25 @@ def trace_of(record: logging.LogRecord) -> str:
 
 @contextmanager
 def redacting(redaction: Redaction) -> Iterator[None]:
-    """Remove the secrets from all records of every handler that there is now."""
+    """Remove the secrets from all records of every handler that there is now: from message, arguments and traceback."""
+
+    def rewrite(record: logging.LogRecord) -> bool:
+        record.msg, record.args = redaction(message_of(record)), None
+        record.exc_text = redaction(trace_of(record))
+        return True
+
     handlers = {
         handler
         for logger in (logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict)))
         for handler in logger.handlers
     }
-    secrets_out = _Filter(redaction)
     for handler in handlers:
-        handler.addFilter(secrets_out)
+        handler.addFilter(rewrite)
     try:
         yield
     finally:
         for handler in handlers:
-            handler.removeFilter(secrets_out)
+            handler.removeFilter(rewrite)
 
 
 def spellings(proxy: Proxy) -> Iterator[str]:

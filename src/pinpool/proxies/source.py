@@ -32,7 +32,7 @@ def read(source: str | None, stdin: BinaryIO, environ: Mapping[str, str]) -> Pro
         raise ProxyListError(
             f"no proxies given: name a list with -p FILE, pipe one to -p -, or set {VARIABLE}"
         )
-    if _exists(value):
+    if os.path.exists(value):  # noqa: PTH110  Path.exists raises where a list is too long for a path
         return _read_file(value)
     entries = chain.from_iterable(COMMENT.sub("", line).split() for line in NEW_LINE.split(value))
     try:
@@ -40,21 +40,6 @@ def read(source: str | None, stdin: BinaryIO, environ: Mapping[str, str]) -> Pro
     except ProxyListError as error:
         hint = f"{VARIABLE}: no file has this name, so it was read as the list itself"
         raise ProxyListError((*error.problems, hint)) from None
-
-
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):  # too long for a path, or a NUL: it must be a list
-        return False
-
-
-def is_file(path: str) -> bool:
-    """Whether `path` is a regular file. A pipe is not: it can be read only once."""
-    try:
-        return Path(path).is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _read_file(path: str) -> ProxyList:

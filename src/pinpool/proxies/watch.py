@@ -54,9 +54,6 @@ class WatchedList:
         self._candidate: Version = ()
         self._since = self._next_look = 0.0
 
-    def __repr__(self) -> str:
-        return f"<WatchedList {self.name}>"
-
     def insist(self) -> None:
         """Read the list at the next look, even if it is the same version."""
         self._done = ()
@@ -71,7 +68,10 @@ class WatchedList:
         if now < self._next_look:
             return None
         self._next_look = now + LOOK_SECONDS
-        version = _version(self._path)
+        try:
+            version = _version(self._path.stat())
+        except OSError as error:
+            version = (error.errno or 0,)
         if version == self._done:
             self._candidate = ()
             return None
@@ -94,14 +94,7 @@ class WatchedList:
             return error
 
 
-def _version(path: Path) -> Version:
-    try:
-        return _version_of(path.stat())
-    except OSError as error:
-        return (error.errno or 0,)
-
-
-def _version_of(found: os.stat_result) -> Version:
+def _version(found: os.stat_result) -> Version:
     # The time of change too: a program can set the time of modification back, but not this one.
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
@@ -113,4 +106,4 @@ def _contents(path: Path) -> tuple[Version, bytes]:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(0, "not a regular file")
         data = file.read(LARGEST_FILE + 1)
-        return _version_of(os.fstat(descriptor)), data
+        return _version(os.fstat(descriptor)), data
