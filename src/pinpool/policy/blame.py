@@ -39,15 +39,12 @@ class Blame:
     def fetched(self, proxy: int, task: int, history: Iterable[FailedAttempt]) -> Credit:
         """`proxy` has fetched the page of `task`, so that those which failed it are to blame."""
         proven = self.reputation.credit(proxy)
-        others = [failure for failure in self._open(history) if failure.proxy != proxy]
-        for other in {failure.proxy for failure in others if failure.proxy is not None}:
+        others = self._open(history)
+        others.pop(proxy, None)
+        for other in others:
             self.reputation.blame(other, task)
-        of_page = {
-            failure.proxy
-            for failure in others
-            if failure.proxy is not None and FAULTS[failure.fault].charge is Charge.PAGE
-        }
-        return Credit(proven, tuple(sorted(of_page)))
+        charged = [other for other, charges in others.items() if Charge.PAGE in charges]
+        return Credit(proven, tuple(sorted(charged)))
 
     def failed(self, task: int, failure: FailedAttempt) -> bool:
         """`task` has failed. True if the proxy is charged for now."""
@@ -62,7 +59,7 @@ class Blame:
 
     def suspects(self, failures: Iterable[FailedAttempt]) -> set[int]:
         """The proxies that failed a page without surely being the cause."""
-        return {failure.proxy for failure in self._open(failures) if failure.proxy is not None}
+        return set(self._open(failures))
 
     def discounted(self, task: int, suspects: Collection[int]) -> set[int]:
         """
@@ -97,10 +94,10 @@ class Blame:
                 cleared = []
         return tuple(cleared), {proxy for proxy in cleared if self.reputation.clear(proxy, task)}
 
-    def _open(self, failures: Iterable[FailedAttempt]) -> list[FailedAttempt]:
-        """The failures for which a proxy of this list, the page or the site may be to blame."""
-        return [
-            failure
-            for failure in failures
-            if failure.proxy in self.reputation and not failure.site_down and FAULTS[failure.fault].reports
-        ]
+    def _open(self, failures: Iterable[FailedAttempt]) -> dict[int, set[Charge]]:
+        """By proxy of this list, the charges of its failures for which the page or the site may be to blame too."""
+        found: dict[int, set[Charge]] = {}
+        for proxy, fault, site_down in failures:
+            if proxy is not None and proxy in self.reputation and FAULTS[fault].reports and not site_down:
+                found.setdefault(proxy, set()).add(FAULTS[fault].charge)
+        return found
