@@ -15,8 +15,7 @@ from pinpool.policy.faults import FAULTS
 from pinpool.proxies.lifecycle import LIFE
 from pinpool.proxies.parse import parse
 from pinpool.settings import manual_table
-from pinpool.spider.loader import load
-from pinpool.spider.ref import parse_ref
+from pinpool.spider.loader import load, parse_ref
 from test_layout import ROWS
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")

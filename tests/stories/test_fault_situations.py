@@ -30,7 +30,7 @@ from pinpool.pool.lease_types import Lease
 from pinpool.pool.pin import Pin
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings, settings_from
-from pinpool.spider.ref import parse_ref
+from pinpool.spider.loader import parse_ref
 from pinpool.tasks import request
 
 ROUTES = ("http", "connect", "socks5")

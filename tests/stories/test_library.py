@@ -26,8 +26,7 @@ from pinpool import (
 from pinpool.journal.records import Mark
 from pinpool.lab import Lab
 from pinpool.output.target import Target
-from pinpool.spider.loader import load
-from pinpool.spider.ref import parse_ref
+from pinpool.spider.loader import load, parse_ref
 
 METHODS = ["forkserver", "spawn"]
 

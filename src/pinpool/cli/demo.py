@@ -64,8 +64,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
     from pinpool.crawler.api import crawl
     from pinpool.lab import Lab
     from pinpool.report.html import check_page
-    from pinpool.spider.loader import load
-    from pinpool.spider.ref import parse_ref
+    from pinpool.spider.loader import load, parse_ref
 
     faults = [] if calm else [DEMO_FAULTS[n % len(DEMO_FAULTS)] for n in range(proxies * 3 // 8)]
     with ExitStack() as stack:

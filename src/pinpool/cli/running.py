@@ -70,8 +70,7 @@ def start_workers_early() -> None:
 
 def load_spider(spider: str, *, seeds: str | None, proxies: str | None) -> tuple[Spider, list[Task] | None]:
     """The spider, and the tasks of a file of seeds if one is given. Raises UsageError."""
-    from pinpool.spider.loader import load
-    from pinpool.spider.ref import parse_ref
+    from pinpool.spider.loader import load, parse_ref
     from pinpool.spider.seeds import read_seeds
 
     if seeds == "-" and proxies == "-":

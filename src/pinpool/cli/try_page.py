@@ -51,8 +51,7 @@ def try_(
     """
     from pinpool.check.page import try_again, try_directly, try_proxies
     from pinpool.crawler.api import seeds_of
-    from pinpool.spider.loader import load
-    from pinpool.spider.ref import parse_ref
+    from pinpool.spider.loader import load, parse_ref
 
     if proxies and direct:
         raise click.UsageError("-p and --direct exclude each other")

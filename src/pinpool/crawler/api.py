@@ -22,8 +22,7 @@ from pinpool.pool.child_process import end_if_starting
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import VARIABLE, proxies_from, source_of
 from pinpool.proxies.watch import WatchedList
-from pinpool.spider.loader import load
-from pinpool.spider.ref import parse_ref
+from pinpool.spider.loader import load, parse_ref
 from pinpool.spider.spider import Spider
 from pinpool.stats.capacity import free_capacity
 from pinpool.stats.columns import stats_document

@@ -35,8 +35,7 @@ from pinpool.proxies.proxy import Proxy, ProxyList
 from pinpool.proxies.redaction import Redaction, redacting
 from pinpool.proxies.watch import WatchedList
 from pinpool.settings import RULES, Settings, settings_from
-from pinpool.spider.ref import SpiderRef
-from pinpool.spider.spider import Spider
+from pinpool.spider.spider import Spider, SpiderRef
 from pinpool.stats.resources import Meter
 from pinpool.stats.snapshot import Snapshot
 

@@ -19,8 +19,7 @@ from pinpool.proxies.redaction import spellings
 from pinpool.settings import Settings
 from pinpool.spider.extraction import read
 from pinpool.spider.loader import load
-from pinpool.spider.ref import SpiderRef
-from pinpool.spider.spider import Spider
+from pinpool.spider.spider import Spider, SpiderRef
 
 if TYPE_CHECKING:
     import requests

@@ -19,9 +19,8 @@ from pinpool.text import one_line
 
 MAX_PAGE = 10_000_000  # characters of all items and tasks of one page
 _MAX_NESTING = 20  # generators in generators
-_MIN_SIZE = (
-    32  # characters that each item or task counts for at least, so that endless empty ones are too many
-)
+# Characters that each item or task counts for at least, so that endless empty ones are too many.
+_MIN_SIZE = 32
 
 
 class Extracted(NamedTuple):
@@ -47,55 +46,50 @@ def read(
     `ban_text` and `ban_selector` are tried first, because block pages come with 404 and 503 too. `tunnelled` is as in
     `faults.answer`.
     """
-    evidence = answer(fetched.status, settings.ban_status, tunnelled=tunnelled)
-    if (evidence is None or evidence.sign is Sign.STATUS) and (ban := _ban_mark(task, fetched, settings)):
-        return ban
-    if evidence is None and not is_gone(fetched.status):
-        return extract(spider, task, fetched, settings)
-    return evidence
-
-
-def _ban_mark(task: Task, fetched: Fetched, settings: Settings) -> Evidence | None:
-    if not (settings.ban_text or settings.ban_selector):
-        return None
     page = Page(task, fetched, settings)
+    evidence = answer(page.status, settings.ban_status, tunnelled=tunnelled)
+    if (evidence is None or evidence.sign is Sign.STATUS) and (ban := _ban_mark(page, settings)):
+        return ban
+    return extract(spider, page) if evidence is None and not is_gone(page.status) else evidence
+
+
+def _ban_mark(page: Page, settings: Settings) -> Evidence | None:
     folded = page.text.casefold() if settings.ban_text else ""
     for text in settings.ban_text:
         if text.casefold() in folded:
-            return Evidence(Step.PAGE, Sign.BAN, one_line(f"the page contains {text!r}"), fetched.status)
+            return Evidence(Step.PAGE, Sign.BAN, one_line(f"the page contains {text!r}"), page.status)
     try:
         for selector in settings.ban_selector:
             if matches(selector, page.root):
                 message = one_line(f"ban_selector {selector!r} matches the page")
-                return Evidence(Step.PAGE, Sign.BAN, message, fetched.status)
+                return Evidence(Step.PAGE, Sign.BAN, message, page.status)
     except ValueError as error:  # an unknown XPath function is only noticed when it is called
-        return Evidence(Step.PAGE, Sign.RAISED, one_line(f"ban_selector: {error}"), fetched.status)
+        return Evidence(Step.PAGE, Sign.RAISED, one_line(f"ban_selector: {error}"), page.status)
     return None
 
 
-def extract(spider: Spider, task: Task, fetched: Fetched, settings: Settings) -> Extracted | Evidence:
+def extract(spider: Spider, page: Page) -> Extracted | Evidence:
     """
     What the spider makes of a page: its ban rule first, then the function of the task's stage.
 
     Whatever the user's code raises becomes evidence with the file and the line. Only DeadlinePassed is raised.
     """
-    page = Page(task, fetched, settings)
-    function = spider.stages.get(task.stage)
+    function = spider.stages.get(page.stage)
     try:
         reason = spider.ban_rule(page) if spider.ban_rule is not None else None
         if reason:
             message = "the ban rule" if reason is True else one_line(str(reason))
-            return Evidence(Step.PAGE, Sign.BAN, message, fetched.status)
+            return Evidence(Step.PAGE, Sign.BAN, message, page.status)
         if function is None:
-            raise _UnusableError(f"no stage {task.stage}; the spider has {', '.join(spider.stages)}")
-        return _collected(spider, task.stage, function(page))
+            raise _UnusableError(f"no stage {page.stage}; the spider has {', '.join(spider.stages)}")
+        return _collected(spider, page.stage, function(page))
     except DeadlinePassed:
         raise
     except _UnusableError as error:
         message = one_line(str(error))
     except BaseException as error:  # noqa: BLE001  the user's code may raise SystemExit, and the worker goes on
         message = one_line(described(error)) + _place(error, spider, function)
-    return Evidence(Step.EXTRACT, Sign.RAISED, message, fetched.status)
+    return Evidence(Step.EXTRACT, Sign.RAISED, message, page.status)
 
 
 class _UnusableError(Exception):

@@ -9,10 +9,28 @@ from pathlib import Path
 from types import ModuleType
 
 from pinpool.errors import SpiderError
-from pinpool.spider.ref import SpiderRef
-from pinpool.spider.spider import Spider, importing
+from pinpool.spider.spider import Spider, SpiderRef, importing
 from pinpool.spider.user_errors import last_place, line_inside, problems_in, shown_file
 from pinpool.text import shown_path
+
+
+def parse_ref(text: str) -> SpiderRef:
+    """
+    The ref in ``movies.py`` or ``package.module``, either with ``:name`` after it. The file need not exist yet.
+
+    Raises SpiderError if it can be neither a file nor a module.
+    """
+    home, colon, attribute = text.strip().rpartition(":")
+    # A colon that belongs to the path, as in C:\movies.py, has no name after it.
+    if not (colon and attribute.isidentifier()):
+        home, attribute = text.strip(), ""
+    if Path(home).suffix in (".py", ".toml") or set(home) & set("/\\"):
+        return SpiderRef(path=home, attribute=attribute or None)
+    if home and all(part.isidentifier() for part in home.split(".")):
+        return SpiderRef(module=home, attribute=attribute or None)
+    raise SpiderError(
+        f"{shown_path(text)!r} is not a spider: name a file such as movies.py, or a module such as package.movies"
+    )
 
 
 def load(ref: SpiderRef, *, seeds: bool = False) -> Spider:

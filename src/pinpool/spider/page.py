@@ -37,7 +37,6 @@ class Page:
         self.stage = task.stage
         self._task = task
         self._settings = settings
-        self._parser: etree.HTMLParser | None = None
 
     def __repr__(self) -> str:
         return f"<Page {self.status} {self.stage}, {len(self.body)} bytes>"
@@ -63,21 +62,14 @@ class Page:
         """The root element; an empty one if there is no document."""
         # With UTF-8 bytes and a given encoding libxml2 ignores every declaration, in meta or XML, and never refuses
         # one. huge_tree lifts the limits of 10 MB and 255 levels: bodies are limited when they are fetched.
-        self._parser = etree.HTMLParser(encoding="utf-8", huge_tree=True)
+        # It drops what is nested deeper than 2,048 levels, and all that follows.
+        parser = etree.HTMLParser(encoding="utf-8", huge_tree=True)
         try:
-            root = etree.fromstring(self.text.encode("utf-8", "replace"), self._parser)
+            root = etree.fromstring(self.text.encode("utf-8", "replace"), parser)
         except etree.XMLSyntaxError:
             root = None
         # An empty document raises or gives None, depending on the version.
         return etree.Element("html") if root is None else root
-
-    @property
-    def cut(self) -> bool:
-        """Whether the document was nested so deep (2,048 levels) that its end was dropped."""
-        self.root  # noqa: B018  parses
-        assert self._parser is not None
-        log: Any = self._parser.error_log
-        return bool(log.filter_from_level(etree.ErrorLevels.FATAL))
 
     def select(self, selector: str) -> list[Any]:
         """All matches: lxml elements, or strings; a list of one if the XPath gives a number or a boolean."""

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from inspect import isasyncgenfunction, iscoroutinefunction, signature
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pinpool.errors import SpiderError
 from pinpool.model import Task
 from pinpool.settings import settings_from
-from pinpool.spider.ref import SpiderRef
 from pinpool.spider.user_errors import line_inside, problems_in, shown_file
 from pinpool.tasks import request
 from pinpool.text import counted
@@ -24,6 +23,18 @@ Stage = TypeVar("Stage", bound=Callable[..., object])
 importing: ContextVar[bool] = ContextVar("importing", default=False)
 
 _SHOWN_SEEDS = 20  # bad seeds that are listed; the rest are counted
+
+
+class SpiderRef(NamedTuple):
+    """Where a spider is: a file or an importable module, and the variable in it. `parse_ref` reads its `str`."""
+
+    path: str | None = None
+    module: str | None = None
+    attribute: str | None = None
+
+    def __str__(self) -> str:
+        home = self.path or self.module or ""
+        return f"{home}:{self.attribute}" if self.attribute else home
 
 
 class Spider:

@@ -43,7 +43,7 @@ from pinpool.pool.pin import Pin
 from pinpool.proxies.proxy import Proxy
 from pinpool.proxies.redaction import spellings
 from pinpool.settings import Settings
-from pinpool.spider.ref import parse_ref
+from pinpool.spider.loader import parse_ref
 
 PAGE = Fetched("http://films.example/detail/1", 200, {"content-type": "text/html"}, b"<h1>Heat</h1>", 0.1, 13)
 BROKEN = """\

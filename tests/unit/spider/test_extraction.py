@@ -12,9 +12,8 @@ from pinpool.errors import DeadlinePassed
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
 from pinpool.settings import Settings
 from pinpool.spider.extraction import MAX_PAGE, Extracted, extract
-from pinpool.spider.loader import load
+from pinpool.spider.loader import load, parse_ref
 from pinpool.spider.page import Page
-from pinpool.spider.ref import parse_ref
 from pinpool.spider.spider import Spider
 from pinpool.tasks import request
 
@@ -30,7 +29,7 @@ def outcome_of(function: Callable[[Page], object], body: str = "<p>x</p>") -> Ex
     spider = Spider(seeds=[URL])
     spider.index(function)
     spider.detail(lambda page: None)
-    return extract(spider, request(URL), fetched(body), Settings())
+    return extract(spider, Page(request(URL), fetched(body), Settings()))
 
 
 def yielded(value: object) -> Extracted:
@@ -167,7 +166,7 @@ def test_the_ban_rule_comes_first_and_gives_the_reason() -> None:
     spider.index(lambda page: pytest.fail("a banned page is not extracted"))
     spider.ban(lambda page: "unusual\ntraffic" if "traffic" in page.text else None)
 
-    outcome = extract(spider, request(URL), fetched("traffic"), Settings())
+    outcome = extract(spider, Page(request(URL), fetched("traffic"), Settings()))
 
     assert outcome == Evidence(Step.PAGE, Sign.BAN, "unusual traffic", 200)
 
@@ -177,7 +176,7 @@ def test_a_ban_rule_that_finds_nothing_lets_the_page_through() -> None:
     spider.index(lambda page: {"a": 1})
     spider.ban(lambda page: None)
 
-    assert isinstance(extract(spider, request(URL), fetched(), Settings()), Extracted)
+    assert isinstance(extract(spider, Page(request(URL), fetched(), Settings())), Extracted)
 
 
 def test_a_ban_rule_that_raises_is_evidence_against_the_spider() -> None:
@@ -185,7 +184,7 @@ def test_a_ban_rule_that_raises_is_evidence_against_the_spider() -> None:
     spider.index(lambda page: None)
     spider.ban(lambda page: 1 / 0)
 
-    outcome = extract(spider, request(URL), fetched(), Settings())
+    outcome = extract(spider, Page(request(URL), fetched(), Settings()))
 
     assert isinstance(outcome, Evidence)
     assert (outcome.step, outcome.sign) == (Step.EXTRACT, Sign.RAISED)
@@ -283,7 +282,7 @@ def test_a_stage_that_no_longer_exists_is_evidence() -> None:
     spider = Spider(seeds=[URL])
     spider.index(lambda page: None)
 
-    outcome = extract(spider, request(URL, stage="film"), fetched(), Settings())
+    outcome = extract(spider, Page(request(URL, stage="film"), fetched(), Settings()))
 
     assert isinstance(outcome, Evidence)
     assert outcome.message == "no stage film; the spider has index"
@@ -304,7 +303,7 @@ DETAIL = """<h2 class="m-b-sm">霸王别姬 - Farewell My Concubine</h2>
 def film_site(stage: str, body: str) -> Any:
     spider = load(parse_ref("pinpool.examples.movies"), seeds=True)
     task: Task = request("https://ssr1.scrape.center/detail/1", stage=stage)
-    return extract(spider, task, fetched(body, url=task.url), spider.settings)
+    return extract(spider, Page(task, fetched(body, url=task.url), spider.settings))
 
 
 def test_the_movie_spider_finds_the_films_of_a_list() -> None:

@@ -11,9 +11,8 @@ from textwrap import dedent
 import pytest
 
 from pinpool.errors import SpiderError
-from pinpool.spider.loader import load
-from pinpool.spider.ref import SpiderRef, parse_ref
-from pinpool.spider.spider import Spider
+from pinpool.spider.loader import load, parse_ref
+from pinpool.spider.spider import Spider, SpiderRef
 
 SITE = "https://site.example/"
 WELL = f"""
@@ -58,6 +57,34 @@ def problems_of(text: str, *, seeds: bool = True) -> tuple[str, ...]:
     return refused.value.problems
 
 
+# The ref
+
+
+@pytest.mark.parametrize(
+    ("text", "ref"),
+    [
+        ("movies.py", SpiderRef(path="movies.py")),
+        ("movies.py:films", SpiderRef(path="movies.py", attribute="films")),
+        ("a b/movies.py", SpiderRef(path="a b/movies.py")),
+        ("C:\\films\\movies.py", SpiderRef(path="C:\\films\\movies.py")),
+        ("C:\\films\\movies.py:films", SpiderRef(path="C:\\films\\movies.py", attribute="films")),
+        ("movies.toml", SpiderRef(path="movies.toml")),
+        ("./movies", SpiderRef(path="./movies")),
+        ("movies", SpiderRef(module="movies")),
+        ("package.movies:films", SpiderRef(module="package.movies", attribute="films")),
+    ],
+)
+def test_a_ref_is_parsed_and_written_again(text: str, ref: SpiderRef) -> None:
+    assert parse_ref(text) == ref
+    assert parse_ref(str(ref)) == ref
+
+
+@pytest.mark.parametrize("text", ["", ":", ":films", "mov ies", "..movies", "https:movies:1x", "a-b"])
+def test_what_is_neither_file_nor_module_is_refused(text: str) -> None:
+    with pytest.raises(SpiderError, match="name a file"):
+        parse_ref(text)
+
+
 # Found again
 
 
@@ -89,8 +116,7 @@ def test_a_scripts_spider_is_found_by_path_and_loaded_without_running_the_script
         WELL
         + """
     if __name__ == "__main__":
-        from pinpool.spider.loader import load
-        from pinpool.spider.ref import parse_ref
+        from pinpool.spider.loader import load, parse_ref
         text = str(spider.ref())
         again = load(parse_ref(text))
         print(text, again is not spider, list(again.stages))
