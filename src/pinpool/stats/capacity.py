@@ -46,10 +46,10 @@ class Capacity(NamedTuple):
 def free_capacity() -> Capacity:
     """The capacity now. Raises this process's limit of open files as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard or hard == resource.RLIM_INFINITY:
-        soft = 65_536 if hard == resource.RLIM_INFINITY else hard
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return Capacity(_free_memory(), soft)
+    most = 65_536 if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return Capacity(_free_memory(), max(soft, most))
 
 
 def cores() -> float:

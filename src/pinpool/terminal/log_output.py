@@ -38,6 +38,7 @@ class _Lines(logging.Handler):
     def __init__(self, level: int, path: Path, tell: Callable[[str], None]) -> None:
         super().__init__(level)
         self._path = path
+        self._option = f"--log {shown_path(path)}"
         self._tell = tell
         self._file = -1
         self._torn = self._failed = False
@@ -45,13 +46,13 @@ class _Lines(logging.Handler):
         try:
             if path.is_file() and os.access(path, os.R_OK) and not is_ours(path, b'{"at": "'):
                 raise SettingsError(
-                    f"--log {shown_path(path)}: holds something else: move it away, or name another file"
+                    f"{self._option}: holds something else: move it away, or name another file"
                 )
             os.close(self._open())
             if not existed:  # the run may yet fail to start, and must then leave nothing behind
                 path.unlink()
         except OSError as error:
-            raise SettingsError(f"--log {shown_path(path)}: {error.strerror}: name another file") from None
+            raise SettingsError(f"{self._option}: {error.strerror}: name another file") from None
 
     def emit(self, record: logging.LogRecord) -> None:
         line = (b"\n" if self._torn else b"") + json.dumps(_document(record)).encode() + b"\n"
@@ -65,8 +66,7 @@ class _Lines(logging.Handler):
             self._torn = True
             if not self._failed:
                 self._failed = True
-                path = shown_path(self._path)
-                self._tell(f"--log {path}: {error.strerror}: the run goes on, but lines are missing there")
+                self._tell(f"{self._option}: {error.strerror}: the run goes on, but lines are missing there")
 
     def close(self) -> None:
         if self._file >= 0:
