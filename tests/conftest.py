@@ -13,12 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import hypothesis
 import pytest
 
 from commands import Desk
 from engines import Maker, is_alive, scripted_engine, spares
 from pinpool.lab import Lab
 from pinpool.pool.processes import ProcessEngine
+
+# Its 200 ms for an example are a bound that a busy machine breaks.
+hypothesis.settings.register_profile("pinpool", deadline=None)
+hypothesis.settings.load_profile("pinpool")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -110,7 +110,7 @@ def test_the_same_seed_gives_the_same_crawl_and_another_gives_another() -> None:
     assert crawl(shaky, seed=3) != crawl(shaky, seed=4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     workers=st.integers(1, 30),
     proxies=st.integers(1, 30),
