@@ -19,11 +19,8 @@ def refuse(path: Path, source: str | None) -> None:
     be written. Nothing is left behind.
     """
     used = {"the list of proxies itself": source} if source else {}
-    if str(path) == STDOUT:
-        problem: str | None = "would print passwords: name a file"
-    else:
-        problem = refusal(path, MARK.encode(), used=used)
-    if problem:
+    printed = "would print passwords: name a file" if str(path) == STDOUT else None
+    if problem := printed or refusal(path, MARK.encode(), used=used):
         raise SettingsError(f"--alive {shown_path(path)}: {problem}")
 
 

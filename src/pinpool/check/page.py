@@ -47,8 +47,7 @@ def try_proxies(spider: Spider, task: Task, proxies: Iterable[Proxy]) -> Iterato
     """Try one proxy after another until the result is settled."""
     for proxy in proxies:
         with closing(Fetcher(proxy, spider.settings, first_profile(spider.settings))) as fetcher:
-            fetched, result = _attempt(spider, task, fetcher, tunnelled=proxy.scheme.startswith("socks"))
-        attempt = PageTry(fetched, result, proxy)
+            attempt = _attempt(spider, task, fetcher, proxy)
         yield attempt
         if attempt.settled:
             return
@@ -57,7 +56,7 @@ def try_proxies(spider: Spider, task: Task, proxies: Iterable[Proxy]) -> Iterato
 def try_directly(spider: Spider, task: Task) -> PageTry:
     """Try it from this machine's own address."""
     with closing(DirectFetcher(spider.settings)) as fetcher:
-        return PageTry(*_attempt(spider, task, fetcher, tunnelled=True))
+        return _attempt(spider, task, fetcher, None)
 
 
 def try_again(spider: Spider, task: Task, fetched: Fetched) -> PageTry:
@@ -69,10 +68,7 @@ def try_again(spider: Spider, task: Task, fetched: Fetched) -> PageTry:
         return PageTry(fetched, _too_late(spider, Step.EXTRACT))
 
 
-def _attempt(
-    spider: Spider, task: Task, fetcher: Fetcher | DirectFetcher, *, tunnelled: bool
-) -> tuple[Fetched | None, Extracted | Evidence | None]:
-    """`tunnelled` means that even a plain http answer comes from the site itself."""
+def _attempt(spider: Spider, task: Task, fetcher: Fetcher | DirectFetcher, proxy: Proxy | None) -> PageTry:
     settings, step, fetched = spider.settings, Step.HEAD, None
     try:
         with limit(settings.deadline):
@@ -80,16 +76,16 @@ def _attempt(
             warm(spider, fetcher.session)
             agent = str(fetcher.session.headers.get("User-Agent") or "")
             if settings.robots and not ask_robots(fetcher.fetch, task.url, until).allow(task.url, agent):
-                return None, None
+                return PageTry(None, None, proxy)
             fetched = fetcher.fetch(task, until)
             step = Step.EXTRACT
-            by_site = tunnelled or fetched.url.startswith("https:")
-            return fetched, read(spider, task, fetched, settings, tunnelled=by_site)
+            by_site = proxy is None or proxy.scheme.startswith("socks") or fetched.url.startswith("https:")
+            return PageTry(fetched, read(spider, task, fetched, settings, tunnelled=by_site), proxy)
     except FetchFailed as failed:
         late = failed.evidence.sign is Sign.DEADLINE
-        return None, _too_late(spider, failed.evidence.step) if late else failed.evidence
+        return PageTry(None, _too_late(spider, failed.evidence.step) if late else failed.evidence, proxy)
     except DeadlinePassed:
-        return fetched, _too_late(spider, step)
+        return PageTry(fetched, _too_late(spider, step), proxy)
 
 
 def _too_late(spider: Spider, step: Step) -> Evidence:

@@ -27,8 +27,6 @@ from pinpool.settings import Settings
 ECHO = "https://api.ipify.org/"
 #: Proxies tried at once: with a socket each, and one more to look up a name, macOS's 256 open files suffice.
 AT_ONCE = 100
-#: Seconds after which the caller gets None if there is no finding.
-TICK = 0.5
 #: Seconds after its deadline when an attempt is abandoned.
 GRACE = 5.0
 
@@ -54,22 +52,18 @@ def check(
     tls_context(settings.ca_bundle)  # read once here, or else by each thread
     waiting, running = deque(proxies), dict[Proxy, float]()  # running since then
     findings: SimpleQueue[Finding] = SimpleQueue()
-
-    def attempt(proxy: Proxy) -> None:
-        findings.put(_attempt(proxy, task, settings))
-
     while waiting or running:
         while waiting and len(running) < workers:
             proxy = waiting.popleft()
             try:
-                Thread(target=attempt, args=(proxy,), daemon=True).start()
+                Thread(target=_attempt, args=(proxy, task, settings, findings), daemon=True).start()
             except RuntimeError:
                 short = "no more threads on this machine; fewer workers, or a higher limit"
                 yield conclude(proxy, Evidence(Step.WORKER, Sign.RAISED, short), 0.0, settings)
             else:
                 running[proxy] = time.monotonic()
         try:
-            finding = findings.get(timeout=TICK)
+            finding = findings.get(timeout=0.5)
         except Empty:
             yield None
         else:
@@ -90,27 +84,20 @@ def conclude(proxy: Proxy, found: Fetched | Evidence, seconds: float, settings: 
     redirects followed. A 404, which ends a task of a crawl, proves nothing here: the proxy may have made it up.
     """
     if isinstance(found, Fetched):
-        evidence = _evidence(proxy, found, settings)
-        if evidence is None:
+        by_site = proxy.scheme.startswith("socks") or found.url.startswith("https:")
+        evidence = answer(found.status, settings.ban_status, tunnelled=by_site)
+        if evidence is None and is_gone(found.status):
+            message = f"answered with status {found.status}"
+            evidence = Evidence(Step.PAGE, Sign.STATUS, message, found.status)
+        # A status 3xx is a redirect to nowhere, so there is nothing to follow.
+        elif evidence is None or (evidence.sign is Sign.STATUS and 300 <= found.status < 400):
             return Finding(proxy, None, "", seconds, found.status, exit_address(found.body))
         found = evidence
     limit = f" ({settings.deadline:g} s)" if found.sign is Sign.DEADLINE else ""
     return Finding(proxy, fault_of(found), found.message + limit, seconds, found.status)
 
 
-def _evidence(proxy: Proxy, fetched: Fetched, settings: Settings) -> Evidence | None:
-    """What is wrong with a complete answer, None if the proxy works."""
-    by_site = proxy.scheme.startswith("socks") or fetched.url.startswith("https:")
-    evidence = answer(fetched.status, settings.ban_status, tunnelled=by_site)
-    if evidence is None and is_gone(fetched.status):
-        message = f"answered with status {fetched.status}"
-        return Evidence(Step.PAGE, Sign.STATUS, message, fetched.status)
-    if evidence is not None and evidence.sign is Sign.STATUS and 300 <= fetched.status < 400:
-        return None  # a redirect to nowhere, so there is nothing to follow
-    return evidence
-
-
-def _attempt(proxy: Proxy, task: Task, settings: Settings) -> Finding:
+def _attempt(proxy: Proxy, task: Task, settings: Settings, findings: SimpleQueue[Finding]) -> None:
     found: Fetched | Evidence
     start = time.monotonic()
     try:
@@ -121,4 +108,4 @@ def _attempt(proxy: Proxy, task: Task, settings: Settings) -> Finding:
         found = failed.evidence
     except Exception as error:  # noqa: BLE001  the caller would wait for the missing finding
         found = Evidence(Step.WORKER, Sign.RAISED, f"{type(error).__name__} in pinpool itself")
-    return conclude(proxy, found, time.monotonic() - start, settings)
+    findings.put(conclude(proxy, found, time.monotonic() - start, settings))

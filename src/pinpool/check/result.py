@@ -13,11 +13,8 @@ from pinpool.model import Fault
 from pinpool.proxies.proxy import Proxy
 from pinpool.text import first_few, tallied
 
-#: Bytes. An address fits into much less; a longer answer is a page, which may mention any address.
-LONGEST_ECHO = 65_536
 #: Where echo services put the address: ipify and ipinfo, httpbin, ip-api, ifconfig.co, Cloudflare, the lab's site.
 KEYS = ("ip", "origin", "query", "ip_addr", "ipAddress", "address", "peer")
-SHOWN_PROXIES = 5
 
 _LINE = re.compile(r"^ip=(\S+)$", re.MULTILINE)
 
@@ -41,7 +38,7 @@ def exit_address(body: bytes) -> str | None:
     The address in the answer of an echo service: as plain text, as JSON under one of `KEYS`, or as a line ``ip=``.
     None if the answer is anything else. The result is a valid address, whatever was sent.
     """
-    if len(body) > LONGEST_ECHO:
+    if len(body) > 65_536:  # it is a page, which may mention any address
         return None
     text = body.decode("utf-8", "replace").strip()
     if text.startswith(("{", '"')):
@@ -49,10 +46,8 @@ def exit_address(body: bytes) -> str | None:
             value = json.loads(text)
         except (ValueError, RecursionError):
             return None
-        if isinstance(value, Mapping):
-            found = (_address(value[key]) for key in KEYS if key in value)
-            return next((address for address in found if address), None)
-        return _address(value)
+        found = map(value.get, KEYS) if isinstance(value, Mapping) else [value]
+        return next(filter(None, map(_address, found)), None)
     line = _LINE.search(text)
     return _address(line[1] if line else text)
 
@@ -124,7 +119,7 @@ def text(findings: Sequence[Finding], listed: int) -> str:
     lines = _table(sorted(findings, key=lambda finding: finding.fault is None)) if findings else []
     lines.append(tally(findings, listed))
     for address, labels in shared_exits(findings).items():
-        lines.append(f"{len(labels)} entries with one exit, {address}: {first_few(labels, SHOWN_PROXIES)}")
+        lines.append(f"{len(labels)} entries with one exit, {address}: {first_few(labels, 5)}")
     working = [finding for finding in findings if finding.fault is None]
     if working and not any(finding.exit for finding in working):
         lines.append("exits unknown: the URL's answer holds no address")
