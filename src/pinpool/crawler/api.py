@@ -29,9 +29,8 @@ from pinpool.stats.columns import stats_document
 from pinpool.stats.figures import figures
 from pinpool.stats.prometheus import Metrics
 from pinpool.stats.recommendation import advise
-from pinpool.stats.resources import Usage
+from pinpool.stats.resources import Usage, Utilization
 from pinpool.stats.snapshot import Snapshot
-from pinpool.stats.utilization import Utilization
 from pinpool.tasks import request
 from pinpool.text import counted
 

@@ -39,8 +39,8 @@ from pinpool.policy.retry import Believe, GiveUp, Resubmit
 from pinpool.pool.engine import Answered, Census, Engine, Lost, Noted, Signal, window
 from pinpool.pool.settle import Settler
 from pinpool.settings import Settings
+from pinpool.stats.resources import Utilization
 from pinpool.stats.snapshot import FaultCount, Snapshot
-from pinpool.stats.utilization import Utilization
 
 #: Tasks read from the journal at a time.
 BATCH = 500

@@ -14,8 +14,7 @@ from pinpool.report.run_data import RunData, SlowPage, Totals
 from pinpool.report.timeline import Gap, Strip, TimeAxis, pauses, strip
 from pinpool.stats.columns import stats_document
 from pinpool.stats.recommendation import advise
-from pinpool.stats.resources import Usage
-from pinpool.stats.utilization import Utilization
+from pinpool.stats.resources import Usage, Utilization
 
 SLOWEST = 15  # pages that a report lists
 GIVEN_UP = 50  # tasks that a report lists; `pinpool failures` lists all

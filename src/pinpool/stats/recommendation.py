@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pinpool.stats.utilization import Utilization
+from pinpool.stats.resources import Utilization
 from pinpool.text import counted
 
 #: Share of the machine's cores from which on they are the limit. The rest is lost in switching.

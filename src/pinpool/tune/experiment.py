@@ -179,10 +179,8 @@ class _Experiment:
         since = time.time() - (time.monotonic() - trial.begun)
         with Reader(self._path) as reader:
             attempts = [row for row in reader.attempts(after) if since <= row.at + row.seconds <= until]
-            uses = [
-                use for event in reader.events() if event.at >= since and (use := Usage.parse(event.detail))
-            ]
-        used = uses[-1] if uses else None
+            details = [event.detail for event in reader.events() if event.at >= since]
+        used = next(filter(None, map(Usage.parse, reversed(details))), None)
         latencies = Histogram()
         for attempt in attempts:
             if attempt.ending != Ending.FAILED:

@@ -23,7 +23,7 @@ from pinpool.journal.writer import Journal
 from pinpool.model import Event, EventKind
 from pinpool.report.queries import SLOWEST, read_run
 from pinpool.report.run_data import SlowPage
-from pinpool.stats.utilization import Utilization
+from pinpool.stats.resources import Utilization
 
 HOUR = 3600.0
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pinpool.stats.recommendation import advise
-from pinpool.stats.utilization import Utilization
+from pinpool.stats.resources import Utilization
 
 
 def document(proxies: int = 30, *, unused: int = 0, retired: int = 0, pages: int = 5_000) -> dict[str, Any]:

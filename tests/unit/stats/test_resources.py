@@ -11,7 +11,7 @@ import pytest
 
 from clocks import START, SetClock
 from pinpool.stats.capacity import cores
-from pinpool.stats.resources import Meter, Reading, Usage, read_tree
+from pinpool.stats.resources import Meter, Reading, Usage, Utilization, read_tree
 
 
 def readings(*values: tuple[float, float]) -> list[Reading]:
@@ -93,3 +93,15 @@ def test_a_child_counts_with_its_parent_while_it_lives_and_after() -> None:
     assert during.tree_cpu >= before.tree_cpu + 0.15
     assert during.tree_memory > during.own_memory > 1_000_000
     assert after.tree_cpu >= before.tree_cpu + 0.15
+
+
+def test_a_utilization_comes_back_from_its_text() -> None:
+    written = Utilization()
+    written.add(2.5, workers=4, running=2, pacing=1, parked=1)
+
+    assert Utilization.parse(written.text()) == written == Utilization(2.5, 10.0, 5.0, 2.5, 2.5)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"seconds": "x"}', "null"])
+def test_any_other_text_is_none(text: str) -> None:
+    assert Utilization.parse(text) is None
