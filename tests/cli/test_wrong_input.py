@@ -439,7 +439,7 @@ def test_the_lab_reports_a_port_that_is_in_use(refused: Refused) -> None:
     [
         (["--faults", "bann"], "unknown fault 'bann': the lab has refused, "),
         (["--faults", "ban,drip", "--proxies", "1"], "2 faults need 2 proxies, not 1"),
-        (["--write-proxies", "proxies.txt/list"], "--write-proxies: proxies.txt/list cannot be written"),
+        (["--write-proxies", "proxies.txt/list"], "--write-proxies proxies.txt/list: cannot be written"),
         (["--site-port", "70000"], "70000 is not in the range"),
         (["--latency", "-1"], "-1.0 is not in the range"),
     ],
@@ -453,4 +453,4 @@ def test_wrong_options_of_the_lab_are_reported(refused: Refused, option: list[st
 def test_a_demo_that_cannot_keep_its_files_says_so(refused: Refused) -> None:
     (said,) = refused("demo", "--calm", "--keep", "proxies.txt/demo")
 
-    assert "--keep: proxies.txt/demo cannot be written" in said
+    assert "--keep proxies.txt/demo: cannot be written" in said

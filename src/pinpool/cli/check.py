@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,7 @@ from pinpool.values import number
 
 if TYPE_CHECKING:
     from pinpool.check.result import Finding
-    from pinpool.proxies.proxy import Proxy, ProxyList
-    from pinpool.terminal.progress import Progress
+    from pinpool.proxies.proxy import Proxy
 
 
 @click.command(short_help="Try each proxy of a list.")
@@ -49,9 +47,7 @@ if TYPE_CHECKING:
     help="Write those that work to FILE, passwords included; check replaces only what it wrote.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def check(
-    proxies: str | None, listed: str | None, url: str | None, alive: Path | None, **options: Any
-) -> None:
+def check(proxies: str | None, url: str | None, alive: Path | None, **options: Any) -> None:
     """Fetch URL once through each proxy of the list PROXIES (- is stdin; without it, PINPOOL_PROXIES).
 
     For each proxy it shows that it works or what is wrong, the seconds it took, and its exit address if the answer
@@ -66,14 +62,15 @@ def check(
       pinpool check proxies.txt --url https://site.example/ --timeout 5 --json
     """
     from pinpool.check import probe, result
-    from pinpool.check.alive_list import refuse
+    from pinpool.check.alive_list import refuse, write
     from pinpool.proxies.source import VARIABLE, read
     from pinpool.tasks import request
     from pinpool.terminal.progress import Progress
+    from pinpool.text import shown_path
 
-    if proxies and listed:
+    if proxies and options["listed"]:
         raise click.UsageError("name the list once, as PROXIES or with -p")
-    source, public = proxies or listed, "" if url else " (a public service; --url names another)"
+    source, public = proxies or options["listed"], "" if url else " (a public service; --url names another)"
     task = request(url or probe.ECHO)
     chosen = read(source, sys.stdin.buffer, os.environ)
     if alive is not None:
@@ -83,46 +80,27 @@ def check(
         for line in (*chosen.notes, f"checking {counted(total, 'proxy', 'proxies')} with {task.url}{public}"):
             progress.tell(line)
     settings, at_once = probe.settings_for(options["timeout"]), options["workers"] or probe.AT_ONCE
-    results = probe.check(chosen.proxies, task, settings, at_once)
-    findings = _gather(results, chosen.proxies, progress)
+    found: dict[Proxy, Finding] = {}
+    with closing(progress), suppress(KeyboardInterrupt):
+        for finding in probe.check(chosen.proxies, task, settings, at_once):
+            if finding is not None:
+                found[finding.proxy] = finding
+            progress.show(lambda: result.tally(list(found.values()), total))
+    findings = [found[proxy] for proxy in chosen.proxies if proxy in found]
+    working = [finding.proxy for finding in findings if finding.fault is None]
+    if len(findings) < total:
+        code, why = ExitCode.INTERRUPTED, "interrupted"
+    elif not working:
+        code, why = ExitCode.NO_PROXY, "no proxy works"
+    else:
+        code, why = ExitCode.COMPLETE if len(working) == total else ExitCode.INCOMPLETE, ""
     try:
-        if alive is not None:
-            _keep(alive, chosen, findings)
+        if alive is not None and why:
+            click.echo(f"{why}: {shown_path(alive)} is not written", err=True)
+        elif alive is not None:
+            entries = dict(zip(chosen.proxies, chosen.entries, strict=True))
+            write(alive, [entries[proxy] for proxy in working])
     finally:
         document = result.document(task.url, findings, total)
         click.echo(json_text(document) if options["as_json"] else result.text(findings, total))
-    working = sum(finding.fault is None for finding in findings)
-    if len(findings) < total:
-        leave(ExitCode.INTERRUPTED)
-    if not working:
-        leave(ExitCode.NO_PROXY)
-    leave(ExitCode.COMPLETE if working == total else ExitCode.INCOMPLETE)
-
-
-def _gather(results: Iterable[Finding | None], listed: Sequence[Proxy], progress: Progress) -> list[Finding]:
-    """The findings in the order of the list. After Ctrl-C some are missing."""
-    from pinpool.check.result import tally
-
-    findings: list[Finding] = []
-    with closing(progress), suppress(KeyboardInterrupt):
-        for finding in results:
-            if finding is not None:
-                findings.append(finding)
-            progress.show(lambda: tally(findings, len(listed)))
-    place = {proxy: number for number, proxy in enumerate(listed)}
-    return sorted(findings, key=lambda finding: place[finding.proxy])
-
-
-def _keep(alive: Path, chosen: ProxyList, findings: Sequence[Finding]) -> None:
-    """Write the list of those that work, unless the check was interrupted or none works."""
-    from pinpool.check.alive_list import write
-    from pinpool.text import shown_path
-
-    working = {finding.proxy for finding in findings if finding.fault is None}
-    interrupted = len(findings) < len(chosen.proxies)
-    if working and not interrupted:
-        pairs = zip(chosen.proxies, chosen.entries, strict=True)
-        write(alive, [entry for proxy, entry in pairs if proxy in working])
-    else:
-        why = "interrupted" if interrupted else "no proxy works"
-        click.echo(f"{why}: {shown_path(alive)} is not written", err=True)
+    leave(code)

@@ -23,14 +23,7 @@ from pinpool.cli.running import (
 @running_options
 @new_run_options
 @click.option("--start-method", type=click.Choice(["forkserver", "spawn", "fork"]), help="How workers start.")
-def crawl(
-    spider: str,
-    journal: Path | None,
-    seeds: str | None,
-    fresh: bool,
-    start_method: str | None,
-    **options: Any,
-) -> None:
+def crawl(spider: str, journal: Path | None, fresh: bool, start_method: str | None, **options: Any) -> None:
     """Scrape a site with SPIDER (a file or a module).
 
     \b
@@ -42,7 +35,7 @@ def crawl(
     from pinpool.crawler import api
 
     with progress_and_log(options) as progress:
-        loaded, start = load_spider(spider, seeds=seeds, proxies=options["proxies"])
+        loaded, start = load_spider(spider, seeds=options["seeds"], proxies=options["proxies"])
         path = journal or Path(f"{loaded.name}.db")
         run = partial(api.crawl, loaded, journal=path, seeds=start, fresh=fresh, start_method=start_method)
         run_to_the_end(run, path, options, progress)

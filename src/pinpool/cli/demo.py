@@ -8,8 +8,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import click
 
 from pinpool.cli.options import ExitCode, defaulted, leave, together
 from pinpool.cli.running import progress_and_log
+from pinpool.errors import SettingsError
 from pinpool.text import counted
 
 if TYPE_CHECKING:
@@ -33,16 +33,6 @@ site_options = together(
     defaulted("--proxies", default=8, help="Practice proxies.", type=click.IntRange(1, 500)),
     defaulted("--seed", default=1, help="The same seed gives the same site and faults."),
 )
-
-
-@contextmanager
-def writing(path: Path, option: str) -> Iterator[None]:
-    """Report an OSError inside as a wrong path in `option`."""
-    try:
-        yield
-    except OSError as error:
-        hint = f"{path} cannot be written: {error.strerror}; name another"
-        raise click.BadParameter(hint, param_hint=option) from None
 
 
 @click.command(short_help="See it work, on this machine alone.")
@@ -62,6 +52,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
       pinpool demo --pages 10 --proxies 8 --workers 6
     """
     from pinpool.crawler.api import crawl
+    from pinpool.files import storing
     from pinpool.lab import Lab
     from pinpool.report.html import check_page
     from pinpool.spider.loader import load, parse_ref
@@ -69,7 +60,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
     faults = [] if calm else [DEMO_FAULTS[n % len(DEMO_FAULTS)] for n in range(proxies * 3 // 8)]
     with ExitStack() as stack:
         folder = keep or Path(tempfile.mkdtemp(prefix="pinpool-demo-"))
-        with writing(folder, "--keep"):
+        with storing(f"--keep {folder}", "name another", SettingsError):
             folder.mkdir(parents=True, exist_ok=True)
         check_page(folder / PAGE, folder / JOURNAL)
         site = stack.enter_context(Lab(pages=pages, proxies=proxies, faults=faults, latency=0.02, seed=seed))
@@ -157,6 +148,7 @@ def lab(faults: str, latency: float, write_proxies: Path | None, **options: Any)
     Example:
       pinpool lab --proxies 8 --faults refused,ban --write-proxies proxies.txt
     """
+    from pinpool.files import storing
     from pinpool.lab import Lab
 
     try:
@@ -172,7 +164,7 @@ def lab(faults: str, latency: float, write_proxies: Path | None, **options: Any)
         raise click.BadParameter(hint, param_hint="--site-port") from None
     try:
         if write_proxies is not None:
-            with writing(write_proxies, "--write-proxies"):
+            with storing(f"--write-proxies {write_proxies}", "name another", SettingsError):
                 site.write_proxies(write_proxies)
         click.echo(f"site: {site.url}/page/1 (through its proxies also {site.named_url}/page/1)")
         for proxy in site.proxies:

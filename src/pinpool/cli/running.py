@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,11 +95,8 @@ def progress_and_log(options: Mapping[str, Any]) -> Iterator[Progress]:
     # Items and a live view on one terminal would write over each other.
     items_shown = "outputs" in options and _on_stdout(targets(options)) and sys.stdout.isatty()
     progress = Progress(sys.stderr, quiet=quiet, plain=items_shown)
-    try:
-        with logging_to(progress.tell, verbose=verbose, quiet=quiet, file=options.get("log")):
-            yield progress
-    finally:
-        progress.close()
+    with closing(progress), logging_to(progress.tell, verbose=verbose, quiet=quiet, file=options.get("log")):
+        yield progress
 
 
 def run_to_the_end(
@@ -131,12 +128,11 @@ def run_to_the_end(
             tell=progress.tell,
             **given_settings(options),
         ).ended
-        assert ended is not None
         code, last_line = _ending(ended, journal, options["max_failures"])
     except NoUsableProxy as error:
         code, last_line = ExitCode.NO_PROXY, str(error)
     except BrokenPipeError:  # the reader of the items has seen enough
-        code, last_line = ExitCode.INTERRUPTED, _interrupted(journal)
+        code, last_line = _ending(None, journal, 0)
         _discard_stdout()
     finally:
         progress.close()
@@ -154,12 +150,13 @@ def run_to_the_end(
     leave(code)
 
 
-def _ending(ended: Ended, journal: Path, max_failures: int) -> tuple[ExitCode, str]:
-    """The exit code of a run that was not starved, and the last line for people."""
-    if ended.end == "interrupted" and not ended.limited:
-        return ExitCode.INTERRUPTED, _interrupted(journal)
+def _ending(ended: Ended | None, journal: Path, max_failures: int) -> tuple[ExitCode, str]:
+    """The exit code of a run that was not starved, and the last line for people. None: it was interrupted."""
+    goes_on = f"`pinpool resume {journal}` goes on"
+    if ended is None or (ended.end == "interrupted" and not ended.limited):
+        return ExitCode.INTERRUPTED, f"interrupted; {goes_on}"
     if ended.end == "interrupted":
-        return ExitCode.COMPLETE, f"stopped at the wanted number of pages; `pinpool resume {journal}` goes on"
+        return ExitCode.COMPLETE, f"stopped at the wanted number of pages; {goes_on}"
     if ended.failed > max_failures:
         return ExitCode.INCOMPLETE, failed_line(ended.failed, journal)
     return ExitCode.COMPLETE, ""
@@ -167,10 +164,6 @@ def _ending(ended: Ended, journal: Path, max_failures: int) -> tuple[ExitCode, s
 
 def failed_line(failed: int, journal: Path) -> str:
     return f"{counted(failed, 'task')} failed; `pinpool failures {journal}` says why"
-
-
-def _interrupted(journal: Path) -> str:
-    return f"interrupted; `pinpool resume {journal}` goes on"
 
 
 def _on_stdout(outputs: list[Target]) -> bool:

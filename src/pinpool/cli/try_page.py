@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +16,7 @@ from pinpool.text import counted
 if TYPE_CHECKING:
     from pinpool.check.page import PageTry
     from pinpool.model import Fetched, Task
-    from pinpool.proxies.proxy import ProxyList
+    from pinpool.proxies.proxy import Proxy
     from pinpool.spider.extraction import Extracted
 
 SHOWN_TASKS = 20
@@ -63,28 +63,28 @@ def try_(
             f"{spider} has no stage {stage}; it has {', '.join(loaded.stages)}", param_hint="--stage"
         )
     loaded.check(seeds=url is None and page is None)
-    fetched = None
     if page is not None:
         task, fetched = _page_sample(page)
     else:
-        task = seeds_of(loaded, None if url is None else [url])[0]
+        task, fetched = seeds_of(loaded, None if url is None else [url])[0], None
     task = task._replace(stage=stage or task.stage)
+    attempts: Iterable[PageTry]
     if fetched is not None:
-        attempts: Iterable[PageTry] = [try_again(loaded, task, fetched)]
+        attempts = [try_again(loaded, task, fetched)]
     elif direct:
         attempts = [try_directly(loaded, task)]
     else:
-        attempts = try_proxies(loaded, task, _listed(proxies).proxies)
+        attempts = try_proxies(loaded, task, _listed(proxies))
     if not _show(task, attempts, fetched_now=fetched is None):
         leave(ExitCode.INCOMPLETE)
 
 
-def _listed(source: str | None) -> ProxyList:
+def _listed(source: str | None) -> Sequence[Proxy]:
     from pinpool.errors import ProxyListError
     from pinpool.proxies.source import VARIABLE, proxies_from
 
     try:
-        return proxies_from(source)
+        return proxies_from(source).proxies
     except ProxyListError as error:
         if source is not None or os.environ.get(VARIABLE):
             raise

@@ -37,12 +37,11 @@ ONLY_MEASURED = ("minutes", "journal", "seeds", "fresh", "settings", "quiet")
 
 def _sizes(value: str) -> list[int]:
     """Numbers of workers with commas between them."""
-    parts = [part.strip() for part in value.split(",") if part.strip()]
-    wrong = [part for part in parts if not _is_number_of_workers(part)]
-    if wrong or not parts:
-        named = ", ".join(map(repr, wrong)) or repr(value)
+    parts = value.replace(",", " ").split()
+    if wrong := [part for part in parts or [value] if not _is_number_of_workers(part)]:
+        named = ", ".join(map(repr, wrong))
         raise ValueError(f"{named}: give numbers of workers from 1 to {MOST_WORKERS}, for instance 2,4,8")
-    return sorted({int(part) for part in parts})
+    return sorted(set(map(int, parts)))
 
 
 def _is_number_of_workers(text: str) -> bool:
