@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from pinpool import values
 from pinpool.errors import SettingsError
@@ -22,17 +22,10 @@ T = TypeVar("T")
 RULES = ("pace", "site_rate", "attempts", "swap_after", "cooling")
 
 
-class Setting(NamedTuple):
-    """What is declared of a setting besides its name, type and default. `metavar` stands for its value in help."""
-
-    check: Check[Any]
-    help: str
-    metavar: str
-
-
 def setting(default: T, check: Check[T], help: str, metavar: str = "VALUE") -> T:
-    """Declare a field of `Settings`."""
-    return field(default_factory=lambda: copy(default), metadata={"declared": Setting(check, help, metavar)})
+    """Declare a field of `Settings`. `metavar` stands for its value in help."""
+    declared = {"check": check, "help": help, "metavar": metavar}
+    return field(default_factory=lambda: copy(default), metadata=declared)
 
 
 _TIME, _SOME_TIME, _COUNT = number(0, DAY), number(0, DAY, above=True), whole(1, 1_000)
@@ -79,7 +72,8 @@ class Settings:
     )
 
 
-SETTINGS: Mapping[str, Setting] = {one.name: one.metadata["declared"] for one in fields(Settings)}
+#: What `setting` declares, by name.
+SETTINGS: Mapping[str, Mapping[str, Any]] = {one.name: one.metadata for one in fields(Settings)}
 
 
 def settings_from(mapping: Mapping[str, object], base: Settings | None = None) -> Settings:
@@ -100,7 +94,7 @@ def settings_from(mapping: Mapping[str, object], base: Settings | None = None) -
             problems.append(f"{name}: no such setting; {_suggestion(name)}")
             continue
         try:
-            checked[name] = declared.check(value)
+            checked[name] = declared["check"](value)
         except ValueError as error:
             problems.append(f"{name}: {error}")
     if problems:
@@ -132,7 +126,7 @@ def default_text(name: str) -> str:
 
 def manual_table() -> str:
     """The manual's table of all settings, in Markdown."""
-    rows = [f"| `{name}` | {default_text(name)} | {SETTINGS[name].help} |" for name in SETTINGS]
+    rows = [f"| `{name}` | {default_text(name)} | {SETTINGS[name]['help']} |" for name in SETTINGS]
     return "\n".join(["| setting | default | what it does |", "|---|---|---|", *rows])
 
 

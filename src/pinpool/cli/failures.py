@@ -131,10 +131,8 @@ def _why_none(journal: Path, reason: str | None, url: str | None) -> str:
     given_up = {failure["url"] for failure in Run(journal).failures()}
     if not given_up:
         return "no task was given up"
-    if url is not None and url not in given_up:
-        return f"--task: no task of {url} was given up"
-    which = "the task" if url else "no task"
-    return (
-        f"--reason: {which} was {'not ' if url else ''}given up for {reason!r}; "
-        f"`pinpool failures {journal}` says for what"
-    )
+    of_url = f" of {url}" if url else ""
+    if url and url not in given_up:
+        return f"--task: no task{of_url} was given up"
+    hint = f"`pinpool failures {journal}` says for what"
+    return f"--reason: no task{of_url} was given up for {reason!r}; {hint}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from enum import IntEnum
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -36,13 +37,7 @@ def leave(code: ExitCode) -> NoReturn:
 
 def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     """Several options as one decorator, shown in help in this order."""
-
-    def decorate(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
+    return lambda command: reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
 
 def defaulted(*names: str, default: object, help: str, **more: Any) -> Callable[[F], F]:
@@ -70,10 +65,9 @@ def setting_options(*names: str, defaults: bool = True) -> Callable[[F], F]:
     """
     options: list[Callable[[F], F]] = []
     for name in names:
-        text = SETTINGS[name].help
+        text, option = SETTINGS[name]["help"], "--" + name.replace("_", "-")
         help = f"{text[0].upper()}{text[1:]}." + (f"  [{default_text(name)}]" if defaults else "")
-        option = "--" + name.replace("_", "-")
-        options.append(click.option(option, metavar=SETTINGS[name].metavar, help=help))
+        options.append(click.option(option, metavar=SETTINGS[name]["metavar"], help=help))
     others = click.option(
         "-s", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of the spider."
     )

@@ -92,8 +92,9 @@ def progress_and_log(options: Mapping[str, Any]) -> Iterator[Progress]:
     quiet, verbose = options.get("quiet", False), options.get("verbose", 0)
     if quiet and verbose:
         raise click.UsageError("-q asks for less and -v for more: choose one")
+    outputs = targets(options) if "outputs" in options else []
     # Items and a live view on one terminal would write over each other.
-    items_shown = "outputs" in options and _on_stdout(targets(options)) and sys.stdout.isatty()
+    items_shown = sys.stdout.isatty() and any(target.path == "-" for target in outputs)
     progress = Progress(sys.stderr, quiet=quiet, plain=items_shown)
     with closing(progress), logging_to(progress.tell, verbose=verbose, quiet=quiet, file=options.get("log")):
         yield progress
@@ -107,12 +108,12 @@ def run_to_the_end(
 
     `run` is `pinpool.crawl` or `pinpool.resume` with its other arguments bound.
     """
-    from pinpool.crawler.api import Run, document
+    from pinpool.crawler.api import Run
     from pinpool.errors import NoUsableProxy
     from pinpool.terminal.summary import summary
 
     outputs = targets(options)
-    items_on_stdout = _on_stdout(outputs)
+    items_on_stdout = any(target.path == "-" for target in outputs)
     if items_on_stdout and options["as_json"]:
         raise click.UsageError("stdout can be the items or the summary of --json, not both")
     _check_log_and_metrics(journal, outputs, options)
@@ -136,7 +137,7 @@ def run_to_the_end(
         _discard_stdout()
     finally:
         progress.close()
-    stats = document(journal)
+    stats = Run(journal).stats
     text = json_text(stats) if options["as_json"] else summary(stats, journal, Run(journal).advice)
     if items_on_stdout:
         progress.tell(text)  # stdout holds items and nothing else
@@ -164,10 +165,6 @@ def _ending(ended: Ended | None, journal: Path, max_failures: int) -> tuple[Exit
 
 def failed_line(failed: int, journal: Path) -> str:
     return f"{counted(failed, 'task')} failed; `pinpool failures {journal}` says why"
-
-
-def _on_stdout(outputs: list[Target]) -> bool:
-    return any(target.path == "-" for target in outputs)
 
 
 def _check_log_and_metrics(journal: Path, outputs: list[Target], options: Mapping[str, Any]) -> None:

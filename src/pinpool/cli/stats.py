@@ -49,7 +49,7 @@ def stats(journal: Path, as_json: bool, as_csv: bool, sort: str | None, faults: 
     Example:
       pinpool stats movies.db --sort success_rate --faults
     """
-    from pinpool.crawler.api import document as stats_of
+    from pinpool.crawler.api import Run
     from pinpool.terminal.proxy_table import SORTS, ordered, proxy_csv, proxy_table
     from pinpool.terminal.summary import summary
 
@@ -57,7 +57,7 @@ def stats(journal: Path, as_json: bool, as_csv: bool, sort: str | None, faults: 
         raise click.UsageError("--json and --csv exclude each other")
     if sort is not None and sort not in SORTS:
         raise click.BadParameter(f"{sort!r} is not one of {', '.join(SORTS)}", param_hint="--sort")
-    document = stats_of(journal)
+    document = Run(journal).stats
     if sort:
         document["proxies"] = ordered(document["proxies"], sort)
     if as_json:

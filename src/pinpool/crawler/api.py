@@ -58,8 +58,11 @@ class Run:
 
     @property
     def stats(self) -> dict[str, Any]:
-        """The document of `pinpool stats --json`."""
-        return document(self.journal)
+        """The document of `pinpool stats --json`. Raises JournalError."""
+        with Reader(self.journal) as reader:
+            return stats_document(
+                reader.run_info(time.time()), reader.proxies(), figures(reader.attempts()), reader.pins()
+            )
 
     @property
     def advice(self) -> str:
@@ -188,14 +191,6 @@ def resume(
     check_targets(launch.outputs, _files_in_use(launch, source, metrics), earlier)
     gauges = Metrics(Path(metrics), path, tell) if metrics else None
     return _go(launch, launch.go_on(), watch, gauges)
-
-
-def document(journal: Path) -> dict[str, Any]:
-    """The document of `pinpool stats --json`. Raises JournalError."""
-    with Reader(journal) as reader:
-        return stats_document(
-            reader.run_info(time.time()), reader.proxies(), figures(reader.attempts()), reader.pins()
-        )
 
 
 def seeds_of(spider: Spider, given: Iterable[str | Task] | None = None) -> list[Task]:
