@@ -6,14 +6,13 @@ A spider gives settings by keyword, the command line by ``-s KEY=VALUE`` or by a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from pinpool import values
 from pinpool.errors import SettingsError
-from pinpool.text import shown_path
 from pinpool.values import DAY, Check, number, optional, whole
 
 T = TypeVar("T")
@@ -104,14 +103,6 @@ def settings_from(mapping: Mapping[str, object], base: Settings | None = None) -
         kept = {name: value for name, value in base.headers.items() if name.lower() not in replaced}
         checked["headers"] = kept | checked["headers"]
     return replace(base, **checked)
-
-
-def pairs(texts: Iterable[str]) -> dict[str, str]:
-    """Settings from ``KEY=VALUE``, not checked further. Raises SettingsError that names every other text."""
-    split = [(text, *text.partition("=")) for text in texts]
-    if wrong := [text for text, name, equals, _ in split if not equals or not name.strip().isidentifier()]:
-        raise SettingsError([f"-s: {shown_path(text)!r} is not KEY=VALUE" for text in wrong])
-    return {name.strip(): value for _, name, _, value in split}
 
 
 def default_text(name: str) -> str:

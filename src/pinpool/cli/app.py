@@ -15,10 +15,9 @@ import click
 from pinpool.cli.check import check
 from pinpool.cli.crawl import crawl, resume
 from pinpool.cli.demo import demo, lab
-from pinpool.cli.export import export
+from pinpool.cli.export import export, report
 from pinpool.cli.failures import failures, retry
 from pinpool.cli.options import ExitCode
-from pinpool.cli.report import report
 from pinpool.cli.stats import stats, verify
 from pinpool.cli.try_page import try_
 from pinpool.cli.tune import tune

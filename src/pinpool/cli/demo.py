@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,34 +57,32 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
     from pinpool.spider.loader import load, parse_ref
 
     faults = [] if calm else [DEMO_FAULTS[n % len(DEMO_FAULTS)] for n in range(proxies * 3 // 8)]
-    with ExitStack() as stack:
-        folder = keep or Path(tempfile.mkdtemp(prefix="pinpool-demo-"))
-        with storing(f"--keep {folder}", "name another", SettingsError):
-            folder.mkdir(parents=True, exist_ok=True)
-        check_page(folder / PAGE, folder / JOURNAL)
-        site = stack.enter_context(Lab(pages=pages, proxies=proxies, faults=faults, latency=0.02, seed=seed))
+    folder = keep or Path(tempfile.mkdtemp(prefix="pinpool-demo-"))
+    with storing(f"--keep {folder}", "name another", SettingsError):
+        folder.mkdir(parents=True, exist_ok=True)
+    check_page(folder / PAGE, folder / JOURNAL)
+    with Lab(pages=pages, proxies=proxies, faults=faults, latency=0.02, seed=seed) as site:
         site.write_proxies(folder / "proxies.txt")
         bad = ", ".join(proxy.fault for proxy in site.proxies if proxy.fault) or "none"
         click.echo(
             f"practice site with {counted(pages * 10, 'film')}, {counted(workers, 'worker')}, "
             f"{counted(proxies, 'proxy', 'proxies')} (faulty: {bad})"
         )
-        progress = stack.enter_context(progress_and_log({}))
-        run = crawl(
-            load(parse_ref("pinpool.examples.movies")),
-            folder / "proxies.txt",
-            workers=workers,
-            journal=folder / JOURNAL,
-            outputs=[f"{folder / 'films.jsonl'}"],
-            seeds=[f"{site.named_url}/page/{n}" for n in range(1, pages + 1)],
-            fresh=True,
-            watch=progress,
-            # Practice proxies recover soon, and a demonstration must not wait for half a minute.
-            cooling=2.0,
-            timeout=3.0,
-            deadline=8.0,
-        )
-        progress.close()
+        with progress_and_log({}) as progress:
+            run = crawl(
+                load(parse_ref("pinpool.examples.movies")),
+                folder / "proxies.txt",
+                workers=workers,
+                journal=folder / JOURNAL,
+                outputs=[f"{folder / 'films.jsonl'}"],
+                seeds=[f"{site.named_url}/page/{n}" for n in range(1, pages + 1)],
+                fresh=True,
+                watch=progress,
+                # Practice proxies recover soon, and a demonstration must not wait for half a minute.
+                cooling=2.0,
+                timeout=3.0,
+                deadline=8.0,
+            )
         _report(site, run, folder)
 
 

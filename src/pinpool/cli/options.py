@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from pinpool.settings import SETTINGS, default_text, pairs
+from pinpool.errors import SettingsError
+from pinpool.settings import SETTINGS, default_text
+from pinpool.text import shown_path
 
 if TYPE_CHECKING:
     from pinpool.output.target import Target
@@ -103,9 +105,12 @@ new_run_options = together(
 
 
 def given_settings(options: Mapping[str, Any]) -> dict[str, object]:
-    """The settings among a command's options, by name. Raises SettingsError."""
-    named = {name: options[name] for name in SETTINGS if options.get(name) is not None}
-    return {**named, **pairs(options["settings"])}
+    """The settings among a command's options, not checked. Raises SettingsError for what is not ``KEY=VALUE``."""
+    given = {name: options[name] for name in SETTINGS if options.get(name) is not None}
+    split = [(text, *text.partition("=")) for text in options["settings"]]
+    if wrong := [text for text, name, equals, _ in split if not equals or not name.strip().isidentifier()]:
+        raise SettingsError([f"-s: {shown_path(text)!r} is not KEY=VALUE" for text in wrong])
+    return given | {name.strip(): value for _, name, _, value in split}
 
 
 def targets(options: Mapping[str, Any]) -> list[Target]:
