@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pinpool.cli.crawl import progress_and_log
 from pinpool.cli.options import ExitCode, defaulted, leave, together
-from pinpool.cli.running import progress_and_log
 from pinpool.errors import SettingsError
 from pinpool.text import counted
 

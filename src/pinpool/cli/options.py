@@ -79,9 +79,6 @@ def setting_options(*names: str, defaults: bool = True) -> Callable[[F], F]:
 journal_argument = click.argument("journal", type=PATH)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress, and only errors of the log.")
-proxies_option = click.option(
-    "-p", "--proxies", metavar="FILE", help="List of proxies, one a line; - is stdin.  [PINPOOL_PROXIES]"
-)
 output_options = together(
     click.option(
         "-o",
