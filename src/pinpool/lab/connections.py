@@ -33,6 +33,8 @@ class ClientProtocol(asyncio.Protocol):
         self.proxy = proxy
         self.tunnel = client is not None
         self._buffer = bytearray()
+        self._may_write = asyncio.Event()
+        self._may_write.set()
         if client is not None:
             self.client = client
 
@@ -56,7 +58,6 @@ class SiteConnection(ClientProtocol):
     """One client of the site: answers its requests in order, each as its `Delivery` says."""
 
     _task: asyncio.Task[None] | None = None
-    _drained: asyncio.Future[None] | None = None
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -75,13 +76,10 @@ class SiteConnection(ClientProtocol):
             self._task.cancel()
 
     def pause_writing(self) -> None:
-        if self._drained is None:
-            self._drained = asyncio.get_running_loop().create_future()
+        self._may_write.clear()
 
     def resume_writing(self) -> None:
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
-        self._drained = None
+        self._may_write.set()
 
     def data_received(self, data: bytes) -> None:
         self.client.begin()
@@ -99,9 +97,7 @@ class SiteConnection(ClientProtocol):
             return None
 
     async def _serve(self, request: Request | None) -> None:
-        while request is not None:
-            if not await self.handle(request):
-                break
+        while request is not None and await self.handle(request):
             request = self._take()
         self._task = None
         if not self._buffer:
@@ -165,8 +161,7 @@ class SiteConnection(ClientProtocol):
 
     async def _write(self, data: bytes) -> None:
         self.transport.write(data)
-        if self._drained is not None:
-            await self._drained
+        await self._may_write.wait()
 
     async def _drip(self, data: bytes) -> None:
         step = int(DRIP_RATE * DRIP_EVERY)

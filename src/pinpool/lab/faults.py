@@ -23,11 +23,10 @@ Flaw = Literal["reset", "502", "cut"]
 FLAWS: tuple[Flaw, ...] = ("reset", "502", "cut")
 
 
-def check_fault(name: str) -> str:
-    """`name`. ValueError if it is not a fault of `FAULTS`."""
-    if name not in FAULTS:
+def check_fault(name: str | None) -> None:
+    """ValueError if it is not a fault of `FAULTS`, or None."""
+    if name not in (None, *FAULTS):
         raise ValueError(f"unknown fault {name!r}: the lab has {', '.join(FAULTS)}")
-    return name
 
 
 def assign(names: Sequence[str], proxies: int, seed: int) -> dict[int, str]:

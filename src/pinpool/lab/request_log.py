@@ -95,10 +95,11 @@ class RequestLog:
         with self._changed:
             self._changed.notify_all()
 
-    def wait(self, predicate: Callable[[], bool], timeout: float) -> bool:
-        """Whether `predicate` became true within `timeout` seconds. It is called after each entry."""
+    def wait(self, predicate: Callable[[], bool], timeout: float) -> None:
+        """Return as soon as `predicate`, called after each entry, is true. TimeoutError after `timeout` seconds."""
         with self._changed:
-            return self._changed.wait_for(predicate, timeout)
+            if not self._changed.wait_for(predicate, timeout):
+                raise TimeoutError(f"not within {timeout} s; so far {len(self.requests)} requests came")
 
     def add(self, proxy: LabProxy | None, method: str, path: str, agent: str, cookie: str) -> Seen:
         """Log a request that has just arrived."""

@@ -43,6 +43,9 @@ def load(ref: SpiderRef, *, seeds: bool = False) -> Spider:
     Raises SpiderError with all problems, each with the file and the innermost line of it.
     """
     file = ref.path and str(Path(ref.path).absolute())
+    folder = str(Path(file).parent if file else Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     token = importing.set(True)
     try:
         module = _import_file(file) if file else _import_module(ref.module or "")
@@ -67,7 +70,6 @@ def _import_file(path: str) -> ModuleType:
     spec = spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # it ends in .py
     module = module_from_spec(spec)
-    _put_first_on_path(str(Path(path).parent))
     # Dataclasses and pickles of the file look their module up here.
     sys.modules[name] = module
     try:
@@ -80,7 +82,6 @@ def _import_file(path: str) -> ModuleType:
 
 
 def _import_module(name: str) -> ModuleType:
-    _put_first_on_path(str(Path.cwd()))
     try:
         return import_module(name)
     except (Exception, SystemExit) as error:  # noqa: BLE001  the user's code may raise anything
@@ -106,8 +107,3 @@ def _spider_name(module: ModuleType, ref: SpiderRef) -> str:
     if len({id(spider) for spider in spiders.values()}) > 1:
         raise SpiderError(f"{where}: several spiders found ({names}): name one, for example {ref}:{first}")
     return first
-
-
-def _put_first_on_path(folder: str) -> None:
-    if folder not in sys.path:
-        sys.path.insert(0, folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from inspect import isasyncgenfunction, iscoroutinefunction, signature
 from pathlib import Path
@@ -177,8 +177,8 @@ class Spider:
             return "spider"
         return name
 
-    def _seed_problems(self) -> Iterator[str]:
-        bad = 0
+    def _seed_problems(self) -> list[str]:
+        problems = []
         for number, seed in enumerate(self.start(), 1):
             try:
                 if not isinstance(seed, Task):
@@ -186,14 +186,12 @@ class Spider:
                 elif self.stages and seed.stage not in self.stages:
                     raise ValueError(f"no stage {seed.stage}; the spider has {', '.join(self.stages)}")
             except ValueError as error:
-                bad += 1
-                if bad <= _SHOWN_SEEDS:
-                    yield f"{self._here()}: seed {number}: {error}"
-        if bad > _SHOWN_SEEDS:
-            yield f"{self._here()}: and {counted(bad - _SHOWN_SEEDS, 'more seed')} like these"
+                problems.append(f"seed {number}: {error}")
+        if more := problems[_SHOWN_SEEDS:]:
+            problems[_SHOWN_SEEDS:] = [f"and {counted(len(more), 'more seed')} like these"]
         if not self.start():
-            way = "write Spider(seeds=[...]), or name a file with --seeds"
-            yield f"{self._here()}: the spider has no seeds: {way}"
+            problems = ["the spider has no seeds: write Spider(seeds=[...]), or name a file with --seeds"]
+        return [f"{self._here()}: {problem}" for problem in problems]
 
     def _checked_function(self, function: Stage, argument: str) -> Stage:
         if iscoroutinefunction(function) or isasyncgenfunction(function):
