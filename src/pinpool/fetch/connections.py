@@ -33,16 +33,14 @@ class _Response(http.client.HTTPResponse):
         version, status, reason = super()._read_status()  # type: ignore[misc]
         if self._progress.step is Step.TUNNEL and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             # http.client reports only the status of a refused tunnel. The reason is in the headers.
-            if self._says_site_unknown():
+            try:
+                says_unknown = site_unknown(http.client.parse_headers(cast(Any, self.fp)))
+            except (OSError, http.client.HTTPException):
+                says_unknown = False  # the status is evidence enough
+            if says_unknown:
                 raise socket.gaierror(socket.EAI_NONAME, "said by the proxy")
             raise OSError(f"Tunnel connection failed: {status} {reason.strip()}")
         return version, status, reason
-
-    def _says_site_unknown(self) -> bool:
-        try:
-            return site_unknown(http.client.parse_headers(cast(Any, self.fp)))
-        except (OSError, http.client.HTTPException):
-            return False  # the status is evidence enough
 
     def begin(self) -> None:
         super().begin()
