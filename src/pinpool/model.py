@@ -98,10 +98,8 @@ class Evidence(NamedTuple):
 
 class Task(NamedTuple):
     """
-    One request at one stage; its identity (`key`) is stable across attempts and runs.
-
-    `key` is a 16 byte digest of stage, method, canonical URL and body. `data` is JSON text handed on from the page
-    that asked for this task.
+    One request at one stage. Its identity is `key`, a 16 byte digest of stage, method, canonical URL and body, the same
+    in every run. `data` is JSON text handed on from the page that asked for this task.
     """
 
     stage: str
@@ -115,9 +113,8 @@ class Task(NamedTuple):
 
 class Assignment(NamedTuple):
     """
-    A task on its way to a worker. A worker whose pin is in `avoid` declines it, unread.
-
-    With `exchange` it first asks for a spare that is not in `avoid`: no other worker holds one.
+    A task on its way to a worker, which declines it, unread, if its pin is in `avoid`. With `exchange` it first asks
+    for a spare that is not in `avoid`: no other worker holds one.
     """
 
     task: Task
@@ -166,9 +163,7 @@ class Ending(StrEnum):
 class Outcome(NamedTuple):
     """
     What a worker says of one attempt. `at` is epoch seconds, `items` are JSON objects as text, `size` is bytes.
-
-    `unasked` says why a page that was never requested counts as gone (robots.txt); no proxy has a part in it, and
-    `proxy` is -1.
+    `unasked` says why a page that was never requested counts as gone (robots.txt); then `proxy` is -1.
     """
 
     serial: int
@@ -190,10 +185,8 @@ class Outcome(NamedTuple):
 
 class FailedAttempt(NamedTuple):
     """
-    One failed attempt of a task.
-
-    `proxy` is None where it is unknown: the worker was lost before it named one, or this start has no such proxy.
-    `site_down`: the whole site seemed to be down, so that the failure counts against nobody.
+    One failed attempt of a task. `proxy` is None if it is unknown or not on this start's list. `site_down`: the whole
+    site seemed to be down, so that the failure counts against nobody.
     """
 
     proxy: int | None
@@ -220,11 +213,7 @@ class ProxyState(StrEnum):
 
 
 class EventKind(StrEnum):
-    """
-    What an event reports. The values are stored in the journal.
-
-    The first eight are the moves of a proxy: `proxies.lifecycle` says which of them is allowed in which state.
-    """
+    """What an event reports, as stored in the journal. The first eight are the moves of a proxy (`proxies.lifecycle`)."""
 
     LEASED = "leased"  # a worker pins the proxy
     RETURNED = "returned"  # the worker is done with it
@@ -246,9 +235,8 @@ class EventKind(StrEnum):
 
 class Event(NamedTuple):
     """
-    Something worth recording that is not an attempt. `at` is epoch seconds.
-
-    Read from a journal, `kind` is a plain string, and may be one that only another version of pinpool knows.
+    Something worth recording that is not an attempt. `at` is epoch seconds. Read from a journal, `kind` is a plain
+    string, and may be one that only another version of pinpool knows.
     """
 
     at: float
