@@ -213,7 +213,7 @@ class ProxyState(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What an event reports, as stored in the journal. The first eight are the moves of a proxy (`proxies.lifecycle`)."""
+    """What an event reports, as stored in the journal. The first eight are moves of a proxy (`proxies.lifecycle`)."""
 
     LEASED = "leased"  # a worker pins the proxy
     RETURNED = "returned"  # the worker is done with it

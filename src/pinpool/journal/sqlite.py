@@ -122,9 +122,7 @@ def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
         draft.touch(_MODE, exist_ok=False)
         with closing(open_for_writing(draft)) as db:
             if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-                raise JournalError(
-                    f"{path}: this file system cannot hold a journal: name a local disk with -j"
-                )
+                raise JournalError(f"{path}: cannot be on this file system: name a local disk with -j")
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             _apply(db, 0, fill)
         draft.rename(path)
@@ -178,9 +176,8 @@ def _inspected(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
-    )
+    uri = f"{path.resolve().as_uri()}?{mode}"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:
@@ -201,6 +198,4 @@ def _in_use(journal: Path) -> str:
     holder = ""
     with suppress(sqlite3.Error, JournalError), closing(open_for_reading(journal)) as db:
         holder = f" (process {db.execute('SELECT pid FROM run').fetchone()[0]})"
-    return (
-        f"{journal}: another pinpool{holder} is writing it: wait for that one, or name another file with -j"
-    )
+    return f"{journal}: another pinpool{holder} is writing it: wait for it, or name another file with -j"

@@ -113,8 +113,7 @@ CHECKS = {
     ("counts", "task", "whose items do not match their count"): (
         "SELECT tasks.id FROM tasks LEFT JOIN"
         " (SELECT task, count(*) AS stored, max(n) + 1 AS numbered FROM items GROUP BY task) AS own"
-        " ON own.task = tasks.id"
-        " WHERE items_n <> coalesce(stored, 0) OR items_n <> coalesce(numbered, 0)"
+        " ON own.task = tasks.id WHERE items_n <> coalesce(stored, 0) OR items_n <> coalesce(numbered, 0)"
     ),
     ("counts", "task", "whose child tasks do not match their count"): (
         "SELECT tasks.id FROM tasks LEFT JOIN"
@@ -124,8 +123,7 @@ CHECKS = {
     ("counts", "task", "whose attempts do not match their count"): (
         "SELECT tasks.id FROM tasks LEFT JOIN"
         " (SELECT task, count(*) AS stored, max(n) AS numbered FROM attempts GROUP BY task) AS own"
-        " ON own.task = tasks.id"
-        " WHERE attempts <> coalesce(stored, 0) OR attempts <> coalesce(numbered, 0)"
+        " ON own.task = tasks.id WHERE attempts <> coalesce(stored, 0) OR attempts <> coalesce(numbered, 0)"
     ),
     ("endings", "task", "whose last attempt does not match how they ended"): (
         # A done task whose last attempt failed has a reason: for instance an empty list page that was believed.

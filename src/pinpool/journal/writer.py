@@ -8,6 +8,7 @@ open group is lost and its tasks still wait: a resume asks for their pages again
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -20,8 +21,7 @@ from pinpool.errors import JournalError, StorageError
 from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.records import About, Mark, ProxyRow, RunEnd, Settlement, Waiting
-from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS, WITHDRAWN
-from pinpool.journal.task_rows import add_tasks, storable, task_of
+from pinpool.journal.schema import COUNT_TASKS, INDEX_STAGE, LIST_OUTPUTS, WITHDRAWN
 from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, ProxyState, Task, TaskState
 from pinpool.text import one_line
 
@@ -95,7 +95,7 @@ class Journal:
             columns = ", ".join((*About._fields, "state", "started", "heartbeat", "pid"))
             values = (*about, "running", now, now, os.getpid())
             db.execute(f"INSERT INTO run ({columns}) VALUES ({', '.join('?' * len(values))})", values)
-            add_tasks(db, seeds)
+            _add_tasks(db, seeds)
 
         with ExitStack() as owned:
             owned.enter_context(storage.claim(path))
@@ -171,7 +171,7 @@ class Journal:
 
         All or none, because nobody could tell later which seeds of a half-read list are missing.
         """
-        return add_tasks(self._db, seeds)
+        return _add_tasks(self._db, seeds)
 
     @_committing
     def enroll(self, entries: Sequence[tuple[str, str]]) -> list[ProxyRow]:
@@ -212,7 +212,7 @@ class Journal:
             return 0
         n = found[0] + 1
         _, worker, proxy, ending, at, seconds, status, size, evidence, *_ = outcome
-        message = storable(evidence.message[:MESSAGE_LIMIT]) if evidence else None
+        message = _storable(evidence.message[:MESSAGE_LIMIT]) if evidence else None
         # After a crash nobody may know which proxy the worker held: such an attempt has none.
         row = (task_id, n, proxy if proxy > 0 else None, worker, at, seconds, ending, fault, status, size)
         db.execute(
@@ -233,14 +233,14 @@ class Journal:
             return 0
         items, links, new = (outcome.items, outcome.tasks, 0) if state is TaskState.DONE else ((), (), 0)
         if items:
-            rows = [(task_id, place, storable(item)) for place, item in enumerate(items)]
+            rows = [(task_id, place, _storable(item)) for place, item in enumerate(items)]
             db.executemany("INSERT INTO items (task, n, data) VALUES (?, ?, ?)", rows)
         if links:
-            new = add_tasks(db, links, task_id)
+            new = _add_tasks(db, links, task_id)
         db.execute(
             "UPDATE tasks SET state = ?, reason = ?, ended = ?, not_before = NULL, attempts = ?,"
             " charged = charged + ?, items_n = ?, links_n = ?, children_n = ? WHERE id = ?",
-            (state, storable(reason), now, n, charged, len(items), len(links), new, task_id),
+            (state, _storable(reason), now, n, charged, len(items), len(links), new, task_id),
         )
         return new
 
@@ -274,14 +274,14 @@ class Journal:
     ) -> None:
         """Record the state of a proxy; `until` is the epoch second at which its cooling ends."""
         query = "UPDATE proxies SET state = ?, reason = ?, until = ?, coolings = ? WHERE id = ?"
-        self._db.execute(query, (state, storable(reason), until, coolings, proxy))
+        self._db.execute(query, (state, _storable(reason), until, coolings, proxy))
 
     @_storing
     def event(self, event: Event) -> None:
         """Record an event."""
         self.oldest = event.at if self.oldest is None else self.oldest
         query = "INSERT INTO events (at, kind, proxy, worker, detail) VALUES (?, ?, ?, ?, ?)"
-        self._db.execute(query, (*event[:4], storable(event.detail[:MESSAGE_LIMIT])))
+        self._db.execute(query, (*event[:4], _storable(event.detail[:MESSAGE_LIMIT])))
 
     @_storing
     def progress(self, in_flight: int, losses: int, rebuilds: int, now: float) -> None:
@@ -349,7 +349,7 @@ class Journal:
             FROM tasks WHERE state = 'waiting' AND is_index = ? AND id > ? ORDER BY id LIMIT ?
         """
         rows = self._read(query, (is_index, after, limit))
-        return [Waiting(row[0], task_of(row[1:8]), *row[8:]) for row in rows]
+        return [Waiting(row[0], _task_of(row[1:8]), *row[8:]) for row in rows]
 
     def history(self, task_id: int) -> list[FailedAttempt]:
         """
@@ -376,7 +376,7 @@ class Journal:
             SELECT stage, url, key, method, body, headers, data FROM tasks
             WHERE state = 'done' AND method = 'GET' AND reason IS NULL ORDER BY ended DESC LIMIT ?
         """
-        return [task_of(row) for row in self._read(query, (limit,))]
+        return [_task_of(row) for row in self._read(query, (limit,))]
 
     def task_counts(self) -> dict[TaskState, int]:
         """How many tasks are in each state. Reads every task: for the start and the end, not for each page."""
@@ -426,3 +426,41 @@ class Journal:
             " WHERE state = 'pinned'",
             (WITHDRAWN,),
         )
+
+
+def _add_tasks(db: sqlite3.Connection, tasks: Iterable[Task], parent: int | None = None) -> int:
+    """Add the tasks whose keys are not there yet; returns how many. Those without a parent count as seeds."""
+    rows = (
+        (
+            task.stage,
+            task.key,
+            _storable(task.url),
+            task.method,
+            task.body,
+            json.dumps(task.headers) if task.headers else None,
+            _storable(task.data),
+            parent,
+            task.stage == INDEX_STAGE,
+        )
+        for task in tasks
+    )
+    query = (
+        "INSERT INTO tasks (stage, key, url, method, body, headers, data, parent, is_index)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"
+    )
+    new = max(0, db.executemany(query, rows).rowcount)
+    if parent is None:
+        db.execute("UPDATE run SET seeds = seeds + ?", (new,))
+    return new
+
+
+def _storable(text: str | None) -> str | None:
+    """The text with lone surrogates escaped: SQLite cannot store one from a hostile page, and JSON reads both alike."""
+    return text if text is None or text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _task_of(row: tuple[Any, ...]) -> Task:
+    """The task of a row with the columns `Task._fields`."""
+    stage, url, key, method, body, headers, data = row
+    pairs = tuple((name, value) for name, value in json.loads(headers)) if headers else ()
+    return Task(stage, url, key, method, body, pairs, data)
