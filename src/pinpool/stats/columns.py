@@ -93,6 +93,11 @@ def _latency_text(row: Row) -> str:
     return "" if p50 is None else f"{seconds_column(p50)}/{seconds_column(p95)}"
 
 
+def _hourly_text(row: Row) -> str:
+    pages = row["pages_per_hour"]
+    return "" if pages is None else f"{pages:.0f}" if pages < 100_000 else f"{pages / 1000:.0f}k"
+
+
 def _why_text(row: Row) -> str:
     commonest = next((f"{fault} {count}" for fault, count in row["faults"].items()), "")
     return one_line(commonest or row["reason"] or "")
@@ -166,9 +171,7 @@ COLUMNS = (
     Column(
         "pages_per_hour",
         places=1,
-        cell=Cell(
-            4, "pages/h", lambda row: "" if row["pages_per_hour"] is None else f"{row['pages_per_hour']:.0f}"
-        ),
+        cell=Cell(4, "pages/h", _hourly_text),
         sort="pages_per_hour",
         key=lambda row: -1.0 if row["pages_per_hour"] is None else row["pages_per_hour"],
     ),

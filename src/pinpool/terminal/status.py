@@ -57,10 +57,8 @@ def status_rows(
         rows.append(("waits", waits))
     latest = sorted(snapshot.faults.items(), key=lambda entry: entry[1].at)[-4:]
     for number, (fault, seen) in enumerate(sorted(latest)):  # by name, so that the view does not jump
-        text = (
-            f"{fault} {counted(seen.count, 'time')}, {duration(now - seen.at)} ago: {one_line(seen.message)}"
-        )
-        rows.append(("" if number else "faults", text))
+        ago, times = duration(now - seen.at), counted(seen.count, "time")
+        rows.append(("" if number else "faults", f"{fault} {times}, {ago} ago: {one_line(seen.message)}"))
     return [(heading.ljust(9), text) for heading, text in rows]
 
 

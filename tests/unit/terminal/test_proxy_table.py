@@ -51,6 +51,13 @@ def test_a_proxy_that_was_never_tried_has_no_rate() -> None:
     assert untried.split() == ["http://192.0.2.1:80", "spare", "not", "tried", "0.0"]
 
 
+def test_many_pages_an_hour_are_counted_in_thousands() -> None:
+    _, slow, fast = table(row(OK, proxy="a"), row(OK._replace(seconds=0.02), proxy="b"), sort="proxy")
+
+    assert " 18000 " in slow
+    assert " 180k " in fast
+
+
 def test_a_run_without_proxies_gives_the_titles_alone() -> None:
     assert len(table()) == 1
 
