@@ -23,7 +23,7 @@ from typing import Any, Self
 __all__ = ["CHROMIUM", "Browser"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DEADLINE = 60.0  # for anything that takes a second when the machine is idle
+DEADLINE = 180.0  # for anything that takes a second when the machine is idle
 
 # Chromium reads from descriptor 3 and writes to 4. Only a program in between can put ours there.
 _AS_3_AND_4 = """\

@@ -18,7 +18,7 @@ __all__ = ["DEADLINE", "LIST", "SPIDER", "Desk", "Program", "Said"]
 #: The list that `Desk.prepare` writes.
 LIST = ("-p", "proxies.txt")
 #: For whatever takes a second when the machine is idle.
-DEADLINE = 60.0
+DEADLINE = 180.0
 
 SPIDER = """\
 from pinpool import Page, Spider

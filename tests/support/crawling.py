@@ -21,7 +21,7 @@ from pinpool.lab import Film, Lab
 __all__ = ["PATIENCE", "Cast", "Job", "Player", "Start", "job", "spider", "strike", "until"]
 
 #: No wait in a story is longer. Whoever gets here has failed.
-PATIENCE = 60.0
+PATIENCE = 180.0
 #: The processes of a run that has ended, however, are gone within two seconds on an idle machine.
 GONE_SECONDS = 30.0
 

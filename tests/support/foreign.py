@@ -26,7 +26,7 @@ __all__ = ["FROM_DEBIAN", "KINDS", "REQUIRED", "Certificate", "Foreign", "is_her
 #: Set on machines that must have all of them: then a missing one fails instead of being skipped.
 REQUIRED = "PINPOOL_REQUIRE_DEBIAN_PROXIES"
 #: Seconds. No wait here is longer.
-PATIENCE = 20.0
+PATIENCE = 60.0
 #: Below the range for outgoing connections, so that none of these takes our port.
 PORTS = range(20_000, 30_000)
 #: Some programs are here, which is not on everybody's PATH.
