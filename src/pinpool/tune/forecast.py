@@ -12,7 +12,7 @@ from statistics import fmean, median
 from pinpool.settings import settings_from
 from pinpool.stats.histogram import wilson
 from pinpool.text import counted
-from pinpool.tune.queueing import delays, stretch
+from pinpool.tune.queueing import stretches
 from pinpool.tune.recording import Recording, learn
 from pinpool.tune.result import ENOUGH, Result, Row, recommend
 from pinpool.tune.simulator import Crawled, Simulation
@@ -129,16 +129,9 @@ def _crawls(
 ) -> Iterator[Crawled]:
     retired = lasted = cost = 0
     for number in range(1, most + 1):
-        crawled = Simulation(
-            recording.workload,
-            recording.machine,
-            recording.job,
-            recording.settings,
-            workers=workers,
-            proxies=proxies,
-            # The same seeds for every row, so that rows do not differ by luck.
-            seed=seed * 1_000_003 + number,
-        ).run()
+        # The same seeds for every row, so that rows do not differ by luck.
+        seeded = seed * 1_000_003 + number
+        crawled = Simulation(recording, workers=workers, proxies=proxies, seed=seeded).run()
         yield crawled
         retired += crawled.retired
         lasted += crawled.lasted
@@ -166,14 +159,17 @@ def _row(recording: Recording, workers: int, proxies: int, crawls: Sequence[Craw
         workload.loses_proxies or any(crawled.retired for crawled in crawls)
     )
     low, high = (1.0, 1.0) if certain else wilson(len(lasted), len(crawls))
-    change = delays(machine, workers, pace)
-    alone = max(machine.mean + machine.overhead + change[0], pace, 1e-9)
-    factor, more = stretch(machine, change[min(workers, proxies)])
+    table = stretches(machine, workers, pace)
+    factor, more = table[0]
+    alone = max((machine.mean + machine.overhead) * factor + more, pace, 1e-9)
+    factor, more = table[min(workers, proxies)]
     latencies = sorted(seconds for behavior in workload.behaviors for seconds in behavior.latencies)
     attempts = sum(crawled.attempts for crawled in crawls)
-    memory = None
-    if machine.own_memory is not None and machine.worker_memory is not None:
-        memory = (machine.own_memory + workers * machine.worker_memory) / 1e6
+    used, cpu, memory = machine.last, None, None
+    if used is not None:
+        cpu = min(1.0, speed * machine.cpu / used.cores)
+        each = (used.tree_memory - used.own_memory) / max(1, used.workers)
+        memory = (used.own_memory + workers * each) / 1e6
     return Row(
         workers=workers,
         pages_per_second=speed,
@@ -182,7 +178,7 @@ def _row(recording: Recording, workers: int, proxies: int, crawls: Sequence[Craw
         latency_p50=latencies[len(latencies) // 2] * factor + more,
         latency_p95=latencies[int(len(latencies) * 0.95)] * factor + more,
         fault_rate=sum(crawled.faults for crawled in crawls) / attempts if attempts else 0.0,
-        cpu=None if machine.cpu is None else min(1.0, speed * machine.cpu / machine.cores),
+        cpu=cpu,
         rss_mb=memory,
         spares=max(0, proxies - workers),
         parked=fmean(crawled.parked for crawled in crawls),

@@ -38,7 +38,7 @@ class Machine(NamedTuple):
     load, and `mean` is a good attempt's latency as recorded, with `overhead` between it and the next. `boot` is by how
     much each worker starts later than the one before it.
 
-    `cpu` is CPU seconds of all processes on `cores`, None if the journal has none. Memory is bytes.
+    `cpu` is CPU seconds of all processes, and `last` what the last start has used, None if the journal has none.
     """
 
     wait: float
@@ -46,10 +46,8 @@ class Machine(NamedTuple):
     mean: float
     overhead: float
     boot: float = 0.0
-    cpu: float | None = None
-    cores: float = 1
-    own_memory: float | None = None
-    worker_memory: float | None = None
+    cpu: float = 0.0
+    last: Usage | None = None
 
 
 def machine(
@@ -74,9 +72,9 @@ def machine(
     own_cpu = sum(used.own_cpu for used in measured) / pages
     queued = sum(used.queued for used in measured) / pages
     seconds = sum(used.seconds for used in measured) / pages
-    cores = last.cores if last else 1
-    asked = max(cpu / cores, own_cpu)
-    demand = _demand_at_full_load(asked, min(1.0, asked / seconds) if seconds else 1.0)
+    asked = max(cpu / last.cores, own_cpu) if last else 0.0
+    load = min(1.0, asked / seconds) if seconds else 1.0
+    demand = asked / (1.0 + IDLE * (1.0 - load))
     if pace or not seconds:
         # Workers do more than fetch pages, they decline tasks for instance, so that the CPU time of a page looks larger
         # than it is. But the quicker attempts have met hardly any other.
@@ -90,17 +88,7 @@ def machine(
         wait = _wait_from(cycle, demand, busy, mean - (cpu - own_cpu) - queued)
     firsts = sorted(own[0].at for own in by_worker.values())[: max(1, workers)]
     boot = (firsts[-1] - firsts[0]) / (len(firsts) - 1) if len(firsts) > 1 else 0.0
-    return Machine(
-        wait,
-        demand,
-        mean,
-        overhead,
-        min(boot, LONGEST_BOOT),
-        cpu if last else None,
-        cores,
-        last.own_memory if last else None,
-        (last.tree_memory - last.own_memory) / max(1, last.workers) if last else None,
-    )
+    return Machine(wait, demand, mean, overhead, min(boot, LONGEST_BOOT), cpu, last)
 
 
 def _overhead(by_worker: Iterable[Sequence[AttemptRow]], pace: float) -> float:
@@ -119,22 +107,15 @@ def _overhead(by_worker: Iterable[Sequence[AttemptRow]], pace: float) -> float:
     return fmean(gap for gap in gaps if gap <= usual)
 
 
-def delays(machine: Machine, workers: int, pace: float = 0.0) -> list[float]:
+def stretches(machine: Machine, workers: int, pace: float = 0.0) -> list[tuple[float, float]]:
     """
-    By how many seconds a page differs from the recorded ones, by the number of busy workers up to `workers`: entry 0 is
-    that of one. With a `pace` (seconds) they rest in between, and are out of each other's way.
+    (factor, seconds more) for all recorded times, by the number of busy workers up to `workers`: entry n is for n of
+    them, entry 0 is that of one. With a `pace` (seconds) they rest in between, and are out of each other's way.
     """
+    recorded = (machine.mean + machine.overhead) or 1e-9
     rest = max(0.0, pace - machine.wait - machine.demand)
-    table = cycles(machine.wait + rest, machine.demand, workers)
-    return [cycle - rest - machine.mean - machine.overhead for cycle in table]
-
-
-def stretch(machine: Machine, delay: float) -> tuple[float, float]:
-    """(factor, seconds more) for all recorded times, so that a page takes `delay` seconds longer, or less."""
-    cycle = machine.mean + machine.overhead
-    if delay >= 0.0 or not cycle:
-        return 1.0, max(0.0, delay)
-    return max(0.0, 1.0 + delay / cycle), 0.0
+    pages = [cycle - rest for cycle in cycles(machine.wait + rest, machine.demand, workers)]
+    return [(min(1.0, page / recorded), max(0.0, page - recorded)) for page in pages]
 
 
 def cycles(wait: float, demand: float, workers: int) -> list[float]:
@@ -153,11 +134,6 @@ def cycles(wait: float, demand: float, workers: int) -> list[float]:
         queue = busy * response / cycle if cycle else 0.0
         found.append(cycle)
     return [*found[:1], *found]
-
-
-def _demand_at_full_load(demand: float, load: float) -> float:
-    """The demand of a page at full load, if it is `demand` at this `load`, from 0 to 1."""
-    return demand / (1.0 + IDLE * (1.0 - load))
 
 
 def _wait_from(cycle: float, demand: float, busy: float, alone: float) -> float:

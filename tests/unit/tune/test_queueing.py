@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from attempts import attempt, good
 from pinpool.journal.records import AttemptRow
 from pinpool.stats.resources import Usage
-from pinpool.tune.queueing import IDLE, Machine, cycles, delays, machine, stretch
+from pinpool.tune.queueing import IDLE, Machine, cycles, machine, stretches
 
 
 def used(cpu: float, seconds: float, *, own_cpu: float = 0.0, queued: float = 0.0) -> list[Usage]:
@@ -31,7 +31,7 @@ def busy(workers: int, pages: int, *, begin: float = 0.0, seconds: float = 0.2) 
 
 def at_its_own_speed(known: Machine, workers: int) -> float:
     """By which factor the model stretches what was recorded, for as many workers as recorded it."""
-    factor, more = stretch(known, delays(known, workers)[workers])
+    factor, more = stretches(known, workers)[workers]
     return factor + more / known.mean
 
 
@@ -118,7 +118,8 @@ def test_what_a_page_waits_and_works_is_learnt_from_a_crawl_by_any_number_of_wor
 
     assert known.wait == pytest.approx(0.05, rel=0.03)
     assert known.demand == pytest.approx(0.01, rel=0.03)
-    assert delays(known, 16)[workers] == pytest.approx(0.0, abs=1e-3)
+    factor, more = stretches(known, 16)[workers]
+    assert seconds * factor + more == pytest.approx(seconds, abs=1e-3)
 
 
 def test_a_machine_that_was_too_busy_to_show_the_wait_does_not_make_it_disappear() -> None:
