@@ -25,13 +25,13 @@ from pinpool.text import counted
 from pinpool.tune.forecast import predict, spares_needed
 from pinpool.tune.plan import FEWEST_EACH, Plan
 from pinpool.tune.recording import learn
-from pinpool.tune.result import Recommendation, Result, Row
+from pinpool.tune.result import SURVIVAL, Recommendation, Result, Row, recommend
 from pinpool.tune.search import (
     REFINEMENTS,
     TrialResult,
     budget_share,
     halfway,
-    recommend_trial,
+    harmless,
     tally,
     why_stop,
 )
@@ -101,7 +101,7 @@ class _Experiment:
             with Reader(self._path) as reader:
                 result.pages = _expected_pages(list(reader.tree()))
         if self._trials:
-            result.recommendation = recommend_trial(self._trials, stopped)
+            result.recommendation = recommend(harmless(self._trials), stopped)
             if not result.interrupted:
                 self._predict(stopped)
             rows = sorted((trial.row for trial in self._trials), key=lambda row: row.workers)
@@ -208,27 +208,23 @@ class _Experiment:
 
         def check(_: int) -> None:
             if self._stop.asked > pressed:
-                raise _Interrupted
+                raise KeyboardInterrupt
 
         try:
             recording = learn(self._path).changed(result.pages)._replace(settings=launch.settings)
             sizes = [trial.row.workers for trial in self._trials]
             predicted = predict(recording, sizes, proxies=result.proxies, seed=1, progress=check)
             self._trials = [
-                trial._replace(row=trial.row.with_survival(row))
+                trial._replace(row=trial.row._replace(**{name: getattr(row, name) for name in SURVIVAL}))
                 for trial, row in zip(self._trials, predicted, strict=True)
             ]
-            result.recommendation = recommend_trial(self._trials, stopped)
+            result.recommendation = recommend(harmless(self._trials), stopped)
             result.notes += recording.notes
             result.spares = spares_needed(recording, result.recommendation.workers, seed=1, progress=check)
         except UsageError:
             result.notes.append("too little was fetched to predict whether the list lasts")
-        except _Interrupted:
+        except KeyboardInterrupt:
             result.interrupted = True
-
-
-class _Interrupted(Exception):
-    """Ctrl-C during the simulation."""
 
 
 def _sample(view: Snapshot, now: float) -> Sample:
@@ -237,15 +233,8 @@ def _sample(view: Snapshot, now: float) -> Sample:
         stalled = "the site fell silent"
     elif not census.usable and census.wakes_in is not None and census.wakes_in > LONGEST_REST:
         stalled = "all proxies had to rest for their faults"
-    return Sample(
-        at=now,
-        pages=view.pages,
-        able=min(census.workers, census.usable),
-        parked=census.parked,
-        ready=view.known - view.ended - view.in_flight,
-        in_flight=view.in_flight,
-        stalled=stalled,
-    )
+    able = min(census.workers, census.usable)
+    return Sample(now, view.pages, able, census.parked, view.known - view.ended, stalled)
 
 
 def _expected_pages(tree: Sequence[tuple[int, int | None, bool]]) -> int:

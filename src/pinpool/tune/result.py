@@ -44,11 +44,9 @@ class Row(NamedTuple):
     survival_to: float | None = None
     error: float | None = None
 
-    def with_survival(self, other: Row) -> Row:
-        """This row with the survival of another."""
-        return self._replace(
-            survival=other.survival, survival_from=other.survival_from, survival_to=other.survival_to
-        )
+
+#: What only the model knows of a row.
+SURVIVAL = ("survival", "survival_from", "survival_to")
 
 
 class Recommendation(NamedTuple):
@@ -87,6 +85,10 @@ class Result:
         }
 
 
+def _rounded(value: float | None) -> float | None:
+    return round(value, 4) if isinstance(value, float) else value
+
+
 def recommend(rows: Sequence[Row], stopped: str = "") -> Recommendation:
     """
     The smallest number of workers that is as fast as the fastest one with which the list lasts, within 3 % or the
@@ -104,7 +106,11 @@ def recommend(rows: Sequence[Row], stopped: str = "") -> Recommendation:
         )
     top = max(lasting, key=lambda row: row.pages_per_second)
     chosen = min((row for row in lasting if _is_as_fast(row, top)), key=lambda row: row.workers)
-    reasons = [_speed(chosen.pages_per_second), _why_not_more(rows, chosen, top, stopped)]
+    speed = chosen.pages_per_second
+    reasons = [
+        f"{speed:{'.0f' if speed >= 100 else '.3g'}} pages/s",
+        _why_not_more(rows, chosen, top, stopped),
+    ]
     if chosen.survival is not None and chosen.survival < 1.0:
         reasons.append(f"the list lasts in {chosen.survival:.0%} of such crawls")
     return Recommendation(chosen.workers, "; ".join(reasons))
@@ -130,11 +136,3 @@ def _why_not_more(rows: Sequence[Row], chosen: Row, top: Row, stopped: str) -> s
     if not more or any((row.parked or 0.0) > NOISE for row in more):
         return "more workers would wait for proxies"
     return f"more workers gain less than {NOISE:.0%}"
-
-
-def _rounded(value: float | None) -> float | None:
-    return round(value, 4) if isinstance(value, float) else value
-
-
-def _speed(value: float) -> str:
-    return f"{value:.0f} pages/s" if value >= 100 else f"{value:.3g} pages/s"

@@ -14,7 +14,7 @@ from pinpool.policy.faults import FAULTS
 from pinpool.stats.histogram import CONFIDENT, wilson
 from pinpool.stats.recommendation import BUSY, NOISE, cores_text
 from pinpool.text import counted
-from pinpool.tune.result import Recommendation, Row, recommend
+from pinpool.tune.result import Row, recommend
 
 #: Share of the time with fewer tasks than workers, from which on a trial measures the job and not the workers.
 STARVED = 0.1
@@ -147,7 +147,7 @@ def halfway(trials: Sequence[TrialResult]) -> int | None:
     A number of workers between the largest that is too small and the smallest that is fast enough: there lies the knee.
     None if these two are close to each other, or nothing smaller was tried.
     """
-    rows = sorted(_harmless(trials), key=lambda row: row.workers)
+    rows = sorted(harmless(trials), key=lambda row: row.workers)
     enough = recommend(rows).workers
     smaller = [row.workers for row in rows if row.workers < enough]
     if not smaller or enough == rows[-1].workers or enough <= CLOSE * smaller[-1]:
@@ -155,12 +155,7 @@ def halfway(trials: Sequence[TrialResult]) -> int | None:
     return (smaller[-1] + enough) // 2
 
 
-def _harmless(trials: Sequence[TrialResult]) -> list[Row]:
+def harmless(trials: Sequence[TrialResult]) -> list[Row]:
     """The rows that may be recommended: those of trials that did no harm, all if there are none."""
-    harmless = [trial.row for n, trial in enumerate(trials, 1) if not (trial.stalled or _harm(trials[:n]))]
-    return harmless or [trial.row for trial in trials]
-
-
-def recommend_trial(trials: Sequence[TrialResult], stopped: str) -> Recommendation:
-    """Which of the tried numbers to take. `stopped` is as in `recommend`. At least one trial is needed."""
-    return recommend(_harmless(trials), stopped)
+    rows = [trial.row for n, trial in enumerate(trials, 1) if not (trial.stalled or _harm(trials[:n]))]
+    return rows or [trial.row for trial in trials]

@@ -33,23 +33,21 @@ FEWEST_PAGES = 10
 class Sample(NamedTuple):
     """
     The run at the moment `at` (seconds, monotonic). `pages` count from the trial's start. `able` workers have a proxy,
-    `parked` ones wait for one. `ready` tasks wait for a worker, `in_flight` tasks are with one. `stalled` is the reason
-    why no answer can come now, empty if one can.
+    `parked` ones wait for one. `tasks` are known and not ended. `stalled` is the reason why no answer can come now,
+    empty if one can.
     """
 
     at: float
     pages: int
     able: int
     parked: int
-    ready: int
-    in_flight: int
+    tasks: int
     stalled: str = ""
 
     @property
     def starved(self) -> bool:
         """Whether there are fewer tasks than workers."""
-        # A task that is ready goes out at once: it counts as in flight.
-        return self.ready + self.in_flight < self.able
+        return self.tasks < self.able
 
 
 class Throughput(NamedTuple):
@@ -80,13 +78,9 @@ class Trial:
     def __init__(self, workers: int, *, seconds: float, pages: int) -> None:
         self.workers, self._seconds, self._most = workers, seconds, pages
         self.stalled = ""
-        self.over = False
         self._samples: list[Sample] = []
         self._started: float | None = None
         self._checked = self._flowing = 0.0
-
-    def __repr__(self) -> str:
-        return f"<Trial of {self.workers} workers, {len(self._samples)} samples>"
 
     @property
     def begun(self) -> float | None:
@@ -94,9 +88,7 @@ class Trial:
         return self._samples[0].at if self._samples else None
 
     def add(self, sample: Sample) -> bool:
-        """Take a sample. True once the trial is over. It may come as often as the caller likes."""
-        if self.over:
-            return True
+        """Take a sample. True if the trial is over. It may come as often as the caller likes."""
         if self._started is None:
             self._started = self._flowing = sample.at
         if sample.at - self._samples[-1].at >= SAMPLE_SECONDS if self._samples else self._is_warm(sample):
@@ -104,8 +96,7 @@ class Trial:
         if not sample.stalled:
             self._flowing = sample.at
         self.stalled = sample.stalled if sample.at - self._flowing >= STALLED_SECONDS else ""
-        self.over = bool(self.stalled) or sample.pages >= self._most or self._is_enough(sample)
-        return self.over
+        return bool(self.stalled) or sample.pages >= self._most or self._is_enough(sample)
 
     def _is_warm(self, sample: Sample) -> bool:
         waited = sample.at - (self._started or 0.0) >= self._seconds / 2

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 #: The rate of failure of all proxies counts like ten attempts of each single one.
@@ -58,41 +59,29 @@ class Survival(NamedTuple):
     hazard: float
 
 
-class _Deaths(NamedTuple):
-    dead_on_arrival: float
-    hazard: float
-
-
-class _Failures(NamedTuple):
-    failure: list[float]
-    again: float
-    after_rest: float
-
-
 def estimate(histories: Sequence[History]) -> Survival:
     """What the histories of all proxies of a run show. At least one is needed."""
     dead = [float(history.ending is not None) for history in histories]
     # How the living fail is learnt from proxies that came back. Learnt from these ends too, a list of which no proxy
     # comes back would be one of living proxies that fail for ever.
-    failures = _failures(histories, dead)
-    deaths = _deaths(histories, dead, _Deaths(0.5, 0.0))
+    living = _failures(histories, dead)
+    deaths = _deaths(histories, dead, (0.5, 0.0))
     for _ in range(MOST_ROUNDS):
+        seen = Survival(dead, *living, *deaths)
         dead = [
-            _chance_dead(history, failure, failures, deaths)
-            for history, failure in zip(histories, failures.failure, strict=True)
+            _chance_dead(history, failure, seen)
+            for history, failure in zip(histories, seen.failure, strict=True)
         ]
         before, deaths = deaths, _deaths(histories, dead, deaths)
-        if all(
-            math.isclose(*pair, rel_tol=SETTLED, abs_tol=NOTHING) for pair in zip(before, deaths, strict=True)
-        ):
+        if all(map(partial(math.isclose, rel_tol=SETTLED, abs_tol=NOTHING), before, deaths)):
             break
     if sum(dead) < LEAST_DEAD:
-        dead, deaths = [0.0] * len(histories), _Deaths(0.0, 0.0)
+        dead, deaths = [0.0] * len(histories), (0.0, 0.0)
     return Survival(dead, *_failures(histories, dead), *deaths)
 
 
-def _failures(histories: Sequence[History], dead: Sequence[float]) -> _Failures:
-    """How living proxies fail, if these are dead."""
+def _failures(histories: Sequence[History], dead: Sequence[float]) -> tuple[list[float], float, float]:
+    """How living proxies fail, if these are dead: `failure`, `again` and `after_rest` of a `Survival`."""
     # The end of a history counts by the chance that it was bad luck.
     unlucky = [
         (history, 0.0 if history.ending is None else 1.0 - chance)
@@ -100,7 +89,7 @@ def _failures(histories: Sequence[History], dead: Sequence[float]) -> _Failures:
     ]
     counts = [(history.after_good[0] + luck, history.after_good[1] + luck) for history, luck in unlucky]
     overall = sum(failed for failed, _ in counts) / (sum(tries for _, tries in counts) or 1.0)
-    return _Failures(
+    return (
         [(failed + PRIOR * overall) / (tries + PRIOR) for failed, tries in counts],
         _rate([(*history.again, luck * history.at_once) for history, luck in unlucky]),
         _rate([(*history.after_rest, luck * history.rested) for history, luck in unlucky]),
@@ -114,26 +103,25 @@ def _rate(counts: Sequence[tuple[int, int, float]]) -> float:
     return (failed + at_end + 0.5) / (tries + at_end + 1)
 
 
-def _chance_dead(history: History, failure: float, failures: _Failures, deaths: _Deaths) -> float:
+def _chance_dead(history: History, failure: float, seen: Survival) -> float:
     """How likely its end is death and not bad luck."""
     if history.ending is None or history.fatal:
         return float(history.fatal)
-    if history.last_good is None:
-        arrived = deaths.dead_on_arrival
-        died = arrived + (1.0 - arrived) * _dead_by(deaths.hazard, history.ending)
-    else:
-        died = _dead_by(deaths.hazard, history.ending - history.last_good)
-    luck = failure * failures.again**history.at_once * failures.after_rest**history.rested
+    worked = 1.0 if history.last_good is not None else 1.0 - seen.dead_on_arrival
+    died = 1.0 - worked * (1.0 - _dead_by(seen.hazard, history.ending - (history.last_good or 0.0)))
+    luck = failure * seen.again**history.at_once * seen.after_rest**history.rested
     unlucky = ODDS * (1.0 - died) * luck
     return died / (died + unlucky) if died + unlucky else 0.0
 
 
-def _deaths(histories: Sequence[History], dead: Sequence[float], deaths: _Deaths) -> _Deaths:
+def _deaths(
+    histories: Sequence[History], dead: Sequence[float], before: tuple[float, float]
+) -> tuple[float, float]:
     """
     The share that never worked, and the chance a second to die, if these are dead. A proxy that failed at its first
-    use, late in a run, may once have worked: the earlier `deaths` say how likely that is.
+    use, late in a run, may once have worked: these two as known `before` say how likely that is.
     """
-    never = died = lived = 0.0
+    (dead_on_arrival, hazard), never, died, lived = before, 0.0, 0.0, 0.0
     for history, chance in zip(histories, dead, strict=True):
         if history.last_good is not None:
             died += chance
@@ -142,13 +130,12 @@ def _deaths(histories: Sequence[History], dead: Sequence[float], deaths: _Deaths
                 # It died between its last page and its first failure.
                 lived += chance * (history.ending - history.last_good) / 2
         elif chance:
-            later = (1.0 - deaths.dead_on_arrival) * _dead_by(deaths.hazard, history.first)
-            total = deaths.dead_on_arrival + later
-            on_arrival = deaths.dead_on_arrival / total if total else 1.0
-            never += chance * on_arrival
-            died += chance * (1.0 - on_arrival)
-            lived += chance * (1.0 - on_arrival) * _mean_age(deaths.hazard, history.first)
-    return _Deaths(never / len(histories), died / lived if lived else 0.0)
+            later = (1.0 - dead_on_arrival) * _dead_by(hazard, history.first)
+            later *= chance / (dead_on_arrival + later or 1.0)
+            never += chance - later
+            died += later
+            lived += later * _mean_age(hazard, history.first)
+    return never / len(histories), died / lived if lived else 0.0
 
 
 def _dead_by(hazard: float, seconds: float) -> float:

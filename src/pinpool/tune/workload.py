@@ -11,7 +11,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum, auto
 from itertools import pairwise
 from statistics import quantiles
 from typing import NamedTuple
@@ -159,32 +158,24 @@ class _Record(NamedTuple):
     history: History
 
 
-class _After(Enum):
-    """What an attempt came after: a good one or none, a failed one, or a failed one and a rest."""
-
-    GOOD = auto()
-    FAILED = auto()
-    REST = auto()
-
-
 def _record(
     rows: Sequence[AttemptRow], rests: Sequence[float], run_seconds: Mapping[float, float]
 ) -> _Record:
     """The attempts of one proxy, in order. At least one is needed."""
     last = max((n for n, row in enumerate(rows) if row.ending != Ending.FAILED), default=-1)
-    kinds = [_After.GOOD, *(_kind(before, row, rests) for before, row in pairwise(rows))]
     lived, end = rows[: last + 1], rows[last + 1 :]
+    kinds = ["after_good", *(_kind(before, row, rests) for before, row in pairwise(rows))]
     tries = Counter(kinds[: last + 1])
     failed = Counter(kind for kind, row in zip(kinds, lived, strict=False) if row.ending == Ending.FAILED)
     history = History(
         first=run_seconds[rows[0].at],
         last_good=run_seconds[rows[last].at] if lived else None,
-        after_good=(failed[_After.GOOD], tries[_After.GOOD]),
-        again=(failed[_After.FAILED], tries[_After.FAILED]),
-        after_rest=(failed[_After.REST], tries[_After.REST]),
+        after_good=(failed["after_good"], tries["after_good"]),
+        again=(failed["again"], tries["again"]),
+        after_rest=(failed["after_rest"], tries["after_rest"]),
         ending=run_seconds[end[0].at] if end else None,
-        at_once=kinds[last + 1 :].count(_After.FAILED),
-        rested=kinds[last + 1 :].count(_After.REST),
+        at_once=kinds[last + 1 :].count("again"),
+        rested=kinds[last + 1 :].count("after_rest"),
         fatal=any(row.fault == Fault.PROXY_AUTH for row in end),
     )
     return _Record(
@@ -195,11 +186,12 @@ def _record(
     )
 
 
-def _kind(before: AttemptRow, row: AttemptRow, rests: Sequence[float]) -> _After:
+def _kind(before: AttemptRow, row: AttemptRow, rests: Sequence[float]) -> str:
+    """Which field of a `History` counts the attempt `row`."""
     if before.ending != Ending.FAILED:
-        return _After.GOOD
+        return "after_good"
     place = bisect_left(rests, before.at)
-    return _After.REST if place < len(rests) and rests[place] <= row.at else _After.FAILED
+    return "after_rest" if place < len(rests) and rests[place] <= row.at else "again"
 
 
 def _behaviors(records: Sequence[_Record], survival: Survival) -> list[Behavior]:

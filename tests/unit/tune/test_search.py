@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from attempts import attempt
-from pinpool.tune.result import Row
+from pinpool.tune.result import Row, recommend
 from pinpool.tune.search import (
     Tally,
     TrialResult,
     budget_share,
     doublings,
     halfway,
-    recommend_trial,
+    harmless,
     tally,
     why_stop,
 )
@@ -104,7 +104,7 @@ def test_a_number_that_brings_bans_is_not_recommended() -> None:
     calm, banned = {1: Tally(100, 100, 0, 0)}, {1: Tally(100, 50, 50, 50)}
     both = [tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=banned)]
 
-    recommendation = recommend_trial(both, why_stop(both))
+    recommendation = recommend(harmless(both), why_stop(both))
 
     assert recommendation.workers == 2
     assert "bans rose" in recommendation.why

@@ -17,9 +17,7 @@ def run_trial(
     while at < until:
         at += 0.05
         pages += 0.05 * speed * random.uniform(0.75, 1.25)
-        sample = Sample(
-            at, int(pages), able, rest.get("parked", 0), 0 if starving else 99, 0 if starving else able
-        )
+        sample = Sample(at, int(pages), able, rest.get("parked", 0), 0 if starving else 99 + able)
         if trial.add(sample):
             break
     return at
@@ -80,7 +78,7 @@ def test_the_end_of_a_job_in_which_workers_run_out_of_pages_does_not_count() -> 
     trial = Trial(4, seconds=20, pages=100_000)
     run_trial(trial, 50.0, until=3.0)
     for tick in range(100):
-        trial.add(Sample(3.0 + tick * 0.05, 150, 4, 0, 0, 1))
+        trial.add(Sample(3.0 + tick * 0.05, 150, 4, 0, 1))
 
     all_of_it, fed = trial.throughput(), trial.throughput(with_end=False)
 
@@ -93,7 +91,7 @@ def test_the_end_of_a_job_in_which_workers_run_out_of_pages_does_not_count() -> 
 def test_a_trial_ends_when_the_site_has_fallen_silent() -> None:
     trial = Trial(4, seconds=20, pages=1000)
 
-    assert not trial.add(Sample(0.0, 10, 4, 0, 9, 4))
-    assert not trial.add(Sample(0.1, 10, 4, 0, 9, 4, stalled="the site fell silent"))
-    assert trial.add(Sample(1.1, 10, 4, 0, 9, 4, stalled="the site fell silent"))
+    assert not trial.add(Sample(0.0, 10, 4, 0, 13))
+    assert not trial.add(Sample(0.1, 10, 4, 0, 13, stalled="the site fell silent"))
+    assert trial.add(Sample(1.1, 10, 4, 0, 13, stalled="the site fell silent"))
     assert trial.stalled
