@@ -94,8 +94,9 @@ class _Experiment:
 
     def run(self) -> Measured:
         stopped = self._grow()
-        if not self._plan.fixed:
-            self._refine()
+        for _ in range(0 if self._plan.fixed else REFINEMENTS):
+            if self._may_go_on() and self._trials and (size := halfway(self._trials)) is not None:
+                self._try(size, self._pages_left // 2)
         result = self._result
         if result.ended is not None:
             with Reader(self._path) as reader:
@@ -125,11 +126,6 @@ class _Experiment:
                 return why
         complete = sizes and self._result.complete
         return "the job was done before a larger number could be tried" if complete else ""
-
-    def _refine(self) -> None:
-        for _ in range(REFINEMENTS):
-            if self._may_go_on() and self._trials and (size := halfway(self._trials)) is not None:
-                self._try(size, self._pages_left // 2)
 
     def _may_go_on(self) -> bool:
         """Whether there is work left, and no Ctrl-C."""

@@ -105,7 +105,8 @@ def recommend(rows: Sequence[Row], stopped: str = "") -> Recommendation:
             + (f"; {stopped}" if stopped else ""),
         )
     top = max(lasting, key=lambda row: row.pages_per_second)
-    chosen = min((row for row in lasting if _is_as_fast(row, top)), key=lambda row: row.workers)
+    as_fast = [row for row in lasting if row.pages_per_second >= top.pages_per_second - noise(row, top)]
+    chosen = min(as_fast, key=lambda row: row.workers)
     speed = chosen.pages_per_second
     reasons = [
         f"{speed:{'.0f' if speed >= 100 else '.3g'}} pages/s",
@@ -116,9 +117,9 @@ def recommend(rows: Sequence[Row], stopped: str = "") -> Recommendation:
     return Recommendation(chosen.workers, "; ".join(reasons))
 
 
-def _is_as_fast(row: Row, top: Row) -> bool:
-    error = hypot(row.error or 0.0, top.error or 0.0)
-    return row.pages_per_second >= top.pages_per_second - max(NOISE * top.pages_per_second, error)
+def noise(row: Row, than: Row, sure: float = 1.0) -> float:
+    """How many pages a second faster a row may seem by chance: 3 %, or `sure` standard errors of both."""
+    return max(NOISE * than.pages_per_second, sure * hypot(row.error or 0.0, than.error or 0.0))
 
 
 def _why_not_more(rows: Sequence[Row], chosen: Row, top: Row, stopped: str) -> str:

@@ -5,16 +5,15 @@ Which numbers of workers to try, how much of the budget each gets, when to stop 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import hypot
 from typing import NamedTuple
 
 from pinpool.journal.records import AttemptRow
 from pinpool.model import Charge, Ending, Fault
 from pinpool.policy.faults import FAULTS
 from pinpool.stats.histogram import CONFIDENT, wilson
-from pinpool.stats.recommendation import BUSY, NOISE, cores_text
+from pinpool.stats.recommendation import BUSY, cores_text
 from pinpool.text import counted
-from pinpool.tune.result import Row, recommend
+from pinpool.tune.result import Row, noise, recommend
 
 #: Share of the time with fewer tasks than workers, from which on a trial measures the job and not the workers.
 STARVED = 0.1
@@ -72,13 +71,9 @@ def tally(rows: Iterable[AttemptRow]) -> dict[int, Tally]:
     found: dict[int, Tally] = {}
     for row in rows:
         if row.proxy is not None:
-            so_far = found.get(row.proxy, Tally())
-            found[row.proxy] = Tally(
-                so_far.attempts + 1,
-                so_far.good + (row.ending != Ending.FAILED),
-                so_far.faults + (row.fault in _BY_LOAD),
-                so_far.bans + (row.fault == Fault.BANNED),
-            )
+            good, by_load = row.ending != Ending.FAILED, row.fault in _BY_LOAD
+            attempt = Tally(1, good, by_load, row.fault == Fault.BANNED)
+            found[row.proxy] = _sum([attempt, found.get(row.proxy, Tally())])
     return found
 
 
@@ -89,8 +84,6 @@ def why_stop(trials: Sequence[TrialResult], *, fixed: bool = False) -> str:
     """
     last = trials[-1]
     workers = counted(last.row.workers, "worker")
-    if last.stalled:
-        return f"with {workers} {last.stalled}"
     if (harm := _harm(trials)) or fixed:
         return harm
     if last.starved >= STARVED:
@@ -102,16 +95,11 @@ def why_stop(trials: Sequence[TrialResult], *, fixed: bool = False) -> str:
         return f"with {workers} {cores_text(last.row.cpu)}"
     if len(trials) > 1:
         best = max((trial.row for trial in trials[:-1]), key=lambda row: row.pages_per_second)
-        if not _is_faster(last.row, best):
+        gain = last.row.pages_per_second - best.pages_per_second
+        if gain <= noise(last.row, best, CONFIDENT):
             busy = f", which wait for a core {last.queued:.0%} of the time" if last.queued >= QUEUED else ""
             return f"{workers} are not faster by more than the measurement's error{busy}"
     return ""
-
-
-def _is_faster(row: Row, than: Row) -> bool:
-    """Whether a speed is higher by more than 3 %, and by more than the errors of both (95 %)."""
-    gain = row.pages_per_second - than.pages_per_second
-    return gain > max(NOISE * than.pages_per_second, CONFIDENT * hypot(row.error or 0.0, than.error or 0.0))
 
 
 def _harm(trials: Sequence[TrialResult]) -> str:
@@ -120,8 +108,7 @@ def _harm(trials: Sequence[TrialResult]) -> str:
     are not its doing: bans count only of proxies that have served a page, other faults only of proxies that an earlier
     trial used, too.
     """
-    last, before = trials[-1].tallies, [trial.tallies for trial in trials[:-1]]
-    earlier = [entry for tallies in before for entry in tallies.items()]
+    last, earlier = trials[-1].tallies, [entry for trial in trials[:-1] for entry in trial.tallies.items()]
     used_before = {proxy for proxy, _ in earlier}
     now = _sum(each for each in last.values() if each.good)
     then = _sum(each for _, each in earlier if each.good)

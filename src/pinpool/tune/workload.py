@@ -102,7 +102,7 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
     records = [_record(own, rests.get(proxy, ()), run_seconds) for proxy, own in by_proxy.items()]
     survival = estimate([record.history for record in records])
     # How dead proxies fail is seen at those that are surely dead; if none surely is, at the likeliest.
-    surest = min(0.5, max(survival.dead, default=0.0) / 2)
+    surest = max(survival.dead) / 2
     return Workload(
         behaviors=_behaviors(records, survival),
         again=survival.again,

@@ -93,7 +93,6 @@ def test_worse_proxies_further_down_the_list_are_no_fault_of_the_number() -> Non
     [
         ({"cpu": 0.9}, "cores are 90% busy"),
         ({"starved": 0.5}, "too few known pages for 50% of the time"),
-        ({"stalled": "the site fell silent"}, "with 4 workers the site fell silent"),
     ],
 )
 def test_growth_ends_where_more_workers_would_tell_nothing(known: dict[str, Any], reason: str) -> None:
