@@ -22,8 +22,7 @@ from model_check import DYING, FAMILY, crawl, measure
 from pinpool.lab import Lab
 from pinpool.tune.forecast import predict, spares_needed
 from pinpool.tune.recording import learn
-from pinpool.tune.result import recommend
-from pinpool.tune.table import table
+from pinpool.tune.result import recommend, table
 
 PROXIES, FAMILIES, CAREFUL = 20, 50, 5
 SIZES = (2, CAREFUL, 10, 15, PROXIES)

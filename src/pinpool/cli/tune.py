@@ -130,7 +130,7 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
     start_workers_early()
     from pinpool.tune.experiment import run
     from pinpool.tune.plan import plan
-    from pinpool.tune.table import progress_line, trial_line
+    from pinpool.tune.result import progress_line, trial_line
 
     with progress_and_log(options) as progress:
         say = (lambda line: None) if options["quiet"] else progress.tell
@@ -150,7 +150,7 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
         say(chosen.words)
         result = run(
             chosen,
-            show=lambda workers, view, trial: progress.show(lambda: progress_line(workers, view, trial)),
+            show=lambda view, trial: progress.show(lambda: progress_line(view, trial)),
             report=lambda row: say(trial_line(row)),
         )
     for note in result.notes:
@@ -188,7 +188,7 @@ def _overwrite_line(text: str) -> None:
 
 def _print(options: dict[str, Any], result: Result, journal: Path | None = None) -> None:
     """Print the result as a table with the recommendation, or as JSON."""
-    from pinpool.tune.table import answer
+    from pinpool.tune.result import answer
 
     if options["as_json"]:
         document = result.document()

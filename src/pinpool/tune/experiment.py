@@ -60,12 +60,11 @@ class Measured(Result):
 def run(
     plan: Plan,
     *,
-    show: Callable[[int, Snapshot, Trial], None] = lambda workers, view, trial: None,
+    show: Callable[[Snapshot, Trial], None] = lambda view, trial: None,
     report: Callable[[Row], None] = lambda row: None,
 ) -> Measured:
     """
-    Do the trials. `show` gets the number of workers, the run and the trial many times a second, `report` each row when
-    its trial is over.
+    Do the trials. `show` gets the run and the trial many times a second, `report` each row when its trial is over.
 
     Raises UsageError before anything is written, and StorageError. The job can always be resumed.
     """
@@ -82,7 +81,7 @@ class _Experiment:
         self,
         plan: Plan,
         stop: Stop,
-        show: Callable[[int, Snapshot, Trial], None],
+        show: Callable[[Snapshot, Trial], None],
         report: Callable[[Row], None],
     ) -> None:
         self._plan, self._stop, self._show, self._report = plan, stop, show, report
@@ -156,7 +155,7 @@ class _Experiment:
                 return
             now = time.monotonic()
             over = trial.add(_sample(view, now))
-            self._show(workers, view, trial)
+            self._show(view, trial)
             if over or now >= self._until:
                 over_at = time.time()
                 stop.asked += 1

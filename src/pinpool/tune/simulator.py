@@ -31,8 +31,6 @@ from pinpool.tune.workload import Behavior, FailureSample
 
 #: A crawl that goes on for ever ends here: after years of simulated time.
 LAST_SECOND = 1e9
-#: Deaths a second where no proxy dies.
-NEVER = 1e-99
 #: The time a worker takes to exchange its pin for one that has not tried a task: four refusals, see the crawl loop.
 EXCHANGE_SECONDS = 0.6
 
@@ -125,7 +123,7 @@ class Simulation:
         drawn = {}
         for number, behavior in enumerate(behaviors[:proxies], 1):
             works = random.random() >= workload.dead_on_arrival
-            dies = random.expovariate(workload.hazard or NEVER) if works else 0.0
+            dies = random.expovariate(workload.hazard or 1e-99) if works else 0.0
             drawn[number] = _Proxy(behavior, dies, random.choice(workload.deaths or [()]))
         return drawn
 

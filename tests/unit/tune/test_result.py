@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pinpool.stats.histogram import wilson
-from pinpool.tune.result import Result, Row, recommend
-from pinpool.tune.table import table
+from pinpool.tune.result import Result, Row, recommend, table
 
 
 def row(workers: int, speed: float, survival: float | None = 1.0, **known: float) -> Row:
