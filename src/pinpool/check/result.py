@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from pinpool.model import Fault
@@ -56,16 +56,15 @@ def _address(value: object) -> str | None:
     """The address in its canonical spelling, None if the value is not an address."""
     if not isinstance(value, str):
         return None
+    # httpbin lists all that forwarded the request. It was connected to the last one.
+    last = value.rpartition(",")[2].strip()
     try:
-        # httpbin lists all that forwarded the request. It was connected to the last one.
-        address = ip_address(value.rpartition(",")[2].strip())
+        address = ip_address(last)
     except ValueError:
         return None
-    if isinstance(address, IPv6Address):
-        if address.scope_id is not None:  # may be any text, and is valid on one machine only
-            return None
-        address = address.ipv4_mapped or address
-    return str(address)
+    if "%" in last:  # a zone may be any text, and is valid on one machine only
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def shared_exits(findings: Sequence[Finding]) -> dict[str, list[str]]:

@@ -40,9 +40,8 @@ class ProxyRow(NamedTuple):
 
 class RunInfo(NamedTuple):
     """
-    The run as a whole. `seconds` adds up all its starts; `tasks` counts done, gone, failed, waiting and in_flight.
-
-    `pages` counts the tasks that were answered: done and gone.
+    The run as a whole. `seconds` adds up all its starts. `tasks` counts done, gone, failed, waiting and in_flight,
+    `pages` those that were answered: done and gone.
     """
 
     spider: str

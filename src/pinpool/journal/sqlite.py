@@ -158,9 +158,8 @@ def _apply(db: sqlite3.Connection, version: int, fill: Callable[[sqlite3.Connect
 
 
 def _inspected(path: Path, mode: str) -> sqlite3.Connection:
-    db = _connect(path, mode)
     with ExitStack() as undo:
-        undo.callback(db.close)
+        db = undo.enter_context(closing(_connect(path, mode)))
         if _pragma(db, "application_id") != APPLICATION_ID:
             raise JournalError(
                 f"{path}: is SQLite, but not a pinpool journal: name the .db file that `pinpool crawl` wrote"
