@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Timer
 from typing import NoReturn
 
@@ -46,10 +44,18 @@ for command in (crawl, resume, retry, stats, failures, verify, export, report, t
 
 def run() -> NoReturn:
     """Run the command of ``sys.argv`` and exit. No error shows a traceback, unless PINPOOL_TRACEBACK is set."""
+    sys.unraisablehook = _press_again
+    # Otherwise the caller ignores or handles it.
+    ends_us = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     try:
-        with _ctrl_c_raises():
+        try:
+            if ends_us:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
             # If the reader of our output has left, click itself exits with 1 and prints nothing.
             code = app.main(prog_name="pinpool", standalone_mode=False)
+        finally:
+            if ends_us:  # from here on without a traceback
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -66,20 +72,6 @@ def run() -> NoReturn:
         click.echo(f"internal error: {shown}; set PINPOOL_TRACEBACK=1 to see where, and report it", err=True)
         code = ExitCode.INTERNAL
     sys.exit(code or ExitCode.COMPLETE)
-
-
-@contextmanager
-def _ctrl_c_raises() -> Iterator[None]:
-    """Inside, Ctrl-C raises KeyboardInterrupt. Before and after, it ends the process without a traceback."""
-    sys.unraisablehook = _press_again
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
-        yield  # the caller ignores or handles it
-        return
-    try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _press_again(lost: sys.UnraisableHookArgs) -> None:
