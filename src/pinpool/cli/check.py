@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pinpool.cli.options import PATH, ExitCode, checked_by, defaulted, json_option, json_text, leave
-from pinpool.text import counted
+from pinpool.text import counted, shown_path
 from pinpool.urls import clean_url
 from pinpool.values import number
 
@@ -66,7 +66,6 @@ def check(proxies: str | None, url: str | None, alive: Path | None, **options: A
     from pinpool.proxies.source import VARIABLE, read
     from pinpool.tasks import request
     from pinpool.terminal.progress import Progress
-    from pinpool.text import shown_path
 
     if proxies and options["listed"]:
         raise click.UsageError("name the list once, as PROXIES or with -p")

@@ -27,6 +27,7 @@ from pinpool.cli.options import (
     targets,
     together,
 )
+from pinpool.errors import NoUsableProxy
 from pinpool.text import counted
 
 if TYPE_CHECKING:
@@ -151,7 +152,6 @@ def _run_to_the_end(
     `run` is `pinpool.crawl` or `pinpool.resume` with its other arguments bound.
     """
     from pinpool.crawler.api import Run
-    from pinpool.errors import NoUsableProxy
     from pinpool.terminal.summary import summary
 
     outputs = targets(options)

@@ -10,7 +10,7 @@ import click
 
 from pinpool.cli.options import checked_by, defaulted, journal_argument, output_options, targets
 from pinpool.report.cost import Price, parse_price
-from pinpool.text import counted
+from pinpool.text import counted, shown_path
 
 
 @click.command(short_help="Write the items to files.")
@@ -74,7 +74,6 @@ def report(journal: Path, output: str, price: Price | None) -> None:
     """
     from pinpool.report.html import check_page, render, write_page
     from pinpool.report.queries import read_run
-    from pinpool.text import shown_path
 
     now = time.time()
     if output == "-":

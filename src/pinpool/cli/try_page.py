@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pinpool.cli.options import ExitCode, leave
-from pinpool.text import counted
+from pinpool.errors import ProxyListError
+from pinpool.text import counted, one_line, shown_path
 
 if TYPE_CHECKING:
     from pinpool.check.page import PageTry
@@ -80,7 +81,6 @@ def try_(
 
 
 def _listed(source: str | None) -> Sequence[Proxy]:
-    from pinpool.errors import ProxyListError
     from pinpool.proxies.source import VARIABLE, proxies_from
 
     try:
@@ -94,7 +94,6 @@ def _listed(source: str | None) -> Sequence[Proxy]:
 def _page_sample(place: str) -> tuple[Task, Fetched]:
     """The task and the page sample at ``RUN.db:ID``."""
     from pinpool.journal.reader import Reader
-    from pinpool.text import shown_path
 
     journal, _, number = place.rpartition(":")
     if not journal or not number.isdecimal() or not number.isascii():
@@ -131,8 +130,6 @@ def _show(task: Task, attempts: Iterable[PageTry], *, fetched_now: bool) -> bool
 
 
 def _show_answer(task: Task, fetched: Fetched, *, fetched_now: bool) -> None:
-    from pinpool.text import one_line
-
     answer = f"{fetched.status} {one_line(fetched.url)}: {counted(len(fetched.body), 'byte')}"
     click.echo(f"{answer} in {fetched.seconds:.2f} s" if fetched_now else f"{answer}, stage {task.stage}")
     if not fetched_now and len(fetched.body) < fetched.size:
