@@ -77,13 +77,15 @@ def test_a_page_that_is_not_there_is_refused_with_the_way_to_those_that_are(desk
 
     none = desk.run("failures", "films.db", "--pages")
     missing = desk.run("failures", "films.db", "--page", "7")
+    huge = desk.run("failures", "films.db", "--page", "9" * 20)
     tried = desk.run("try", "films.py", "--page", "films.db:7")
     unclear = desk.run("try", "films.py", "--page", "films.db")
     both = desk.run("try", "films.py", "--page", "films.db:1", "--direct")
 
     assert (none.code, none.out) == (0, "no page was kept\n")
     assert (missing.code, missing.err) == (tried.code, tried.err)
-    assert missing.code == 2
+    assert (missing.code, huge.code) == (2, 2)
+    assert f"there is no page sample {'9' * 20}: " in huge.err
     assert "there is no page sample 7: `pinpool failures films.db --pages` lists" in missing.err
     assert (unclear.code, "is not RUN.db:ID" in unclear.err) == (2, True)
     assert (both.code, "--page fetches nothing" in both.err) == (2, True)

@@ -95,11 +95,10 @@ def _page_sample(place: str) -> tuple[Task, Fetched]:
     """The task and the page sample at ``RUN.db:ID``."""
     from pinpool.journal.reader import Reader
 
-    journal, _, number = place.rpartition(":")
-    if not journal or not number.isdecimal() or not number.isascii():
+    if not (match := re.fullmatch(r"(.+):([0-9]{1,99})", place)):
         raise click.BadParameter(f"{shown_path(place)!r} is not RUN.db:ID", param_hint="--page")
-    with Reader(journal) as reader:
-        return reader.page_sample(int(number))
+    with Reader(match[1]) as reader:
+        return reader.page_sample(int(match[2]))
 
 
 def _show(task: Task, attempts: Iterable[PageTry], *, fetched_now: bool) -> bool:

@@ -168,7 +168,8 @@ class Reader:
             "SELECT stage, tasks.url, key, method, data, pages.url, status, pages.headers, pages.body, size"
             " FROM pages JOIN tasks ON tasks.id = pages.task WHERE pages.id = ?"
         )
-        row = next(self.rows(query, (number,)), None) if self._has_samples else None
+        # As text, which SQLite compares as a number: it refuses a number above 2**63.
+        row = next(self.rows(query, (str(number),)), None) if self._has_samples else None
         if row is None:
             step = f"`pinpool failures {self.path} --pages` lists the samples"
             raise JournalError(f"{self.path}: there is no page sample {number}: {step}")
