@@ -62,9 +62,8 @@ def given_up(task_id: int, outcome: Outcome, reason: str = "timeout on 2 proxies
 
 def new_journal(path: Path, *seeds: Task) -> Journal:
     """A journal with two proxies (ids 1 and 2) and these seeds (ids from 1 on)."""
-    journal = Journal.create(path, ABOUT, START)
+    journal = Journal.create(path, ABOUT, START, seeds)
     journal.enroll([(label, "abcd") for label in LABELS])
-    journal.add_seeds(seeds)
     return journal
 
 

@@ -165,15 +165,6 @@ class Journal:
         self._unpin()
 
     @_committing
-    def add_seeds(self, seeds: Iterable[Task]) -> int:
-        """
-        Add the tasks that are not there yet, all or none, and commit; returns how many were new.
-
-        All or none, because nobody could tell later which seeds of a half-read list are missing.
-        """
-        return _add_tasks(self._db, seeds)
-
-    @_committing
     def enroll(self, entries: Sequence[tuple[str, str]]) -> list[ProxyRow]:
         """
         Make `entries`, (label, fingerprint) each, the list of proxies, and commit; returns their records in its order.

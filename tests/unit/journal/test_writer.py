@@ -28,7 +28,6 @@ from journals import (
     put_off,
     rows,
     task,
-    whole_run,
 )
 from pinpool.errors import JournalError, StorageError
 from pinpool.journal import sqlite
@@ -60,40 +59,39 @@ def journal(path: Path) -> Iterator[Journal]:
         yield journal
 
 
-def test_a_task_comes_back_from_the_journal_as_it_was(journal: Journal) -> None:
+def test_a_task_comes_back_from_the_journal_as_it_was(path: Path) -> None:
     login = Task(
         "detail", "http://films.example/é", b"k" * 16, "POST", b"a=1\0", (("x-token", "é"),), '{"n": 1}'
     )
-    journal.add_seeds([login])
-
-    (waiting,) = journal.waiting(False, 0, 10)
+    with new_journal(path, task("1", "index"), login) as journal:
+        (waiting,) = journal.waiting(False, 0, 10)
 
     assert waiting.task == login
     assert (waiting.attempts, waiting.charged, waiting.not_before) == (0, 0, None)
 
 
-def test_tasks_are_handed_out_in_order_list_pages_apart_from_the_rest(journal: Journal) -> None:
-    journal.add_seeds([task("a"), task("2", "index"), task("b"), task("r", "reviews")])
-
-    assert [row.task for row in journal.waiting(True, 0, 9)] == [task("1", "index"), task("2", "index")]
-    assert [row.id for row in journal.waiting(False, 0, 2)] == [2, 4]
-    assert [row.id for row in journal.waiting(False, 4, 2)] == [5]
-
-
-def test_a_seed_that_is_known_is_not_added_again(journal: Journal) -> None:
-    assert journal.add_seeds([task("1", "index"), task("a"), task("a")]) == 1
+def test_tasks_are_handed_out_in_order_list_pages_apart_from_the_rest(path: Path) -> None:
+    lists, others = [task("1", "index"), task("2", "index")], [task("a"), task("b"), task("r", "reviews")]
+    with new_journal(path, lists[0], others[0], lists[1], *others[1:]) as journal:
+        assert [row.task for row in journal.waiting(True, 0, 9)] == lists
+        assert [row.id for row in journal.waiting(False, 0, 2)] == [2, 4]
+        assert [row.id for row in journal.waiting(False, 4, 2)] == [5]
 
 
-def test_seeds_are_added_all_or_none(path: Path, journal: Journal) -> None:
-    def broken() -> Iterator[Task]:
-        yield task("a")
-        raise OSError("the list of seeds breaks off")
+def test_a_seed_that_is_known_is_not_added_again(path: Path) -> None:
+    new_journal(path, task("1", "index"), task("a"), task("1", "index"), task("a")).close()
 
+    assert rows(path, "SELECT seeds, (SELECT count(*) FROM tasks) FROM run") == [(2, 2)]
+
+
+def test_a_list_of_proxies_is_recorded_all_or_none(path: Path, journal: Journal) -> None:
+    unstorable = ("http://192.0.2.8:80", None)
     journal.event(Event(START, EventKind.REBUILT))
-    with pytest.raises(OSError, match="breaks off"):
-        journal.add_seeds(broken())
 
-    assert journal.waiting(False, 0, 9) == []
+    with pytest.raises(StorageError):
+        journal.enroll([("http://192.0.2.9:80", "aaaa"), unstorable])  # type: ignore[list-item]
+
+    assert rows(path, "SELECT label, listed FROM proxies") == [(label, 1) for label in LABELS]
     assert rows(path, "SELECT kind FROM events") == [("rebuilt",)]
 
 
@@ -388,14 +386,16 @@ with Journal.open(sys.argv[1]) as journal:
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
     try:
         while True:
-            journal.add_seeds(task(str(time.monotonic_ns())) for _ in range(20))
+            for _ in range(20):
+                journal.settle(put_off(1, failed()), START)
+            journal.commit()
     except StorageError as error:
         print(error)
 """
 
 
 def test_a_file_that_may_not_grow_is_reported_and_leaves_a_sound_journal(path: Path) -> None:
-    whole_run(path)
+    new_journal(path, task("1", "index")).close()
     command = [sys.executable, "-c", STARVED, str(path), str(Path(journals.__file__).parent)]
 
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)

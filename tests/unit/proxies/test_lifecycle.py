@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from pinpool.model import EventKind, ProxyState
-from pinpool.proxies.lifecycle import LIFE, STATE_AFTER, IllegalMove, move, table
+from pinpool.proxies.lifecycle import LIFE, STATE_AFTER, IllegalMove, move
 
 
 def test_a_proxy_lives_as_the_table_says() -> None:
@@ -46,9 +46,3 @@ def test_only_the_list_can_move_a_retired_proxy() -> None:
         assert move(state, EventKind.WITHDRAWN) is ProxyState.RETIRED
     assert [how for state, how in LIFE if state is ProxyState.RETIRED] == ["withdrawn", "joined"]
     assert move(ProxyState.RETIRED, EventKind.JOINED) is ProxyState.SPARE
-
-
-def test_the_printed_table_is_the_table() -> None:
-    printed = [tuple(line.replace("→", " ").split()) for line in table().splitlines()]
-
-    assert printed == [(before.value, how.value, after.value) for (before, how), after in LIFE.items()]

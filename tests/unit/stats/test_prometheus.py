@@ -169,9 +169,9 @@ def test_rows_whose_reading_failed_halfway_are_counted_with_the_next_reading(
 
 
 def test_two_proxies_of_one_label_are_one_sample(tmp_path: Path) -> None:
-    with Journal.create(tmp_path / "run.db", ABOUT, START) as journal:
+    seeds = [task("1", "index"), task("2", "index")]
+    with Journal.create(tmp_path / "run.db", ABOUT, START, seeds) as journal:
         journal.enroll([(ALICE, "old")])
-        journal.add_seeds([task("1", "index"), task("2", "index")])
         journal.settle(done(1, answered(item("a"))), START)
         journal.enroll([(ALICE, "new")])
         journal.settle(done(2, answered(item("b"), proxy=2)), START)
