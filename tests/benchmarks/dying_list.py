@@ -38,7 +38,7 @@ def main(crawls: int) -> None:
             rules = {"cooling": "0.1", "pace": "0.5"}
             recording = learn(crawl(folder / "recorded", lab, 100, 80, rules))
         recording = recording.changed(FAMILIES * FAMILY, {"pace": "0"})
-        rows = predict(recording, SIZES, proxies=PROXIES, seed=1)
+        rows = [predict(recording, size, proxies=PROXIES, seed=1) for size in SIZES]
         advice = recommend(rows)
         print(table(rows, advice.workers))
         print(f"take {advice.workers} workers: {advice.why}")

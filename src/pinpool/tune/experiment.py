@@ -207,12 +207,13 @@ class _Experiment:
 
         try:
             recording = learn(self._path).changed(result.pages)._replace(settings=launch.settings)
-            sizes = [trial.row.workers for trial in self._trials]
-            predicted = predict(recording, sizes, proxies=result.proxies, seed=1, progress=check)
-            self._trials = [
-                trial._replace(row=trial.row._replace(**{name: getattr(row, name) for name in SURVIVAL}))
-                for trial, row in zip(self._trials, predicted, strict=True)
-            ]
+            trials = []
+            for trial in self._trials:
+                check(trial.row.workers)
+                model = predict(recording, trial.row.workers, proxies=result.proxies, seed=1)
+                lasts = {name: getattr(model, name) for name in SURVIVAL}
+                trials.append(trial._replace(row=trial.row._replace(**lasts)))
+            self._trials = trials
             result.recommendation = recommend(harmless(self._trials), stopped)
             result.notes += recording.notes
             result.spares = spares_needed(recording, result.recommendation.workers, seed=1, progress=check)

@@ -46,13 +46,10 @@ def forecast(
     settings_from(changed)
     recording = learn(journal).changed(pages, changed)
     listed = proxies or recording.proxies
-    rows = predict(
-        recording,
-        sizes or default_sizes(listed, recording.workers if proxies is None else 1),
-        proxies=listed,
-        seed=seed,
-        progress=lambda size: progress(f"simulating {counted(size, 'worker')}"),
-    )
+    rows = []
+    for size in sizes or default_sizes(listed, recording.workers if proxies is None else 1):
+        progress(f"simulating {counted(size, 'worker')}")
+        rows.append(predict(recording, size, proxies=listed, seed=seed))
     progress("looking for the number of spare proxies")
     recommendation = recommend(rows)
     spares = spares_needed(recording, recommendation.workers, seed=seed)
@@ -69,20 +66,44 @@ def default_sizes(proxies: int, recorded: int) -> list[int]:
     return sorted(size for size in sizes if 0 < size <= max(proxies, recorded))
 
 
-def predict(
-    recording: Recording,
-    sizes: Sequence[int],
-    *,
-    proxies: int,
-    seed: int,
-    progress: Callable[[int], None] = lambda size: None,
-) -> list[Row]:
-    """One row for each number of workers. `progress` gets each number when its turn comes."""
-    rows = []
-    for size in sizes:
-        progress(size)
-        rows.append(_row(recording, size, proxies, list(_crawls(recording, size, proxies, seed))))
-    return rows
+def predict(recording: Recording, workers: int, *, proxies: int, seed: int) -> Row:
+    """The figures for one number of workers."""
+    crawls = list(_crawls(recording, workers, proxies, seed))
+    workload, machine, pace = recording.workload, recording.machine, recording.settings.pace
+    speed = fmean(crawled.pages / crawled.seconds if crawled.seconds else 0.0 for crawled in crawls)
+    lasted = [crawled.seconds for crawled in crawls if crawled.lasted]
+    # Where no proxy is ever lost the chance is certain.
+    certain = len(lasted) == len(crawls) and not (
+        workload.loses_proxies or any(crawled.retired for crawled in crawls)
+    )
+    low, high = (1.0, 1.0) if certain else wilson(len(lasted), len(crawls))
+    table = stretches(machine, workers, pace)
+    factor, more = table[0]
+    alone = max((machine.mean + machine.overhead) * factor + more, pace, 1e-9)
+    factor, more = table[min(workers, proxies)]
+    latencies = sorted(seconds for behavior in workload.behaviors for seconds in behavior.latencies)
+    attempts = sum(crawled.attempts for crawled in crawls)
+    used, cpu, memory = machine.last, None, None
+    if used is not None:
+        cpu = min(1.0, speed * machine.cpu / used.cores)
+        each = (used.tree_memory - used.own_memory) / max(1, used.workers)
+        memory = (used.own_memory + workers * each) / 1e6
+    return Row(
+        workers=workers,
+        pages_per_second=speed,
+        of_ideal=speed * alone / workers,
+        seconds=median(lasted) if lasted else None,
+        latency_p50=latencies[len(latencies) // 2] * factor + more,
+        latency_p95=latencies[int(len(latencies) * 0.95)] * factor + more,
+        fault_rate=sum(crawled.faults for crawled in crawls) / attempts if attempts else 0.0,
+        cpu=cpu,
+        rss_mb=memory,
+        spares=max(0, proxies - workers),
+        parked=fmean(crawled.parked for crawled in crawls),
+        survival=len(lasted) / len(crawls),
+        survival_from=low,
+        survival_to=high,
+    )
 
 
 def spares_needed(
@@ -148,41 +169,3 @@ def _crawls(
 def _cost(crawled: Crawled, proxies: int) -> int:
     """About how many microseconds the simulation took: at each failure every proxy is asked whether it works."""
     return 5 * crawled.attempts + crawled.faults * proxies
-
-
-def _row(recording: Recording, workers: int, proxies: int, crawls: Sequence[Crawled]) -> Row:
-    workload, machine, pace = recording.workload, recording.machine, recording.settings.pace
-    speed = fmean(crawled.pages / crawled.seconds if crawled.seconds else 0.0 for crawled in crawls)
-    lasted = [crawled.seconds for crawled in crawls if crawled.lasted]
-    # Where no proxy is ever lost the chance is certain.
-    certain = len(lasted) == len(crawls) and not (
-        workload.loses_proxies or any(crawled.retired for crawled in crawls)
-    )
-    low, high = (1.0, 1.0) if certain else wilson(len(lasted), len(crawls))
-    table = stretches(machine, workers, pace)
-    factor, more = table[0]
-    alone = max((machine.mean + machine.overhead) * factor + more, pace, 1e-9)
-    factor, more = table[min(workers, proxies)]
-    latencies = sorted(seconds for behavior in workload.behaviors for seconds in behavior.latencies)
-    attempts = sum(crawled.attempts for crawled in crawls)
-    used, cpu, memory = machine.last, None, None
-    if used is not None:
-        cpu = min(1.0, speed * machine.cpu / used.cores)
-        each = (used.tree_memory - used.own_memory) / max(1, used.workers)
-        memory = (used.own_memory + workers * each) / 1e6
-    return Row(
-        workers=workers,
-        pages_per_second=speed,
-        of_ideal=speed * alone / workers,
-        seconds=median(lasted) if lasted else None,
-        latency_p50=latencies[len(latencies) // 2] * factor + more,
-        latency_p95=latencies[int(len(latencies) * 0.95)] * factor + more,
-        fault_rate=sum(crawled.faults for crawled in crawls) / attempts if attempts else 0.0,
-        cpu=cpu,
-        rss_mb=memory,
-        spares=max(0, proxies - workers),
-        parked=fmean(crawled.parked for crawled in crawls),
-        survival=len(lasted) / len(crawls),
-        survival_from=low,
-        survival_to=high,
-    )

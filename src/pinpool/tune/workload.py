@@ -124,7 +124,7 @@ def page_tree(tasks: Iterable[tuple[int, int | None, bool]], pages: int | None =
     same families as often as needed, one seed after another with all that it leads to.
     """
     rows = list(tasks)
-    wanted = len(rows) if pages is None else pages
+    wanted = (pages or len(rows)) if rows else 0
     is_list = {task: flag for task, _, flag in rows}
     offspring: dict[int | None, list[int]] = {}
     for task, parent, _ in rows:
@@ -134,10 +134,9 @@ def page_tree(tasks: Iterable[tuple[int, int | None, bool]], pages: int | None =
     roots: list[int] = []
     children: dict[int, list[int]] = {}
     lists: set[int] = set()
-    number = 0
     # Recorded tasks, each with the number of the page that asks for it.
     waiting: list[tuple[int, int | None]] = []
-    while number < wanted and rows:
+    for number in range(wanted):
         if not waiting:
             waiting = [(task, None) for task in reversed(offspring[None])]
         task, above = waiting.pop()
@@ -145,8 +144,7 @@ def page_tree(tasks: Iterable[tuple[int, int | None, bool]], pages: int | None =
         if is_list[task]:
             lists.add(number)
         waiting += [(child, number) for child in reversed(offspring.get(task, ()))]
-        number += 1
-    return PageTree(roots, children, frozenset(lists), number)
+    return PageTree(roots, children, frozenset(lists), wanted)
 
 
 class _Record(NamedTuple):

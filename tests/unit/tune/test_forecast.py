@@ -30,7 +30,7 @@ def recording(*, hazard: float = 0.0, again: float = 0.5, failure: float = 0.0) 
 
 
 def row(made: Recording, *, workers: int, proxies: int, pages: int) -> Row:
-    return predict(made.changed(pages), [workers], proxies=proxies, seed=1)[0]
+    return predict(made.changed(pages), workers, proxies=proxies, seed=1)
 
 
 def test_the_chance_of_a_list_is_that_of_not_all_of_it_dying() -> None:
