@@ -81,7 +81,7 @@ def predict(recording: Recording, workers: int, *, proxies: int, seed: int) -> R
     factor, more = table[0]
     alone = max((machine.mean + machine.overhead) * factor + more, pace, 1e-9)
     factor, more = table[min(workers, proxies)]
-    latencies = sorted(seconds for behavior in workload.behaviors for seconds in behavior.latencies)
+    latencies = workload.latencies
     attempts = sum(crawled.attempts for crawled in crawls)
     used, cpu, memory = machine.last, None, None
     if used is not None:

@@ -225,7 +225,7 @@ class Simulation:
         if failure := self._failure(worker, moment):
             seconds = failure.seconds
         else:
-            latencies = self._proxies[worker.pin].behavior.latencies
+            latencies = self._workload.latencies
             seconds = latencies[int(random() * len(latencies))] * factor + more
         moment += seconds + self._machine.overhead * factor
         self._at(moment, partial(self._end, worker, page, failure))

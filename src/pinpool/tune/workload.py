@@ -1,9 +1,9 @@
 """
 What a recorded run shows of its proxies, pages and machine, as a simulation needs it. Pure.
 
-Each proxy has the latencies and the rate of failure that were seen. How failures follow each other is learnt from all
-proxies together: whether one that has just failed fails again, at once and after a rest. A proxy is dead when it has
-failed for good; the chance of that is one figure, for used and for waiting proxies alike.
+Each proxy has the rate of failure that was seen. Latencies are those of all, and so is how failures follow each other:
+whether a proxy that has just failed fails again, at once and after a rest. A proxy is dead when it has failed for good;
+the chance of that is one figure, for used and for waiting proxies alike.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from statistics import quantiles
 from typing import NamedTuple
 
 from pinpool.errors import UsageError
@@ -23,9 +22,6 @@ from pinpool.tune.survival import History, Survival, estimate
 
 #: With fewer good attempts latencies are not known.
 LEAST_ATTEMPTS = 30
-#: A proxy with fewer latencies of its own borrows those of the others.
-OWN_LATENCIES = 20
-KEPT_LATENCIES = 500
 #: An hour without an attempt means that the run was stopped and resumed: what the proxies did then is unknown.
 STOPPED_SECONDS = 3600.0
 
@@ -38,9 +34,8 @@ class FailureSample(NamedTuple):
 
 
 class Behavior(NamedTuple):
-    """A living proxy: seconds of its good attempts, and how likely it fails after a good one, with what."""
+    """A living proxy: how likely it fails after a good attempt, and with what."""
 
-    latencies: Sequence[float]
     failure: float
     failures: Sequence[FailureSample]
 
@@ -56,12 +51,13 @@ class PageTree(NamedTuple):
 
 class Workload(NamedTuple):
     """
-    `again` is the chance to fail of a proxy that has just failed, `after_rest` of one that has rested since.
-    `dead_on_arrival` is the share of proxies that never work, `hazard` the chance a second to die for good, and
-    `deaths` how dead proxies fail. About `lost` were seen. `page_failure` is the chance that an attempt fails for
-    another reason than the proxy, as in `page_failures`.
+    `latencies` are the sorted seconds of good attempts. `again` is the chance to fail of a proxy that has just failed,
+    `after_rest` of one that has rested since. `dead_on_arrival` is the share of proxies that never work, `hazard` the
+    chance a second to die for good, and `deaths` how dead proxies fail. About `lost` were seen. `page_failure` is the
+    chance that an attempt fails for another reason than the proxy, as in `page_failures`.
     """
 
+    latencies: Sequence[float]
     behaviors: Sequence[Behavior]
     again: float
     after_rest: float
@@ -85,10 +81,10 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
     Raises UsageError if there are fewer than 30 good attempts.
     """
     rows = sorted((row for row in attempts if row.proxy is not None), key=lambda row: row.at)
-    good = sum(row.ending != Ending.FAILED for row in rows)
-    if good < LEAST_ATTEMPTS:
+    latencies = sorted(row.seconds for row in rows if row.ending != Ending.FAILED)
+    if len(latencies) < LEAST_ATTEMPTS:
         raise UsageError(
-            f"only {good} good attempts are recorded, and {LEAST_ATTEMPTS} are the least to learn from: "
+            f"only {len(latencies)} good attempts are recorded, and {LEAST_ATTEMPTS} are the least to learn from: "
             "crawl some more pages first, `pinpool crawl SPIDER -p PROXIES --limit 300` for instance"
         )
     run_seconds = _run_seconds(rows)
@@ -104,6 +100,7 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
     # How dead proxies fail is seen at those that are surely dead; if none surely is, at the likeliest.
     surest = max(survival.dead) / 2
     return Workload(
+        latencies=latencies,
         behaviors=_behaviors(records, survival),
         again=survival.again,
         after_rest=survival.after_rest,
@@ -148,9 +145,8 @@ def page_tree(tasks: Iterable[tuple[int, int | None, bool]], pages: int | None =
 
 
 class _Record(NamedTuple):
-    """One proxy: seconds of its good attempts, its failures before the last of them, and after it."""
+    """One proxy: its failures before its last good attempt, and after it."""
 
-    good: Sequence[float]
     failures: Sequence[FailureSample]
     end: Sequence[FailureSample]
     history: History
@@ -177,7 +173,6 @@ def _record(
         fatal=any(row.fault == Fault.PROXY_AUTH for row in end),
     )
     return _Record(
-        [row.seconds for row in lived if row.ending != Ending.FAILED],
         [_failure(row) for row in lived if row.ending == Ending.FAILED],
         [_failure(row) for row in end],
         history,
@@ -194,7 +189,6 @@ def _kind(before: AttemptRow, row: AttemptRow, rests: Sequence[float]) -> str:
 
 def _behaviors(records: Sequence[_Record], survival: Survival) -> list[Behavior]:
     """Of each proxy that has worked. The others show how proxies fail, not how they work."""
-    common = _thinned([seconds for record in records for seconds in record.good])
     # The end of a proxy that is likely dead does not show how living ones fail.
     failures = [
         [*record.failures, *(record.end if dead <= 0.5 else ())]
@@ -202,9 +196,9 @@ def _behaviors(records: Sequence[_Record], survival: Survival) -> list[Behavior]
     ]
     of_all = [failure for own in failures for failure in own]
     return [
-        Behavior(_thinned(record.good) if len(record.good) >= OWN_LATENCIES else common, rate, own or of_all)
+        Behavior(rate, own or of_all)
         for record, own, rate in zip(records, failures, survival.failure, strict=True)
-        if record.good
+        if record.history.last_good is not None
     ]
 
 
@@ -222,9 +216,3 @@ def _run_seconds(rows: Sequence[AttemptRow]) -> dict[float, float]:
 def _failure(row: AttemptRow) -> FailureSample:
     # An unknown fault, perhaps of a newer pinpool, is an open question.
     return FailureSample(Fault(row.fault) if row.fault and row.fault in FAULTS else Fault.RESET, row.seconds)
-
-
-def _thinned(latencies: Sequence[float]) -> Sequence[float]:
-    if len(latencies) <= KEPT_LATENCIES:
-        return latencies
-    return quantiles(latencies, n=KEPT_LATENCIES, method="inclusive")

@@ -22,9 +22,9 @@ DYING = -math.log(0.8)
 
 def recording(*, hazard: float = 0.0, again: float = 0.5, failure: float = 0.0) -> Recording:
     deaths = [[FailureSample(Fault.REFUSED, 0.001)]] if hazard else []
-    behavior = Behavior([PAGE], failure, [FailureSample(Fault.BANNED, PAGE)])
+    behavior = Behavior(failure, [FailureSample(Fault.BANNED, PAGE)])
     known = Machine(wait=PAGE, demand=0.0, mean=PAGE, overhead=0.0)
-    workload = Workload([behavior] * 10, again, again, 0.0, hazard, deaths, 0.0, [])
+    workload = Workload([PAGE], [behavior] * 10, again, again, 0.0, hazard, deaths, 0.0, [])
     tasks = [(n, None, False) for n in range(1, 101)]
     return Recording(workload, known, tasks, page_tree(tasks), RULES, workers=4, proxies=10)
 

@@ -30,8 +30,10 @@ def workload(
     again: float = 0.5,
     after_rest: float = 0.5,
 ) -> Workload:
-    behavior = Behavior([latency], failure, [sample])
-    return Workload([behavior] * 10, again, after_rest, dead_on_arrival, hazard, [[REFUSED]], 0.0, [])
+    behavior = Behavior(failure, [sample])
+    return Workload(
+        [latency], [behavior] * 10, again, after_rest, dead_on_arrival, hazard, [[REFUSED]], 0.0, []
+    )
 
 
 def machine(latency: float = 0.2, *, cpu: float = 0.0) -> Machine:
@@ -52,7 +54,7 @@ def crawl(
     on: Machine | None = None,
     seed: int = 1,
 ) -> Crawled:
-    known = on or machine(made.behaviors[0].latencies[0])
+    known = on or machine(made.latencies[0])
     recording = Recording(made, known, [], job or pages(2000), rules, workers, proxies)
     return Simulation(recording, workers=workers, proxies=proxies, seed=seed).run()
 
@@ -176,8 +178,8 @@ def test_a_page_that_always_fails_is_given_up_and_the_crawl_goes_on() -> None:
 
 def test_a_retry_waits_for_a_proxy_that_has_not_tried_the_page() -> None:
     """One worker, two proxies: the page that fails on the first is done by an exchange for the second."""
-    behaviors = [Behavior([0.2], 1.0, [BANNED]), Behavior([0.2], 0.0, [BANNED])]
-    uneven = Workload(behaviors, 1.0, 1.0, 0.0, 0.0, [], 0.0, [])
+    behaviors = [Behavior(1.0, [BANNED]), Behavior(0.0, [BANNED])]
+    uneven = Workload([0.2], behaviors, 1.0, 1.0, 0.0, 0.0, [], 0.0, [])
 
     figures = crawl(uneven, workers=1, proxies=2, job=pages(1), rules=replace(RULES, swap_after=99))
 
