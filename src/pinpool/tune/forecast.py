@@ -74,7 +74,7 @@ def predict(recording: Recording, workers: int, *, proxies: int, seed: int) -> R
     lasted = [crawled.seconds for crawled in crawls if crawled.lasted]
     # Where no proxy is ever lost the chance is certain.
     certain = len(lasted) == len(crawls) and not (
-        workload.loses_proxies or any(crawled.retired for crawled in crawls)
+        workload.survival.loses_proxies or any(crawled.retired for crawled in crawls)
     )
     low, high = (1.0, 1.0) if certain else wilson(len(lasted), len(crawls))
     table = stretches(machine, workers, pace)
@@ -158,7 +158,7 @@ def _crawls(
         lasted += crawled.lasted
         cost += _cost(crawled, proxies)
         if (
-            (number >= CALM_CRAWLS and not (retired or recording.workload.loses_proxies))
+            (number >= CALM_CRAWLS and not (retired or recording.workload.survival.loses_proxies))
             or (number >= ALIKE_CRAWLS and lasted in (0, number))
             or (number >= LEAST_CRAWLS and cost >= EFFORT)
             or (number >= FEWEST_CRAWLS and cost >= MOST_EFFORT)

@@ -70,8 +70,8 @@ def learn(journal: str | Path) -> Recording:
     if not measured:
         notes.append("the run did not record its CPU time: where this machine becomes the limit is not known")
     workers = min(max([1, info.workers, *(used.workers for used in measured)]), MOST_WORKERS)
-    if 0 < workload.lost < FEW_DEATHS:
-        were = counted(max(1, round(workload.lost)), "proxy was", "proxies were")
+    if 0 < (lost := sum(workload.survival.dead)) < FEW_DEATHS:
+        were = counted(max(1, round(lost)), "proxy was", "proxies were")
         notes.append(f"only {were} lost in this run: the chance to lose more is only roughly known")
     return Recording(
         workload,

@@ -27,7 +27,8 @@ from pinpool.pool.lease_types import Lease
 from pinpool.pool.leases import LeaseQueue
 from pinpool.tune.queueing import stretches
 from pinpool.tune.recording import Recording
-from pinpool.tune.workload import Behavior, FailureSample
+from pinpool.tune.survival import FailureSample
+from pinpool.tune.workload import Behavior
 
 #: A crawl that goes on for ever ends here: after years of simulated time.
 LAST_SECOND = 1e9
@@ -122,8 +123,8 @@ class Simulation:
             behaviors += random.sample(workload.behaviors, len(workload.behaviors))
         drawn = {}
         for number, behavior in enumerate(behaviors[:proxies], 1):
-            works = random.random() >= workload.dead_on_arrival
-            dies = random.expovariate(workload.hazard or 1e-99) if works else 0.0
+            works = random.random() >= workload.survival.dead_on_arrival
+            dies = random.expovariate(workload.survival.hazard or 1e-99) if works else 0.0
             drawn[number] = _Proxy(behavior, dies, random.choice(workload.deaths or [()]))
         return drawn
 
@@ -237,9 +238,9 @@ class Simulation:
             return random.choice(proxy.death)
         if random.random() < workload.page_failure:
             return random.choice(workload.page_failures)
-        chance = proxy.behavior.failure
+        chance, survival = proxy.behavior.failure, workload.survival
         if proxy.failing:
-            chance = workload.after_rest if worker.patience.probing else workload.again
+            chance = survival.after_rest if worker.patience.probing else survival.again
         proxy.failing = random.random() < chance and bool(proxy.behavior.failures)
         return random.choice(proxy.behavior.failures) if proxy.failing else None
 

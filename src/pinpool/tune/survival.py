@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+from pinpool.model import Fault
+
 #: The rate of failure of all proxies counts like ten attempts of each single one.
 PRIOR = 10
 #: Death has to explain the end of a history ten times better than bad luck, or it was bad luck: paid proxies seldom
@@ -25,13 +27,21 @@ MOST_ROUNDS, SETTLED, NOTHING = 500, 1e-5, 1e-9
 LEAST_DEAD = 0.5
 
 
+class FailureSample(NamedTuple):
+    """How an attempt may fail: the fault, and the seconds that it took."""
+
+    fault: Fault
+    seconds: float
+
+
 class History(NamedTuple):
     """
     One proxy. `first`, `last_good` and `ending` are when those attempts began, in seconds since the run did. The counts
     are (failed, all) attempts that followed a good one or none, a failed one at once, or a failed one and a rest.
 
     They leave out its end: the failures after its last page. The end began at `ending`, None if the last attempt was
-    good. `at_once` and `rested` count its further failures. `fatal`: no proxy recovers from one of them.
+    good. `at_once` and `rested` count its further failures. `fatal`: no proxy recovers from one of them. `failures` are
+    those before the end, `end` is those of the end.
     """
 
     first: float
@@ -43,12 +53,15 @@ class History(NamedTuple):
     at_once: int = 0
     rested: int = 0
     fatal: bool = False
+    failures: Sequence[FailureSample] = ()
+    end: Sequence[FailureSample] = ()
 
 
 class Survival(NamedTuple):
     """
     `dead` is the chance that a proxy has died, and `failure` how likely a living one fails after a good attempt, one
-    for each history. The others are for all proxies: see `pinpool.tune.workload.Workload`.
+    for each history. `again` is the chance to fail of a proxy that has just failed, `after_rest` of one that has rested
+    since. `dead_on_arrival` is the share of proxies that never work, `hazard` the chance a second to die for good.
     """
 
     dead: Sequence[float]
@@ -57,6 +70,11 @@ class Survival(NamedTuple):
     after_rest: float
     dead_on_arrival: float
     hazard: float
+
+    @property
+    def loses_proxies(self) -> bool:
+        """Whether a proxy may be lost for good."""
+        return bool(self.hazard or self.dead_on_arrival)
 
 
 def estimate(histories: Sequence[History]) -> Survival:

@@ -18,19 +18,12 @@ from pinpool.errors import UsageError
 from pinpool.journal.records import AttemptRow
 from pinpool.model import Ending, Fault
 from pinpool.policy.faults import FAULTS
-from pinpool.tune.survival import History, Survival, estimate
+from pinpool.tune.survival import FailureSample, History, Survival, estimate
 
 #: With fewer good attempts latencies are not known.
 LEAST_ATTEMPTS = 30
 #: An hour without an attempt means that the run was stopped and resumed: what the proxies did then is unknown.
 STOPPED_SECONDS = 3600.0
-
-
-class FailureSample(NamedTuple):
-    """How an attempt may fail: the fault, and the seconds that it took."""
-
-    fault: Fault
-    seconds: float
 
 
 class Behavior(NamedTuple):
@@ -51,27 +44,16 @@ class PageTree(NamedTuple):
 
 class Workload(NamedTuple):
     """
-    `latencies` are the sorted seconds of good attempts. `again` is the chance to fail of a proxy that has just failed,
-    `after_rest` of one that has rested since. `dead_on_arrival` is the share of proxies that never work, `hazard` the
-    chance a second to die for good, and `deaths` how dead proxies fail. About `lost` were seen. `page_failure` is the
-    chance that an attempt fails for another reason than the proxy, as in `page_failures`.
+    `latencies` are the sorted seconds of good attempts, `deaths` how dead proxies fail. `page_failure` is the chance
+    that an attempt fails for another reason than the proxy, as in `page_failures`.
     """
 
     latencies: Sequence[float]
     behaviors: Sequence[Behavior]
-    again: float
-    after_rest: float
-    dead_on_arrival: float
-    hazard: float
+    survival: Survival
     deaths: Sequence[Sequence[FailureSample]]
     page_failure: float
     page_failures: Sequence[FailureSample]
-    lost: float = 0.0
-
-    @property
-    def loses_proxies(self) -> bool:
-        """Whether a proxy may be lost for good."""
-        return bool(self.hazard or self.dead_on_arrival)
 
 
 def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]) -> Workload:
@@ -95,23 +77,21 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
             by_pages.append(_failure(row))
         else:
             by_proxy.setdefault(row.proxy or 0, []).append(row)
-    records = [_record(own, rests.get(proxy, ()), run_seconds) for proxy, own in by_proxy.items()]
-    survival = estimate([record.history for record in records])
+    histories = [_history(own, rests.get(proxy, ()), run_seconds) for proxy, own in by_proxy.items()]
+    survival = estimate(histories)
     # How dead proxies fail is seen at those that are surely dead; if none surely is, at the likeliest.
     surest = max(survival.dead) / 2
     return Workload(
         latencies=latencies,
-        behaviors=_behaviors(records, survival),
-        again=survival.again,
-        after_rest=survival.after_rest,
-        dead_on_arrival=survival.dead_on_arrival,
-        hazard=survival.hazard,
+        behaviors=_behaviors(histories, survival),
+        survival=survival,
         deaths=[
-            record.end for record, dead in zip(records, survival.dead, strict=True) if dead and dead >= surest
+            history.end
+            for history, dead in zip(histories, survival.dead, strict=True)
+            if dead and dead >= surest
         ],
         page_failure=len(by_pages) / len(rows),
         page_failures=by_pages,
-        lost=sum(survival.dead),
     )
 
 
@@ -144,24 +124,16 @@ def page_tree(tasks: Iterable[tuple[int, int | None, bool]], pages: int | None =
     return PageTree(roots, children, frozenset(lists), wanted)
 
 
-class _Record(NamedTuple):
-    """One proxy: its failures before its last good attempt, and after it."""
-
-    failures: Sequence[FailureSample]
-    end: Sequence[FailureSample]
-    history: History
-
-
-def _record(
+def _history(
     rows: Sequence[AttemptRow], rests: Sequence[float], run_seconds: Mapping[float, float]
-) -> _Record:
+) -> History:
     """The attempts of one proxy, in order. At least one is needed."""
     last = max((n for n, row in enumerate(rows) if row.ending != Ending.FAILED), default=-1)
     lived, end = rows[: last + 1], rows[last + 1 :]
     kinds = ["after_good", *(_kind(before, row, rests) for before, row in pairwise(rows))]
     tries = Counter(kinds[: last + 1])
     failed = Counter(kind for kind, row in zip(kinds, lived, strict=False) if row.ending == Ending.FAILED)
-    history = History(
+    return History(
         first=run_seconds[rows[0].at],
         last_good=run_seconds[rows[last].at] if lived else None,
         after_good=(failed["after_good"], tries["after_good"]),
@@ -171,11 +143,8 @@ def _record(
         at_once=kinds[last + 1 :].count("again"),
         rested=kinds[last + 1 :].count("after_rest"),
         fatal=any(row.fault == Fault.PROXY_AUTH for row in end),
-    )
-    return _Record(
-        [_failure(row) for row in lived if row.ending == Ending.FAILED],
-        [_failure(row) for row in end],
-        history,
+        failures=[_failure(row) for row in lived if row.ending == Ending.FAILED],
+        end=[_failure(row) for row in end],
     )
 
 
@@ -187,18 +156,18 @@ def _kind(before: AttemptRow, row: AttemptRow, rests: Sequence[float]) -> str:
     return "after_rest" if place < len(rests) and rests[place] <= row.at else "again"
 
 
-def _behaviors(records: Sequence[_Record], survival: Survival) -> list[Behavior]:
+def _behaviors(histories: Sequence[History], survival: Survival) -> list[Behavior]:
     """Of each proxy that has worked. The others show how proxies fail, not how they work."""
     # The end of a proxy that is likely dead does not show how living ones fail.
     failures = [
-        [*record.failures, *(record.end if dead <= 0.5 else ())]
-        for record, dead in zip(records, survival.dead, strict=True)
+        [*history.failures, *(history.end if dead <= 0.5 else ())]
+        for history, dead in zip(histories, survival.dead, strict=True)
     ]
     of_all = [failure for own in failures for failure in own]
     return [
         Behavior(rate, own or of_all)
-        for record, own, rate in zip(records, failures, survival.failure, strict=True)
-        if record.history.last_good is not None
+        for history, own, rate in zip(histories, failures, survival.failure, strict=True)
+        if history.last_good is not None
     ]
 
 

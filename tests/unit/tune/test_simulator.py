@@ -13,7 +13,8 @@ from pinpool.settings import Settings
 from pinpool.tune.queueing import Machine
 from pinpool.tune.recording import Recording
 from pinpool.tune.simulator import Crawled, Simulation
-from pinpool.tune.workload import Behavior, FailureSample, PageTree, Workload
+from pinpool.tune.survival import FailureSample, Survival
+from pinpool.tune.workload import Behavior, PageTree, Workload
 
 REFUSED = FailureSample(Fault.REFUSED, 0.01)
 BANNED = FailureSample(Fault.BANNED, 0.1)
@@ -31,9 +32,8 @@ def workload(
     after_rest: float = 0.5,
 ) -> Workload:
     behavior = Behavior(failure, [sample])
-    return Workload(
-        [latency], [behavior] * 10, again, after_rest, dead_on_arrival, hazard, [[REFUSED]], 0.0, []
-    )
+    survival = Survival([], [], again, after_rest, dead_on_arrival, hazard)
+    return Workload([latency], [behavior] * 10, survival, [[REFUSED]], 0.0, [])
 
 
 def machine(latency: float = 0.2, *, cpu: float = 0.0) -> Machine:
@@ -179,7 +179,7 @@ def test_a_page_that_always_fails_is_given_up_and_the_crawl_goes_on() -> None:
 def test_a_retry_waits_for_a_proxy_that_has_not_tried_the_page() -> None:
     """One worker, two proxies: the page that fails on the first is done by an exchange for the second."""
     behaviors = [Behavior(1.0, [BANNED]), Behavior(0.0, [BANNED])]
-    uneven = Workload([0.2], behaviors, 1.0, 1.0, 0.0, 0.0, [], 0.0, [])
+    uneven = Workload([0.2], behaviors, Survival([], [], 1.0, 1.0, 0.0, 0.0), [], 0.0, [])
 
     figures = crawl(uneven, workers=1, proxies=2, job=pages(1), rules=replace(RULES, swap_after=99))
 

@@ -19,7 +19,12 @@ def test_too_few_good_attempts_are_refused_with_what_to_do() -> None:
 def test_a_calm_run_has_no_faults_and_no_deaths() -> None:
     calm = observe(good(100), {})
 
-    assert (calm.hazard, calm.dead_on_arrival, calm.page_failure, calm.behaviors[0].failure) == (
+    assert (
+        calm.survival.hazard,
+        calm.survival.dead_on_arrival,
+        calm.page_failure,
+        calm.behaviors[0].failure,
+    ) == (
         0.0,
         0.0,
         0.0,
@@ -32,7 +37,7 @@ def test_a_proxy_that_fails_beyond_its_rest_is_dead_and_no_fault_of_a_living_one
 
     seen = observe(rows, {1: [START + 51.5]})
 
-    assert seen.hazard == pytest.approx(1 / 150, rel=0.02)
+    assert seen.survival.hazard == pytest.approx(1 / 150, rel=0.02)
     assert [failure.fault for failure in seen.deaths[0]] == ["refused", "refused"]
     assert all(behavior.failure == 0.0 for behavior in seen.behaviors)
 
@@ -42,8 +47,8 @@ def test_a_proxy_that_comes_back_after_its_rest_has_not_died() -> None:
 
     seen = observe(rows, {1: [START + 30.1]})
 
-    assert (seen.hazard, seen.deaths) == (0.0, [])
-    assert seen.after_rest < 0.5
+    assert (seen.survival.hazard, seen.deaths) == (0.0, [])
+    assert seen.survival.after_rest < 0.5
 
 
 def test_a_proxy_that_refused_from_the_first_moment_never_worked() -> None:
@@ -51,8 +56,8 @@ def test_a_proxy_that_refused_from_the_first_moment_never_worked() -> None:
 
     seen = observe(rows, {2: [START + 0.1]})
 
-    assert seen.dead_on_arrival == pytest.approx(0.5)
-    assert seen.hazard == 0.0
+    assert seen.survival.dead_on_arrival == pytest.approx(0.5)
+    assert seen.survival.hazard == 0.0
 
 
 def test_pages_that_are_to_blame_themselves_are_not_held_against_proxies() -> None:
@@ -82,8 +87,8 @@ def test_the_rate_of_deaths_is_found_though_many_die_unseen() -> None:
 
     seen = observe(rows, rests)
 
-    assert seen.hazard == pytest.approx(rate, rel=0.2)
-    assert seen.dead_on_arrival < 0.05
+    assert seen.survival.hazard == pytest.approx(rate, rel=0.2)
+    assert seen.survival.dead_on_arrival < 0.05
 
 
 def test_proxies_first_tried_long_after_all_others_had_died_are_no_trouble() -> None:
@@ -94,7 +99,7 @@ def test_proxies_first_tried_long_after_all_others_had_died_are_no_trouble() -> 
     ]
     rows += [attempt(2000.0 + n, proxy=50 + n, fault="refused") for n in range(34)]
 
-    assert observe(rows, {}).hazard > 0.1
+    assert observe(rows, {}).survival.hazard > 0.1
 
 
 def test_a_proxy_that_may_die_dies_as_one_was_seen_to() -> None:
@@ -108,7 +113,7 @@ def test_a_proxy_that_may_die_dies_as_one_was_seen_to() -> None:
 
     seen = observe(rows, {})
 
-    assert bool(seen.deaths) == seen.loses_proxies
+    assert bool(seen.deaths) == seen.survival.loses_proxies
 
 
 def test_hours_between_a_stop_and_a_resume_do_not_count_as_time_survived() -> None:
@@ -118,7 +123,7 @@ def test_hours_between_a_stop_and_a_resume_do_not_count_as_time_survived() -> No
         *(attempt(86_450.0 + n, fault="refused") for n in (1, 20)),
     ]
 
-    assert observe(rows, {1: [START + 86_451.5]}).hazard == pytest.approx(1 / 100, rel=0.02)
+    assert observe(rows, {1: [START + 86_451.5]}).survival.hazard == pytest.approx(1 / 100, rel=0.02)
 
 
 def test_a_larger_job_is_the_recorded_one_over_again() -> None:
