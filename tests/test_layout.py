@@ -140,7 +140,7 @@ def test_only_the_demo_and_the_lab_command_use_the_lab() -> None:
         if room(name) != "lab" and any(room(other) == "lab" for other, _, _ in imports_of(path))
     }
 
-    assert users <= {"cli.demo"}
+    assert users <= {"cli.demo", "cli.lab"}
 
 
 def test_the_examples_import_pinpool_as_users_do() -> None:

@@ -11,14 +11,19 @@ from typing import NoReturn
 import click
 
 from pinpool.cli.check import check
-from pinpool.cli.crawl import crawl, resume
-from pinpool.cli.demo import demo, lab
-from pinpool.cli.export import export, report
-from pinpool.cli.failures import failures, retry
+from pinpool.cli.crawl import crawl
+from pinpool.cli.demo import demo
+from pinpool.cli.export import export
+from pinpool.cli.failures import failures
+from pinpool.cli.lab import lab
 from pinpool.cli.options import ExitCode
-from pinpool.cli.stats import stats, verify
+from pinpool.cli.report import report
+from pinpool.cli.resume import resume
+from pinpool.cli.retry import retry
+from pinpool.cli.stats import stats
 from pinpool.cli.try_page import try_
 from pinpool.cli.tune import tune
+from pinpool.cli.verify import verify
 from pinpool.errors import NoUsableProxy, PinpoolError, UsageError
 
 EPILOG = """\b

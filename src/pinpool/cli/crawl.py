@@ -1,72 +1,26 @@
-"""`pinpool crawl` and `pinpool resume`, and what the other commands that crawl share with them."""
+"""`pinpool crawl`: scrape a site with a spider."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from pinpool.cli.options import (
-    PATH,
-    ExitCode,
-    defaulted,
-    given_settings,
-    journal_argument,
-    json_text,
-    leave,
-    new_run_options,
-    output_options,
-    quiet_option,
-    setting_options,
-    targets,
-    together,
-)
-from pinpool.errors import NoUsableProxy
-from pinpool.text import counted
-
-if TYPE_CHECKING:
-    from pinpool.crawler.api import Run
-    from pinpool.crawler.launch import Ended
-    from pinpool.model import Task
-    from pinpool.output.target import Target
-    from pinpool.spider.spider import Spider
-    from pinpool.terminal.progress import Progress
-
-_running_options = together(
-    click.option(
-        "-p", "--proxies", metavar="FILE", help="List of proxies, one a line; - is stdin.  [PINPOOL_PROXIES]"
-    ),
-    click.option("-w", "--workers", type=click.IntRange(1), help="Worker processes.  [one for each proxy]"),
-    output_options,
-    setting_options("pace", "site_rate", "attempts", "swap_after", "connect_timeout", "timeout", "deadline"),
-    click.option(
-        "--limit", type=click.IntRange(1), metavar="PAGES", help="Stop after so many pages; resumable."
-    ),
-    defaulted(
-        "--max-failures",
-        default=0,
-        help="Failed tasks that are still exit code 0.",
-        type=click.IntRange(0),
-        metavar="N",
-    ),
-    click.option("--watch", is_flag=True, help="Follow changes of the list of proxies during the run."),
-    click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document."),
-    quiet_option,
-    click.option("-v", "--verbose", count=True, help="Show more of the log on stderr; -vv all of it."),
-    click.option("--log", type=PATH, metavar="FILE", help="Append the log as JSON lines; -vv: all of it."),
-    click.option("--metrics", type=PATH, metavar="FILE.prom", help="Keep figures for Prometheus in FILE."),
+from pinpool.cli.options import new_run_options
+from pinpool.cli.running import (
+    load_spider,
+    progress_and_log,
+    run_to_the_end,
+    running_options,
+    start_workers_early,
 )
 
 
 @click.command(short_help="Scrape a site with a spider.")
 @click.argument("spider")
-@_running_options
+@running_options
 @new_run_options
 @click.option("--start-method", type=click.Choice(["forkserver", "spawn", "fork"]), help="How workers start.")
 def crawl(spider: str, journal: Path | None, fresh: bool, start_method: str | None, **options: Any) -> None:
@@ -84,145 +38,4 @@ def crawl(spider: str, journal: Path | None, fresh: bool, start_method: str | No
         loaded, start = load_spider(spider, seeds=options["seeds"], proxies=options["proxies"])
         path = journal or Path(f"{loaded.name}.db")
         run = partial(api.crawl, loaded, journal=path, seeds=start, fresh=fresh, start_method=start_method)
-        _run_to_the_end(run, path, options, progress)
-
-
-@click.command(short_help="Go on where a run stopped.")
-@journal_argument
-@_running_options
-def resume(journal: Path, **options: Any) -> None:
-    """Go on with the run in JOURNAL where it stopped, however it stopped.
-
-    \b
-    Example:
-      pinpool resume movies.db -p better-proxies.txt
-    """
-    from pinpool.crawler import api
-
-    with progress_and_log(options) as progress:
-        _run_to_the_end(partial(api.resume, journal), journal, options, progress)
-
-
-def start_workers_early() -> None:
-    """Let the forkserver load its modules while this process loads its own."""
-    from pinpool.crawler import PRELOAD
-    from pinpool.pool.child_process import warm_up
-
-    warm_up(PRELOAD)
-
-
-def load_spider(spider: str, *, seeds: str | None, proxies: str | None) -> tuple[Spider, list[Task] | None]:
-    """The spider, and the tasks of a file of seeds if one is given. Raises UsageError."""
-    from pinpool.spider.loader import load, parse_ref
-    from pinpool.spider.seeds import read_seeds
-
-    if seeds == "-" and proxies == "-":
-        raise click.UsageError("stdin can be the list of proxies or the seeds, not both")
-    loaded = load(parse_ref(spider))
-    return loaded, None if seeds is None else read_seeds(seeds, loaded.first_stage)
-
-
-@contextmanager
-def progress_and_log(options: Mapping[str, Any]) -> Iterator[Progress]:
-    """
-    Show progress and log on stderr, as `_running_options` say.
-
-    It begins before the spider is loaded, so that a spider that sets up logging cannot undo it.
-    """
-    from pinpool.terminal.log_output import logging_to
-    from pinpool.terminal.progress import Progress
-
-    quiet, verbose = options.get("quiet", False), options.get("verbose", 0)
-    if quiet and verbose:
-        raise click.UsageError("-q asks for less and -v for more: choose one")
-    outputs = targets(options) if "outputs" in options else []
-    # Items and a live view on one terminal would write over each other.
-    items_shown = sys.stdout.isatty() and any(target.path == "-" for target in outputs)
-    progress = Progress(sys.stderr, quiet=quiet, plain=items_shown)
-    with closing(progress), logging_to(progress.tell, verbose=verbose, quiet=quiet, file=options.get("log")):
-        yield progress
-
-
-def _run_to_the_end(
-    run: Callable[..., Run], journal: Path, options: Mapping[str, Any], progress: Progress
-) -> None:
-    """
-    Call `run` with what `_running_options` say, print the summary, and leave with the exit code.
-
-    `run` is `pinpool.crawl` or `pinpool.resume` with its other arguments bound.
-    """
-    from pinpool.crawler.api import Run
-    from pinpool.terminal.summary import summary
-
-    outputs = targets(options)
-    items_on_stdout = any(target.path == "-" for target in outputs)
-    if items_on_stdout and options["as_json"]:
-        raise click.UsageError("stdout can be the items or the summary of --json, not both")
-    _check_log_and_metrics(journal, outputs, options)
-    try:
-        ended = run(
-            proxies=options["proxies"],
-            workers=options["workers"],
-            outputs=outputs,
-            limit=options["limit"],
-            reload=options["watch"],
-            metrics=options["metrics"],
-            watch=progress,
-            tell=progress.tell,
-            **given_settings(options),
-        ).ended
-        code, last_line = _ending(ended, journal, options["max_failures"])
-    except NoUsableProxy as error:
-        code, last_line = ExitCode.NO_PROXY, str(error)
-    except BrokenPipeError:  # the reader of the items has seen enough
-        code, last_line = _ending(None, journal, 0)
-        _discard_stdout()
-    finally:
-        progress.close()
-    stats = Run(journal).stats
-    text = json_text(stats) if options["as_json"] else summary(stats, journal, Run(journal).advice)
-    if items_on_stdout:
-        progress.tell(text)  # stdout holds items and nothing else
-    else:
-        try:
-            click.echo(text)
-        except OSError:  # nobody reads any more; the exit code is still that of the run
-            _discard_stdout()
-    if last_line:
-        progress.tell(last_line)
-    leave(code)
-
-
-def _ending(ended: Ended | None, journal: Path, max_failures: int) -> tuple[ExitCode, str]:
-    """The exit code of a run that was not starved, and the last line for people. None: it was interrupted."""
-    goes_on = f"`pinpool resume {journal}` goes on"
-    if ended is None or (ended.end == "interrupted" and not ended.limited):
-        return ExitCode.INTERRUPTED, f"interrupted; {goes_on}"
-    if ended.end == "interrupted":
-        return ExitCode.COMPLETE, f"stopped at the wanted number of pages; {goes_on}"
-    if ended.failed > max_failures:
-        return ExitCode.INCOMPLETE, failed_line(ended.failed, journal)
-    return ExitCode.COMPLETE, ""
-
-
-def failed_line(failed: int, journal: Path) -> str:
-    return f"{counted(failed, 'task')} failed; `pinpool failures {journal}` says why"
-
-
-def _check_log_and_metrics(journal: Path, outputs: list[Target], options: Mapping[str, Any]) -> None:
-    """The log and the figures each need a file of their own. Later checks refuse the spider and the list."""
-    from pinpool.files import use_of
-
-    used: dict[str, str | Path] = {"the journal": journal}
-    used |= {f"the output {target.path}": target.path for target in outputs}
-    for name in ("log", "metrics"):
-        if (path := options[name]) is not None:
-            if use := use_of(path, used):
-                raise click.BadParameter(f"{path} is {use}: name another file", param_hint=f"--{name}")
-            used[f"the file of --{name}"] = path
-
-
-def _discard_stdout() -> None:
-    """Send what is still buffered nowhere: it would fail again when the program ends."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        run_to_the_end(run, path, options, progress)

@@ -123,3 +123,10 @@ def targets(options: Mapping[str, Any]) -> list[Target]:
 def json_text(document: object) -> str:
     """What ``--json`` prints."""
     return json.dumps(document, ensure_ascii=False)
+
+
+site_options = together(
+    defaulted("--pages", default=10, help="List pages, of ten films each.", type=click.IntRange(1, 5000)),
+    defaulted("--proxies", default=8, help="Practice proxies.", type=click.IntRange(1, 500)),
+    defaulted("--seed", default=1, help="The same seed gives the same site and faults."),
+)

@@ -1,4 +1,4 @@
-"""`pinpool stats`: how each proxy did. `pinpool verify`: whether the run is proven complete."""
+"""`pinpool stats`: how each proxy did."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pinpool.cli.options import ExitCode, journal_argument, json_option, json_text, leave
+from pinpool.cli.options import journal_argument, json_option, json_text
 
 
 def _sort_keys(context: click.Context, option: click.Parameter, start: str) -> list[str]:
@@ -69,23 +69,3 @@ def stats(journal: Path, as_json: bool, as_csv: bool, sort: str | None, faults: 
         click.echo(summary(document, journal).rpartition("\n")[0])
         click.echo()
         click.echo(proxy_table(document, sort=sort or "trouble", faults=faults, colour=colour))
-
-
-@click.command(short_help="Prove that nothing is missing or double.")
-@journal_argument
-@json_option
-def verify(journal: Path, as_json: bool) -> None:
-    """Prove from JOURNAL alone that every page was done, and every item stored, exactly once.
-
-    Exit code 0 if that is proven, 3 if not.
-
-    \b
-    Example:
-      pinpool verify movies.db && echo nothing is missing
-    """
-    from pinpool.crawler.api import Run
-    from pinpool.terminal.summary import coverage_line
-
-    coverage = Run(journal).coverage
-    click.echo(json_text(coverage._asdict()) if as_json else coverage_line(coverage))
-    leave(ExitCode.COMPLETE if coverage.complete else ExitCode.INCOMPLETE)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pinpool.cli.crawl import failed_line, load_spider, progress_and_log, start_workers_early
 from pinpool.cli.options import (
     ExitCode,
     checked_by,
@@ -22,6 +21,7 @@ from pinpool.cli.options import (
     quiet_option,
     setting_options,
 )
+from pinpool.cli.running import failed_line, load_spider, progress_and_log, start_workers_early
 
 if TYPE_CHECKING:
     from pinpool.tune.experiment import Measured
