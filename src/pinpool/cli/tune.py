@@ -128,8 +128,7 @@ def _model(journal: Path, options: dict[str, Any]) -> None:
 
 def _measure(spider: str, options: dict[str, Any]) -> None:
     start_workers_early()
-    from pinpool.tune.experiment import run
-    from pinpool.tune.plan import plan
+    from pinpool.tune.experiment import plan, run
     from pinpool.tune.result import progress_line, trial_line
 
     with progress_and_log(options) as progress:

@@ -8,37 +8,118 @@ Each trial is a start of one run. Its journal keeps all that is fetched, so that
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from pinpool.crawler.api import make_way
-from pinpool.crawler.launch import Ended
+from pinpool.crawler.api import make_way, seeds_of
+from pinpool.crawler.launch import Ended, Launch
 from pinpool.crawler.signals import Stop, answering_signals
-from pinpool.errors import UsageError
+from pinpool.errors import SettingsError, UsageError
 from pinpool.journal.reader import Reader
-from pinpool.model import Ending
+from pinpool.model import Ending, Task
+from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.engine import window
+from pinpool.proxies.proxy import ProxyList
+from pinpool.proxies.source import proxies_from, source_of
+from pinpool.spider.spider import Spider
+from pinpool.stats.capacity import free_capacity
 from pinpool.stats.histogram import Histogram
 from pinpool.stats.resources import Usage
 from pinpool.stats.snapshot import Snapshot
 from pinpool.text import counted
 from pinpool.tune.forecast import predict, spares_needed
-from pinpool.tune.plan import FEWEST_EACH, Plan
 from pinpool.tune.recording import learn
 from pinpool.tune.result import SURVIVAL, Recommendation, Result, Row, recommend
-from pinpool.tune.search import (
-    REFINEMENTS,
-    TrialResult,
-    budget_share,
-    halfway,
-    harmless,
-    tally,
-    why_stop,
-)
+from pinpool.tune.search import TrialResult, budget_share, doublings, halfway, harmless, tally, why_stop
 from pinpool.tune.steady_state import Sample, Trial
 
+#: A trial measures for so many seconds at most, or for so many paces if these are longer.
+SECONDS, PACES = 20.0, 12
+#: Pages of the budget for each worker of each trial, and the least budget.
+PAGES_EACH, LEAST_BUDGET = 20, 2_000
+#: A trial with fewer pages for each worker shows nothing.
+FEWEST_EACH = 4
+#: Trials between the last number that is too small and the first that is enough.
+REFINEMENTS = 2
 #: Seconds for which a trial waits for its proxies if all of them rest.
 LONGEST_REST = 5.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    `sizes` are numbers of workers in growing order, `fixed` if the user asked for just these. One trial takes about
+    `seconds` at most; `pages` and `minutes` are the budget of all.
+    """
+
+    launch: Launch
+    seeds: Sequence[Task]
+    sizes: Sequence[int]
+    fixed: bool
+    pages: int
+    minutes: float
+    seconds: float
+    fresh: bool
+
+    @property
+    def words(self) -> str:
+        """The plan in one sentence, for the user who pays for it."""
+        trials = ("" if len(self.sizes) == 1 else "up to ") + counted(len(self.sizes), "trial")
+        listed = counted(len(self.launch.proxies.proxies), "proxy", "proxies")
+        workers = ", ".join([*map(str, self.sizes[:-1]), counted(self.sizes[-1], "worker")])
+        return (
+            f"{trials} with {workers} through {listed}, "
+            f"of about {self.seconds:.0f} s or less: at most {counted(self.pages, 'page')} and {self.minutes:g} min "
+            f"in all; what they fetch is kept in {self.launch.journal}"
+        )
+
+
+def plan(
+    spider: Spider,
+    proxies: str | Path | Sequence[str] | ProxyList | None = None,
+    *,
+    seeds: Iterable[str | Task] | None = None,
+    sizes: Sequence[int] | None = None,
+    pages: int | None = None,
+    minutes: float | None = None,
+    journal: str | Path | None = None,
+    fresh: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
+    **settings: object,
+) -> Plan:
+    """
+    Check everything, and plan what `run` will do. Nothing is written. The defaults are 2, 4, 8 workers and
+    so on up to one a proxy, 20 pages for each worker of each trial, and ten minutes. `tell` gets lines for people.
+
+    Raises UsageError as `pinpool.crawl` does.
+    """
+    end_if_starting()
+    spider.check(seeds=seeds is None)
+    start = seeds_of(spider, seeds)
+    chosen = proxies_from(proxies)
+    for note in chosen.notes:
+        tell(note)
+    capacity = free_capacity()
+    wanted = sorted(set(sizes or doublings(min(len(chosen.proxies), capacity.workers))))
+    if shortage := capacity.shortage(wanted[-1]):
+        raise SettingsError(f"sizes: {shortage}: give smaller ones")
+    budget, least = pages or max(LEAST_BUDGET, PAGES_EACH * sum(wanted)), FEWEST_EACH * wanted[0]
+    if budget < least:
+        few = f"pages: {budget} are too few for {counted(wanted[0], 'worker')}"
+        raise SettingsError(f"{few}: give {least} at least, or smaller sizes")
+    launch = Launch(
+        spider=spider,
+        ref=spider.ref(),
+        overrides=settings,
+        proxies=chosen,
+        proxy_source=source_of(proxies),
+        journal=Path(journal or f"{spider.name}.db"),
+        workers=wanted[0],
+        tell=tell,
+    )
+    seconds = max(SECONDS, PACES * launch.settings.pace)
+    return Plan(launch, start, wanted, sizes is not None, budget, minutes or 10.0, seconds, fresh)
 
 
 @dataclass
@@ -76,20 +157,19 @@ def run(
         return _Experiment(plan, stop, show, report).run()
 
 
+@dataclass
 class _Experiment:
-    def __init__(
-        self,
-        plan: Plan,
-        stop: Stop,
-        show: Callable[[Snapshot, Trial], None],
-        report: Callable[[Row], None],
-    ) -> None:
-        self._plan, self._stop, self._show, self._report = plan, stop, show, report
-        self._path = plan.launch.journal
-        self._pages_left = plan.pages
-        self._until = time.monotonic() + 60 * plan.minutes
+    _plan: Plan
+    _stop: Stop
+    _show: Callable[[Snapshot, Trial], None]
+    _report: Callable[[Row], None]
+
+    def __post_init__(self) -> None:
+        self._path = self._plan.launch.journal
+        self._pages_left = self._plan.pages
+        self._until = time.monotonic() + 60 * self._plan.minutes
         self._trials: list[TrialResult] = []
-        self._result = Measured(proxies=len(plan.launch.proxies.proxies))
+        self._result = Measured(proxies=len(self._plan.launch.proxies.proxies))
 
     def run(self) -> Measured:
         stopped = self._grow()

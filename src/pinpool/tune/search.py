@@ -19,8 +19,6 @@ from pinpool.tune.result import Row, noise, recommend
 STARVED = 0.1
 #: Share of the workers' time that they wait for a core, from which on it is mentioned: others use the machine, too.
 QUEUED = 0.25
-#: Trials between the last number that is too small and the first that is enough.
-REFINEMENTS = 2
 #: Two numbers of workers this close are one.
 CLOSE = 1.25
 #: What a trial costs in pages besides what grows with its workers, in pages of one worker.
