@@ -205,12 +205,12 @@ class Journal:
         _, worker, proxy, ending, at, seconds, status, size, evidence, *_ = outcome
         message = _storable(evidence.message[:MESSAGE_LIMIT]) if evidence else None
         # After a crash nobody may know which proxy the worker held: such an attempt has none.
-        row = (task_id, n, proxy if proxy > 0 else None, worker, at, seconds, ending, fault, status, size)
+        via = proxy if proxy > 0 else None
         db.execute(
             "INSERT INTO attempts"
             " (task, n, proxy, worker, at, seconds, ending, fault, status, size, message, charged)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*row, message, charged),
+            (task_id, n, via, worker, at, seconds, ending, fault, status, size, message, charged),
         )
         if outcome.sample is not None:
             db.execute(
