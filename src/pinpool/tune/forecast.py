@@ -78,9 +78,8 @@ def predict(recording: Recording, workers: int, *, proxies: int, seed: int) -> R
     )
     low, high = (1.0, 1.0) if certain else wilson(len(lasted), len(crawls))
     table = stretches(machine, workers, pace)
-    factor, more = table[0]
-    alone = max((machine.mean + machine.overhead) * factor + more, pace, 1e-9)
-    factor, more = table[min(workers, proxies)]
+    (alone_factor, alone_more), (factor, more) = table[0], table[min(workers, proxies)]
+    alone = max((machine.mean + machine.overhead) * alone_factor + alone_more, pace, 1e-9)
     latencies = workload.latencies
     attempts = sum(crawled.attempts for crawled in crawls)
     used, cpu, memory = machine.last, None, None

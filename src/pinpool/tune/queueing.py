@@ -20,16 +20,10 @@ from pinpool.stats.resources import Usage
 
 #: A worker rests for 0.75 to 1.25 times the pace. The shortest twentieth of its rests is below this share of it.
 SHORTEST_PACE = 0.775
-#: A worker that starts later than this after the one before it replaces a lost one.
-LONGEST_BOOT = 0.1
 #: A page costs up to 40 % more CPU time on an idle core, in proportion to how idle it is: processes have to be woken,
 #: and caches are cold. Pages of 20 ms on one core took 2.7 ms of it with the core 22 % busy, 2.4 with 40 %, 2.2 with
 #: 68 % and 2.0 from 93 % on: crawls as in tests/benchmarks/model_check.py.
 IDLE = 0.4
-#: The load follows from the demand, and the demand from the load: after four rounds both are steady.
-ROUNDS = 4
-#: Halvings of an interval.
-HALVINGS = 50
 
 
 class Machine(NamedTuple):
@@ -88,7 +82,8 @@ def machine(
         wait = _wait_from(cycle, demand, busy, mean - (cpu - own_cpu) - queued)
     firsts = sorted(own[0].at for own in by_worker.values())[: max(1, workers)]
     boot = (firsts[-1] - firsts[0]) / (len(firsts) - 1) if len(firsts) > 1 else 0.0
-    return Machine(wait, demand, mean, overhead, min(boot, LONGEST_BOOT), cpu, last)
+    # A worker that starts later replaces a lost one.
+    return Machine(wait, demand, mean, overhead, min(boot, 0.1), cpu, last)
 
 
 def _overhead(by_worker: Iterable[Sequence[AttemptRow]], pace: float) -> float:
@@ -126,7 +121,8 @@ def cycles(wait: float, demand: float, workers: int) -> list[float]:
     found: list[float] = []
     queue = load = 0.0
     for busy in range(1, workers + 1):
-        for _ in range(ROUNDS):
+        # The load follows from the demand, and the demand from the load: soon both are steady.
+        for _ in range(4):
             service = demand * (1.0 + IDLE * (1.0 - load))
             response = service * (1.0 + queue)
             cycle = wait + response
@@ -144,7 +140,7 @@ def _wait_from(cycle: float, demand: float, busy: float, alone: float) -> float:
     counts `alone`: what an attempt takes beyond its CPU time and its queueing.
     """
     low, high = 0.0, cycle
-    for _ in range(HALVINGS):
+    for _ in range(50):
         middle = (low + high) / 2
         low, high = (low, middle) if _cycle(middle, demand, busy) > cycle else (middle, high)
     step = cycle / 100

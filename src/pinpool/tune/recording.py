@@ -69,26 +69,15 @@ def learn(journal: str | Path) -> Recording:
     workload = observe(attempts, {proxy: sorted(moments) for proxy, moments in rests.items()})
     if not measured:
         notes.append("the run did not record its CPU time: where this machine becomes the limit is not known")
-    workers = min(max([1, info.workers, *(used.workers for used in measured)]), MOST_WORKERS)
     if 0 < (lost := sum(workload.survival.dead)) < FEW_DEATHS:
         were = counted(max(1, round(lost)), "proxy was", "proxies were")
         notes.append(f"only {were} lost in this run: the chance to lose more is only roughly known")
-    return Recording(
-        workload,
-        machine(
-            attempts,
-            measured,
-            workers=max(1, min(workers, listed)),
-            # A rate for the whole site spaces the requests of each worker, too.
-            pace=max(settings.pace, 1e-9 if settings.site_rate else 0.0),
-        ),
-        tasks,
-        page_tree(tasks),
-        settings,
-        min(max(1, info.workers), MOST_WORKERS),
-        max(1, listed),
-        notes,
-    )
+    workers = min(max(1, info.workers), MOST_WORKERS)
+    most = min(max([workers, *(used.workers for used in measured)]), MOST_WORKERS, max(1, listed))
+    # A rate for the whole site spaces the requests of each worker, too.
+    pace = max(settings.pace, 1e-9 if settings.site_rate else 0.0)
+    known = machine(attempts, measured, workers=int(most), pace=pace)
+    return Recording(workload, known, tasks, page_tree(tasks), settings, workers, max(1, listed), notes)
 
 
 def _settings(rules: str) -> tuple[Settings, list[str]]:

@@ -149,8 +149,6 @@ class Simulation:
     def _at(self, moment: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._events, (moment, next(self._order), act))
 
-    # ------------------------------------------------------------------ proxies
-
     def _pin(self, worker: _Worker) -> None:
         """Go on with the leased proxy, or park."""
         if (lease := worker.lease) is None:
@@ -173,8 +171,6 @@ class Simulation:
     def _rest(self, proxy: int, seconds: float) -> None:
         self._leases.cool(proxy, seconds)
         self._at(self._clock.now + seconds, self._hand_out)
-
-    # ------------------------------------------------------------------ tasks
 
     def _add(self, pages: Iterable[int]) -> None:
         for page in pages:
@@ -205,8 +201,6 @@ class Simulation:
         idle, self._idle = self._idle, []
         for worker in idle:
             self._go(worker)
-
-    # ------------------------------------------------------------------ attempts
 
     def _go(self, worker: _Worker) -> None:
         """Begin the next attempt. Without a page for the worker exchange its pin, or let it wait."""

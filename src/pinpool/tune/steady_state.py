@@ -26,8 +26,6 @@ PATIENCE = 3
 SAMPLE_SECONDS, CHECK_SECONDS = 0.05, 0.5
 #: Seconds in which no answer can come, after which a trial ends. Not at once: a proxy rests before it is retired.
 STALLED_SECONDS = 1.0
-#: With fewer pages there is no figure at all.
-FEWEST_PAGES = 10
 
 
 class Sample(NamedTuple):
@@ -123,7 +121,7 @@ class Trial:
         samples, last = self._samples, len(self._samples) - 1
         while not with_end and last > 0 and samples[last].starved:
             last -= 1
-        if last < 1 or samples[last].pages - samples[0].pages < FEWEST_PAGES:
+        if last < 1 or samples[last].pages - samples[0].pages < BATCHES:
             return None
         start, seconds = samples[0].at, samples[last].at - samples[0].at
         marks = [self._pages_at(start + seconds * batch / BATCHES) for batch in range(BATCHES + 1)]

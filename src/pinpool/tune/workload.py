@@ -81,15 +81,12 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
     survival = estimate(histories)
     # How dead proxies fail is seen at those that are surely dead; if none surely is, at the likeliest.
     surest = max(survival.dead) / 2
+    ends = zip(histories, survival.dead, strict=True)
     return Workload(
         latencies=latencies,
         behaviors=_behaviors(histories, survival),
         survival=survival,
-        deaths=[
-            history.end
-            for history, dead in zip(histories, survival.dead, strict=True)
-            if dead and dead >= surest
-        ],
+        deaths=[history.end for history, dead in ends if dead and dead >= surest],
         page_failure=len(by_pages) / len(rows),
         page_failures=by_pages,
     )
