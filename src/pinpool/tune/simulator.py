@@ -230,12 +230,12 @@ class Simulation:
         random, workload, proxy = self._random, self._workload, self._proxies[worker.pin]
         if moment >= proxy.dies and proxy.death:
             return random.choice(proxy.death)
-        if random.random() < workload.page_failure:
+        if workload.page_failure and random.random() < workload.page_failure:
             return random.choice(workload.page_failures)
         chance, survival = proxy.behavior.failure, workload.survival
         if proxy.failing:
             chance = survival.after_rest if worker.patience.probing else survival.again
-        proxy.failing = random.random() < chance and bool(proxy.behavior.failures)
+        proxy.failing = chance > 0.0 and random.random() < chance and bool(proxy.behavior.failures)
         return random.choice(proxy.behavior.failures) if proxy.failing else None
 
     def _end(self, worker: _Worker, page: int, failure: FailureSample | None) -> None:
@@ -255,7 +255,8 @@ class Simulation:
         # Also a page that was given up: the job is as large as it was.
         self._crawled.pages += 1
         self._crawled.seconds = self._clock.now
-        self._add(self._tree.children.get(page, ()))
+        if page in self._tree.children:
+            self._add(self._tree.children[page])
 
     def _fails(self, worker: _Worker, page: int, failure: FailureSample) -> bool:
         """Judge a failed attempt as the crawl does. True if the worker swaps its pin."""
