@@ -37,3 +37,8 @@ def move(state: ProxyState, how: EventKind) -> ProxyState:
         return LIFE[state, how]
     except KeyError:
         raise IllegalMove(state, how) from None
+
+
+def table() -> str:
+    """`LIFE` as text, one line ``state → move → state`` each."""
+    return "\n".join(f"{before:<8}→ {how:<10}→ {after}" for (before, how), after in LIFE.items())
