@@ -13,7 +13,8 @@ from pathlib import Path
 from pinpool.errors import StorageError
 
 STDOUT = "-"
-_SIDE_FILES = ("{}-wal", "{}-shm", "{}-journal", ".{}.claim")  # of a journal
+#: The endings of the files that SQLite puts beside a database.
+SQLITE_SIDES = ("-wal", "-shm", "-journal")
 
 
 def real_path(path: str) -> str:
@@ -40,7 +41,8 @@ def use_of(path: str | Path, used: Mapping[str, str | Path]) -> str | None:
         # Not there, or not a file name: a variable may hold a list of proxies itself.
         with suppress(OSError, ValueError):
             real, taken = Path(os.path.realpath(path)), Path(os.path.realpath(other))
-            if real in (taken.with_name(side.format(taken.name)) for side in _SIDE_FILES):
+            sides = [f".{taken.name}.claim", *(taken.name + side for side in SQLITE_SIDES)]
+            if real in map(taken.with_name, sides):
                 return f"one of {use}'s side files"
             if real == taken or real.samefile(taken):
                 return use

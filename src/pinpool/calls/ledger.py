@@ -41,9 +41,6 @@ class Ledger:
         self._open: dict[int, dict[int, _Failures]] = {}
         self._lock = threading.Lock()
 
-    def __repr__(self) -> str:
-        return f"<Ledger {len(self._labels)} proxies, {sum(self._pins.values())} pins>"
-
     def add(self, call: int, outcome: Outcome, fault: Fault | None = None, *, charged: bool = False) -> None:
         """Count an attempt of a call. One that went through no known proxy counts nowhere."""
         if outcome.proxy not in self.figures:

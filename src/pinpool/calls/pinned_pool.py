@@ -117,7 +117,6 @@ class PinnedPool:
         self._delayed: list[tuple[float, int, _Call]] = []
         self._flight: dict[int, _Call] = {}
         self._serials = itertools.count(1)
-        self._numbers = itertools.count(1)
         self._closing = self._aborting = False
         self._lock = threading.Lock()
         self._over: BaseException | None = None  # why the pump has ended; later calls end with it too
@@ -180,10 +179,9 @@ class PinnedPool:
                 error_callback(error)
 
         future.add_done_callback(call_back)
-        call = _Call(pickle.dumps((function, arguments)), future, next(self._numbers))
+        call = _Call(pickle.dumps((function, arguments)), future, next(self._serials))
         with self._lock:
-            over = self._over
-            if over is None:
+            if (over := self._over) is None:
                 self._inbox.put(call)
         if over is not None:
             _fail(future, over)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pinpool.crawler.launch import Ended, Launch, set_aside
+from pinpool.crawler.launch import Ended, Launch
 from pinpool.errors import JournalError, NoUsableProxy, SettingsError, SpiderError
+from pinpool.files import SQLITE_SIDES
 from pinpool.journal.reader import Reader
 from pinpool.journal.verify import Coverage, coverage
 from pinpool.journal.writer import Journal
@@ -212,9 +213,9 @@ def seeds_of(spider: Spider, given: Iterable[str | Task] | None = None) -> list[
 
 def make_way(journal: Path, *, fresh: bool) -> Path:
     """
-    Set an earlier journal aside if its run is finished, or with `fresh`. Returns its new name.
+    Rename an earlier journal to ``<name>.<time>.db`` if its run is finished, or with `fresh`. Returns the new path.
 
-    Raises JournalError if it holds an unfinished run.
+    Raises JournalError if it holds an unfinished run, is no journal, or is in use.
     """
     with Reader(journal) as reader:
         info = reader.run_info(time.time())
@@ -223,7 +224,16 @@ def make_way(journal: Path, *, fresh: bool) -> Path:
             f"{journal}: holds a run of the spider {info.spider} that is {info.state}: "
             f"`pinpool resume {journal}` goes on with it, --fresh keeps it under another name and starts over"
         )
-    return set_aside(journal, time.time())
+    Journal.open(journal).close()  # also folds the write-ahead log of a killed run into the file
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    target = journal.with_name(f"{journal.stem}.{stamp}{journal.suffix}")
+    if target.exists():
+        raise JournalError(f"{target}: exists already: wait a second and try again")
+    for suffix in ("", *SQLITE_SIDES):
+        side = Path(f"{journal}{suffix}")
+        if side.exists():
+            side.rename(f"{target}{suffix}")
+    return target
 
 
 def _go(launch: Launch, journal: Journal, watch: Callable[[Snapshot], None], gauges: Metrics | None) -> Run:

@@ -21,7 +21,7 @@ from pinpool.crawler.loop import Loop
 from pinpool.crawler.page_job import PageJob
 from pinpool.crawler.run_log import log
 from pinpool.crawler.signals import Stop, answering_signals
-from pinpool.errors import JournalError, StorageError
+from pinpool.errors import StorageError
 from pinpool.journal.records import About, RunEnd
 from pinpool.journal.writer import Journal
 from pinpool.model import Event, EventKind, Task, TaskState
@@ -38,8 +38,6 @@ from pinpool.settings import RULES, Settings, settings_from
 from pinpool.spider.spider import Spider, SpiderRef
 from pinpool.stats.resources import Meter
 from pinpool.stats.snapshot import Snapshot
-
-_SIDE_FILES = ("", "-wal", "-shm")
 
 
 @dataclass(frozen=True)
@@ -192,17 +190,3 @@ class Launch:
             proxies=self.proxy_source,
             salt=salt,
         )
-
-
-def set_aside(journal: Path, now: float) -> Path:
-    """Rename a journal to ``<name>.<time>.db``. Returns the new path. Raises JournalError if it is none, or in use."""
-    Journal.open(journal).close()  # also folds the write-ahead log of a killed run into the file
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    target = journal.with_name(f"{journal.stem}.{stamp}{journal.suffix}")
-    if target.exists():
-        raise JournalError(f"{target}: exists already: wait a second and try again")
-    for suffix in _SIDE_FILES:
-        side = Path(f"{journal}{suffix}")
-        if side.exists():
-            side.rename(f"{target}{suffix}")
-    return target

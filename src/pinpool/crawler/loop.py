@@ -219,19 +219,15 @@ class Loop:
         self._frontier.sent(self._submit(assignment), entry)
 
     def _proxies_to_avoid(self) -> frozenset[int]:
-        left, closing = self._tally.left, self._closing
+        left, seconds = self._tally.left, self.clock.monotonic() - self._began
+        # All that is left takes less time than one page may take.
+        closing = left * seconds < self.settings.deadline * self._tally.pages
         if not closing and left > self.workers:
             return frozenset()
         states = self.engine.census().states
         return proxies_to_avoid(
             states, left, works=self.reputation.works, doubtful=self.reputation.doubtful, closing=closing
         )
-
-    @property
-    def _closing(self) -> bool:
-        """True if all that is left takes less time than one page may take."""
-        seconds = self.clock.monotonic() - self._began
-        return self._tally.left * seconds < self.settings.deadline * self._tally.pages
 
     def _submit(self, assignment: Assignment) -> int:
         serial = next(self._serials)
@@ -259,12 +255,10 @@ class Loop:
             case Lost(serial) if serial in self._site_probe:
                 self._site_probe.lost(serial, self.engine.census())
             case Answered(outcome):
-                entry = self._frontier.ended(outcome.serial)
-                if entry is not None:
+                if (entry := self._frontier.ended(outcome.serial)) is not None:
                     self._settle(entry, outcome)
-            case Lost():
-                entry = self._frontier.ended(signal.serial)
-                if entry is not None:
+            case Lost(serial):
+                if (entry := self._frontier.ended(serial)) is not None:
                     self._settle_lost(entry, signal)
             case Noted(event):
                 self._settler.noted(event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -95,7 +95,7 @@ class SiteProbe:
         pages = list(self._fetched) or frontier.first(PROBES)
         if not pages:
             return
-        credible, untried = self._credible(census), self._untried(census)
+        credible, untried = self._at_hand(census)
         wanted = credible - self._breaker.silent or untried or credible
         avoid = tuple(set(census.states) - wanted) if wanted else ()
         for number in range(min(PROBES, census.usable)):
@@ -144,8 +144,8 @@ class SiteProbe:
 
     def _probe_ended(self, census: Census) -> None:
         now = self.clock.monotonic()
-        untried = not self._credible(census) and bool(self._untried(census))
-        if self._breaker.probe_ended(now, self.random.random(), untried=untried):
+        credible, untried = self._at_hand(census)
+        if self._breaker.probe_ended(now, self.random.random(), untried=bool(untried and not credible)):
             self._event(EventKind.PAUSED, self._breaker.reason(now))
             for proxy, task in self._breaker.take_failures():
                 self.journal.excuse(task, proxy)
@@ -159,14 +159,9 @@ class SiteProbe:
     def _event(self, kind: EventKind, detail: str = "") -> None:
         self.records.event(Event(self.clock.epoch(), kind, detail=detail))
 
-    def _credible(self, census: Census) -> set[int]:
-        """The proxies at hand that are known to have worked."""
-        return set(filter(self.judge.reputation.credible, _at_hand(census)))
-
-    def _untried(self, census: Census) -> set[int]:
-        """The proxies at hand that have not met silence since the site last answered."""
-        return set(_at_hand(census)) - self._breaker.silent
-
-
-def _at_hand(census: Census) -> Collection[int]:
-    return [proxy for proxy, state in census.states.items() if state in (ProxyState.PINNED, ProxyState.SPARE)]
+    def _at_hand(self, census: Census) -> tuple[set[int], set[int]]:
+        """Of the proxies at hand, those known to have worked, and those that met no silence since the last answer."""
+        at_hand = {
+            proxy for proxy, state in census.states.items() if state in (ProxyState.PINNED, ProxyState.SPARE)
+        }
+        return set(filter(self.judge.reputation.credible, at_hand)), at_hand - self._breaker.silent

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from pinpool.errors import JournalError
+from pinpool.files import SQLITE_SIDES
 from pinpool.journal.schema import APPLICATION_ID, MIGRATIONS
 from pinpool.text import shown_path
 
@@ -131,7 +132,7 @@ def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
     except OSError as error:
         raise JournalError(_unwritable(path, error.strerror)) from error
     finally:
-        for leftover in ("", "-wal", "-shm"):
+        for leftover in ("", *SQLITE_SIDES):
             draft.with_name(draft.name + leftover).unlink(missing_ok=True)
 
 

@@ -63,15 +63,10 @@ class CircuitBreaker:
         # Of the present round of probes:
         self._probes = 0  # on their way
         self._rounds = 0
-        self._new_silent: int | None = (
-            None  # proxies that met silence for the first time; None: no probe met silence
-        )
+        # Proxies that met silence for the first time; None: no probe met silence.
+        self._new_silent: int | None = None
         self._proxy_failed = False
         self._wait_asked = 0.0
-
-    def __repr__(self) -> str:
-        failed = len(self._failures)
-        return f"<CircuitBreaker {self.state.value}, {failed} proxies have failed since the last page>"
 
     def failed(
         self,

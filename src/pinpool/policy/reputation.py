@@ -72,10 +72,6 @@ class Reputation:
         self._base = base_seconds
         self._scores: dict[int, Score] = {}
 
-    def __repr__(self) -> str:
-        unproven = sum(map(self.unproven, self._scores))
-        return f"<Reputation {len(self._scores)} proxies, {unproven} not proven since a rest>"
-
     def admit(self, proxy: int, label: str, coolings: int = 0) -> None:
         """A proxy joins. `coolings` of an earlier part of the run lower its score: it is not a witness then."""
         self._scores[proxy] = Score(label, coolings, 0.5 * FADING**coolings)
@@ -161,10 +157,6 @@ class Reputation:
     def unproven(self, proxy: int) -> bool:
         """True if the proxy has not served a page since its last rest began."""
         return self._scores[proxy].coolings > 0
-
-    def strikes_for_a_rest(self, proxy: int, swap_after: int) -> int:
-        """How many strikes a rest of this proxy takes: one while it is unproven."""
-        return 1 if self.unproven(proxy) else swap_after
 
     def penalty(
         self, proxy: int, fault: Fault, retry_after: float | None, jitter: float, strikes_needed: int = 0
