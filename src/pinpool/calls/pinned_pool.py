@@ -184,7 +184,7 @@ class PinnedPool:
             if (over := self._over) is None:
                 self._inbox.put(call)
         if over is not None:
-            _fail(future, over)
+            _end(future, over, failed=True)
         self._engine.wake()
         return future
 
@@ -301,7 +301,8 @@ class PinnedPool:
             heapq.heappush(self._delayed, (moment, next(self._serials), call))
         else:
             message = f"{decision.verdict.reason}: {outcome.evidence.message}"
-            self._results.put(partial(_fail, call.future, CallFailed(failure.fault.value, message)))
+            error = CallFailed(failure.fault.value, message)
+            self._results.put(partial(_end, call.future, error, failed=True))
             self._ledger.end(call.number)
 
     def _finish(self, future: Future[Any], result: bytes) -> None:
@@ -309,25 +310,18 @@ class PinnedPool:
             good, value = pickle.loads(result)
         except Exception as error:  # noqa: BLE001  a result whose class this process cannot rebuild
             good, value = False, (type(error).__name__, "the result cannot be unpickled here")
-        self._results.put(
-            partial(_succeed, future, value) if good else partial(_fail, future, CallFailed(*value))
-        )
+        self._results.put(partial(_end, future, value if good else CallFailed(*value), failed=not good))
 
     def _give_up(self, failure: BaseException) -> None:
         self._empty_inbox()
         for call in [*self._flight.values(), *self._waiting, *(late[2] for late in self._delayed)]:
-            self._results.put(partial(_fail, call.future, failure))
+            self._results.put(partial(_end, call.future, failure, failed=True))
 
     def _empty_inbox(self) -> None:
         while not self._inbox.empty():
             self._waiting.append(self._inbox.get())
 
 
-def _succeed(future: Future[Any], value: object) -> None:
+def _end(future: Future[Any], result: Any, *, failed: bool) -> None:
     if not future.done() and future.set_running_or_notify_cancel():
-        future.set_result(value)
-
-
-def _fail(future: Future[Any], error: BaseException) -> None:
-    if not future.done() and future.set_running_or_notify_cancel():
-        future.set_exception(error)
+        (future.set_exception if failed else future.set_result)(result)

@@ -66,7 +66,13 @@ class ListReload:
 
     def __call__(self) -> None:
         """Apply a new version if there is one. A bad one is reported once, and changes nothing."""
-        self._notice_request()
+        if self.stop.reloads != self._answered:
+            self._answered = self.stop.reloads
+            if self.listing is None:
+                self.tell("SIGHUP: the list of proxies came from no file, so it is not read again")
+            else:
+                self._asked = True
+                self.listing.insist()
         if self.listing is None or not (self.watching or self._asked):
             return
         found = self.listing.look(self.clock.monotonic())
@@ -83,16 +89,6 @@ class ListReload:
             elif self._asked or self._complained:
                 self.tell(f"{self.listing.name}: read again, the list is as it was")
             self._asked = self._complained = False
-
-    def _notice_request(self) -> None:
-        asked = self.stop.reloads
-        if asked != self._answered:
-            self._answered = asked
-            if self.listing is None:
-                self.tell("SIGHUP: the list of proxies came from no file, so it is not read again")
-            else:
-                self._asked = True
-                self.listing.insist()
 
     def _apply(self, change: Change) -> str:
         """Returns a sentence about what has changed."""

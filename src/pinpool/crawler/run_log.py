@@ -36,8 +36,7 @@ class RunLog:
             self._log(logging.INFO, f"attempt failed: {fault}: {message}", outcome, url)
 
     def given_up(self, url: str, outcome: Outcome, reason: str) -> None:
-        if log.isEnabledFor(logging.WARNING):
-            self._log(logging.WARNING, f"given up: {shown_url(url)}: {one_line(reason)}", outcome, url)
+        self._log(logging.WARNING, f"given up: {shown_url(url)}: {one_line(reason)}", outcome, url)
 
     def cooled(self, proxy: int, why: str, seconds: float) -> None:
         log.info("proxy rests for %.0f s: %s", seconds, why, extra=self._context(proxy=proxy))

@@ -146,7 +146,7 @@ class SiteProbe:
         now = self.clock.monotonic()
         credible, untried = self._at_hand(census)
         if self._breaker.probe_ended(now, self.random.random(), untried=bool(untried and not credible)):
-            self._event(EventKind.PAUSED, self._breaker.reason(now))
+            self.records.event(Event(self.clock.epoch(), EventKind.PAUSED, detail=self._breaker.reason(now)))
             for proxy, task in self._breaker.take_failures():
                 self.journal.excuse(task, proxy)
                 if self.judge.reputation.clear(proxy, task):
@@ -154,10 +154,7 @@ class SiteProbe:
 
     def _site_answered(self, outcome: Outcome) -> None:
         if self._breaker.site_answered(outcome.at + outcome.seconds):
-            self._event(EventKind.CONTINUED)
-
-    def _event(self, kind: EventKind, detail: str = "") -> None:
-        self.records.event(Event(self.clock.epoch(), kind, detail=detail))
+            self.records.event(Event(self.clock.epoch(), EventKind.CONTINUED))
 
     def _at_hand(self, census: Census) -> tuple[set[int], set[int]]:
         """Of the proxies at hand, those known to have worked, and those that met no silence since the last answer."""

@@ -105,7 +105,11 @@ class Judge:
         if FAULTS[failure.fault].asked:  # a proxy that was not asked says nothing new of the page
             failures = [*history, failure]
             suspects = set(self._open(failures))
-            released = self._discounted(task, suspects)
+            # A failure that a credible proxy shares does not count, until somebody fetches the page.
+            credible = set(filter(self.reputation.credible, suspects))
+            released = {
+                proxy for proxy in suspects if credible - {proxy} and self.reputation.discount(proxy, task)
+            }
             # How many proxies can be asked. Those that rest again and again are not waited for.
             voters = sum(not self.reputation.unproven(proxy) for proxy in alive) or len(alive)
             verdict = decide(
@@ -138,14 +142,6 @@ class Judge:
             if self.reputation.strikes(proxy) < needed:
                 return NO_REST
         return self.reputation.penalty(proxy, fault, retry_after, self._random.random(), needed)
-
-    def _discounted(self, task: int, suspects: Collection[int]) -> set[int]:
-        """
-        Do not count a failure that a credible proxy shares, until somebody fetches the page. Returns the proxies whose
-        rest has lost its reason.
-        """
-        credible = set(filter(self.reputation.credible, suspects))
-        return {proxy for proxy in suspects if credible - {proxy} and self.reputation.discount(proxy, task)}
 
     def _believed(self, task: int, alive: Collection[int], voters: int) -> set[int]:
         """The proxies whose reports on the page of `task` count. Empty: none works, so that all are equal."""
