@@ -242,6 +242,9 @@ class PinnedPool:
             try:
                 self._give_up(failure)
                 self._results.put(None)
+                # The figures count the last moves of proxies too, which came too late for a `poll`.
+                for signal in self._engine.flush():
+                    self._take(signal)
             finally:
                 self._engine.close()
 

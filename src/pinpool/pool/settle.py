@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from pinpool.model import Event, EventKind, Fault
-from pinpool.policy.decision import Credit, Decision
+from pinpool.policy.blame import Credit
+from pinpool.policy.decision import Decision
 from pinpool.policy.reputation import Penalty, Reputation, Retire
 from pinpool.pool.engine import Engine
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from pinpool.model import Event, EventKind, Fault, ProxyState
-from pinpool.policy.decision import Credit, Decision
+from pinpool.policy.blame import Credit
+from pinpool.policy.decision import Decision
 from pinpool.policy.reputation import Cool, Reputation, Retire
 from pinpool.policy.retry import Resubmit
 from pinpool.pool.fake import FakeEngine
