@@ -27,9 +27,7 @@ hypothesis.settings.load_profile("pinpool")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--slow", action="store_true", help="Run every case of the grids, and the soak for ten minutes."
-    )
+    parser.addoption("--slow", action="store_true", help="Run every case of the grids, and the soak for ten minutes.")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -100,9 +100,7 @@ def test_files_import_only_from_rows_above_and_from_their_own_package() -> None:
 
 
 def test_no_file_imports_itself_in_a_circle() -> None:
-    runs = {
-        name: {other for other, _, at_once in imports_of(path) if at_once} for name, path in MODULES.items()
-    }
+    runs = {name: {other for other, _, at_once in imports_of(path) if at_once} for name, path in MODULES.items()}
     circles = []
 
     def walk(name: str, way: tuple[str, ...]) -> None:

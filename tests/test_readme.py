@@ -33,12 +33,7 @@ def test_every_command_is_shown_and_has_help_with_an_example(name: str) -> None:
 
 
 def test_every_option_that_the_readme_shows_exists() -> None:
-    known = {
-        option
-        for command in app.commands.values()
-        for parameter in command.params
-        for option in parameter.opts
-    }
+    known = {option for command in app.commands.values() for parameter in command.params for option in parameter.opts}
 
     shown = {
         option
@@ -51,9 +46,7 @@ def test_every_option_that_the_readme_shows_exists() -> None:
 
 
 def test_the_readmes_spider_loads(tmp_path: Path) -> None:
-    code = next(
-        block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "@spider.index" in block
-    )
+    code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "@spider.index" in block)
     (tmp_path / "movies.py").write_text(code, encoding="utf-8")
 
     spider = load(parse_ref(str(tmp_path / "movies.py")), seeds=True)
@@ -63,9 +56,7 @@ def test_the_readmes_spider_loads(tmp_path: Path) -> None:
 
 
 def test_the_readmes_list_of_proxies_can_be_read() -> None:
-    block = next(
-        block for block in re.findall(r"(?:^    .*\n)+", README, re.MULTILINE) if "192.0.2.12" in block
-    )
+    block = next(block for block in re.findall(r"(?:^    .*\n)+", README, re.MULTILINE) if "192.0.2.12" in block)
 
     listed = parse(block, "README.md")
 

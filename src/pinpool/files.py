@@ -49,9 +49,7 @@ def use_of(path: str | Path, used: Mapping[str, str | Path]) -> str | None:
     return None
 
 
-def refusal(
-    path: Path, ours: bytes, *, within: int = 0, used: Mapping[str, str | Path] | None = None
-) -> str | None:
+def refusal(path: Path, ours: bytes, *, within: int = 0, used: Mapping[str, str | Path] | None = None) -> str | None:
     """
     Why the file at `path` must not be replaced, with the next step; None if it may.
 

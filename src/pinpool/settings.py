@@ -47,9 +47,7 @@ class Settings:
     )
     ban_status: tuple[int, ...] = setting((403, 429), values.statuses, "statuses of a block page")
     ban_text: tuple[str, ...] = setting((), values.texts, "texts of a block page, in upper or lower case")
-    ban_selector: tuple[str, ...] = setting(
-        (), values.selectors, "XPath or CSS that finds something on a block page"
-    )
+    ban_selector: tuple[str, ...] = setting((), values.selectors, "XPath or CSS that finds something on a block page")
     empty_ok: bool = setting(False, values.yes_or_no, "believe at once that a page yields nothing")
     attempts: int = setting(4, _COUNT, "failures charged to a task before it is given up", "N")
     swap_after: int = setting(3, _COUNT, "doubtful faults in a row before a worker swaps its proxy", "N")

@@ -64,9 +64,7 @@ def request(
     )
 
 
-def _content(
-    url: str, form: Form | None, json: object, body: bytes | str | None
-) -> tuple[bytes | None, str | None]:
+def _content(url: str, form: Form | None, json: object, body: bytes | str | None) -> tuple[bytes | None, str | None]:
     given = [name for name, value in (("form", form), ("json", json), ("body", body)) if value is not None]
     if len(given) > 1:
         raise ValueError(f"{shown_url(url)}: give only one of {' and '.join(given)}")

@@ -116,9 +116,7 @@ class _Site:
     """Answers in place of a site, through whatever proxy."""
 
     def __init__(self, pages: Pages) -> None:
-        self._pages = (
-            {clean_url(url): answer for url, answer in pages.items()} if isinstance(pages, Mapping) else pages
-        )
+        self._pages = {clean_url(url): answer for url, answer in pages.items()} if isinstance(pages, Mapping) else pages
         self.requests: list[str] = []
         self.missing: list[str] = []
 

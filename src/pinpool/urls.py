@@ -59,9 +59,7 @@ def clean_url(url: str, query_encoding: str = "utf-8") -> str:
     authority = _host(host, text) + (f":{port}" if port is not None else "")
     path = quote(parts.path or "/", safe=_PATH_SAFE)
     # What the encoding lacks is sent as a reference, &#20140;, and all of that is quoted: its & splits no field.
-    query = _NON_ASCII.sub(
-        lambda run: quote(run[0].encode(query_encoding, "xmlcharrefreplace"), safe=""), parts.query
-    )
+    query = _NON_ASCII.sub(lambda run: quote(run[0].encode(query_encoding, "xmlcharrefreplace"), safe=""), parts.query)
     query = quote(query, safe=_QUERY_SAFE)
     return f"{parts.scheme}://{authority}{path}" + (f"?{query}" if query else "")
 

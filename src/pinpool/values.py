@@ -126,9 +126,7 @@ def listed(check: Check[T], what: str, *, numbered: str = "") -> Check[tuple[T, 
             lines = [] if value.strip().lower() == "none" else value.splitlines()
             value = [line for line in lines if line.strip()]
         if isinstance(value, Mapping) or not isinstance(value, Iterable):
-            raise ValueError(
-                f"{type(value).__name__} is not a list of {what}; put [ and ] around a single one"
-            )
+            raise ValueError(f"{type(value).__name__} is not a list of {what}; put [ and ] around a single one")
         found, problems = [], []
         for place, one in enumerate(value, 1):
             try:

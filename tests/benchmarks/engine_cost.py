@@ -33,8 +33,7 @@ def main(workers: int, tasks: int) -> None:
 
     settings = Settings()
     standings = [
-        Standing(n, Proxy("http", f"192.0.2.{n % 250}", 1000 + n), ProxyState.SPARE)
-        for n in range(1, workers + 1)
+        Standing(n, Proxy("http", f"192.0.2.{n % 250}", 1000 + n), ProxyState.SPARE) for n in range(1, workers + 1)
     ]
     engine = ProcessEngine(
         partial(CallJob, settings), standings, workers=workers, hang_seconds=60.0, cooling=settings.cooling
@@ -60,9 +59,7 @@ def main(workers: int, tasks: int) -> None:
 
     print(f"{workers} workers: ready in {ready:.2f} s, closed in {closed:.2f} s")
     print(f"memory of its own, each: {sum(memory) / len(memory):.1f} MB")
-    print(
-        f"{tasks} empty tasks: {tasks / seconds:.0f} a second, {1e6 * cpu / tasks:.0f} µs of the parent's CPU each"
-    )
+    print(f"{tasks} empty tasks: {tasks / seconds:.0f} a second, {1e6 * cpu / tasks:.0f} µs of the parent's CPU each")
 
 
 def private_megabytes(pid: int) -> float:

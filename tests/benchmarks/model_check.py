@@ -156,9 +156,7 @@ def speeds(folder: Path) -> list[str]:
         "|---|---|---|---:|---:|---:|",
     ]
     for number, case in enumerate(CASES):
-        rounds = [
-            one_round(folder / f"{number}-{n}", case, seed=number + 100 * n) for n in range(case.rounds)
-        ]
+        rounds = [one_round(folder / f"{number}-{n}", case, seed=number + 100 * n) for n in range(case.rounds)]
         for (workers, changed), figures in zip(case.others, zip(*rounds, strict=True), strict=True):
             predicted, real = (fmean(column) for column in zip(*figures, strict=True))
             what = ", ".join([f"{workers} workers", *(f"{key} {value}" for key, value in changed.items())])

@@ -28,9 +28,7 @@ def measure(journal: Path) -> None:
     read = time.perf_counter() - began
     page = render(found, time.time(), Price(2.5))
     drawn = time.perf_counter() - began - read
-    print(
-        f"read and folded in {read:.2f} s, drawn in {drawn:.2f} s, page of {len(page.encode()) / 1000:.0f} kB"
-    )
+    print(f"read and folded in {read:.2f} s, drawn in {drawn:.2f} s, page of {len(page.encode()) / 1000:.0f} kB")
     print(f"peak {peak_megabytes():.0f} MB, of which {before:.0f} MB before the start")
 
 

@@ -79,9 +79,7 @@ def test_json_is_one_document_in_the_order_of_the_list(desk: Desk, lab: Lab) -> 
 
 
 @pytest.mark.parametrize(("indexes", "code"), [((0, 1), 0), ((0, 2), 3), ((2, 5), 4)])
-def test_the_code_says_whether_all_some_or_none_work(
-    desk: Desk, lab: Lab, indexes: tuple[int, ...], code: int
-) -> None:
+def test_the_code_says_whether_all_some_or_none_work(desk: Desk, lab: Lab, indexes: tuple[int, ...], code: int) -> None:
     value = "\n".join(lab.proxies[index].url for index in indexes)
 
     said = desk.run("check", *echo(lab), "--alive", "good.txt", PINPOOL_PROXIES=value)
@@ -103,12 +101,8 @@ def test_nothing_of_an_answer_is_shown_but_an_address(desk: Desk, body: bytes) -
     assert "script" not in out + err
 
 
-def test_ctrl_c_shows_the_results_so_far_and_writes_no_list(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def pressed(
-        proxies: tuple[Proxy, ...], task: Task, settings: Settings, workers: int
-    ) -> Iterator[Finding | None]:
+def test_ctrl_c_shows_the_results_so_far_and_writes_no_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(proxies: tuple[Proxy, ...], task: Task, settings: Settings, workers: int) -> Iterator[Finding | None]:
         yield None
         yield Finding(proxies[1], None, "", 0.1, 200)
         raise KeyboardInterrupt
@@ -136,9 +130,7 @@ def test_ctrl_c_ends_it_at_once_though_a_proxy_is_silent(desk: Desk) -> None:
 
     with Peer(never_answering) as silent:
         desk.write("proxies.txt", silent.netloc)
-        program = desk.start(
-            "check", "proxies.txt", "--url", "http://site.test/", "--timeout", "3000", "--json"
-        )
+        program = desk.start("check", "proxies.txt", "--url", "http://site.test/", "--timeout", "3000", "--json")
         assert asked.wait(DEADLINE)
 
         program.press_ctrl_c()

@@ -74,9 +74,7 @@ def test_seeds_from_stdin_take_the_place_of_the_spiders(desk: Desk, lab: Lab) ->
     assert {item["url"] for item in said.items()} == {f"{lab.named_url}/detail/{n}" for n in range(11, 21)}
 
 
-def test_the_summary_in_json_is_what_stats_says_with_exactly_the_promised_fields(
-    desk: Desk, lab: Lab
-) -> None:
+def test_the_summary_in_json_is_what_stats_says_with_exactly_the_promised_fields(desk: Desk, lab: Lab) -> None:
     crawl = desk.run("crawl", "films.py", *LIST, "-w", 2, "--json")
     stats = desk.run("stats", "films.db", "--json")
 

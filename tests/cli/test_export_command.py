@@ -65,9 +65,7 @@ def test_wrong_targets_are_reported_all_at_once_and_nothing_is_written(desk: Des
 
     assert (none.code, "name a file with -o" in none.err) == (2, True)
     assert wrong.code == 2
-    folder, old, journal = sorted(
-        wrong.err.splitlines(), key=lambda line: "films.db" in line or "old" in line
-    )
+    folder, old, journal = sorted(wrong.err.splitlines(), key=lambda line: "films.db" in line or "old" in line)
     assert "No such file or directory" in folder
     assert "-O overwrites it" in old
     assert "is the journal" in journal

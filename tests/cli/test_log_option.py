@@ -18,9 +18,7 @@ logging.basicConfig(format="%(message)s of the spider's own making")
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn", "fork"])
-def test_what_a_spider_logs_in_a_worker_is_in_the_log_with_proxy_task_and_attempt(
-    desk: Desk, method: str
-) -> None:
+def test_what_a_spider_logs_in_a_worker_is_in_the_log_with_proxy_task_and_attempt(desk: Desk, method: str) -> None:
     with Lab(pages=1, proxies=2) as lab:
         desk.prepare(lab)
         source = (desk / "films.py").read_text()
@@ -32,9 +30,7 @@ def test_what_a_spider_logs_in_a_worker_is_in_the_log_with_proxy_task_and_attemp
     lines = desk.lines("run.log")
     films = [line for line in lines if line["logger"] == "films"]
     assert run.code == 0
-    assert (
-        len(films) == 10 == len({line["task"] for line in films}) == len({line["attempt"] for line in films})
-    )
+    assert len(films) == 10 == len({line["task"] for line in films}) == len({line["attempt"] for line in films})
     assert all(line["message"] == f"{line['task']} by {line['worker']}" for line in films)
     assert {line["proxy"] for line in films} <= labels
     assert run.err.count(" warning films: ") == 10

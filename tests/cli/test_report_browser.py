@@ -24,9 +24,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason="no Chromium here: apt install chromium"),
 ]
 
-ROWS = (
-    "Array.from(document.querySelectorAll('#proxy-table tbody tr'), row => row.cells[{column}].dataset.value)"
-)
+ROWS = "Array.from(document.querySelectorAll('#proxy-table tbody tr'), row => row.cells[{column}].dataset.value)"
 FAILED = 9  # the column
 
 #: The texts of which letters and ground differ too little (WCAG: 4.5 to 1, large letters 3 to 1).
@@ -123,9 +121,7 @@ def test_a_script_that_got_in_all_the_same_would_be_stopped(browser: Browser, pa
 
         assert browser.ask("document.title") == "movies: pinpool report"
         stopped = " ".join(said for said in browser.complaints if "Content Security Policy" in said)
-        assert all(
-            word in stopped for word in ("inline script", "inline event handler", "inline style", address)
-        )
+        assert all(word in stopped for word in ("inline script", "inline event handler", "inline style", address))
         with pytest.raises(BlockingIOError):
             spy.accept()
 
@@ -181,14 +177,10 @@ def test_every_text_stands_out_from_its_ground(browser: Browser, page: Path, dar
     )
 
     assert browser.ask(FAINT) == []
-    assert (
-        browser.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    ) is not dark
+    assert (browser.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)") is not dark
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen_but_the_tables_that_scroll(
-    browser: Browser, page: Path
-) -> None:
+def test_on_a_phone_nothing_is_wider_than_the_screen_but_the_tables_that_scroll(browser: Browser, page: Path) -> None:
     browser.look(390)
 
     browser.open(page)

@@ -11,9 +11,7 @@ from films import holds_each_film_once
 from pinpool.lab import Lab
 
 
-def test_a_run_whose_proxies_are_used_up_is_exit_4_and_goes_on_with_a_better_list(
-    desk: Desk, lab: Lab
-) -> None:
+def test_a_run_whose_proxies_are_used_up_is_exit_4_and_goes_on_with_a_better_list(desk: Desk, lab: Lab) -> None:
     worse, better = lab.proxies[:2], lab.proxies[2:]
     for proxy in worse:
         lab.set_fault(proxy.index, "auth")

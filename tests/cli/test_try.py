@@ -91,9 +91,7 @@ def test_a_new_pin_is_warmed_and_a_proxy_where_that_fails_is_passed_over(desk: D
 @pytest.mark.parametrize("direct", [True, False])
 def test_an_extractor_without_end_is_ended_at_the_deadline(desk: Desk, direct: bool) -> None:
     with Peer(answering(TITLE)) as peer:
-        desk.write(
-            "films.py", SPIDER.format(url=f"http://{peer.netloc}/1") + "    while True:\n        pass\n"
-        )
+        desk.write("films.py", SPIDER.format(url=f"http://{peer.netloc}/1") + "    while True:\n        pass\n")
         listed(desk, peer)
 
         code, _, err = desk.run("try", "films.py", *(["--direct"] if direct else ["-p", "proxies.txt"]))

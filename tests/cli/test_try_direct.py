@@ -51,9 +51,7 @@ def test_a_page_that_is_gone_is_reported_as_gone(spider: str) -> None:
 
 
 @responses.activate
-def test_without_direct_and_without_proxies_nothing_goes_out(
-    spider: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_direct_and_without_proxies_nothing_goes_out(spider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing list is an error, never a reason to use this machine's own address."""
     monkeypatch.delenv("PINPOOL_PROXIES", raising=False)
 

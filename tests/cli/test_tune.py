@@ -76,9 +76,7 @@ def test_the_same_seed_gives_the_same_figures(recorded: Desk) -> None:
         ),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named(
-    recorded: Desk, options: tuple[str, ...], complaint: str
-) -> None:
+def test_a_value_that_cannot_be_used_is_named(recorded: Desk, options: tuple[str, ...], complaint: str) -> None:
     said = recorded.run("tune", "--from", "run.db", *options)
 
     assert said.code == 2

@@ -102,9 +102,7 @@ def test_a_missing_spider_is_named(refused: Refused, command: tuple[str, ...]) -
     assert said == ["none.py: no such file"]
 
 
-@pytest.mark.parametrize(
-    "command", [("crawl", "-p", "proxies.txt", "-o", "items.jsonl"), ("try", "--direct")]
-)
+@pytest.mark.parametrize("command", [("crawl", "-p", "proxies.txt", "-o", "items.jsonl"), ("try", "--direct")])
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -149,9 +147,7 @@ def test_a_spider_without_seeds_is_refused_with_the_ways_to_give_some(desk: Desk
 
 
 def test_every_bad_seed_of_a_spider_is_reported(desk: Desk, refused: Refused) -> None:
-    desk.write(
-        "films.py", SPIDER.format(seeds="'movies.test/1', 'http://movies.test/2', 'ftp://movies.test/3'")
-    )
+    desk.write("films.py", SPIDER.format(seeds="'movies.test/1', 'http://movies.test/2', 'ftp://movies.test/3'"))
 
     for command in (("crawl", "-p", "proxies.txt"), ("try", "--direct")):
         said = refused(*command, "films.py")
@@ -307,9 +303,7 @@ def test_a_proxy_in_a_wrong_place_is_refused_and_not_repeated(
 
 
 def test_a_journal_below_a_file_cannot_be_written_and_no_output_is_begun(refused: Refused) -> None:
-    (said,) = refused(
-        "crawl", "films.py", "-p", "proxies.txt", "-o", "items.jsonl", "-j", "proxies.txt/films.db"
-    )
+    (said,) = refused("crawl", "films.py", "-p", "proxies.txt", "-o", "items.jsonl", "-j", "proxies.txt/films.db")
 
     assert said.startswith("proxies.txt/films.db: cannot be written (Not a directory)")
     assert "-j" in said
@@ -384,9 +378,7 @@ def test_a_journal_whose_spider_or_list_is_gone_is_not_resumed(desk: Desk, refus
 @pytest.mark.parametrize("option", ["-o", "-O"])
 def test_wrong_outputs_are_reported(refused: Refused, option: str) -> None:
     (kind,) = refused("crawl", "films.py", "-p", "proxies.txt", option, "items.xml")
-    (folder,) = refused(
-        "crawl", "films.py", "-p", "proxies.txt", "-o", "good.jsonl", option, "none/items.csv"
-    )
+    (folder,) = refused("crawl", "films.py", "-p", "proxies.txt", "-o", "good.jsonl", option, "none/items.csv")
     (twice,) = refused("crawl", "films.py", "-p", "proxies.txt", "-o", "items.csv", option, "./items.csv")
 
     assert kind.startswith("output 'items.xml': its format is not known: end it in .jsonl, .csv or .parquet")

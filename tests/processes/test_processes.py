@@ -65,9 +65,7 @@ def test_t9_an_answer_that_makes_no_sense_costs_its_attempt_and_not_the_run(make
     ledger.submit("ok")
     ledger.run()
 
-    assert [(lost.sign, lost.message) for _, lost in ledger.lost] == [
-        (Sign.CRASH, "the pool said ValueError")
-    ]
+    assert [(lost.sign, lost.message) for _, lost in ledger.lost] == [(Sign.CRASH, "the pool said ValueError")]
     assert ledger.good == 1
 
 

@@ -176,9 +176,7 @@ def test_t11_a_resting_proxy_still_rests_under_the_new_manager(make: Maker) -> N
     assert engine.census().states == {1: ProxyState.COOLING, 2: ProxyState.PINNED}
 
 
-def test_t11_a_manager_that_somebody_has_stopped_is_replaced(
-    make: Maker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_t11_a_manager_that_somebody_has_stopped_is_replaced(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not dead and answers nothing; the parent stops waiting after `ANSWER_SECONDS`."""
     monkeypatch.setattr(lease_process, "ANSWER_SECONDS", 2.0)
     engine = make(workers=2, proxies=2)

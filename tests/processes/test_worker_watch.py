@@ -63,9 +63,7 @@ def test_t3_killing_a_worker_while_it_writes_its_answer_loses_nothing(make: Make
         victim = None
         give_up = time.monotonic() + 10  # they may all be written by then
         while victim is None and time.monotonic() < give_up:
-            victim = next(
-                (li.pid for li in engine.workers() if li.activity is Activity.IDLE and li.serial), None
-            )
+            victim = next((li.pid for li in engine.workers() if li.activity is Activity.IDLE and li.serial), None)
         if victim is not None:
             os.kill(victim, signal.SIGKILL)
         ledger.run(until=lambda: True)

@@ -208,9 +208,7 @@ def test_a_site_that_refuses_connections_is_reported_as_each_kind_does(
 ) -> None:
     site = f"://127.0.0.1:{closed_port}/"
 
-    found = tuple(
-        fault(get(kind).proxy, scheme + site, certificate.authority) for scheme in ("http", "https")
-    )
+    found = tuple(fault(get(kind).proxy, scheme + site, certificate.authority) for scheme in ("http", "https"))
 
     assert found == CLOSED[kind]
 
@@ -224,9 +222,7 @@ def test_a_site_whose_name_does_not_resolve_is_reported_like_one_that_refuses(
         pytest.skip("it lacks the extension 4a, and takes a name for the address 0.0.0.1")
     site = "://no-such-site.invalid/"
 
-    found = tuple(
-        fault(get(kind).proxy, scheme + site, certificate.authority) for scheme in ("http", "https")
-    )
+    found = tuple(fault(get(kind).proxy, scheme + site, certificate.authority) for scheme in ("http", "https"))
 
     assert found == CLOSED[kind] or (kind, found) == ("squid", (Fault.DNS, Fault.DNS))
 
@@ -254,9 +250,7 @@ def test_tinyproxy_leaves_the_401_of_a_site_alone(get: Get, lab: Lab) -> None:
 
 @EVERY_KIND
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_site_never_sees_the_login(
-    kind: str, scheme: str, get: Get, lab: Lab, certificate: Certificate
-) -> None:
+def test_the_site_never_sees_the_login(kind: str, scheme: str, get: Get, lab: Lab, certificate: Certificate) -> None:
     """On plain http the proxy has to remove it."""
     base = {"http": lab.url, "https": lab.tls_url}[scheme]
 

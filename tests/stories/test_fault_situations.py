@@ -292,9 +292,7 @@ def test_without_a_fault_there_is_a_page(rig: Rig, route: str) -> None:
     assert [json.loads(item)["title"] for item in done.items] == ["A film"]
 
 
-@pytest.mark.parametrize(
-    ("fault", "route"), [pytest.param(*pair, id=f"{pair[0]}-{pair[1]}") for pair in SITUATIONS]
-)
+@pytest.mark.parametrize(("fault", "route"), [pytest.param(*pair, id=f"{pair[0]}-{pair[1]}") for pair in SITUATIONS])
 def test_each_situation_is_reported_as_its_fault(rig: Rig, fault: Fault, route: str) -> None:
     done = SITUATIONS[fault, route](rig._replace(route=route))
 
@@ -326,9 +324,7 @@ def film(page: Page):
 
 @pytest.mark.processes
 @pytest.mark.parametrize("route", ROUTES)
-def test_what_ends_a_worker_is_reported_as_crash_or_hang(
-    desk: Desk, route: str, authority: Authority
-) -> None:
+def test_what_ends_a_worker_is_reported_as_crash_or_hang(desk: Desk, route: str, authority: Authority) -> None:
     with Lab(pages=1, certificate=authority.files("movies.test")) as lab:
         base = lab.named_tls_url if route == "connect" else lab.named_url
         desk.write("fatal.py", FATAL.format(base=base))

@@ -75,9 +75,7 @@ def faults(films: Job) -> dict[str, int]:
 def test_a_pin_keeps_one_profile_and_one_jar_which_a_swap_drops(tmp_path: Path) -> None:
     """Proxy 0 is banned in the middle, rests for a moment and is pinned again: as somebody else."""
     profiles = [{"user-agent": agent} for agent in AGENTS]
-    source = (spider() + LOGIN).replace(
-        "Spider(", f"Spider(profiles={profiles}, headers={{'User-Agent': 'all'}}, "
-    )
+    source = (spider() + LOGIN).replace("Spider(", f"Spider(profiles={profiles}, headers={{'User-Agent': 'all'}}, ")
     with lab_and_job(tmp_path, source, pages=12, proxies=4, latency=0.05) as (lab, films):
         start = films.crawl("-w", "4", "--swap-after", "1", "-s", "cooling=0.2")
         lab.wait_for(lambda: lab.proxies[0].requests > 3, 30)
@@ -204,9 +202,7 @@ def test_a_proxy_keeps_its_pace_from_worker_to_worker(tmp_path: Path, victim: st
 def test_the_rate_holds_at_the_site_whatever_the_workers_wait_for(tmp_path: Path) -> None:
     """Six pins are warmed at once, then wait for their pace, and a third of all pages redirect."""
     rate = 15
-    source = (spider() + LOGIN).replace(
-        "PAGES + 1)]", 'PAGES + 1)] + [f"BASE/redirect/1?{n}" for n in range(9)]'
-    )
+    source = (spider() + LOGIN).replace("PAGES + 1)]", 'PAGES + 1)] + [f"BASE/redirect/1?{n}" for n in range(9)]')
     source = source.replace(
         "def films(page: Page):",
         'def films(page: Page):\n    if "redirect" in page.url:\n        yield {"title": 1}',

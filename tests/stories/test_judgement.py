@@ -73,9 +73,7 @@ def test_one_good_proxy_is_enough_for_a_short_list(shown: str, good: int, bad: i
 
 
 @pytest.mark.grid(keep=8)
-@pytest.mark.parametrize(
-    "proxies, workers", [(1, 1), (2, 2), (2, 1), (10, 10), (10, 1), (100, 100), (100, 3)]
-)
+@pytest.mark.parametrize("proxies, workers", [(1, 1), (2, 2), (2, 1), (10, 10), (10, 1), (100, 100), (100, 3)])
 @pytest.mark.parametrize("seconds", [1, 60, 900])
 @pytest.mark.parametrize("shown", ["503", "banned", "reset", "silent"])
 def test_an_outage_costs_neither_page_nor_proxy(shown: str, seconds: int, proxies: int, workers: int) -> None:
@@ -123,9 +121,7 @@ def test_twenty_bad_pages_at_the_end_are_failed_soon_and_cost_no_proxy(shown: st
     result = Crawl([GOOD] * proxies, 200, bad=dict.fromkeys(range(180, 200), shown)).run()
 
     result.are_just()
-    assert result.attempts < 1000, (
-        "four for each, a site probe now and then, and those while the site was suspected"
-    )
+    assert result.attempts < 1000, "four for each, a site probe now and then, and those while the site was suspected"
 
 
 @pytest.mark.grid(keep=2)
@@ -138,9 +134,7 @@ def test_a_list_that_dies_before_the_last_page_leaves_that_page_for_a_better_one
 
     assert (result.end, result.wrongly_failed) == ("starved", [])
     assert result.waiting > 0
-    assert result.seconds < 60, (
-        "a proxy that another worker holds again when it is judged is judged all the same"
-    )
+    assert result.seconds < 60, "a proxy that another worker holds again when it is judged is judged all the same"
 
 
 @pytest.mark.grid(keep=2)
@@ -158,9 +152,7 @@ def test_pages_that_have_changed_since_they_were_fetched_make_no_outage(again: s
 @pytest.mark.grid(keep=3)
 @pytest.mark.parametrize("good, bad, workers", [(20, 80, 1), (4, 16, 1), (2, 8, 2)])
 @pytest.mark.parametrize("shown", ["reset", "banned", "400"])
-def test_a_few_workers_find_the_good_ones_of_a_bad_list(
-    shown: str, good: int, bad: int, workers: int
-) -> None:
+def test_a_few_workers_find_the_good_ones_of_a_bad_list(shown: str, good: int, bad: int, workers: int) -> None:
     crawl = Crawl(mixed(good, bad, shown), 400, workers, bad={100: "reset", 200: "503"}, patience=4000)
 
     crawl.run().are_just()

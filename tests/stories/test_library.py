@@ -94,9 +94,7 @@ def test_a_script_crawls_with_its_own_spider_and_reads_the_run(desk: Desk, lab: 
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_script_without_the_guard_gets_one_clear_error_and_no_storm(
-    desk: Desk, lab: Lab, method: str
-) -> None:
+def test_a_script_without_the_guard_gets_one_clear_error_and_no_storm(desk: Desk, lab: Lab, method: str) -> None:
     """Each worker imports the script. The first one that starts leaves, and the script gets an error that says why."""
     desk.write("films.py", script(lab, f"start_method={method!r}", end=UNGUARDED))
 
@@ -159,9 +157,7 @@ def test_a_script_can_catch_that_no_proxy_is_usable(desk: Desk, lab: Lab) -> Non
     assert desk.run("stats", "run.db", "--json").json()["run"]["state"] == "starved"
 
 
-def test_what_is_wrong_is_raised_before_anything_is_written(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_wrong_is_raised_before_anything_is_written(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(desk.folder)
     monkeypatch.setitem(globals(), "spider", spider := Spider(seeds=["http://movies.test/"], name="films"))
     hidden = Spider(seeds=["http://movies.test/"])
@@ -222,9 +218,7 @@ def test_a_resume_checks_all_outputs_before_the_run_is_marked_running(
         journal.output(Mark(str(desk / "gone" / "items.jsonl"), "jsonl", 0, 0, 0))
         journal.finish("interrupted", time.time())
 
-    with pytest.raises(
-        SettingsError, match=r"gone/items\.jsonl: cannot be written .* name another file with -o"
-    ):
+    with pytest.raises(SettingsError, match=r"gone/items\.jsonl: cannot be written .* name another file with -o"):
         pinpool.resume("run.db", ["192.0.2.1:8080"])
     with pytest.raises(SettingsError, match=r"output run\.db: is the journal: name another file"):
         pinpool.resume("run.db", ["192.0.2.1:8080"], outputs=["run.db:csv"])
@@ -391,9 +385,7 @@ def test_a_pool_knows_how_each_of_its_proxies_did(lab: Lab) -> None:
 def test_the_figures_of_a_pool_have_the_keys_of_those_of_a_run(lab: Lab, desk: Desk) -> None:
     desk.prepare(lab)
     with PinnedPool(listed(lab), workers=2) as pool:
-        run = pinpool.crawl(
-            load(parse_ref(str(desk / "films.py"))), listed(lab), journal=desk / "run.db", workers=2
-        )
+        run = pinpool.crawl(load(parse_ref(str(desk / "films.py"))), listed(lab), journal=desk / "run.db", workers=2)
 
     assert [list(row) for row in pool.proxies] == [list(row) for row in run.proxies]
 

@@ -63,9 +63,7 @@ def test_one_that_was_withdrawn_comes_back_as_it_was(coolings: int, state: Proxy
     """Taking a line out and putting it back is no way to forget that its proxy was failing."""
     reputation = Reputation(30.0)
 
-    standing = admit(
-        reputation, known(ProxyState.RETIRED, WITHDRAWN, coolings=coolings), PROXY, NOW, forgiving=False
-    )
+    standing = admit(reputation, known(ProxyState.RETIRED, WITHDRAWN, coolings=coolings), PROXY, NOW, forgiving=False)
 
     assert (standing.state, standing.rest_seconds) == (state, 0.0)
     assert reputation[1].coolings == coolings
@@ -89,9 +87,7 @@ def swaps_of(state: ProxyState, *work: str) -> list[bool]:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(
-    ("state", "swaps"), [(ProxyState.SPARE, [False, False, True]), (ProxyState.COOLING, [True])]
-)
+@pytest.mark.parametrize(("state", "swaps"), [(ProxyState.SPARE, [False, False, True]), (ProxyState.COOLING, [True])])
 def test_a_proxy_that_has_rested_is_swapped_at_its_first_doubt_and_another_at_its_third(
     state: ProxyState, swaps: list[bool]
 ) -> None:

@@ -102,9 +102,7 @@ def hostile(desk: Desk, lab: Lab, which: str) -> dict[str, str]:
     older = [f"{scheme}://{open_one.host}:{open_one.port}" for scheme in ("socks5", "socks4")]
     desk.write("proxies.txt", "\n".join([lab.proxies[0].url, lab.proxies[1].url, *older]))
     desk.write("sitecustomize.py", WATCH)
-    desk.write(
-        ".netrc", "machine movies.test login anna password planted\ndefault login x password planted\n"
-    )
+    desk.write(".netrc", "machine movies.test login anna password planted\ndefault login x password planted\n")
     authorities = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
     return {
         "HOME": str(desk.folder),
@@ -223,16 +221,9 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("scheme", "secure"),
     # TLS within TLS is "https" as far as the proxy, and "http" from there.
-    [
-        (scheme, secure)
-        for scheme in ROUTES
-        for secure in (False, True)
-        if (scheme, secure) != ("https", True)
-    ],
+    [(scheme, secure) for scheme in ROUTES for secure in (False, True) if (scheme, secure) != ("https", True)],
 )
-def test_the_proxy_looks_up_the_name_of_the_site(
-    lookups: list[str], tmp_path: Path, scheme: str, secure: bool
-) -> None:
+def test_the_proxy_looks_up_the_name_of_the_site(lookups: list[str], tmp_path: Path, scheme: str, secure: bool) -> None:
     authority = Authority(tmp_path)
     context = authority.context("site.test", "127.0.0.1")
     site = tls(context, answering()) if secure else answering()
@@ -295,9 +286,7 @@ PLACES = [
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("start", ["http", "https"])
 @pytest.mark.parametrize("scheme", ["http", "socks5h"])
-def test_every_redirect_goes_through_the_pin_or_nowhere(
-    place: str, start: str, scheme: str, tmp_path: Path
-) -> None:
+def test_every_redirect_goes_through_the_pin_or_nowhere(place: str, start: str, scheme: str, tmp_path: Path) -> None:
     """The place is a listener on this machine, which must never be touched."""
     authority = Authority(tmp_path)
     context = authority.context("site.test", "127.0.0.1", "::1", "localhost")
@@ -350,9 +339,7 @@ def test_every_url_of_user_code_goes_through_the_pin_or_nowhere(place: str) -> N
 
 @pytest.mark.parametrize("scheme", ["http", "socks4", "socks5", "socks5h"])
 @pytest.mark.parametrize("by_session", [False, True])
-def test_a_proxy_that_dies_between_two_pages_is_a_fault_and_never_bypassed(
-    scheme: str, by_session: bool
-) -> None:
+def test_a_proxy_that_dies_between_two_pages_is_a_fault_and_never_bypassed(scheme: str, by_session: bool) -> None:
     """Its kept connection closes at the next request. The site could be reached directly."""
     with Peer(answering()) as site:
         url = f"http://{site.netloc}/"
@@ -380,9 +367,7 @@ def test_a_proxy_with_an_ipv6_address_is_used_like_any_other(scheme: str) -> Non
         def __init__(self, script: Script) -> None:
             super().__init__(script)
             self._listener.close()
-            self._listener = socket.create_server(
-                ("::", self.port), family=socket.AF_INET6, dualstack_ipv6=True
-            )
+            self._listener = socket.create_server(("::", self.port), family=socket.AF_INET6, dualstack_ipv6=True)
 
     with (
         Peer6(ROUTES[scheme](answering())) as peer,
@@ -396,9 +381,7 @@ def test_a_proxy_with_an_ipv6_address_is_used_like_any_other(scheme: str) -> Non
 # Certificates
 
 
-@pytest.mark.parametrize(
-    "variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"]
-)
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
 def test_no_variable_of_the_environment_adds_an_authority(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
 ) -> None:

@@ -139,9 +139,7 @@ def haul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haul]:
                 strike(worker)
             first.send(signal.SIGKILL)
             first.leaves_nobody()
-            second = films.resume(
-                "-w", "4", "-p", "proxies.txt", "-vv", "--log", "run.log", "--metrics", "run.prom"
-            )
+            second = films.resume("-w", "4", "-p", "proxies.txt", "-vv", "--log", "run.log", "--metrics", "run.prom")
             seen.watch(second, folders, *GIVEN)
             assert second.wait(tidy=False) == 3
             patch.setenv("PINPOOL_PROXIES", str(films.folder / "proxies.txt"))
@@ -219,9 +217,7 @@ def test_the_list_of_those_that_work_is_the_one_exception(haul: Haul) -> None:
 
 
 @pytest.mark.processes
-def test_workers_do_not_inherit_the_variable_with_the_list(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workers_do_not_inherit_the_variable_with_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Lab(pages=1, proxies=2) as lab, job(tmp_path / "run", lab) as films:
         for proxy in lab.proxies:
             proxy.password = PASSWORD
@@ -369,9 +365,7 @@ SPELLINGS: list[Callable[[str], str]] = [
 
 @pytest.mark.parametrize("spelled", SPELLINGS)
 @pytest.mark.parametrize("password", [PASSWORD, f"{HEAD}ÿÿÿ>>>???{TAIL}"])
-def test_a_log_holds_a_password_of_the_list_in_no_spelling(
-    spelled: Callable[[str], str], password: str
-) -> None:
+def test_a_log_holds_a_password_of_the_list_in_no_spelling(spelled: Callable[[str], str], password: str) -> None:
     redact = Redaction([Proxy("http", "127.0.0.1", 9, "anna", password)])
 
     assert traces(redact(f"before {spelled(password)} after").encode()) == []

@@ -128,9 +128,7 @@ def test_a_killed_parent_takes_workers_along_that_are_in_a_long_fetch(films: Job
     films.complete()
 
 
-def test_a_killed_parent_takes_a_worker_along_that_never_lets_go_of_the_interpreter(
-    tmp_path: Path, lab: Lab
-) -> None:
+def test_a_killed_parent_takes_a_worker_along_that_never_lets_go_of_the_interpreter(tmp_path: Path, lab: Lab) -> None:
     """One call into C that keeps the GIL: no thread of that worker can look after its parent."""
     grip = "if number == 5:\n    open('gripped', 'w')\n    sum(range(10**15))"
     with job(tmp_path / "run", lab, spider(grip)) as films:
@@ -223,9 +221,7 @@ def test_a_hang_up_that_the_caller_ignores_stays_ignored(films: Job) -> None:
 
 
 @pytest.mark.parametrize("victim", ["workers", "manager", "forkserver"])
-def test_a_run_survives_that_others_than_the_parent_are_killed_at_random(
-    slow_films: Job, victim: str
-) -> None:
+def test_a_run_survives_that_others_than_the_parent_are_killed_at_random(slow_films: Job, victim: str) -> None:
     films, random = slow_films, Random(victim)
     start = films.crawl("-w", "4")
 
@@ -268,9 +264,7 @@ def test_a_run_survives_that_its_forkserver_dies_as_it_starts_a_worker(slow_film
 
 
 @pytest.mark.parametrize("pace", ["0", "0.4"])
-def test_workers_that_are_stopped_and_never_go_on_cost_a_moment_and_not_the_run(
-    slow_films: Job, pace: str
-) -> None:
+def test_workers_that_are_stopped_and_never_go_on_cost_a_moment_and_not_the_run(slow_films: Job, pace: str) -> None:
     """Somebody's debugger, or a freezer. Busy, waiting for their turn, or with the pool's lock in hand."""
     films = slow_films
     start = films.crawl("-w", "4", "--pace", pace, *QUICK)

@@ -83,9 +83,7 @@ def test_bad_pages_are_given_up_and_every_proxy_gets_its_charges_back(
     assert sum(row["forgiven"] for row in rows) >= 20
 
 
-def test_a_list_whose_first_proxies_are_dead_is_asked_on_before_the_site_is_suspected(
-    films: Job, lab: Lab
-) -> None:
+def test_a_list_whose_first_proxies_are_dead_is_asked_on_before_the_site_is_suspected(films: Job, lab: Lab) -> None:
     for index in range(PROXIES - 2):
         lab.set_fault(index, "blackhole")
 

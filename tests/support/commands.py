@@ -116,9 +116,7 @@ class Program:
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal():
                 try:
-                    state, _, _, session = (
-                        (entry / "stat").read_bytes().rpartition(b")")[2].split(maxsplit=4)[:4]
-                    )
+                    state, _, _, session = (entry / "stat").read_bytes().rpartition(b")")[2].split(maxsplit=4)[:4]
                 except OSError:
                     continue  # it has ended
                 if int(session) == self._process.pid and state != b"Z":

@@ -37,9 +37,7 @@ def item(name: str) -> str:
     return json.dumps({"title": name})
 
 
-def answered(
-    *items: str, tasks: tuple[Task, ...] = (), ending: Ending = Ending.OK, proxy: int = 1
-) -> Outcome:
+def answered(*items: str, tasks: tuple[Task, ...] = (), ending: Ending = Ending.OK, proxy: int = 1) -> Outcome:
     return Outcome(1, 7, proxy, ending, START, 0.25, 200, 1000, items=items, tasks=tasks)
 
 
@@ -104,12 +102,8 @@ def work(journal: Journal, output: str | None) -> None:
         while rows := journal.waiting(True, 0, 1) or journal.waiting(False, 0, 1):
             waiting = rows[0]
             name = waiting.task.url.rpartition("/")[2]
-            links = (
-                tuple(task(f"{name}-{n}") for n in range(DETAILS)) if waiting.task.stage == "index" else ()
-            )
-            journal.settle(
-                done(waiting.id, answered(*(() if links else (item(name),)), tasks=links)), time.time()
-            )
+            links = tuple(task(f"{name}-{n}") for n in range(DETAILS)) if waiting.task.stage == "index" else ()
+            journal.settle(done(waiting.id, answered(*(() if links else (item(name),)), tasks=links)), time.time())
             settled += 1
             if journal.pending >= 5:
                 journal.commit()

@@ -46,9 +46,7 @@ def tls_lab(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def faulty(fault: str | None, index: int, **settings: float) -> Lab:
-    lab = Lab(
-        pages=1, flaky_rate=settings.get("flaky_rate", 0.3), ban_after=int(settings.get("ban_after", 6))
-    )
+    lab = Lab(pages=1, flaky_rate=settings.get("flaky_rate", 0.3), ban_after=int(settings.get("ban_after", 6)))
     lab.set_fault(index, fault)
     return lab
 

@@ -27,9 +27,7 @@ def good(proxy: int, at: float, seconds: float = 0.2, size: int = 1000) -> Attem
 
 def bad(proxy: int, at: float, fault: str, seconds: float = 0.1, size: int = 0) -> AttemptRow:
     """An attempt that failed."""
-    return AttemptRow(
-        1, 1, proxy, 7, START + at, seconds, Ending.FAILED, fault, None, size, "so", True, False
-    )
+    return AttemptRow(1, 1, proxy, 7, START + at, seconds, Ending.FAILED, fault, None, size, "so", True, False)
 
 
 def given_up(
@@ -81,18 +79,14 @@ def run_data(
         "pages": counts["done"],
         **(run or {}),
     }
-    listed = [
-        ProxyRow(n, label(n), (states or {}).get(n, "spare"), None, None, 0, True)
-        for n in range(1, proxies + 1)
-    ]
+    listed = [ProxyRow(n, label(n), (states or {}).get(n, "spare"), None, None, 0, True) for n in range(1, proxies + 1)]
     made: dict[str, Any] = {
         "journal": "movies.db",
         "run": RunInfo(**info),
         "proxies": listed,
         "pins": {},
         "strips": {
-            proxy: strip(axis, [(START + at, kind) for at, kind in moved])
-            for proxy, moved in (moves or {}).items()
+            proxy: strip(axis, [(START + at, kind) for at, kind in moved]) for proxy, moved in (moves or {}).items()
         },
         "totals": totals,
         "slowest": [SlowPage(0.2, 1000, "detail", "http://films.example/detail/1", label(1))],

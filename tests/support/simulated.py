@@ -156,11 +156,7 @@ class Crawl:
             end,
             self.now,
             [one for one in state if state[one] == "failed" and right.get(one) != "failed"],
-            [
-                int(url)
-                for url, ended, items in rows
-                if ended == "done" and not items and int(url) not in lists
-            ],
+            [int(url) for url, ended, items in rows if ended == "done" and not items and int(url) not in lists],
             [one for one in right if state[one] not in (right[one], "waiting")],
             list(state.values()).count("waiting"),
             (len(good & engine.retired), len(engine.retired - good)),

@@ -71,9 +71,7 @@ def _moves(proxies: int, seconds: float, rng: Random) -> Iterator[Event]:
             yield Event(at + 1, EventKind.EXHAUSTED, n, None, "it refuses our login")
         elif n % 20 == 7:
             yield Event(START + seconds / 2, EventKind.FAULTED, n)
-            yield Event(
-                START + seconds * 0.6, EventKind.EXHAUSTED, n, None, "refused again after 5 rests in a row"
-            )
+            yield Event(START + seconds * 0.6, EventKind.EXHAUSTED, n, None, "refused again after 5 rests in a row")
         elif n % 20 in (11, 15):
             while (at := at + rng.uniform(0.03, 0.2) * seconds) < START + seconds * 0.9:
                 yield Event(at, EventKind.FAULTED, n)

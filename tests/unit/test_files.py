@@ -51,9 +51,7 @@ def test_a_file_in_use_is_found_under_any_name_and_a_list_that_is_not_a_file_nam
 
 
 @pytest.mark.parametrize("side", ["movies.db-wal", "movies.db-shm", ".movies.db.claim"])
-def test_the_side_files_of_a_journal_are_in_use_whether_they_are_there_or_not(
-    tmp_path: Path, side: str
-) -> None:
+def test_the_side_files_of_a_journal_are_in_use_whether_they_are_there_or_not(tmp_path: Path, side: str) -> None:
     used = {"the journal": tmp_path / "movies.db"}
     (tmp_path / "link").symlink_to(tmp_path / side)
 

@@ -140,9 +140,7 @@ def test_headers_join_those_of_the_base_whatever_their_case() -> None:
 
 def test_every_profile_that_cannot_be_sent_is_named_by_its_number() -> None:
     with pytest.raises(SettingsError) as refused:
-        settings_from(
-            {"profiles": [{"Cookie": "s3cret\n"}, {"User-Agent": "a"}, {"Accept-Encoding": "br, *"}]}
-        )
+        settings_from({"profiles": [{"Cookie": "s3cret\n"}, {"User-Agent": "a"}, {"Accept-Encoding": "br, *"}]})
 
     (problem,) = refused.value.problems
     assert "profile 1: the value of Cookie contains line breaks" in problem

@@ -86,9 +86,7 @@ def test_a_crawl_without_a_usable_proxy_ends_starved_at_once() -> None:
 
 
 def test_a_status_and_a_whole_answer_can_be_given() -> None:
-    moved = Fetched(
-        f"{SITE}/film/3?new", 200, {"content-type": "text/html"}, b"<h1>Am\xc3\xa9lie</h1>", 0.1, 16
-    )
+    moved = Fetched(f"{SITE}/film/3?new", 200, {"content-type": "text/html"}, b"<h1>Am\xc3\xa9lie</h1>", 0.1, 16)
 
     run = crawl(films(), {**PAGES, f"{SITE}/film/1": 500, f"{SITE}/film/3": moved})
 

@@ -35,17 +35,12 @@ from pinpool.text import (
         (2, ("page waits", "pages wait"), "2 pages wait"),
     ],
 )
-def test_one_thing_is_singular_and_any_other_number_plural(
-    count: int, things: tuple[str, ...], shown: str
-) -> None:
+def test_one_thing_is_singular_and_any_other_number_plural(count: int, things: tuple[str, ...], shown: str) -> None:
     assert counted(count, *things) == shown
 
 
 def test_names_and_their_counts_are_listed_the_commonest_first_and_without_zeros() -> None:
-    assert (
-        tallied({"timeout": 3, "hang": 0, "a\x1b[31m": 1200, "crash": 3})
-        == "a [31m 1,200, timeout 3, crash 3"
-    )
+    assert tallied({"timeout": 3, "hang": 0, "a\x1b[31m": 1200, "crash": 3}) == "a [31m 1,200, timeout 3, crash 3"
 
 
 @pytest.mark.parametrize(

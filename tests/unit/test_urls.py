@@ -142,7 +142,5 @@ def test_headers_that_smuggle_are_named_without_their_values() -> None:
 
     assert len(problems) == 5
     assert "s3cret" not in " ".join(problems)
-    for name, problem in zip(
-        ("Cookie", "bad name", "Content-Length", "X-Snow", "X-Number"), problems, strict=True
-    ):
+    for name, problem in zip(("Cookie", "bad name", "Content-Length", "X-Snow", "X-Number"), problems, strict=True):
         assert name in problem

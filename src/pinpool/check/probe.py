@@ -37,9 +37,7 @@ def settings_for(timeout: float) -> Settings:
     return Settings(connect_timeout=connect, timeout=timeout, deadline=timeout)
 
 
-def check(
-    proxies: Iterable[Proxy], task: Task, settings: Settings, workers: int = AT_ONCE
-) -> Iterator[Finding | None]:
+def check(proxies: Iterable[Proxy], task: Task, settings: Settings, workers: int = AT_ONCE) -> Iterator[Finding | None]:
     """
     Try these proxies, each one different, `workers` of them at a time. Yields each finding as soon as it is there.
 

@@ -96,9 +96,7 @@ def document(url: str, findings: Sequence[Finding], listed: int) -> dict[str, An
         "working": working,
         "failed": len(findings) - working,
         "unchecked": listed - len(findings),
-        "shared_exits": [
-            {"exit": address, "proxies": labels} for address, labels in shared_exits(findings).items()
-        ],
+        "shared_exits": [{"exit": address, "proxies": labels} for address, labels in shared_exits(findings).items()],
     }
 
 

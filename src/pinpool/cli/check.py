@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     metavar="URL",
     help="What to fetch.  [https://api.ipify.org/, a public service]",
 )
-@click.option(
-    "-w", "--workers", type=click.IntRange(1, 1000), help="Proxies tried at once.  [all, at most 100]"
-)
+@click.option("-w", "--workers", type=click.IntRange(1, 1000), help="Proxies tried at once.  [all, at most 100]")
 @defaulted(
     "--timeout",
     default="10",

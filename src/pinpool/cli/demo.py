@@ -29,9 +29,7 @@ JOURNAL, PAGE = "movies.db", "report.html"  # in the demo's folder
 @site_options
 @defaulted("--workers", default=6, help="Worker processes.", type=click.IntRange(1))
 @click.option("--calm", is_flag=True, help="Only good proxies.")
-@click.option(
-    "--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep journal and items in this folder."
-)
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep journal and items in this folder.")
 def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Path | None) -> None:
     """Crawl a practice site on this machine through good and faulty proxies. Nothing leaves the machine.
 

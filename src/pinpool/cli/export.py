@@ -37,9 +37,7 @@ def export(journal: Path, **options: Any) -> None:
         info = reader.run_info(time.time())
         inputs: dict[str, str | Path] = {"the journal": journal}
         if info.state != "complete":
-            inputs |= {
-                f"the run's own {mark.path}, and it is not complete": mark.path for mark in reader.outputs()
-            }
+            inputs |= {f"the run's own {mark.path}, and it is not complete": mark.path for mark in reader.outputs()}
         check_targets(outputs, inputs)
         for target in outputs:
             write_all(target, reader.items)

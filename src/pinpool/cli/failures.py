@@ -15,9 +15,7 @@ from pinpool.text import counted, one_line
 @journal_argument
 @json_option
 @click.option("--pages", is_flag=True, help="List the page samples, one of each kind of failed extraction.")
-@click.option(
-    "--page", "number", type=int, metavar="ID", help="Print a page sample, as it came from the site."
-)
+@click.option("--page", "number", type=int, metavar="ID", help="Print a page sample, as it came from the site.")
 def failures(journal: Path, as_json: bool, pages: bool, number: int | None) -> None:
     """List the tasks of JOURNAL that were given up, each with its history.
 
@@ -45,9 +43,7 @@ def _print_page(journal: Path, number: int) -> None:
     with Reader(journal) as reader:
         _, fetched = reader.page_sample(number)
     if sys.stdout.isatty():  # a page may hold control sequences
-        raise click.UsageError(
-            f"a page is not for a terminal: add > page.html, or | less to look at page {number}"
-        )
+        raise click.UsageError(f"a page is not for a terminal: add > page.html, or | less to look at page {number}")
     click.echo(fetched.body, nl=False)
     cut = f" of {fetched.size:,}: the rest was not kept" if len(fetched.body) < fetched.size else ""
     click.echo(

@@ -23,9 +23,7 @@ from pinpool.errors import SettingsError
     metavar="LIST",
     help="refused,blackhole,auth,ban,drip,reset,softban,flaky: one proxy each.",
 )
-@defaulted(
-    "--latency", default=0, help="Milliseconds for each answer.", type=click.FloatRange(0), metavar="MS"
-)
+@defaulted("--latency", default=0, help="Milliseconds for each answer.", type=click.FloatRange(0), metavar="MS")
 @defaulted(
     "--dying",
     default=0,

@@ -70,9 +70,7 @@ def setting_options(*names: str, defaults: bool = True) -> Callable[[F], F]:
         text, option = SETTINGS[name]["help"], "--" + name.replace("_", "-")
         help = f"{text[0].upper()}{text[1:]}." + (f"  [{default_text(name)}]" if defaults else "")
         options.append(click.option(option, metavar=SETTINGS[name]["metavar"], help=help))
-    others = click.option(
-        "-s", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of the spider."
-    )
+    others = click.option("-s", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of the spider.")
     return together(*options, others)
 
 
@@ -87,9 +85,7 @@ output_options = together(
         metavar="FILE[:FORMAT]",
         help="Append the items to FILE (jsonl, csv, parquet); - is stdout. A crawl writes tables when it ends.",
     ),
-    click.option(
-        "-O", "overwrites", multiple=True, metavar="FILE[:FORMAT]", help="The same, but overwrite FILE."
-    ),
+    click.option("-O", "overwrites", multiple=True, metavar="FILE[:FORMAT]", help="The same, but overwrite FILE."),
 )
 #: Of commands that start a run.
 new_run_options = together(

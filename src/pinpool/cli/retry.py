@@ -13,12 +13,8 @@ from pinpool.urls import clean_url
 
 @click.command(short_help="Put back what was given up.")
 @journal_argument
-@click.option(
-    "--reason", metavar="TEXT", help="Only tasks whose reason or last fault says so, for instance timeout."
-)
-@click.option(
-    "--task", "url", callback=checked_by(clean_url), metavar="URL", help="Only the task of this URL."
-)
+@click.option("--reason", metavar="TEXT", help="Only tasks whose reason or last fault says so, for instance timeout.")
+@click.option("--task", "url", callback=checked_by(clean_url), metavar="URL", help="Only the task of this URL.")
 def retry(journal: Path, reason: str | None, url: str | None) -> None:
     """Put the tasks of JOURNAL that were given up back; `pinpool resume` then tries them again.
 
@@ -31,9 +27,7 @@ def retry(journal: Path, reason: str | None, url: str | None) -> None:
     with Journal.open(journal) as opened:
         put_back = opened.requeue(reason=reason, url=url)
     if put_back:
-        click.echo(
-            f"{counted(put_back, 'task is', 'tasks are')} put back; `pinpool resume {journal}` goes on"
-        )
+        click.echo(f"{counted(put_back, 'task is', 'tasks are')} put back; `pinpool resume {journal}` goes on")
     else:
         click.echo(f"0 tasks are put back: {_why_none(journal, reason, url)}")
 

@@ -36,15 +36,11 @@ if TYPE_CHECKING:
     from pinpool.terminal.progress import Progress
 
 running_options = together(
-    click.option(
-        "-p", "--proxies", metavar="FILE", help="List of proxies, one a line; - is stdin.  [PINPOOL_PROXIES]"
-    ),
+    click.option("-p", "--proxies", metavar="FILE", help="List of proxies, one a line; - is stdin.  [PINPOOL_PROXIES]"),
     click.option("-w", "--workers", type=click.IntRange(1), help="Worker processes.  [one for each proxy]"),
     output_options,
     setting_options("pace", "site_rate", "attempts", "swap_after", "connect_timeout", "timeout", "deadline"),
-    click.option(
-        "--limit", type=click.IntRange(1), metavar="PAGES", help="Stop after so many pages; resumable."
-    ),
+    click.option("--limit", type=click.IntRange(1), metavar="PAGES", help="Stop after so many pages; resumable."),
     defaulted(
         "--max-failures",
         default=0,
@@ -101,9 +97,7 @@ def progress_and_log(options: Mapping[str, Any]) -> Iterator[Progress]:
         yield progress
 
 
-def run_to_the_end(
-    run: Callable[..., Run], journal: Path, options: Mapping[str, Any], progress: Progress
-) -> None:
+def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str, Any], progress: Progress) -> None:
     """
     Call `run` with what `running_options` say, print the summary, and leave with the exit code.
 

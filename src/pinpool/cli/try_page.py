@@ -37,9 +37,7 @@ _CONTROLS = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
     metavar="RUN.db:ID",
     help="Take a page that a run has kept, see `pinpool failures`; fetch nothing.",
 )
-def try_(
-    spider: str, url: str | None, proxies: str | None, direct: bool, stage: str | None, page: str | None
-) -> None:
+def try_(spider: str, url: str | None, proxies: str | None, direct: bool, stage: str | None, page: str | None) -> None:
     """Fetch one page, the first seed or URL, and show what SPIDER would make of it. Nothing is written.
 
     Exit code 0 if the spider made something of it, 3 if not.

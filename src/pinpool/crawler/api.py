@@ -203,9 +203,7 @@ def seeds_of(spider: Spider, given: Iterable[str | Task] | None = None) -> list[
         except ValueError as error:
             problems.append(f"seed {error}")
     if not tasks and not problems:
-        problems.append(
-            f"{spider.name}: no seeds: give it some by Spider(seeds=[...]), or name a file with --seeds"
-        )
+        problems.append(f"{spider.name}: no seeds: give it some by Spider(seeds=[...]), or name a file with --seeds")
     if problems:
         raise SpiderError(problems)
     return tasks
@@ -264,9 +262,7 @@ def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]
     if shortage := capacity.shortage(wanted or listed):
         tell(f"{shortage}, so {fitting:,} are started")
     if fitting > listed:
-        tell(
-            f"{fitting} workers on {counted(listed, 'proxy', 'proxies')}: {fitting - listed} of them wait for a spare"
-        )
+        tell(f"{fitting} workers on {counted(listed, 'proxy', 'proxies')}: {fitting - listed} of them wait for a spare")
     return fitting
 
 

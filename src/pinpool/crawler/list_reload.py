@@ -20,9 +20,7 @@ from pinpool.proxies.watch import Change, WatchedList, compare
 from pinpool.text import counted
 
 
-def admit(
-    reputation: Reputation, known: ProxyRow, address: Proxy, now: float, *, forgiving: bool
-) -> Standing:
+def admit(reputation: Reputation, known: ProxyRow, address: Proxy, now: float, *, forgiving: bool) -> Standing:
     """
     Admit a proxy of the list, with what the journal knows of it. `now` is epoch seconds.
 

@@ -322,9 +322,7 @@ class Loop:
                 self._end(entry, outcome, TaskState.DONE, decision, reason)
         self._settler.failed(entry.id, outcome.proxy, decision)
 
-    def _put_back(
-        self, entry: Entry, outcome: Outcome, decision: Decision, after: float, *, excused: bool
-    ) -> None:
+    def _put_back(self, entry: Entry, outcome: Outcome, decision: Decision, after: float, *, excused: bool) -> None:
         not_before = self.clock.epoch() + after if after else None
         settlement = Settlement(entry.id, outcome, decision.fault, decision.charged, None, None, not_before)
         self.journal.settle(settlement, self.clock.epoch())
@@ -399,8 +397,6 @@ class Loop:
         # At the end there are fewer pages than workers, whatever their number.
         enough = self._tally.left >= self.workers
         if self._last_look and enough and not self._site_probe.hold_back:
-            self._utilization.add(
-                now - self._last_look, census.workers, census.running, census.pacing, census.parked
-            )
+            self._utilization.add(now - self._last_look, census.workers, census.running, census.pacing, census.parked)
         if self._tally.pages:
             self._last_look = now

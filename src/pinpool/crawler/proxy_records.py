@@ -66,9 +66,7 @@ class ProxyRecords:
             until = event.at + until_judged(self.cooling) if state is ProxyState.COOLING else None
             self._write(event.proxy, state, event.detail if state is ProxyState.RETIRED else None, until)
 
-    def _write(
-        self, proxy: int, state: ProxyState, reason: str | None = None, until: float | None = None
-    ) -> None:
+    def _write(self, proxy: int, state: ProxyState, reason: str | None = None, until: float | None = None) -> None:
         self.journal.proxy(proxy, state, reason, until, self.reputation[proxy].coolings)
 
     def _state(self, proxy: int) -> ProxyState | None:

@@ -122,9 +122,7 @@ class Frontier:
         return self._flight.pop(serial, None)
 
 
-def assign(
-    entry: Entry, states: Mapping[int, ProxyState], avoided: frozenset[int], now: float
-) -> Assignment | None:
+def assign(entry: Entry, states: Mapping[int, ProxyState], avoided: frozenset[int], now: float) -> Assignment | None:
     """
     The task with the proxies that must not have it. None if all that may have it are resting, so that it waits.
 

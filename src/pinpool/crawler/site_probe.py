@@ -158,7 +158,5 @@ class SiteProbe:
 
     def _at_hand(self, census: Census) -> tuple[set[int], set[int]]:
         """Of the proxies at hand, those known to have worked, and those that met no silence since the last answer."""
-        at_hand = {
-            proxy for proxy, state in census.states.items() if state in (ProxyState.PINNED, ProxyState.SPARE)
-        }
+        at_hand = {proxy for proxy, state in census.states.items() if state in (ProxyState.PINNED, ProxyState.SPARE)}
         return set(filter(self.judge.reputation.credible, at_hand)), at_hand - self._breaker.silent

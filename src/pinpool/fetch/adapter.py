@@ -34,9 +34,7 @@ _PROXY_RESOLVES = {"socks4": "socks4a", "socks5": "socks5h"}
 class _Pool(HTTPConnectionPool):
     """Repeats a request on a new connection if an old one turns out to be closed."""
 
-    def __init__(
-        self, *args: Any, progress: Progress, connections: type[PlainConnection], **options: Any
-    ) -> None:
+    def __init__(self, *args: Any, progress: Progress, connections: type[PlainConnection], **options: Any) -> None:
         super().__init__(*args, **options)
         self.progress = progress
         self.ConnectionCls = cast(Any, partial(connections, progress))
@@ -123,9 +121,7 @@ class PinnedAdapter(HTTPAdapter):
 
     get_connection = proxy_manager_for
 
-    def get_connection_with_tls_context(
-        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
-    ) -> Any:
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
         parts = urlsplit(request.url)
         options: dict[str, Any] | None = None
         if verify is False:
@@ -159,9 +155,7 @@ class PinnedAdapter(HTTPAdapter):
         if requests.utils.select_proxy(str(request.url), proxies):
             self.proxy_manager_for()
         if cert:
-            raise requests.exceptions.SSLError(
-                "a pinned session sends no client certificate; leave out `cert`"
-            )
+            raise requests.exceptions.SSLError("a pinned session sends no client certificate; leave out `cert`")
         self.progress.step = Step.HEAD
         try:
             response = super().send(request, stream, timeout or self._timeout, verify)
@@ -170,9 +164,7 @@ class PinnedAdapter(HTTPAdapter):
         except (requests.RequestException, HTTPError) as error:
             attach(error, diagnose(error, self.progress.step, late=self.progress.is_late))
             raise
-        if self.asks_proxy(request.url) and (
-            refusal := login_refused(response.status_code, response.headers)
-        ):
+        if self.asks_proxy(request.url) and (refusal := login_refused(response.status_code, response.headers)):
             response.close()
             raise attach(requests.exceptions.ProxyError(refusal.message), refusal)
         return response

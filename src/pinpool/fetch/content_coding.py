@@ -15,9 +15,7 @@ MAX_CODINGS = 3
 
 def too_large(limit: int, status: int | None = None) -> FetchFailed:
     """The failure of a body of more than `limit` bytes."""
-    return FetchFailed(
-        Evidence(Step.BODY, Sign.TOO_LARGE, f"the body is larger than {limit:,} bytes", status)
-    )
+    return FetchFailed(Evidence(Step.BODY, Sign.TOO_LARGE, f"the body is larger than {limit:,} bytes", status))
 
 
 def decoded(body: bytes, coding: str, limit: int) -> bytes:

@@ -135,9 +135,7 @@ def login_refused(status: int, headers: Mapping[str, str] | None = None) -> Evid
     any 401 to it is about our login too. Any other 401 is the site's answer.
     """
     by_proxy = headers is None or headers.get("server", "").lower().startswith("tinyproxy")
-    if status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and not (
-        by_proxy and status == HTTPStatus.UNAUTHORIZED
-    ):
+    if status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and not (by_proxy and status == HTTPStatus.UNAUTHORIZED):
         return None
     return Evidence(Step.PROXY, Sign.AUTH, f"the proxy refused the login ({status})", status)
 

@@ -64,6 +64,4 @@ class PinnedSession(requests.Session):
     def mount(self, prefix: str | bytes, adapter: BaseAdapter) -> None:
         """Refuse, except for the direct adapters that requests mounts during its set-up: these are dropped."""
         if isinstance(self.adapters, MappingProxyType):
-            raise requests.exceptions.ProxyError(
-                f"this session is pinned to {self.pin.label}; mount no adapter on it"
-            )
+            raise requests.exceptions.ProxyError(f"this session is pinned to {self.pin.label}; mount no adapter on it")

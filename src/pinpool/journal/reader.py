@@ -93,9 +93,7 @@ class Reader:
     def charges(self) -> list[tuple[int, int, int]]:
         """(proxy, charged, forgiven): how many failures are charged to each, and how many were but no longer are."""
         charged = "attempts WHERE charged AND proxy IS NOT NULL"
-        return list(
-            self.rows(f"SELECT proxy, sum(NOT forgiven), sum(forgiven) FROM {charged} GROUP BY proxy")
-        )
+        return list(self.rows(f"SELECT proxy, sum(NOT forgiven), sum(forgiven) FROM {charged} GROUP BY proxy"))
 
     def pins(self, after: int = 0) -> dict[int, int]:
         """How often each proxy was leased, by proxy id; only in events with ids above `after`."""

@@ -62,9 +62,7 @@ def coverage(reader: Reader) -> Coverage:
     if seeds != stored_seeds:
         problems.append(f"{counted(seeds, 'seed was', 'seeds were')} given, {stored_seeds:,} in the journal")
     if open_:
-        problems.append(
-            f"{counted(open_, 'task is', 'tasks are')} still open: `pinpool resume {path}` goes on"
-        )
+        problems.append(f"{counted(open_, 'task is', 'tasks are')} still open: `pinpool resume {path}` goes on")
     if failed:
         problems.append(
             f"{counted(failed, 'task')} failed: `pinpool failures {path}` says why,"

@@ -194,9 +194,7 @@ class Journal:
         self.pending += 1
         self.oldest = now if self.oldest is None else self.oldest
         db = self._db
-        found = db.execute(
-            "SELECT attempts FROM tasks WHERE id = ? AND state = 'waiting'", (task_id,)
-        ).fetchone()
+        found = db.execute("SELECT attempts FROM tasks WHERE id = ? AND state = 'waiting'", (task_id,)).fetchone()
         if found is None:
             late = f"task {task_id} does not wait; dropped an attempt that ended as {outcome.ending}"
             self.event(Event(now, EventKind.LATE, outcome.proxy, outcome.worker, late))
@@ -296,9 +294,7 @@ class Journal:
         self._unpin()
 
     @_committing
-    def requeue(
-        self, *, ids: Collection[int] | None = None, reason: str | None = None, url: str | None = None
-    ) -> int:
+    def requeue(self, *, ids: Collection[int] | None = None, reason: str | None = None, url: str | None = None) -> int:
         """
         Make failed tasks wait again with a fresh budget, and commit; returns how many. Their attempts stay on record.
 

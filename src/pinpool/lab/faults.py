@@ -34,9 +34,7 @@ def assign(names: Sequence[str], proxies: int, seed: int) -> dict[int, str]:
     for name in names:
         check_fault(name)
     if len(names) > proxies:
-        raise ValueError(
-            f"{len(names)} faults need {len(names)} proxies, not {proxies}: add proxies or drop faults"
-        )
+        raise ValueError(f"{len(names)} faults need {len(names)} proxies, not {proxies}: add proxies or drop faults")
     return dict(zip(Random(f"faults {seed}").sample(range(proxies), len(names)), names, strict=True))
 
 

@@ -182,9 +182,7 @@ class Lab:
 
     async def _open(self) -> None:
         network = self._network
-        network.plain_port = port = await self._listen_at_site(
-            lambda: SiteConnection(network), self._site_port
-        )
+        network.plain_port = port = await self._listen_at_site(lambda: SiteConnection(network), self._site_port)
         self.url, self.named_url = f"http://{HOST}:{port}", f"http://{NAME}:{port}"
         if network.tls is not None:
             network.tls_port = port = await self._listen_at_site(lambda: TlsEntry(network), 0)

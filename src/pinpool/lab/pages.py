@@ -109,9 +109,7 @@ class Catalogue:
     def _list_page(self, page: int) -> Answer | None:
         if not 1 <= page <= self.pages:
             return None
-        cards = "".join(
-            _card(self.film(number)) for number in range((page - 1) * PER_PAGE + 1, page * PER_PAGE + 1)
-        )
+        cards = "".join(_card(self.film(number)) for number in range((page - 1) * PER_PAGE + 1, page * PER_PAGE + 1))
         pager = f'<a href="/page/{page - 1}" class="prev" rel="prev">‹</a>' if page > 1 else ""
         pager += f'<a href="/page/{page + 1}" class="next" rel="next">›</a>' if page < self.pages else ""
         return Answer(
@@ -132,9 +130,7 @@ class Catalogue:
         while len(body) < size:
             body += draw.choice(comments)
         body += "</div></div></body></html>".encode(encoding.codec)
-        headers = [
-            ("Content-Type", f"text/html; charset={encoding.header}" if encoding.header else "text/html")
-        ]
+        headers = [("Content-Type", f"text/html; charset={encoding.header}" if encoding.header else "text/html")]
         if number % 4 == 0:
             headers.append(("Vary", "Accept-Encoding"))
             if compress:

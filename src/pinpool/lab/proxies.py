@@ -33,9 +33,7 @@ def make_proxy(index: int) -> LabProxy:
     scheme: Literal["http", "socks5h"] = "socks5h" if index % 2 else "http"
     if turn in (4, 7):
         return LabProxy(index, scheme, "", "")
-    return LabProxy(
-        index, scheme, f"user{index}", f"{SECRET}-{index}" + (":@/#?% +" if turn in (0, 1) else "")
-    )
+    return LabProxy(index, scheme, f"user{index}", f"{SECRET}-{index}" + (":@/#?% +" if turn in (0, 1) else ""))
 
 
 def list_line(proxy: LabProxy) -> str:

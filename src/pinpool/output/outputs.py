@@ -73,9 +73,7 @@ def _problems(target: Target, *, is_own: bool) -> Sequence[str]:
     except SettingsError as error:
         return error.problems
     if size and not (output.can_append or target.overwrite or is_own):
-        return [
-            f"output {target.path}: exists already, and {output.title} cannot be added to: -O overwrites it"
-        ]
+        return [f"output {target.path}: exists already, and {output.title} cannot be added to: -O overwrites it"]
     return ()
 
 

@@ -48,9 +48,7 @@ class ParquetTable(Output):
     @classmethod
     def check_package(cls, path: str) -> None:
         if find_spec("duckdb") is None:
-            raise SettingsError(
-                f"output {path}: Parquet needs duckdb: pip install 'pinpool[parquet]', or use .jsonl"
-            )
+            raise SettingsError(f"output {path}: Parquet needs duckdb: pip install 'pinpool[parquet]', or use .jsonl")
 
     @classmethod
     def write_file(cls, path: Path, items: Items) -> int:
@@ -139,9 +137,7 @@ def _copy(columns: list[Column], source: Path, target: Path, group: int) -> str:
     # With names of our own in between: JSON tells "Name" from "name", and SQL does not.
     columns = columns or [Column("url", "url", "VARCHAR")]
     shape = ", ".join(f"c{number}: {_quoted(column.type)}" for number, column in enumerate(columns))
-    names = ", ".join(
-        f"""c{number} AS {_quoted(column.name, '"')}""" for number, column in enumerate(columns)
-    )
+    names = ", ".join(f"""c{number} AS {_quoted(column.name, '"')}""" for number, column in enumerate(columns))
     return (
         f"COPY (SELECT {names} FROM read_json({_quoted(escape(str(source)))},"
         f" format = 'newline_delimited', records = 'true', maximum_object_size = {LARGEST_ROW}, columns = {{{shape}}}))"

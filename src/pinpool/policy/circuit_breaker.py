@@ -100,8 +100,7 @@ class CircuitBreaker:
         if not self._failures and self.state is BreakerState.CLOSED:
             return False
         later = {
-            proxy: [(at, task) for at, task in failures if at > moment]
-            for proxy, failures in self._failures.items()
+            proxy: [(at, task) for at, task in failures if at > moment] for proxy, failures in self._failures.items()
         }
         self._failures = {proxy: failures for proxy, failures in later.items() if failures}
         if self.state is not BreakerState.CLOSED and moment <= self._suspected_at:
@@ -177,10 +176,6 @@ class CircuitBreaker:
         if self.state is BreakerState.CLOSED:
             return ""
         if self.state is BreakerState.HALF_OPEN:
-            return (
-                f"most proxies fail at once ({self._last_fault}): probing the site with pages fetched before"
-            )
+            return f"most proxies fail at once ({self._last_fault}): probing the site with pages fetched before"
         wait = max(0.0, self._until - now)
-        return (
-            f"every proxy fails ({self._last_fault}): the site seems to be down; asked again in {wait:.0f} s"
-        )
+        return f"every proxy fails ({self._last_fault}): the site seems to be down; asked again in {wait:.0f} s"

@@ -93,9 +93,7 @@ class Judge:
             forgiven, more = self._blame.cleared(task, suspects, voters, final=final)
             released |= more
         penalty = self.penalty(failure, retry_after) if swapped else None
-        return Decision(
-            failure.fault, charged, verdict, penalty, forgiven, tuple(sorted(released - {failure.proxy}))
-        )
+        return Decision(failure.fault, charged, verdict, penalty, forgiven, tuple(sorted(released - {failure.proxy})))
 
     def penalty(self, failure: FailedAttempt, retry_after: float | None = None) -> Penalty | None:
         """What follows for a proxy that its worker has swapped; None if it is unknown."""

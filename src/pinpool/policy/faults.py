@@ -61,9 +61,7 @@ FAULTS: Mapping[Fault, FaultRule] = {
     Fault.PROXY_TLS: FaultRule(Charge.PROXY, "TLS with the proxy itself failed.", _NOT_OF_SITE, asked=False),
     Fault.CONNECT_TIMEOUT: FaultRule(Charge.DOUBTFUL, "The proxy did not connect in time.", slow=True),
     Fault.TIMEOUT: FaultRule(Charge.OPEN, "Nothing came for longer than the time-out.", slow=True),
-    Fault.DEADLINE: FaultRule(
-        Charge.OPEN, "The page took longer than its deadline.", slow=True, sampled=True
-    ),
+    Fault.DEADLINE: FaultRule(Charge.OPEN, "The page took longer than its deadline.", slow=True, sampled=True),
     Fault.RESET: FaultRule(Charge.OPEN, "The connection was closed before an answer came."),
     Fault.TRUNCATED: FaultRule(Charge.OPEN, "The answer was cut off or cannot be read."),
     Fault.BANNED: FaultRule(Charge.DOUBTFUL, "A ban status, or the spider's ban rule.", sampled=True),

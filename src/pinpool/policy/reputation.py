@@ -145,9 +145,7 @@ class Reputation:
     def works(self, proxy: int, task: int | None = None) -> bool:
         """True if the proxy works at present: since its last page it has failed nothing but this task."""
         score = self._scores[proxy]
-        return (
-            score.score > TRUSTED and not score.coolings and all(failed == task for failed in score.strikes)
-        )
+        return score.score > TRUSTED and not score.coolings and all(failed == task for failed in score.strikes)
 
     def doubtful(self, proxy: int) -> bool:
         """True if the proxy has failed lately, and is not known to have worked."""

@@ -149,9 +149,7 @@ def _agreed(reports: Sequence[FailedAttempt], last: FailedAttempt, attempts: int
     return len(same) >= min(2, attempts) and quorum.reached(WITNESSES, same)
 
 
-def _budget_spent(
-    reports: Sequence[FailedAttempt], last: FailedAttempt, attempts: int, quorum: _Quorum
-) -> bool:
+def _budget_spent(reports: Sequence[FailedAttempt], last: FailedAttempt, attempts: int, quorum: _Quorum) -> bool:
     """True if the budget is used up, and on enough proxies to be the task's own fault."""
     witnesses = 2 if FAULTS[last.fault].charge is Charge.SITE else WITNESSES
     return sum(map(quorum.charges, reports)) >= attempts and quorum.reached(witnesses, reports)

@@ -207,6 +207,5 @@ class FakeEngine:
 def spare_proxies(count: int) -> list[Standing]:
     """So many spare proxies with the ids 1, 2 and so on, at addresses that lead nowhere."""
     return [
-        Standing(number, Proxy("http", "192.0.2.1", 8000 + number), ProxyState.SPARE)
-        for number in range(1, count + 1)
+        Standing(number, Proxy("http", "192.0.2.1", 8000 + number), ProxyState.SPARE) for number in range(1, count + 1)
     ]

@@ -118,9 +118,7 @@ class Standings:
         leaving, self._leaving = self._leaving, {}
         for proxy in leaving:
             self.move(proxy, EventKind.WITHDRAWN)
-        return [
-            Event(time.time(), EventKind.WITHDRAWN, proxy, None, reason) for proxy, reason in leaving.items()
-        ]
+        return [Event(time.time(), EventKind.WITHDRAWN, proxy, None, reason) for proxy, reason in leaving.items()]
 
 
 class _Manager(BaseManager):
@@ -136,9 +134,7 @@ _Manager.register("leases", LeaseQueue, proxytype=LeaseProxy)
 class LeaseProcess:
     """The lease queue in its Manager process. What the parent asks of it also goes into `standings`."""
 
-    def __init__(
-        self, standings: Iterable[Standing], context: BaseContext, *, seats: int, cooling: float
-    ) -> None:
+    def __init__(self, standings: Iterable[Standing], context: BaseContext, *, seats: int, cooling: float) -> None:
         self.standings = Standings(standings)
         self._context = context
         self._seats = seats

@@ -30,9 +30,7 @@ class LeaseQueue:
     `seats` is the number of lines on the status board, `cooling` the provisional rest of a swapped proxy in seconds.
     """
 
-    def __init__(
-        self, standings: Iterable[Standing], seats: int, cooling: float, clock: Clock = SYSTEM_CLOCK
-    ) -> None:
+    def __init__(self, standings: Iterable[Standing], seats: int, cooling: float, clock: Clock = SYSTEM_CLOCK) -> None:
         self._changed = threading.Condition()
         self._cooling = cooling
         self._clock = clock
@@ -57,9 +55,7 @@ class LeaseQueue:
             self._addresses[proxy] = standing.address
             self._states[proxy] = state
             if state is not standing.state:
-                self._released[proxy] = (
-                    now  # by a worker of an earlier pool, which may have used it until now
-                )
+                self._released[proxy] = now  # by a worker of an earlier pool, which may have used it until now
             if state is ProxyState.COOLING:
                 self._until[proxy] = now + standing.rest_seconds
             elif state is ProxyState.SPARE:
@@ -224,8 +220,7 @@ class LeaseQueue:
                 states=dict(self._states),
                 rests={proxy: until - now for proxy, until in self._until.items()},
                 holders=tuple(
-                    Holder(token, pid, seat, self._holds.get(token, -1))
-                    for token, (pid, seat) in self._workers.items()
+                    Holder(token, pid, seat, self._holds.get(token, -1)) for token, (pid, seat) in self._workers.items()
                 ),
                 leaving=dict(self._leaving),
             )

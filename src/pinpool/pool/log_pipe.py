@@ -116,9 +116,7 @@ class LogPipe:
             if not logger.isEnabledFor(level):
                 return
             context = {"worker": pid, **dict(zip(CONTEXT[1:], where, strict=True))}
-            record = logger.makeRecord(
-                logger.name, level, "", 0, self._redact(message), (), None, extra=context
-            )
+            record = logger.makeRecord(logger.name, level, "", 0, self._redact(message), (), None, extra=context)
             record.exc_text = self._redact(trace) if trace else None
             record.created, record.msecs = created, created % 1 * 1000
             record.process = pid

@@ -107,9 +107,7 @@ class Worker:
             except BaseException as error:  # noqa: BLE001  SystemExit in user code must not lose the task
                 # CPython 3.13 has jumps that no `with` covers; an alarm there leaves the block without its __exit__.
                 disarm()
-                result = JobResult(
-                    Ending.FAILED, evidence=Evidence(Step.EXTRACT, Sign.RAISED, describe(error))
-                )
+                result = JobResult(Ending.FAILED, evidence=Evidence(Step.EXTRACT, Sign.RAISED, describe(error)))
         seconds = time.perf_counter() - start
         proxy = -1 if result.unasked else pin.lease.proxy
         return Outcome(serial, os.getpid(), proxy, at=at, seconds=seconds, **result._asdict())

@@ -20,9 +20,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)")
 _HOST_PORT = re.compile(r"(\[[^\[\]@]*\]|[^:\[\]@]*):([^:\[\]@/]*)/*")
 _COLONS = re.compile(r"(\[[^\[\]@]*\]|[^:\[\]@/]+):([0-9]+):([^:]*):(.*)")
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
-_FORMS = (
-    "write scheme://user:password@host:port, host:port, host:port:user:password or user:password@host:port"
-)
+_FORMS = "write scheme://user:password@host:port, host:port, host:port:user:password or user:password@host:port"
 
 
 class Unreadable(Exception):
@@ -57,9 +55,7 @@ def proxy_of(entry: str) -> Proxy:
         host, port = _host_and_port(host_port, scheme)
         user, password = _unquoted(user), _unquoted(password)
     if scheme.startswith("socks") and max(len(user.encode()), len(password.encode())) > LONGEST_SOCKS_SECRET:
-        raise Unreadable(
-            f"user or password is longer than the {LONGEST_SOCKS_SECRET} bytes that SOCKS can send"
-        )
+        raise Unreadable(f"user or password is longer than the {LONGEST_SOCKS_SECRET} bytes that SOCKS can send")
     return Proxy(scheme, _host(host), _port(port), user, password)
 
 
@@ -83,9 +79,7 @@ def _host_and_port(text: str, scheme: str) -> tuple[str, str]:
         raise Unreadable("an IPv6 address belongs in brackets; write [2001:db8::1]:port")
     if (bare.startswith("[") and bare.endswith("]")) or _HOST.fullmatch(bare.lower()):
         default = {"http": 80, "https": 443}.get(scheme, 1080)
-        raise Unreadable(
-            f"the port is missing, or this is not a proxy; {default} is not assumed, write host:port"
-        )
+        raise Unreadable(f"the port is missing, or this is not a proxy; {default} is not assumed, write host:port")
     if "/" in bare:
         raise Unreadable("there is text after the port; end the line there")
     raise Unreadable(f"this is not a proxy; {_FORMS}")
@@ -125,9 +119,7 @@ def _unquoted(text: str) -> str:
     except UnicodeDecodeError:
         plain = ""
     if text and not plain:
-        raise Unreadable(
-            "the percent signs in user or password do not make text; write a percent sign itself as %25"
-        )
+        raise Unreadable("the percent signs in user or password do not make text; write a percent sign itself as %25")
     _check_printable(plain)
     return plain
 

@@ -57,9 +57,7 @@ def parse(text: str, source: str) -> ProxyList:
         except Unreadable as reason:  # the rest of a range would only repeat it
             problems.append(f"{where} {reason}")
     if not count and not problems:
-        problems.append(
-            f"{source}: the list is empty; write one proxy per line, such as http://192.0.2.1:8080"
-        )
+        problems.append(f"{source}: the list is empty; write one proxy per line, such as http://192.0.2.1:8080")
     if problems:
         raise ProxyListError(problems)
     entries = tuple(single for _, single in first.values())

@@ -29,9 +29,7 @@ def read(source: str | None, stdin: BinaryIO, environ: Mapping[str, str]) -> Pro
         return _read_file(source)
     value = environ.get(VARIABLE, "")
     if not value.strip():
-        raise ProxyListError(
-            f"no proxies given: name a list with -p FILE, pipe one to -p -, or set {VARIABLE}"
-        )
+        raise ProxyListError(f"no proxies given: name a list with -p FILE, pipe one to -p -, or set {VARIABLE}")
     if os.path.exists(value):  # noqa: PTH110  Path.exists raises where a list is too long for a path
         return _read_file(value)
     entries = chain.from_iterable(COMMENT.sub("", line).split() for line in NEW_LINE.split(value))
@@ -53,9 +51,7 @@ def _read_file(path: str) -> ProxyList:
                 "no such list of proxies; name a file: a proxy on the command line would show in `ps`"
             ) from None
         reason = getattr(error, "strerror", None) or "not a file name"
-        raise ProxyListError(
-            f"{path}: cannot read this list of proxies ({reason}); name another with -p"
-        ) from None
+        raise ProxyListError(f"{path}: cannot read this list of proxies ({reason}); name another with -p") from None
     return parse_bytes(data, path)
 
 

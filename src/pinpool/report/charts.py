@@ -77,15 +77,12 @@ def timeline(axis: TimeAxis, slices: Sequence[Slice], when: Sequence[str]) -> Ti
     floor = [0.0] * len(slices)
     bands = []
     for group, label in GROUPS.items():
-        counts = [
-            sum(count for fault, count in part.faults.items() if group_of(fault) == group) for part in slices
-        ]
+        counts = [sum(count for fault, count in part.faults.items() if group_of(fault) == group) for part in slices]
         if any(counts):
             bands.append(Band(group, label, sum(counts), _bars(counts, floor, HEIGHT / worst)))
             floor = [low + count for low, count in zip(floor, counts, strict=True)]
     notes = [
-        f"{at}: {part.pages / width:.1f} pages/s"
-        + (f"; failed: {tallied(part.faults)}" if part.faults else "")
+        f"{at}: {part.pages / width:.1f} pages/s" + (f"; failed: {tallied(part.faults)}" if part.faults else "")
         for at, part in zip(when, slices, strict=True)
     ]
     return Timeline(f"M0 {HEIGHT}{area}V{HEIGHT}z", peak, bands, worst, notes, width)

@@ -32,7 +32,5 @@ def parse_price(text: str) -> Price:
     """Read ``2.50`` or ``2.50/month`` (one proxy for a month) or ``3/GB``. Raises ValueError, with these examples."""
     match = _PRICE.fullmatch(text.strip())
     if not match or not float(match[1]):
-        raise ValueError(
-            "a price is 2.50 (of one proxy for a month) or 3/GB (of a gigabyte), without a currency"
-        )
+        raise ValueError("a price is 2.50 (of one proxy for a month) or 3/GB (of a gigabyte), without a currency")
     return Price(float(match[1]), per_gigabyte=(match[2] or "").lower() == "gb")

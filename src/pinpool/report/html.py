@@ -118,9 +118,7 @@ def _view(data: RunData, price: Price | None) -> dict[str, Any]:
         "rate": data.run.pages / data.run.seconds if data.run.seconds else None,
         "good": 1 - data.waste().attempts / totals.attempts if totals.attempts else None,
         "recommendations": recommend(data),
-        "timeline": timeline(
-            axis, totals.slices, [_tick(axis, number / axis.slices) for number in range(axis.slices)]
-        ),
+        "timeline": timeline(axis, totals.slices, [_tick(axis, number / axis.slices) for number in range(axis.slices)]),
         "ticks": [_tick(axis, number / (TICKS - 1)) for number in range(TICKS)],
         "pauses": [(_across(axis, start), start, stop) for start, stop in axis.pauses],
         "silences": [
@@ -156,9 +154,7 @@ def _rank(proxy: ProxyRow) -> int:
 
 def _row(data: RunData, proxy: ProxyRow, figures: History, scale: Scale) -> dict[str, Any]:
     strip = data.strips.get(proxy.id, Strip((), {}))
-    times = [
-        f"{state} {fine_duration(strip.seconds[state])}" for state in BY_TROUBLE if strip.seconds.get(state)
-    ]
+    times = [f"{state} {fine_duration(strip.seconds[state])}" for state in BY_TROUBLE if strip.seconds.get(state)]
     return {
         "proxy": proxy,
         "rank": _rank(proxy),

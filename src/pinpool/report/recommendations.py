@@ -76,9 +76,7 @@ def _damaged_journal(data: RunData) -> Iterator[Recommendation]:
 
 
 def _refused_logins(data: RunData) -> Iterator[Recommendation]:
-    refused = [
-        proxy.label for proxy, figures in data.on_list if figures.faults[Fault.PROXY_AUTH] and not figures.ok
-    ]
+    refused = [proxy.label for proxy, figures in data.on_list if figures.faults[Fault.PROXY_AUTH] and not figures.ok]
     if refused:
         yield Recommendation(
             80,

@@ -104,9 +104,7 @@ def _collected(spider: Spider, stage: str, result: object) -> Extracted:
         if isinstance(part, Task):
             if part.stage not in spider.stages:
                 stages = ", ".join(spider.stages)
-                raise _UnusableError(
-                    f"stage {stage} asks for stage {part.stage}, but the spider only has {stages}"
-                )
+                raise _UnusableError(f"stage {stage} asks for stage {part.stage}, but the spider only has {stages}")
             tasks.append(part)
             size += _MIN_SIZE + len(part.url) + len(part.body or b"") + len(part.data or "")
         else:

@@ -173,6 +173,4 @@ class Page:
             if href is not None or found.tag in _LINK_TAGS:
                 return None if href is None else str(href)
         kind = f"<{found.tag}>" if isinstance(found, etree._Element) else type(found).__name__
-        raise ValueError(
-            f"{selector!r} finds {kind}, which is not a link; end it with /@href or ::attr(href)"
-        )
+        raise ValueError(f"{selector!r} finds {kind}, which is not a link; end it with /@href or ::attr(href)")

@@ -50,9 +50,7 @@ def problems_in(error: BaseException, file: str, where: str) -> list[str]:
     """The problems behind an exception that was raised while `file` was imported, a line each."""
     if isinstance(error, UsageError):
         prefix = f"{shown_file(file)}:"
-        return [
-            problem if problem.startswith(prefix) else f"{where}: {problem}" for problem in error.problems
-        ]
+        return [problem if problem.startswith(prefix) else f"{where}: {problem}" for problem in error.problems]
     if isinstance(error, SyntaxError) and error.filename and error.lineno and Path(error.filename).is_file():
         return [f"{shown_file(error.filename)}:{error.lineno}: {type(error).__name__}: {error.msg}"]
     if isinstance(error, SystemExit):

@@ -110,9 +110,7 @@ COLUMNS = (
         "state",
         lambda of: of.proxy.state,
         cell=Cell(1, "state", lambda row: str(row["state"])),
-        metric=Metric(
-            "gauge", "1 for the state of the proxy.", lambda of: one_hot(ProxyState, of.proxy.state)
-        ),
+        metric=Metric("gauge", "1 for the state of the proxy.", lambda of: one_hot(ProxyState, of.proxy.state)),
     ),
     Column("reason", lambda of: of.proxy.reason),
     Column("until", lambda of: stamp(of.proxy.until) if of.proxy.state == ProxyState.COOLING else None),
@@ -134,9 +132,7 @@ COLUMNS = (
         "faults",
         lambda of: dict(of.figures.faults.most_common()),
         cell=Cell(6, "why", _why_text),
-        metric=Metric(
-            "counter", "Failed attempts by fault.", lambda of: labelled("fault", of.figures.faults)
-        ),
+        metric=Metric("counter", "Failed attempts by fault.", lambda of: labelled("fault", of.figures.faults)),
     ),
     Column("charged", metric=Metric("gauge", "Failures held against the proxy.")),
     Column("forgiven", metric=Metric("gauge", "Failures that were, and no longer are.")),
@@ -149,9 +145,7 @@ COLUMNS = (
         metric=Metric(
             "gauge",
             "Seconds until an attempt was answered.",
-            lambda of: labelled(
-                "quantile", {share: of.figures.latencies.percentile(share) for share in (0.5, 0.95)}
-            ),
+            lambda of: labelled("quantile", {share: of.figures.latencies.percentile(share) for share in (0.5, 0.95)}),
             "latency_seconds",
         ),
     ),
@@ -164,9 +158,7 @@ COLUMNS = (
     ),
     Column("wasted_bytes", sort="wasted"),
     Column("pins", lambda of: of.pins, metric=Metric("counter", "Times that a worker took the proxy.")),
-    Column(
-        "busy_seconds", places=3, sort="busy", metric=Metric("counter", "Seconds that the attempts took.")
-    ),
+    Column("busy_seconds", places=3, sort="busy", metric=Metric("counter", "Seconds that the attempts took.")),
     Column("wasted_seconds", places=3),
     Column(
         "pages_per_hour",

@@ -127,9 +127,7 @@ class Metrics:
         tasks = snapshot.tasks if snapshot else reader.run_info(self._clock.epoch()).tasks
         run, census = reader.pulse(), snapshot.census if snapshot else Census()
         yield Family("run_state", "gauge", "1 for the state of the run.", one_hot(_RUN_STATES, run.state))
-        yield Family(
-            "run_seconds", "gauge", "Seconds that the run has taken, all starts together.", run.seconds
-        )
+        yield Family("run_seconds", "gauge", "Seconds that the run has taken, all starts together.", run.seconds)
         beat = "When the run last showed a sign of life."
         yield Family("heartbeat_timestamp_seconds", "gauge", beat, run.heartbeat)
         yield Family("tasks", "gauge", "Tasks by state.", labelled("state", tasks))

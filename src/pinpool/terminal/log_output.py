@@ -45,9 +45,7 @@ class _Lines(logging.Handler):
         existed = path.exists()
         try:
             if path.is_file() and os.access(path, os.R_OK) and not is_ours(path, b'{"at": "'):
-                raise SettingsError(
-                    f"{self._option}: holds something else: move it away, or name another file"
-                )
+                raise SettingsError(f"{self._option}: holds something else: move it away, or name another file")
             os.close(self._open())
             if not existed:  # the run may yet fail to start, and must then leave nothing behind
                 path.unlink()

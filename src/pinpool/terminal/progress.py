@@ -96,8 +96,6 @@ class Progress:
             # A question mark stands for each character that the terminal's encoding lacks.
             self._stream.write(text.encode(self._encoding, "replace").decode(self._encoding))
             self._stream.flush()
-        except (
-            OSError
-        ):  # nobody reads any more; what is still buffered must not fail again when the program ends
+        except OSError:  # nobody reads any more; what is still buffered must not fail again when the program ends
             with suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())

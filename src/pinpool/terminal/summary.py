@@ -35,8 +35,7 @@ def coverage_line(coverage: Coverage) -> str:
         return f"coverage: NOT complete: {'; '.join(coverage.problems)}"
     seeds, tasks = counted(coverage.seeds, "seed"), counted(coverage.tasks, "task")
     return (
-        f"coverage: proven complete: {seeds}, {tasks}, each ended once, "
-        f"{counted(coverage.items, 'item')}, none twice"
+        f"coverage: proven complete: {seeds}, {tasks}, each ended once, {counted(coverage.items, 'item')}, none twice"
     )
 
 

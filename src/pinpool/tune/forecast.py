@@ -144,9 +144,7 @@ def spares_needed(
     return many
 
 
-def _crawls(
-    recording: Recording, workers: int, proxies: int, seed: int, most: int = MOST_CRAWLS
-) -> Iterator[Crawled]:
+def _crawls(recording: Recording, workers: int, proxies: int, seed: int, most: int = MOST_CRAWLS) -> Iterator[Crawled]:
     retired = lasted = cost = 0
     for number in range(1, most + 1):
         # The same seeds for every row, so that rows do not differ by luck.

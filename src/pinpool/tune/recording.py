@@ -41,9 +41,7 @@ class Recording(NamedTuple):
 
     def changed(self, pages: int | None, settings: Mapping[str, object] | None = None) -> Recording:
         """The same with a job of `pages`, None for the run's own job, and with other settings."""
-        return self._replace(
-            job=page_tree(self.tasks, pages), settings=settings_from(settings or {}, self.settings)
-        )
+        return self._replace(job=page_tree(self.tasks, pages), settings=settings_from(settings or {}, self.settings))
 
 
 def learn(journal: str | Path) -> Recording:
@@ -53,9 +51,7 @@ def learn(journal: str | Path) -> Recording:
     with Reader(journal) as reader:
         info = reader.run_info(time.time())
         # Rows with impossible values are left out.
-        attempts = [
-            row for row in reader.attempts() if 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST
-        ]
+        attempts = [row for row in reader.attempts() if 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST]
         tasks = list(reader.tree())
         listed = sum(row.listed for row in reader.proxies())
         for event in reader.events():

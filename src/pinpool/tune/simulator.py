@@ -98,9 +98,7 @@ class Simulation:
             reputation.admit(proxy, "")
         self._alive = set(self._proxies)
         self._clock = _Clock()
-        self._leases = LeaseQueue(
-            spare_proxies(proxies), workers, until_judged(settings.cooling), self._clock
-        )
+        self._leases = LeaseQueue(spare_proxies(proxies), workers, until_judged(settings.cooling), self._clock)
         self._leases.begin(1)
         self._workers = [_Worker(token) for token in range(1, workers + 1)]
         self._parked: deque[_Worker] = deque()

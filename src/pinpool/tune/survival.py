@@ -86,10 +86,7 @@ def estimate(histories: Sequence[History]) -> Survival:
     deaths = _deaths(histories, dead, (0.5, 0.0))
     for _ in range(MOST_ROUNDS):
         seen = Survival(dead, *living, *deaths)
-        dead = [
-            _chance_dead(history, failure, seen)
-            for history, failure in zip(histories, seen.failure, strict=True)
-        ]
+        dead = [_chance_dead(history, failure, seen) for history, failure in zip(histories, seen.failure, strict=True)]
         before, deaths = deaths, _deaths(histories, dead, deaths)
         if all(map(partial(math.isclose, rel_tol=SETTLED, abs_tol=NOTHING), before, deaths)):
             break
@@ -132,9 +129,7 @@ def _chance_dead(history: History, failure: float, seen: Survival) -> float:
     return died / (died + unlucky) if died + unlucky else 0.0
 
 
-def _deaths(
-    histories: Sequence[History], dead: Sequence[float], before: tuple[float, float]
-) -> tuple[float, float]:
+def _deaths(histories: Sequence[History], dead: Sequence[float], before: tuple[float, float]) -> tuple[float, float]:
     """
     The share that never worked, and the chance a second to die, if these are dead. A proxy that failed at its first
     use, late in a run, may once have worked: these two as known `before` say how likely that is.

@@ -121,9 +121,7 @@ def page_tree(tasks: Iterable[tuple[int, int | None, bool]], pages: int | None =
     return PageTree(roots, children, frozenset(lists), wanted)
 
 
-def _history(
-    rows: Sequence[AttemptRow], rests: Sequence[float], run_seconds: Mapping[float, float]
-) -> History:
+def _history(rows: Sequence[AttemptRow], rests: Sequence[float], run_seconds: Mapping[float, float]) -> History:
     """The attempts of one proxy, in order. At least one is needed."""
     last = max((n for n, row in enumerate(rows) if row.ending != Ending.FAILED), default=-1)
     lived, end = rows[: last + 1], rows[last + 1 :]

@@ -30,9 +30,7 @@ SHORT = settings_for(1.0)
 BOTH = pytest.mark.parametrize("index", [HTTP, SOCKS])
 
 
-def findings(
-    proxies: list[Proxy], url: str, settings: Settings = ANSWERED, workers: int = 100
-) -> list[Finding]:
+def findings(proxies: list[Proxy], url: str, settings: Settings = ANSWERED, workers: int = 100) -> list[Finding]:
     return [one for one in check(proxies, request(url), settings, workers) if one is not None]
 
 
@@ -54,9 +52,7 @@ def test_good_proxies_of_every_kind_work_and_show_their_exits() -> None:
     with Lab(pages=1) as lab:
         found = findings(listed(lab, *range(8)), f"{lab.named_url}/echo")
 
-        assert {one.proxy.port: one.exit for one in found} == {
-            one.port: one.exit_address for one in lab.proxies
-        }
+        assert {one.proxy.port: one.exit for one in found} == {one.port: one.exit_address for one in lab.proxies}
         assert {(one.fault, one.message, one.status) for one in found} == {(None, "", 200)}
 
 
@@ -73,9 +69,7 @@ def test_good_proxies_of_every_kind_work_and_show_their_exits() -> None:
         ("softban", None, ANSWERED),  # only a spider knows what its pages look like
     ],
 )
-def test_every_fault_of_a_proxy_is_found(
-    index: int, fault: str, expected: Fault | None, settings: Settings
-) -> None:
+def test_every_fault_of_a_proxy_is_found(index: int, fault: str, expected: Fault | None, settings: Settings) -> None:
     with faulty(fault, index, ban_after=0) as lab:
         found = through(lab, index, f"{lab.named_url}/page/1", settings)
 

@@ -147,9 +147,7 @@ def test_a_task_that_all_the_living_have_failed_may_go_to_any_of_them() -> None:
 def test_as_long_as_there_is_work_for_all_no_proxy_is_avoided() -> None:
     states = {1: PINNED, 2: PINNED, 3: PINNED}
 
-    avoided = proxies_to_avoid(
-        states, 3, works=lambda proxy: proxy < 3, doubtful=lambda proxy: False, closing=True
-    )
+    avoided = proxies_to_avoid(states, 3, works=lambda proxy: proxy < 3, doubtful=lambda proxy: False, closing=True)
 
     assert avoided == NO_PROXY
 

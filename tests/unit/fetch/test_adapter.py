@@ -32,9 +32,7 @@ def answering_once(line: Line) -> None:
     ("scheme", "script", "target"),
     [("http", answering_once, PLAIN), ("socks5h", socks5(answering_once), "/films?page=1")],
 )
-def test_a_page_whose_connection_was_closed_is_requested_on_a_new_one(
-    scheme: str, script: Script, target: str
-) -> None:
+def test_a_page_whose_connection_was_closed_is_requested_on_a_new_one(scheme: str, script: Script, target: str) -> None:
     with Peer(script) as proxy, closing(Fetcher(proxy.proxy(scheme), Settings())) as fetcher:
         pages = [fetcher.fetch(task(), soon()) for _ in range(3)]
         by_session = fetcher.session.get(PLAIN)

@@ -117,9 +117,7 @@ def test_a_body_of_exactly_the_limit_is_taken() -> None:
 
 
 def test_a_chunked_body_is_put_together() -> None:
-    body = (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nHeat\r\n2;x=y\r\n!!\r\n0\r\nA: b\r\n\r\n"
-    )
+    body = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nHeat\r\n2;x=y\r\n!!\r\n0\r\nA: b\r\n\r\n"
     with Peer(answering(body)) as proxy, closing(Fetcher(proxy.proxy(), Settings())) as fetcher:
         pages = [fetcher.fetch(task(), soon()) for _ in range(2)]
 

@@ -271,9 +271,7 @@ SQUID_SAYS = answer(b"<html>", "503 Service Unavailable", Server="squid/5.7", X_
 
 
 @pytest.mark.parametrize(("url", "step"), [(PLAIN, Step.HEAD), (SECURE, Step.TUNNEL)])
-def test_a_site_whose_name_does_not_resolve_is_evidence_of_the_name_if_the_proxy_says_so(
-    url: str, step: Step
-) -> None:
+def test_a_site_whose_name_does_not_resolve_is_evidence_of_the_name_if_the_proxy_says_so(url: str, step: Step) -> None:
     """Charged to the proxy, a site that is gone would have one proxy after the other swapped."""
     with Peer(answering(SQUID_SAYS)) as proxy:
         found = evidence(proxy.proxy("http", USER, PASSWORD), url)
@@ -419,9 +417,7 @@ def session_error(peer: Peer, url: str = PLAIN) -> Exception:
         (answering(answer(b"", "302 Found", Location="/")), PLAIN, (Step.PAGE, Sign.REDIRECTS)),
     ],
 )
-def test_what_a_session_raises_is_evidence_as_well(
-    script: Script, url: str, expected: tuple[Step, Sign]
-) -> None:
+def test_what_a_session_raises_is_evidence_as_well(script: Script, url: str, expected: tuple[Step, Sign]) -> None:
     with Peer(script) as proxy:
         found = evidence_of(session_error(proxy, url))
 

@@ -272,9 +272,7 @@ def test_redirects_in_a_circle_end_at_the_limit() -> None:
     assert len(proxy.heads) == 4
 
 
-@pytest.mark.parametrize(
-    "location", ["ftp://site.test/", "javascript:x", "http://[", "http://u:planted@a.test/"]
-)
+@pytest.mark.parametrize("location", ["ftp://site.test/", "javascript:x", "http://[", "http://u:planted@a.test/"])
 def test_a_redirect_to_something_else_than_a_page_is_evidence(location: str) -> None:
     with Peer(answering(redirecting("302 Found", location))) as proxy:
         found = evidence(proxy.proxy())

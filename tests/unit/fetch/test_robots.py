@@ -73,9 +73,7 @@ def test_a_crawl_delay_is_that_of_our_group() -> None:
     assert rules(TEXT).delay(AGENT) == 0.0
 
 
-@pytest.mark.parametrize(
-    ("wanted", "kept"), [("0.5", 0.5), ("86400", MAX_DELAY), ("nan", 0), ("-3", 0), ("soon", 0)]
-)
+@pytest.mark.parametrize(("wanted", "kept"), [("0.5", 0.5), ("86400", MAX_DELAY), ("nan", 0), ("-3", 0), ("soon", 0)])
 def test_no_crawl_delay_stops_a_run(wanted: str, kept: float) -> None:
     assert rules(f"User-agent: *\nCrawl-delay: {wanted}".encode()).delay(AGENT) == kept
 
@@ -141,9 +139,7 @@ def test_a_file_that_would_take_minutes_to_read_is_not_read() -> None:
 
 
 def test_a_file_with_many_agents_and_rules_is_read() -> None:
-    body = "".join(f"User-agent: a{n}\n" for n in range(500)) + "".join(
-        f"Disallow: /{n}/\n" for n in range(2000)
-    )
+    body = "".join(f"User-agent: a{n}\n" for n in range(500)) + "".join(f"Disallow: /{n}/\n" for n in range(2000))
 
     assert not rules(body.encode()).allow(f"{SITE}/1999/x", "a7")
 
@@ -157,12 +153,8 @@ def test_how_long_a_site_asks_to_wait_is_passed_on() -> None:
     assert failed.value.evidence.retry_after == 7.0
 
 
-FIELDS = st.sampled_from(
-    ["User-agent", "Disallow", "Allow", "Crawl-delay", "Request-rate", "Visit-time", "Sitemap"]
-)
-VALUES = st.text(max_size=20) | st.sampled_from(
-    ["*", "/", "/*$", "1/0", "0/5", "9e999", "1/1s 0600-9999", "%", "//["]
-)
+FIELDS = st.sampled_from(["User-agent", "Disallow", "Allow", "Crawl-delay", "Request-rate", "Visit-time", "Sitemap"])
+VALUES = st.text(max_size=20) | st.sampled_from(["*", "/", "/*$", "1/0", "0/5", "9e999", "1/1s 0600-9999", "%", "//["])
 LINES = st.lists(st.tuples(FIELDS, VALUES), max_size=8)
 
 

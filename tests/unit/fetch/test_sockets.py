@@ -46,9 +46,7 @@ DRIPS = [
 
 
 @pytest.mark.parametrize(("start", "data", "step"), DRIPS)
-def test_what_is_dripped_ends_at_the_deadline_without_any_signal(
-    start: bytes, data: bytes, step: Step
-) -> None:
+def test_what_is_dripped_ends_at_the_deadline_without_any_signal(start: bytes, data: bytes, step: Step) -> None:
     """Rule: no read time-out sees a drip, so the page's time is checked before each read, in any thread."""
     with Peer(dripping(start, data)) as proxy:
         found = evidence(proxy.proxy(), seconds=0.3, settings=Settings())

@@ -58,9 +58,7 @@ def film(page):
 """
 
 
-def unread(
-    kept: PageSample | None, message: str = "ValueError: no year (movies.py:7)", size: int = 13
-) -> Outcome:
+def unread(kept: PageSample | None, message: str = "ValueError: no year (movies.py:7)", size: int = 13) -> Outcome:
     evidence = Evidence(Step.EXTRACT, Sign.RAISED, message, 200)
     return Outcome(1, 7, 1, Ending.FAILED, START, 0.1, 200, size, evidence, sample=kept)
 
@@ -103,9 +101,7 @@ def test_stage_fault_error_and_line_make_a_kind(stage: str, fault: str, message:
 
 def test_an_empty_block_page_is_of_another_kind_than_a_film_whose_selectors_are_wrong() -> None:
     """Else the first soft ban of a run would take the only place."""
-    block, film, another = (
-        kind_of("detail", "empty", "nothing extracted", size) for size in (150, 30_000, 31_000)
-    )
+    block, film, another = (kind_of("detail", "empty", "nothing extracted", size) for size in (150, 30_000, 31_000))
 
     assert block != film
     assert film == another
@@ -203,9 +199,7 @@ def test_the_first_page_of_a_kind_is_kept_and_every_failure_of_that_kind_names_i
     other = PAGE._replace(url="http://films.example/detail/2", body=b"another")
     with new_journal(path, task("1"), task("2")) as journal:
         journal.settle(given_up(1, unread(kept())), START)
-        journal.settle(
-            given_up(2, unread(kept(page=other), "ValueError: no such thing (movies.py:7)")), START
-        )
+        journal.settle(given_up(2, unread(kept(page=other), "ValueError: no such thing (movies.py:7)")), START)
 
     with Reader(path) as reader:
         (page,) = reader.page_samples()

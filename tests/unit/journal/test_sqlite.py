@@ -155,9 +155,7 @@ def next_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("next_version")
-def test_an_older_journal_is_copied_and_then_brought_up_to_date(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_older_journal_is_copied_and_then_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as older:
         older.setattr(sqlite, "MIGRATIONS", MIGRATIONS[:1])
         whole_run(path)

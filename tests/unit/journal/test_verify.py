@@ -62,9 +62,7 @@ UNGUARDED_TASKS = (
 NEW_ITEM = "INSERT INTO items (task, n, data) VALUES"
 
 
-ITEMS, CHILDREN, ATTEMPTS = (
-    f"whose {rows} do not match their count" for rows in ("items", "child tasks", "attempts")
-)
+ITEMS, CHILDREN, ATTEMPTS = (f"whose {rows} do not match their count" for rows in ("items", "child tasks", "attempts"))
 MISMATCH, NOT_ENDED = "whose last attempt does not match how they ended", "answered, but not ended"
 ORPHANED_ITEMS, ORPHANED_TASKS = "of a task that is unknown", "whose parent is unknown or not done"
 
@@ -83,10 +81,7 @@ ORPHANED_ITEMS, ORPHANED_TASKS = "of a task that is unknown", "whose parent is u
             ["1 seed was given, 0 in the journal", f"3 tasks {ORPHANED_TASKS}"],
         ),
         (
-            [
-                f"DELETE FROM {row} = 4"
-                for row in ("attempts WHERE task", "items WHERE task", "tasks WHERE id")
-            ],
+            [f"DELETE FROM {row} = 4" for row in ("attempts WHERE task", "items WHERE task", "tasks WHERE id")],
             [f"1 task {CHILDREN} (task 1)"],
         ),
         (

@@ -60,9 +60,7 @@ def journal(path: Path) -> Iterator[Journal]:
 
 
 def test_a_task_comes_back_from_the_journal_as_it_was(path: Path) -> None:
-    login = Task(
-        "detail", "http://films.example/é", b"k" * 16, "POST", b"a=1\0", (("x-token", "é"),), '{"n": 1}'
-    )
+    login = Task("detail", "http://films.example/é", b"k" * 16, "POST", b"a=1\0", (("x-token", "é"),), '{"n": 1}')
     with new_journal(path, task("1", "index"), login) as journal:
         (waiting,) = journal.waiting(False, 0, 10)
 
@@ -96,9 +94,7 @@ def test_a_list_of_proxies_is_recorded_all_or_none(path: Path, journal: Journal)
 
 
 def test_a_done_task_leaves_its_items_and_its_children_behind(path: Path, journal: Journal) -> None:
-    new = journal.settle(
-        done(1, answered(item("x"), item("y"), tasks=(task("a"), task("b"), task("a")))), START
-    )
+    new = journal.settle(done(1, answered(item("x"), item("y"), tasks=(task("a"), task("b"), task("a")))), START)
     journal.commit()
 
     assert new == 2
@@ -175,9 +171,7 @@ def test_text_that_is_no_unicode_is_kept_in_escapes(path: Path, journal: Journal
     """
     hostile = '{"title": "\ud800霸王"}'
     journal.settle(put_off(1, failed(message="\udcff" * 5000)), START)
-    journal.settle(
-        done(1, answered(hostile, tasks=(task("a")._replace(url="http://films.example/\ud800"),))), START
-    )
+    journal.settle(done(1, answered(hostile, tasks=(task("a")._replace(url="http://films.example/\ud800"),))), START)
     journal.commit()
 
     assert rows(path, "SELECT data FROM items") == [('{"title": "\\ud800霸王"}',)]
@@ -213,9 +207,7 @@ def test_failed_tasks_come_back_with_a_fresh_budget(journal: Journal) -> None:
         ({"url": task("1", "index").url}, 0),
     ],
 )
-def test_failed_tasks_are_found_by_id_reason_fault_or_url(
-    journal: Journal, wanted: dict[str, Any], found: int
-) -> None:
+def test_failed_tasks_are_found_by_id_reason_fault_or_url(journal: Journal, wanted: dict[str, Any], found: int) -> None:
     journal.settle(done(1, answered(tasks=(task("a"), task("b")))), START)
     journal.settle(given_up(2, failed()), START)
     journal.settle(given_up(3, failed(), "quarantined after 3 crashes"), START)
@@ -355,9 +347,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
     return opened
 
 
-def test_a_full_disk_is_reported_and_leaves_a_sound_journal(
-    path: Path, connections: list[sqlite3.Connection]
-) -> None:
+def test_a_full_disk_is_reported_and_leaves_a_sound_journal(path: Path, connections: list[sqlite3.Connection]) -> None:
     journal = new_journal(path, task("1", "index"))
     journal.settle(done(1, answered(tasks=(task("a"), task("b")))), START)
     journal.commit()
@@ -409,9 +399,7 @@ def test_a_file_that_may_not_grow_is_reported_and_leaves_a_sound_journal(path: P
     assert "still open" in found.problems[0]
 
 
-def test_a_journal_that_another_program_locks_is_reported(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_journal_that_another_program_locks_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.001)
     with new_journal(path) as journal:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:

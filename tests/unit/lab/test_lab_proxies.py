@@ -76,9 +76,7 @@ def test_https_is_the_same_site(tls_lab: Lab, authority: trustme.CA, index: int 
     base = tls_lab.tls_url if proxy is None else tls_lab.named_tls_url
 
     with client(proxy, authority=authority) as web:
-        titles = [
-            select(web.request("GET", base + path)).css("h2.m-b-sm::text").get() for path in tls_lab.films()
-        ]
+        titles = [select(web.request("GET", base + path)).css("h2.m-b-sm::text").get() for path in tls_lab.films()]
         huge = web.request("GET", base + "/huge", preload_content=False)
         start = huge.read(5_000_000)
         huge.close()
@@ -169,9 +167,7 @@ def test_a_black_hole_reads_and_never_answers(index: int) -> None:
     with faulty("blackhole", index) as lab:
         proxy = lab.proxies[index]
         with plug(proxy.port) as plugged:
-            plugged.sendall(
-                b"\x05\x02\0\x02" if proxy.scheme == "socks5h" else get(lab.named_url + "/page/1")
-            )
+            plugged.sendall(b"\x05\x02\0\x02" if proxy.scheme == "socks5h" else get(lab.named_url + "/page/1"))
             lab.wait_for(lambda: proxy.users == 1, DEADLINE)
             plugged.settimeout(0.05)
             with pytest.raises(TimeoutError):
@@ -242,9 +238,7 @@ def test_a_flaky_proxy_fails_in_several_ways_and_works_in_between(index: int) ->
                 try:
                     seen.add(str(status(web, lab.named_url + "/page/1")))
                 except HTTPError as error:
-                    seen.add(
-                        next(word for word in ("reset", "IncompleteRead", "SOCKS") if word in repr(error))
-                    )
+                    seen.add(next(word for word in ("reset", "IncompleteRead", "SOCKS") if word in repr(error)))
 
     refusal = "502" if lab.proxies[index].scheme == "http" else "SOCKS"
     assert seen == {"200", "reset", "IncompleteRead", refusal}

@@ -144,9 +144,7 @@ def test_a_client_that_sends_nothing_is_connected_but_not_a_user() -> None:
 
 def test_the_log_has_the_user_agent() -> None:
     with Lab(pages=1) as lab, plug(lab.proxies[OPEN_HTTP].port) as plugged:
-        plugged.sendall(
-            get(lab.named_url + "/page/1?x=1").replace(b"\r\n\r\n", b"\r\nUser-Agent: me\r\n\r\n")
-        )
+        plugged.sendall(get(lab.named_url + "/page/1?x=1").replace(b"\r\n\r\n", b"\r\nUser-Agent: me\r\n\r\n"))
         read_until(plugged, b"</html>")
 
         (seen,) = lab.requests
@@ -231,9 +229,7 @@ def test_stop_ends_waiting_clients_and_may_be_repeated() -> None:
     lab.start()
     with plug(lab.proxies[OPEN_HTTP].port) as waiting, plug(lab.proxies[OPEN_SOCKS].port) as silent:
         waiting.sendall(get(lab.named_url + "/page/1"))
-        lab.wait_for(
-            lambda: lab.proxies[OPEN_HTTP].users == 1 and lab.proxies[OPEN_SOCKS].open == 1, DEADLINE
-        )
+        lab.wait_for(lambda: lab.proxies[OPEN_HTTP].users == 1 and lab.proxies[OPEN_SOCKS].open == 1, DEADLINE)
 
         lab.stop()
         lab.stop()

@@ -42,9 +42,7 @@ def test_the_films_come_in_every_encoding_and_in_two_packings(lab: Lab) -> None:
             for path in lab.films()
         ]
 
-    assert {film.encoding for film in lab.films().values()} == {
-        language.encoding.name for language in LANGUAGES
-    }
+    assert {film.encoding for film in lab.films().values()} == {language.encoding.name for language in LANGUAGES}
     assert {answer.headers.get("Content-Encoding") for answer in answers} == {None, "gzip"}
     assert {answer.headers.get("Transfer-Encoding") for answer in answers} == {None, "chunked"}
     for answer in answers:
@@ -112,9 +110,7 @@ def test_echo_shows_the_site_a_post_and_never_the_login_for_the_proxy(lab: Lab, 
 def test_a_cookie_is_worth_nothing_from_another_address(lab: Lab) -> None:
     members = lab.named_url + "/members"
     with client(lab.proxies[HTTP]) as web, client(lab.proxies[SOCKS]) as elsewhere:
-        cookie = {
-            "Cookie": web.request("GET", lab.named_url + "/login").headers["Set-Cookie"].partition(";")[0]
-        }
+        cookie = {"Cookie": web.request("GET", lab.named_url + "/login").headers["Set-Cookie"].partition(";")[0]}
 
         assert status(web, members) == 403
         assert web.request("GET", members, headers=cookie).status == 200
@@ -140,9 +136,7 @@ def test_broken_pages_are_broken_as_announced(lab: Lab) -> None:
         huge.close()
 
 
-@pytest.mark.parametrize(
-    ("path", "started"), [("/drip-head", b"X-Drip: ...."), ("/drip-body", b"\r\n\r\n<p>\n<p>")]
-)
+@pytest.mark.parametrize(("path", "started"), [("/drip-head", b"X-Drip: ...."), ("/drip-body", b"\r\n\r\n<p>\n<p>")])
 def test_a_drip_does_not_stop(lab: Lab, path: str, started: bytes) -> None:
     with plug(int(lab.url.rpartition(":")[2])) as plugged:
         plugged.sendall(get(path))
@@ -169,11 +163,7 @@ def test_requests_sent_ahead_are_answered_in_order() -> None:
 
         answers = read_until(plugged, b"Status 202</h1>")
 
-    assert (
-        answers.index(b"Status 201</h1>")
-        < answers.index(b"Status 203</h1>")
-        < answers.index(b"Status 202</h1>")
-    )
+    assert answers.index(b"Status 201</h1>") < answers.index(b"Status 203</h1>") < answers.index(b"Status 202</h1>")
 
 
 def test_the_site_can_be_out_of_order_in_part_or_for_a_while() -> None:

@@ -32,9 +32,7 @@ def write_csv(journal: Journal, path: Path, *, overwrite: bool = False) -> str:
 
 
 def test_the_columns_are_all_fields_in_the_order_in_which_they_came(tmp_path: Path, journal: Journal) -> None:
-    store_all(
-        journal, {"title": "a", "year": 1994}, {"title": "b", "score": 8.5}, {"good": True, "year": None}
-    )
+    store_all(journal, {"title": "a", "year": 1994}, {"title": "b", "score": 8.5}, {"good": True, "year": None})
 
     text = write_csv(journal, tmp_path / "items.csv")
 

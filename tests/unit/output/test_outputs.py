@@ -54,9 +54,7 @@ def test_all_targets_that_cannot_be_opened_are_told_at_once(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("what", ["the journal", "the list of proxies", "the spider"])
-def test_no_target_is_a_file_that_the_run_lives_on_and_a_link_is_no_second_file(
-    tmp_path: Path, what: str
-) -> None:
+def test_no_target_is_a_file_that_the_run_lives_on_and_a_link_is_no_second_file(tmp_path: Path, what: str) -> None:
     mine, link = tmp_path / "mine", tmp_path / "link"
     mine.write_text("precious\n")
     link.symlink_to(mine)
@@ -88,9 +86,7 @@ def test_a_mark_of_a_format_that_is_not_known_is_told_and_makes_way_for_a_new_fi
     store(journal, 1)
     journal.output(Mark(str(old), "xml", 0, 0, 0))
 
-    with pytest.raises(
-        SettingsError, match=r"items\.xml: its format 'xml' is not known: .*another file with -o"
-    ):
+    with pytest.raises(SettingsError, match=r"items\.xml: its format 'xml' is not known: .*another file with -o"):
         Outputs(journal)
     with Outputs(journal, [Target(str(new), "jsonl")]) as outputs:
         outputs.finish()
@@ -237,9 +233,7 @@ def test_a_resume_may_overwrite_what_an_earlier_start_appended(tmp_path: Path, j
     assert path.read_text() == films(1)
 
 
-def test_the_mark_stands_before_the_first_item_and_moves_with_the_file(
-    tmp_path: Path, journal: Journal
-) -> None:
+def test_the_mark_stands_before_the_first_item_and_moves_with_the_file(tmp_path: Path, journal: Journal) -> None:
     """Without it a resume would take what the run has written for somebody else's, and write it again."""
     path = tmp_path / "items.jsonl"
     path.write_text("before\n")
@@ -435,9 +429,7 @@ def test_a_file_that_has_become_shorter_is_begun_anew_only_if_it_is_ours(
     assert path.read_text() == then
 
 
-def test_an_output_that_cannot_be_opened_any_more_makes_way_for_a_new_one(
-    tmp_path: Path, journal: Journal
-) -> None:
+def test_an_output_that_cannot_be_opened_any_more_makes_way_for_a_new_one(tmp_path: Path, journal: Journal) -> None:
     folder, new = tmp_path / "disk", tmp_path / "new.jsonl"
     folder.mkdir()
     store(journal, 1)

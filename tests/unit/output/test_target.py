@@ -35,9 +35,7 @@ def test_the_format_is_named_or_read_off_the_ending(text: str, target: Target) -
     assert parse_target(text, overwrite=True).overwrite
 
 
-@pytest.mark.parametrize(
-    "text", ["items", "items.xml", "items.jsonl:xml", "items.feather", "", ":csv", "csv"]
-)
+@pytest.mark.parametrize("text", ["items", "items.xml", "items.jsonl:xml", "items.feather", "", ":csv", "csv"])
 def test_an_unknown_format_is_refused_with_those_that_work(text: str) -> None:
     with pytest.raises(SettingsError, match=r"end it in \.jsonl, \.csv or \.parquet, or add :jsonl"):
         parse_target(text)

@@ -11,9 +11,7 @@ def test_each_wait_is_twice_the_one_before() -> None:
 
 
 @given(st.integers(-5, 5000), st.floats(0, 1))
-def test_a_wait_is_never_longer_than_the_longest_and_jitter_spreads_that_too(
-    times: int, jitter: float
-) -> None:
+def test_a_wait_is_never_longer_than_the_longest_and_jitter_spreads_that_too(times: int, jitter: float) -> None:
     assert 0.75 * 2.0 <= backoff(2.0, times, jitter, longest=300.0) <= 300.0
     assert backoff(2.0, 5000, 0.0, longest=300.0) < backoff(2.0, 5000, 1.0, longest=300.0)
 

@@ -10,9 +10,7 @@ from pinpool.policy.faults import FAULTS
 from pinpool.policy.reputation import CAP_SECONDS
 
 
-def all_fail(
-    breaker: CircuitBreaker, proxies: int, fault: Fault = Fault.TIMEOUT, alive: int = 100
-) -> list[bool]:
+def all_fail(breaker: CircuitBreaker, proxies: int, fault: Fault = Fault.TIMEOUT, alive: int = 100) -> list[bool]:
     return [
         breaker.failed(proxy, 100 + proxy, fault, float(proxy), 0.0, in_use=proxies, alive=alive)
         for proxy in range(1, proxies + 1)
@@ -52,9 +50,7 @@ def test_a_page_in_between_clears_the_suspicion() -> None:
     all_fail(breaker, 4)
 
     breaker.site_answered(1000.0)
-    later = [
-        breaker.failed(proxy, 1, Fault.TIMEOUT, 2000.0, 0.0, in_use=8, alive=100) for proxy in (5, 6, 7, 8)
-    ]
+    later = [breaker.failed(proxy, 1, Fault.TIMEOUT, 2000.0, 0.0, in_use=8, alive=100) for proxy in (5, 6, 7, 8)]
 
     assert later == [False] * 4
     assert breaker.state is BreakerState.CLOSED
@@ -82,8 +78,7 @@ def test_a_list_of_one_or_two_is_suspicious_as_soon_as_all_of_it_fails(alive: in
     breaker = CircuitBreaker()
 
     excused = [
-        breaker.failed(proxy, 1, Fault.TIMEOUT, 1.0, 0.0, in_use=alive, alive=alive)
-        for proxy in range(1, alive + 1)
+        breaker.failed(proxy, 1, Fault.TIMEOUT, 1.0, 0.0, in_use=alive, alive=alive) for proxy in range(1, alive + 1)
     ]
 
     assert excused == [False] * (alive - 1) + [True]
@@ -98,9 +93,7 @@ def test_what_a_silent_site_cannot_cause_raises_no_suspicion(fault: Fault) -> No
     assert not any(all_fail(CircuitBreaker(), 20, fault))
 
 
-@pytest.mark.parametrize(
-    "fault", [Fault.TUNNEL, Fault.UNREACHABLE, Fault.BANNED, Fault.SERVER_ERROR, Fault.DNS]
-)
+@pytest.mark.parametrize("fault", [Fault.TUNNEL, Fault.UNREACHABLE, Fault.BANNED, Fault.SERVER_ERROR, Fault.DNS])
 def test_what_a_silent_site_or_our_own_network_may_cause_does(fault: Fault) -> None:
     assert any(all_fail(CircuitBreaker(), 20, fault))
 

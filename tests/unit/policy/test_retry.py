@@ -72,9 +72,7 @@ def test_proxies_that_were_never_asked_do_not_bring_the_end_nearer() -> None:
     assert isinstance(verdict(dead + failed(Fault.TIMEOUT, 1, 2, 3, 4)), GiveUp)
 
 
-@pytest.mark.parametrize(
-    "fault", [Fault.TIMEOUT, Fault.RESET, Fault.BANNED, Fault.CONNECT_TIMEOUT, Fault.TLS]
-)
+@pytest.mark.parametrize("fault", [Fault.TIMEOUT, Fault.RESET, Fault.BANNED, Fault.CONNECT_TIMEOUT, Fault.TLS])
 def test_only_the_word_of_a_proxy_that_works_elsewhere_is_charged(fault: Fault) -> None:
     assert verdict(failed(fault, 1)) == Resubmit(0.0, charged=True)
     assert verdict(failed(fault, 1), unbelieved=[1]) == Resubmit(0.0, charged=False)
@@ -134,9 +132,7 @@ def test_the_only_proxy_left_is_asked_twice_before_an_empty_page_is_believed() -
 @pytest.mark.parametrize(("jitter", "rests"), [(0.0, [1.5, 3.0, 6.0]), (0.5, [2.0, 4.0, 8.0])])
 def test_an_ill_site_is_given_more_time_after_each_failure(jitter: float, rests: list[float]) -> None:
     for times, rest in enumerate(rests, 1):
-        assert verdict(failed(Fault.SERVER_ERROR, *range(times)), jitter=jitter) == Resubmit(
-            rest, charged=True
-        )
+        assert verdict(failed(Fault.SERVER_ERROR, *range(times)), jitter=jitter) == Resubmit(rest, charged=True)
 
 
 @given(st.integers(1, 4_000), st.floats(0, 1, exclude_max=True))

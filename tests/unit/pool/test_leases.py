@@ -15,9 +15,7 @@ from pinpool.pool.leases import LeaseQueue
 SPARE, PINNED, COOLING, RETIRED = ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED
 
 
-def queue(
-    proxies: int, *, seats: int = 20, cooling: float = 3600.0, clock: Clock = SYSTEM_CLOCK
-) -> LeaseQueue:
+def queue(proxies: int, *, seats: int = 20, cooling: float = 3600.0, clock: Clock = SYSTEM_CLOCK) -> LeaseQueue:
     return LeaseQueue(spares(proxies), seats, cooling, clock)
 
 
@@ -323,9 +321,7 @@ def test_a_proxy_that_has_retired_for_its_faults_keeps_that_reason_when_it_is_wi
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(
-                ["check_in", "swap", "exchange", "reap", "cool", "retire", "withdraw", "join", "leave"]
-            ),
+            st.sampled_from(["check_in", "swap", "exchange", "reap", "cool", "retire", "withdraw", "join", "leave"]),
             st.integers(1, 6),
         ),
         max_size=60,

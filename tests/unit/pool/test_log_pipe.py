@@ -32,9 +32,7 @@ def arrived() -> Iterator[Arrived]:
     yield handler
 
 
-def send_and_receive(
-    arrived: Arrived, messages: list[str], where: Whereabouts = NOWHERE, **extra: Any
-) -> None:
+def send_and_receive(arrived: Arrived, messages: list[str], where: Whereabouts = NOWHERE, **extra: Any) -> None:
     pipe = LogPipe(Redaction(PROXIES))
     root = logging.getLogger()
     root.setLevel(logging.INFO)

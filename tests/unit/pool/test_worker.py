@@ -40,9 +40,7 @@ def started(*results: JobResult) -> Worker:
     """A worker in this process, with its own lease queue and board."""
     leases = LeaseQueue(spares(1), 1, 60.0)
     board = StatusBoard([0] * WIDTH)
-    config = WorkerConfig(
-        leases, 0, board, lambda: Listed(list(results)), 30.0, Path(), LogPipe(str).reporting()
-    )
+    config = WorkerConfig(leases, 0, board, lambda: Listed(list(results)), 30.0, Path(), LogPipe(str).reporting())
     worker = Worker(config)
     worker.start()
     return worker
@@ -63,9 +61,7 @@ def outcome_of(worker: Worker, serial: int) -> Outcome:
     ],
     ids=["an unproven pin declines one task", "a pin that has served a page takes the next at once"],
 )
-def test_what_a_pin_does_with_the_task_after_a_failure(
-    results: list[JobResult], endings: list[Ending]
-) -> None:
+def test_what_a_pin_does_with_the_task_after_a_failure(results: list[JobResult], endings: list[Ending]) -> None:
     worker = started(*results)
 
     outcomes = [outcome_of(worker, serial) for serial in range(1, len(endings) + 1)]

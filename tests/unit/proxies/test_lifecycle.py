@@ -27,9 +27,7 @@ def test_a_move_always_leads_to_the_same_state() -> None:
 
 @pytest.mark.parametrize("state", ProxyState)
 @pytest.mark.parametrize("how", EventKind)
-def test_a_move_that_is_not_in_the_table_raises_and_survives_a_pickle(
-    state: ProxyState, how: EventKind
-) -> None:
+def test_a_move_that_is_not_in_the_table_raises_and_survives_a_pickle(state: ProxyState, how: EventKind) -> None:
     if (state, how) in LIFE:
         assert move(state, how) is LIFE[state, how]
         return

@@ -99,9 +99,7 @@ def test_a_url_comes_back_whole(scheme: str, user: str, password: str, host: str
 
 
 @given(texts.filter(lambda user: ":" not in user), texts, hosts, ports)
-def test_raw_passwords_come_back_whole_from_both_forms(
-    user: str, password: str, host: str, port: int
-) -> None:
+def test_raw_passwords_come_back_whole_from_both_forms(user: str, password: str, host: str, port: int) -> None:
     assume(is_plain(user) and is_plain(password) and not user.startswith("#"))
     expected = Proxy("http", host.strip("[]"), port, user, password)
 

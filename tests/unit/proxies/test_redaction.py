@@ -23,9 +23,7 @@ def test_no_spelling_of_a_password_comes_through(text: str) -> None:
     hidden = Redaction(PROXIES)(f"before {text} after")
 
     assert "***" in hidden
-    assert not any(
-        secret in hidden for secret in ("word!", "word%21", ":xyz@", "apikey123", "YWxpY2U6", "YXBpa2V5")
-    )
+    assert not any(secret in hidden for secret in ("word!", "word%21", ":xyz@", "apikey123", "YWxpY2U6", "YXBpa2V5"))
     assert hidden.startswith("before ")
     assert hidden.endswith(" after")
 

@@ -185,9 +185,7 @@ def test_a_file_that_is_gone_for_a_moment_only_is_not_missed(watch: Watch, path:
 
 
 @pytest.mark.parametrize("what", ["folder", "pipe"])
-def test_what_is_no_longer_a_file_is_reported_and_never_waited_for(
-    watch: Watch, path: Path, what: str
-) -> None:
+def test_what_is_no_longer_a_file_is_reported_and_never_waited_for(watch: Watch, path: Path, what: str) -> None:
     path.unlink()
     if what == "folder":
         path.mkdir()

@@ -8,9 +8,7 @@ from pinpool.report.timeline import Segment, Slice, Strip, TimeAxis
 from pinpool.stats.histogram import Histogram
 
 
-@pytest.mark.parametrize(
-    ("value", "round_"), [(0, 1), (0.8, 0.8), (1, 1), (47, 50), (53, 60), (101, 150), (1e9, 1e9)]
-)
+@pytest.mark.parametrize(("value", "round_"), [(0, 1), (0.8, 0.8), (1, 1), (47, 50), (53, 60), (101, 150), (1e9, 1e9)])
 def test_an_axis_ends_at_a_round_number(value: float, round_: float) -> None:
     assert nice(value) == pytest.approx(round_)
 

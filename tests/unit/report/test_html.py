@@ -95,8 +95,7 @@ def test_the_policy_names_the_one_style_and_the_one_script_that_are_there() -> N
     ]
     policy = next(both["content"] for tag, both in Elements(page).found if "http-equiv" in both)
     assert policy == (
-        f"default-src 'none'; style-src '{digests[0]}'; script-src '{digests[1]}'; base-uri 'none';"
-        " form-action 'none'"
+        f"default-src 'none'; style-src '{digests[0]}'; script-src '{digests[1]}'; base-uri 'none'; form-action 'none'"
     )
     assert page.count("<script") == page.count("<style") == 1
 
@@ -134,9 +133,7 @@ def test_silence_of_the_site_is_drawn_and_advice_is_given() -> None:
 
 
 def test_costs_are_shown_only_with_a_price() -> None:
-    told = run_data(
-        [good(1, n, size=10_000_000) for n in range(50)] + [bad(2, 1, "banned", size=100_000_000)]
-    )
+    told = run_data([good(1, n, size=10_000_000) for n in range(50)] + [bad(2, 1, "banned", size=100_000_000)])
 
     month, gigabyte = render(told, START, Price(2.5)), render(told, START, Price(3, per_gigabyte=True))
 
@@ -197,9 +194,7 @@ def another_page(folder: Path) -> Path:
         (lambda folder: folder / "nowhere" / "report.html", "its folder does not exist"),
     ],
 )
-def test_what_is_no_report_of_ours_is_never_overwritten(
-    journal: Path, place: Callable[[Path], Path], why: str
-) -> None:
+def test_what_is_no_report_of_ours_is_never_overwritten(journal: Path, place: Callable[[Path], Path], why: str) -> None:
     target = place(journal.parent)
 
     with pytest.raises(SettingsError, match=why):

@@ -28,9 +28,7 @@ def test_a_proxy_that_worked_until_a_moment_and_never_after_is_named_with_that_m
 
     found = recommend(run_data([*calm(), *dead]))
 
-    assert [advice.title for advice in found] == [
-        f"{label(2)} worked until 2023-11-14 22:20:00 UTC and never after"
-    ]
+    assert [advice.title for advice in found] == [f"{label(2)} worked until 2023-11-14 22:20:00 UTC and never after"]
     assert found[0].evidence == "Since then: refused 3."
 
 
@@ -55,9 +53,7 @@ def test_refused_logins_point_to_the_lines_of_the_list() -> None:
 
 
 def test_proxies_that_never_served_a_page_are_told_with_their_faults() -> None:
-    found = recommend(
-        run_data([*calm(3), bad(4, 1, "unreachable"), bad(4, 2, "refused"), bad(4, 3, "refused")])
-    )
+    found = recommend(run_data([*calm(3), bad(4, 1, "unreachable"), bad(4, 2, "refused"), bad(4, 3, "refused")]))
 
     assert [advice.title for advice in found] == ["1 proxy never served a page"]
     assert found[0].evidence.startswith(f"refused 2, unreachable 1: {label(4)}.")
@@ -111,9 +107,7 @@ def test_pages_given_up_come_with_the_commands_that_go_on_and_nothing_of_theirs_
     lost = given_up(1, url, "empty", "nothing")
 
     found = recommend(
-        run_data(
-            calm(), tasks={"failed": 1}, given_up=[lost], faults_of_failed={"empty": 1}, journal="my run.db"
-        )
+        run_data(calm(), tasks={"failed": 1}, given_up=[lost], faults_of_failed={"empty": 1}, journal="my run.db")
     )
 
     assert found[0].title == "1 page was given up"
@@ -121,9 +115,7 @@ def test_pages_given_up_come_with_the_commands_that_go_on_and_nothing_of_theirs_
         "pinpool failures 'my run.db'",
         "pinpool retry 'my run.db' && pinpool resume 'my run.db'",
     )
-    assert found[1].commands == (
-        "pinpool try movies.py 'http://films.example/$(rm -rf ~)'\"'\"';' -p PROXIES",
-    )
+    assert found[1].commands == ("pinpool try movies.py 'http://films.example/$(rm -rf ~)'\"'\"';' -p PROXIES",)
 
 
 def test_runs_that_are_not_over_come_first_with_the_way_on() -> None:

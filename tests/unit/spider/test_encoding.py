@@ -56,9 +56,7 @@ def test_a_page_is_read_as_a_browser_reads_it(body: bytes, content_type: str | N
         ("<p>é</p>".encode(), "text/html; charset=klingon", "é"),
     ],
 )
-def test_an_unclear_encoding_is_read_as_most_pages_mean_it(
-    body: bytes, content_type: str | None, text: str
-) -> None:
+def test_an_unclear_encoding_is_read_as_most_pages_mean_it(body: bytes, content_type: str | None, text: str) -> None:
     assert page(body, content_type).first("//p") == text
 
 

@@ -26,9 +26,7 @@ def film(page: object) -> dict[str, str]:
 
 
 def said(html: str, status: int = 200, **marks: object) -> Extracted | Evidence | None:
-    fetched = Fetched(
-        URL, status, {"content-type": "text/html; charset=latin-1"}, html.encode("latin-1"), 0.1, 9
-    )
+    fetched = Fetched(URL, status, {"content-type": "text/html; charset=latin-1"}, html.encode("latin-1"), 0.1, 9)
     return read(spider, request(URL, stage="index"), fetched, settings_from(marks), tunnelled=True)
 
 

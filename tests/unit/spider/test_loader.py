@@ -137,9 +137,7 @@ def test_a_module_of_a_package_is_found_by_name(write: Write) -> None:
         "script.py",
     )
 
-    ran = subprocess.run(
-        [sys.executable, "script.py"], capture_output=True, text=True, timeout=60, check=True
-    )
+    ran = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, timeout=60, check=True)
 
     assert ran.stdout == "shop.movies:spider\n"
 
@@ -269,9 +267,7 @@ def test_the_seeds_are_not_read_unless_asked_for(write: Write) -> None:
         ),
     ],
 )
-def test_every_mistake_in_a_file_is_reported_with_its_line(
-    write: Write, text: str, problems: list[str]
-) -> None:
+def test_every_mistake_in_a_file_is_reported_with_its_line(write: Write, text: str, problems: list[str]) -> None:
     write(text)
 
     for problem, start in zip(problems_of("movies.py"), problems, strict=True):

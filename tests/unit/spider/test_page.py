@@ -31,9 +31,7 @@ def page(
 # Documents
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b" \n", b"\0\0", b"<!-- only -->", b"<!doctype html>", b"\xff\xfe", b"<?xml ?>"]
-)
+@pytest.mark.parametrize("body", [b"", b" \n", b"\0\0", b"<!-- only -->", b"<!doctype html>", b"\xff\xfe", b"<?xml ?>"])
 def test_an_empty_document_has_no_more_than_its_root(body: bytes) -> None:
     empty = page(body)
 
@@ -146,9 +144,7 @@ def test_links_become_tasks_as_a_browser_resolves_them() -> None:
 
 
 def test_elements_stand_for_their_links() -> None:
-    assert [task.url for task in page('<a href="/1"></a><a>no link</a>').details("a")] == [
-        "https://site.example/1"
-    ]
+    assert [task.url for task in page('<a href="/1"></a><a>no link</a>').details("a")] == ["https://site.example/1"]
 
 
 def test_what_a_browser_would_not_leave_the_page_for_is_skipped() -> None:

@@ -168,9 +168,7 @@ def test_a_function_of_seeds_that_raises_is_reported_with_its_line() -> None:
 
     spider = Spider(seeds=seeds)
 
-    with pytest.raises(
-        SpiderError, match=rf"test_spider\.py:{seeds.__code__.co_firstlineno + 1}: OSError: no list"
-    ):
+    with pytest.raises(SpiderError, match=rf"test_spider\.py:{seeds.__code__.co_firstlineno + 1}: OSError: no list"):
         spider.start()
 
 

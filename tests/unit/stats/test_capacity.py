@@ -8,8 +8,7 @@ def test_more_workers_than_fit_are_refused_with_what_is_missing_and_how_many_fit
 
     assert capacity.shortage(10) == ""
     assert capacity.shortage(500) == (
-        "500 workers would need 10.0 GB of memory (200.0 MB are free) and 2,100 open files (1,000 are allowed): "
-        "10 fit"
+        "500 workers would need 10.0 GB of memory (200.0 MB are free) and 2,100 open files (1,000 are allowed): 10 fit"
     )
 
 

@@ -34,9 +34,7 @@ PROXY = ProxyRow(1, "socks5h://alice@10.0.0.7:1080", "pinned", None, None, 0, Tr
 
 
 def test_the_document_has_the_promised_shape() -> None:
-    folded = figures(
-        [*[OK] * 37, *[TIMEOUT] * 2, TIMEOUT._replace(fault="refused", message="connection refused")]
-    )
+    folded = figures([*[OK] * 37, *[TIMEOUT] * 2, TIMEOUT._replace(fault="refused", message="connection refused")])
 
     document = stats_document(RUN, [PROXY], folded, {1: 2})
 

@@ -35,9 +35,7 @@ from pinpool.stats.snapshot import Snapshot
 
 VIEW = Snapshot(12, 7, 7, 6, 1, 3, Census(6, 3, 1, 1, states={}), "", False, gone=2)
 NAME = r"pinpool_[a-z0-9_]+"
-SAMPLE = re.compile(
-    NAME + r'\{[a-z_]+="(?:[^"\\\n]|\\[\\"n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\[\\"n])*")*\} [0-9.e+-]+'
-)
+SAMPLE = re.compile(NAME + r'\{[a-z_]+="(?:[^"\\\n]|\\[\\"n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\[\\"n])*")*\} [0-9.e+-]+')
 
 
 def samples(path: Path) -> dict[str, float]:

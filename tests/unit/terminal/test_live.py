@@ -209,9 +209,7 @@ def test_a_flood_of_messages_is_shown_whole(terminal: Terminal, live: LiveView) 
     assert len(terminal.writes) < 10
 
 
-def test_a_message_waits_while_writing_it_would_stop_the_run(
-    terminal: Terminal, live: LiveView, tty: FakeTty
-) -> None:
+def test_a_message_waits_while_writing_it_would_stop_the_run(terminal: Terminal, live: LiveView, tty: FakeTty) -> None:
     tty.foreground, tty.stops_us = False, True
     live.say("held back")
     before = terminal.shown()

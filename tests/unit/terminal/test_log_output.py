@@ -59,9 +59,7 @@ def test_each_record_goes_where_its_level_belongs(
     assert "".join(json.loads(line)["message"] for line in file.read_text().splitlines()) == in_file
 
 
-def test_a_line_of_the_log_is_one_document_and_belongs_to_its_owner_alone(
-    lines: list[str], tmp_path: Path
-) -> None:
+def test_a_line_of_the_log_is_one_document_and_belongs_to_its_owner_alone(lines: list[str], tmp_path: Path) -> None:
     file, before = tmp_path / "run.log", logging.getLogger().handlers[:]
     with logging_to(lines.append, file=file):
         logging.getLogger("films").warning("two\nlines \x1b[2J", extra={"proxy": "http://a:1", "attempt": 7})

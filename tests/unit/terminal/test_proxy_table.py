@@ -37,9 +37,7 @@ def cells(*rows: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def test_a_rate_of_few_attempts_is_shown_with_what_it_may_really_be() -> None:
-    _, few, many = table(
-        row(OK, OK, REFUSED, proxy="a"), row(*[OK] * 970, *[REFUSED] * 30, proxy="b"), sort="proxy"
-    )
+    _, few, many = table(row(OK, OK, REFUSED, proxy="a"), row(*[OK] * 970, *[REFUSED] * 30, proxy="b"), sort="proxy")
 
     assert " 67% of 3 (21-94)  " in few
     assert " 97% of 1000       " in many
@@ -102,9 +100,7 @@ def test_only_troubled_proxies_are_coloured_and_only_when_asked() -> None:
 
 
 def test_labels_that_differ_only_in_the_middle_show_it() -> None:
-    labels = [
-        f"http://customer-abcdef-session-{n:08}-country-us@gateway.example.com:8000" for n in range(1, 12)
-    ]
+    labels = [f"http://customer-abcdef-session-{n:08}-country-us@gateway.example.com:8000" for n in range(1, 12)]
 
     short = short_labels(labels, 31)
 

@@ -38,9 +38,7 @@ def test_a_run_that_waits_says_why_and_until_when() -> None:
     waits = f"all proxies rest; the next wakes in 1 min 30 s, at {WAKES}"
 
     assert f"waits    {waits}" in rows(snapshot(resting=True))
-    assert "proxies  0 pinned, 0 spare, 1 resting (next wakes in 1 min 30 s), 1 retired" in rows(
-        snapshot(resting=True)
-    )
+    assert "proxies  0 pinned, 0 spare, 1 resting (next wakes in 1 min 30 s), 1 retired" in rows(snapshot(resting=True))
     line = status_line(snapshot(resting=True), Throughput(0.0), EPOCH)
     assert waits in line[:79]  # as much as a narrow terminal shows
     assert line.endswith("0 proxies good, 1 resting, 1 out, 1 failed")
@@ -61,9 +59,7 @@ def test_a_run_that_stops_says_what_it_finishes_first() -> None:
 
 def test_the_latest_kinds_of_faults_come_with_their_counts_and_always_in_one_order() -> None:
     faults: dict[Fault, FaultCount] = {}
-    for at, fault in enumerate(
-        (Fault.REFUSED, Fault.TIMEOUT, Fault.TIMEOUT, Fault.DNS, Fault.EMPTY, Fault.BANNED)
-    ):
+    for at, fault in enumerate((Fault.REFUSED, Fault.TIMEOUT, Fault.TIMEOUT, Fault.DNS, Fault.EMPTY, Fault.BANNED)):
         faults.setdefault(fault, FaultCount()).add(f"at {at}", at)
     before = rows(snapshot()._replace(faults=faults))
     faults[Fault.TIMEOUT].add("slowest", 6.0)

@@ -22,11 +22,7 @@ def used(cpu: float, seconds: float, *, own_cpu: float = 0.0, queued: float = 0.
 
 def busy(workers: int, pages: int, *, begin: float = 0.0, seconds: float = 0.2) -> list[AttemptRow]:
     """So many workers who do a page in so many seconds, one after another."""
-    return [
-        attempt(begin + n * seconds, seconds, proxy=proxy)
-        for proxy in range(1, workers + 1)
-        for n in range(pages)
-    ]
+    return [attempt(begin + n * seconds, seconds, proxy=proxy) for proxy in range(1, workers + 1) for n in range(pages)]
 
 
 def at_its_own_speed(known: Machine, workers: int) -> float:
@@ -96,9 +92,7 @@ def test_a_paced_run_does_not_take_its_rests_for_overhead() -> None:
 
 
 @given(st.floats(0, 10), st.floats(0.0001, 1), st.integers(1, 60))
-def test_more_workers_are_never_slower_and_never_beyond_the_station(
-    wait: float, demand: float, workers: int
-) -> None:
+def test_more_workers_are_never_slower_and_never_beyond_the_station(wait: float, demand: float, workers: int) -> None:
     speeds = [max(1, busy) / cycle for busy, cycle in enumerate(cycles(wait, demand, workers))]
 
     assert all(after >= before * (1 - 1e-9) for before, after in pairwise(speeds))

@@ -76,9 +76,7 @@ def test_a_proxy_that_is_banned_from_the_start_is_no_fault_of_the_number() -> No
     banned = {**calm, 2: Tally(40, 0, 40, 40)}
 
     assert why_stop([tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies=banned)]) == ""
-    assert "bans rose" in why_stop(
-        [tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies={3: Tally(40, 20, 20, 20)})]
-    )
+    assert "bans rose" in why_stop([tried(2, 10.0, tallies=calm), tried(4, 20.0, tallies={3: Tally(40, 20, 20, 20)})])
 
 
 def test_worse_proxies_further_down_the_list_are_no_fault_of_the_number() -> None:

@@ -88,9 +88,7 @@ def test_a_pace_sets_the_speed_where_pages_are_quicker() -> None:
 
 
 def test_a_rate_for_the_site_holds_for_all_workers_together() -> None:
-    assert speed(crawl(workload(), workers=10, rules=replace(RULES, site_rate=7.0))) == pytest.approx(
-        7.0, rel=0.02
-    )
+    assert speed(crawl(workload(), workers=10, rules=replace(RULES, site_rate=7.0))) == pytest.approx(7.0, rel=0.02)
 
 
 def test_busy_cores_are_the_limit_however_many_workers_there_are() -> None:

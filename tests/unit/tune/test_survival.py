@@ -10,9 +10,7 @@ from pinpool.tune.survival import History, estimate
 
 HEALTHY = History(first=0.0, last_good=99.0, after_good=(0, 100))
 #: It was banned ten times, and came back each time at the third try after a rest.
-FORGIVEN = History(
-    first=0.0, last_good=99.0, after_good=(10, 110), again=(20, 20), after_rest=(20, 30), ending=100.0
-)
+FORGIVEN = History(first=0.0, last_good=99.0, after_good=(10, 110), again=(20, 20), after_rest=(20, 30), ending=100.0)
 
 
 def lived(random: Random, *, failure: float, hazard: float) -> History:

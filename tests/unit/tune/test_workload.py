@@ -93,9 +93,7 @@ def test_the_rate_of_deaths_is_found_though_many_die_unseen() -> None:
 
 def test_proxies_first_tried_long_after_all_others_had_died_are_no_trouble() -> None:
     rows = [
-        row
-        for proxy in range(1, 41)
-        for row in [*good(6, proxy=proxy), attempt(1.5, proxy=proxy, fault="refused")]
+        row for proxy in range(1, 41) for row in [*good(6, proxy=proxy), attempt(1.5, proxy=proxy, fault="refused")]
     ]
     rows += [attempt(2000.0 + n, proxy=50 + n, fault="refused") for n in range(34)]
 
