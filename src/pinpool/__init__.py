@@ -5,8 +5,6 @@ The public names, grouped: what a spider file needs, what runs a crawl, any func
 They are loaded on first use, because workers and ``pinpool --help`` need only a few of them.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,5 @@
 """The time, handed in: whoever needs it gets a `Clock`, so that a test or a simulation can run at its own speed."""
 
-from __future__ import annotations
-
 import time
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Files that users name: which of them may be written, and writing one so that readers find it whole."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import shutil

@@ -5,8 +5,6 @@ Whatever crosses a process boundary is a NamedTuple of str, bytes, numbers, None
 always be pickled and always be unpickled, which a live exception or an lxml element cannot.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple

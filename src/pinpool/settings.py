@@ -4,8 +4,6 @@ Every setting, declared once: its default, its check, and the text for the manua
 A spider gives settings by keyword, the command line by ``-s KEY=VALUE`` or by an option of the same name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields, replace

@@ -1,7 +1,5 @@
 """Makes tasks: a URL, a stage, perhaps a form."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from json import dumps

@@ -5,8 +5,6 @@ The crawl loop, the journal, the extraction and every decision are those of a re
 `FakeEngine`: time is simulated, so retries and rests take none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random

@@ -1,7 +1,5 @@
 """How people read it: counts, durations, sizes, percents, times, and text from strangers made safe."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """URLs as a browser sends them, and the check of headers."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from ipaddress import AddressValueError, IPv6Address

@@ -5,8 +5,6 @@ A check takes a value of the right type, or its text, and returns what pinpool w
 message goes behind "name: ". It never repeats a value that may hold a password.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping

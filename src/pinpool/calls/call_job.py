@@ -1,7 +1,5 @@
 """The job of a `PinnedPool`'s workers: one call of a function."""
 
-from __future__ import annotations
-
 import pickle
 import traceback
 

@@ -4,8 +4,6 @@ The figures of each proxy where no journal records its attempts: added up as the
 A sum forgets its parts. So what each open call may still charge or forgive is kept until the call ends.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The list of proxies that `pinpool check --alive` writes: with passwords, so only its owner may read it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """One page, fetched and read as in a crawl, but without a journal or a worker: what `pinpool try` does."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing

@@ -5,8 +5,6 @@ A check waits and hardly computes, so each proxy has a thread. The threads are d
 waits for an executor's threads at its end, and nothing can end a thread that looks up a name.
 """
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """The results of a proxy check: exit addresses, and all findings as a document and as text."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter, defaultdict

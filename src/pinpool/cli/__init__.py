@@ -1,7 +1,5 @@
 """The command line. This package imports nothing before `main` runs: a worker must not load click."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """`pinpool check`: which proxies of a list work, before a crawl relies on them."""
 
-from __future__ import annotations
-
 import os
 import sys
 from contextlib import closing, suppress

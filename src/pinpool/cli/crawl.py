@@ -1,7 +1,5 @@
 """`pinpool crawl`: scrape a site with a spider."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`pinpool export`: the items of a journal in files."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`pinpool failures`: what was given up, and the page samples."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`pinpool lab`: keep the practice site and its proxies running until Ctrl-C."""
 
-from __future__ import annotations
-
 import signal
 import sys
 import threading

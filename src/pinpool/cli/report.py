@@ -1,7 +1,5 @@
 """`pinpool report`: the run as one page of HTML."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

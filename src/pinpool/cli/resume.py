@@ -1,7 +1,5 @@
 """`pinpool resume`: go on with a run where it stopped."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`pinpool retry`: give the tasks that were given up another chance."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`pinpool stats`: how each proxy did."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

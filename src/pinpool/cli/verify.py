@@ -1,7 +1,5 @@
 """`pinpool verify`: whether the run is proven complete."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """The library's front: `crawl` and `resume` run a spider and return a `Run`, which reads the journal."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -2,8 +2,6 @@
 From a spider, a list of proxies and a journal to a run. Everything is checked before anything is written.
 """
 
-from __future__ import annotations
-
 import json
 import secrets
 import time

@@ -1,7 +1,5 @@
 """Applies a new version of the list of proxies to a running crawl: journal, reputation and engine follow it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 

@@ -5,8 +5,6 @@ An engine's callbacks post the outcomes, and this loop alone reads them. What fo
 of the journal. A task leaves the loop only by ending in the journal.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field

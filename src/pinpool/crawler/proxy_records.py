@@ -1,7 +1,5 @@
 """Records in the journal and the run log what happens to the proxies of a crawl."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

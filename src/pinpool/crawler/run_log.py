@@ -5,8 +5,6 @@ Each record has the attributes `worker` (pid), `proxy` (label), `task` (URL) and
 may quote a hostile page, so they are one line without anything that controls a terminal.
 """
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

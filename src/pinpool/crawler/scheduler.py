@@ -7,8 +7,6 @@ first when details run short, so that no worker is idle. A retry goes to a proxy
 Reads no clock: `now` is seconds of any clock.
 """
 
-from __future__ import annotations
-
 import heapq
 import itertools
 from collections import deque

@@ -1,7 +1,5 @@
 """Ctrl-C, SIGTERM and SIGHUP, as counts that the crawl loop reads."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

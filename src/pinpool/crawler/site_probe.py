@@ -1,7 +1,5 @@
 """Acts on the circuit breaker: when most proxies fail at once, pages that were fetched before are asked for again."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass

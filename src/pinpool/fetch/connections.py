@@ -1,7 +1,5 @@
 """urllib3's connections, started at a proxy. Each reports in `Progress` how far it is."""
 
-from __future__ import annotations
-
 import http.client
 import socket
 import ssl

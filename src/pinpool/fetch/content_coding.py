@@ -1,7 +1,5 @@
 """Undoes the content codings of a body (gzip, deflate), within a limit."""
 
-from __future__ import annotations
-
 import zlib
 
 from pinpool.errors import FetchFailed

@@ -5,8 +5,6 @@ Messages contain our own words, numbers, and the fixed texts of OpenSSL and PySo
 or the text of an exception that may contain a URL: either may contain a password.
 """
 
-from __future__ import annotations
-
 import errno
 import http.client
 import os

@@ -1,7 +1,5 @@
 """One exchange without a proxy, from this machine's own address: for `pinpool try --direct`, and nothing else."""
 
-from __future__ import annotations
-
 import time
 
 import requests

@@ -4,8 +4,6 @@ robots.txt, for a run that asks for it (RFC 9309): what a site forbids, and how 
 Each pin asks each origin itself. So a lying proxy's answer is dropped with that proxy.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import urlsplit

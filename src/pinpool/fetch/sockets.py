@@ -5,8 +5,6 @@ A peer that drips one byte at a time outlasts every read timeout: in the head, i
 So before each read the socket's timeout is cut to the time that is left. That works in every thread, without a timer.
 """
 
-from __future__ import annotations
-
 import http.client
 import io
 import math

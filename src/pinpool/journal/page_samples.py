@@ -5,8 +5,6 @@ A worker sends each kind once, and few kinds in all; the journal keeps the first
 site on which every page fails costs a handful of pages, not a flood through the pool's pipe.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import zlib

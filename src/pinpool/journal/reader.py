@@ -1,7 +1,5 @@
 """What a journal says, for those who only read: stats, failures, verify, report, export. Also while a run writes it."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterator

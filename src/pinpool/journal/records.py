@@ -1,7 +1,5 @@
 """The rows of a journal, as its writer and its readers hand them out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 

@@ -17,8 +17,6 @@ number of its attempts from before it was put back: they stay on record, but no 
 Times are epoch seconds, durations seconds, sizes bytes.
 """
 
-from __future__ import annotations
-
 #: "pinp" in the file's header: it tells a journal from any other SQLite file.
 APPLICATION_ID = 0x70696E70
 INDEX_STAGE = "index"

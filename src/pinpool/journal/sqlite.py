@@ -4,8 +4,6 @@ The SQLite file of a journal: making, opening and migrating it, and claiming it 
 Knows headers, locks and errors of SQLite, and nothing of what the rows mean.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress

@@ -1,7 +1,5 @@
 """The proof behind `pinpool verify`: the counts that the end of each task stored, compared with the rows themselves."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any, NamedTuple
 

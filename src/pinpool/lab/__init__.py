@@ -7,8 +7,6 @@ A local practice site and local proxies, good and faulty: for the demo, for user
         assert lab.direct == 0
 """
 
-from __future__ import annotations
-
 from pinpool.lab.faults import FAULTS, SiteFault
 from pinpool.lab.lab import Lab
 from pinpool.lab.pages import PER_PAGE, Film

@@ -5,8 +5,6 @@ The proxies and the site are in one process, so a tunnel needs no second pair of
 changes its protocol. Its `Client` says which proxy it came through. A client of the site's own port bypassed them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 

@@ -5,8 +5,6 @@ Some faults are the proxy's (`refused`, `blackhole`, `auth`, `drip`, `reset`, `f
 the proxy's exit address, so `ban` and `softban` look the same through HTTP, CONNECT and SOCKS.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random

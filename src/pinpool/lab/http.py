@@ -1,7 +1,5 @@
 """HTTP/1.1 for the lab: requests are read, answers are made, to be sent well or badly."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import struct

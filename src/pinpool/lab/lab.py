@@ -1,7 +1,5 @@
 """`Lab`: the practice site and its proxies, on one loop in one thread."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import os

@@ -1,7 +1,5 @@
 """What all connections of one lab share, and how the answer to each request comes about: the site, then the faults."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 from collections.abc import Mapping

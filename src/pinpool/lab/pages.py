@@ -5,8 +5,6 @@ Seven films in a row have the seven encodings of `LANGUAGES`, the next seven pla
 page is compressed for clients that accept gzip, every fifth is sent in chunks.
 """
 
-from __future__ import annotations
-
 import gzip
 import tomllib
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The lab's proxies: HTTP (absolute form and CONNECT) and SOCKS (5 with and withou
 They reach the practice site and nothing else, so a lab is never an open proxy.
 """
 
-from __future__ import annotations
-
 import base64
 import ipaddress
 import struct

@@ -1,7 +1,5 @@
 """The lab's log: every request, and who was connected to which proxy when."""
 
-from __future__ import annotations
-
 import asyncio
 import select
 import socket

@@ -12,8 +12,6 @@ Besides the films (``/page/{n}``, ``/detail/{n}``) it has a page for each diffic
 - ``/login``: sets a cookie; ``/members``: 403 without it, or from another address
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

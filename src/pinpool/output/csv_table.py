@@ -1,7 +1,5 @@
 """Items as CSV (RFC 4180, UTF-8). Nested values are JSON, missing ones empty."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterable

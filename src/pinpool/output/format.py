@@ -1,7 +1,5 @@
 """What every format of output files offers: from items to one file or stream."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """Items as JSON Lines (https://jsonlines.org), written while the run goes on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path

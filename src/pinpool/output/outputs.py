@@ -9,8 +9,6 @@ mark says gets the run from its first item: maybe items twice, but never one mis
 Stdout, pipes and devices are streams: they get what is stored from now on, and no mark.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path

@@ -6,8 +6,6 @@ BIGINT, numbers DOUBLE, text VARCHAR, lists of one of these a list of that type.
 large for their type are text, as in CSV. Parquet needs a column, so items without any field get an empty `url`.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import math

@@ -1,7 +1,5 @@
 """The formats of output files. A new one is one file beside this, and one name here."""
 
-from __future__ import annotations
-
 from pinpool.output.csv_table import CsvTable
 from pinpool.output.format import Output
 from pinpool.output.jsonl import JsonLines

@@ -1,7 +1,5 @@
 """Output files and streams: opening, cutting and closing them. What the system refuses becomes our error."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Where items go, as the user asked for it: ``-o FILE[:FORMAT]``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The one back-off: each wait is twice the one before, up to a longest, with jitter so that waits do not coincide."""
 
-from __future__ import annotations
-
 from math import inf
 
 #: 2.0 ** 1024 raises; no wait of pinpool doubles this often before it reaches its longest.

@@ -5,8 +5,6 @@ A proxy is to blame for a page that others fetch. A page that three working prox
 charges of these proxies are forgiven. A proxy that fails page after page and serves none is not believed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 

@@ -8,8 +8,6 @@ Reads no clock and draws no random number. `now` is seconds of any clock. `momen
 come, by the clock of the workers, because answers arrive in another order.
 """
 
-from __future__ import annotations
-
 import math
 from enum import Enum
 

@@ -4,8 +4,6 @@ What follows from the outcome of an attempt, for pages and calls alike: for the 
 Evidence → fault (`faults`) → blame (`blame`) → decision (here, with `retry` for the task) → `pool.settle` applies it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from random import Random
 from typing import NamedTuple

@@ -5,8 +5,6 @@ The further an exchange came, the more parties had a part in it. While we connec
 tunnel is open the site is a suspect too. When the whole answer is there the proxy has done its work.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from enum import Enum
 from http import HTTPStatus

@@ -5,8 +5,6 @@ Reads no clock and draws no random number: `jitter`, 0 to 1, is handed in. Only 
 of a proxy.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import NamedTuple
 

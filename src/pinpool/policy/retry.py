@@ -12,8 +12,6 @@ The rules, in the order in which they are tried:
 - otherwise the task is tried again: at once if another proxy may do better, later if the site is in trouble.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

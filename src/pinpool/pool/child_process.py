@@ -5,8 +5,6 @@ A busy worker and the Manager would survive the parent's SIGKILL for ever (hazar
 `PR_SET_PDEATHSIG` does not help: that signal is bound to the thread that forked.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import multiprocessing
 import os

@@ -5,8 +5,6 @@ Nothing else ends an extractor in an endless loop, or a library that reads witho
 Windows, where there is no such signal, nothing is limited: `armed` says which.
 """
 
-from __future__ import annotations
-
 import signal
 import threading
 from contextlib import AbstractContextManager, nullcontext

@@ -7,8 +7,6 @@ The protocol of an engine: what runs assignments in workers. An engine never dec
 The caller gives each attempt a serial of its own, which comes back in exactly one `Answered` or `Lost`.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

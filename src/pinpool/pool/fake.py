@@ -1,7 +1,5 @@
 """An engine in memory: the real lease queue and simulated time, but no processes and no network."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 from collections import deque

@@ -1,7 +1,5 @@
 """What a worker runs, a job, and what it starts with; an outcome as bytes."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Callable
 from pathlib import Path

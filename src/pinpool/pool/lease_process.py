@@ -1,7 +1,5 @@
 """The Manager process with the lease queue: how it is called, and how the parent starts, replaces and ends it."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator

@@ -1,7 +1,5 @@
 """What workers, the lease queue and the parent say to each other about proxies."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -9,8 +9,6 @@ the tokens of dead workers, and their proxies are spare again.
 A worker's swap rests its proxy for a provisional time. The parent judges later: it sets the real rest, or retires it.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 from collections import deque

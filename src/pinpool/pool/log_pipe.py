@@ -6,8 +6,6 @@ there is one pipe, and each record is one write of at most PIPE_BUF bytes: POSIX
 without a lock. No worker ever waits: when the pipe is full, the record is dropped and counted.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import logging

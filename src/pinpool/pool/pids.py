@@ -1,7 +1,5 @@
 """How to look at a process by its pid, and how to send it a signal."""
 
-from __future__ import annotations
-
 import os
 from contextlib import suppress
 from pathlib import Path

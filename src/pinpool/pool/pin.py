@@ -1,7 +1,5 @@
 """A pin: the proxy that a worker holds, and the identity that lives as long as it is held."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Mapping

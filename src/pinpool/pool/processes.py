@@ -20,8 +20,6 @@ ends with the first callback that raises. So the caller counts what is complete,
 are surely dead.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import pickle
 import queue

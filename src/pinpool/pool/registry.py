@@ -1,7 +1,5 @@
 """The engines by name. To add one: write it in a file of its own here, and give it a line in `ENGINES`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 from pinpool.policy.reputation import until_judged

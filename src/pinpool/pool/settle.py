@@ -1,7 +1,5 @@
 """Applies decisions, for pages and calls alike: the lease queue rests or retires a proxy, and the records follow."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

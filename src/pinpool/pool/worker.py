@@ -9,8 +9,6 @@ No other exception leaves this module. Every one, SystemExit too, becomes eviden
 pickled inside the task function.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import secrets

@@ -4,8 +4,6 @@ The watch over the worker processes: finds the dead, the hung and a jammed pool,
 What a death means is read off the worker's last activity; see `status_board`.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Collection, Iterable
 from pathlib import Path

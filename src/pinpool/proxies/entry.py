@@ -5,8 +5,6 @@ Any part of an entry that cannot be read may be the password. So no message repe
 wrong, and what to write.
 """
 
-from __future__ import annotations
-
 import re
 from ipaddress import ip_address
 from urllib.parse import unquote

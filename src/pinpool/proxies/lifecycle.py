@@ -1,7 +1,5 @@
 """The life of a proxy, as one table."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from pinpool.errors import PinpoolError

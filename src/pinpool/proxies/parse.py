@@ -1,7 +1,5 @@
 """A list of proxies, from text or bytes: its lines, its comments and its ranges."""
 
-from __future__ import annotations
-
 import re
 from itertools import chain, product
 from math import prod

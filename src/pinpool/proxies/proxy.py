@@ -1,7 +1,5 @@
 """A proxy, and a list of them."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace

@@ -5,8 +5,6 @@ A list may hold a hundred thousand of them and a run may log for hours, so the w
 length: a whole secret is compared only where the next four characters are its beginning.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import json

@@ -1,7 +1,5 @@
 """Where a list of proxies comes from: a file, stdin, an environment variable, or lines."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping, Sequence

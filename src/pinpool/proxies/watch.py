@@ -1,7 +1,5 @@
 """Watching the file of a list of proxies: whether there is a new version, and what has changed in it."""
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import Collection

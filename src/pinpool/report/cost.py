@@ -5,8 +5,6 @@ Providers sell proxies in two ways: each proxy by the month, or the traffic by t
 its share for as long as the run took, whether the run used it or not.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

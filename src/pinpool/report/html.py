@@ -5,8 +5,6 @@ All text from sites, lists and journals is hostile. Jinja2 escapes it, character
 replaced, and the page's own policy allows only the script and the style whose digests it names.
 """
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """What a report asks of a journal, in one reading: from the file to `RunData`."""
 
-from __future__ import annotations
-
 from itertools import groupby, islice, pairwise
 from operator import itemgetter
 from pathlib import Path

@@ -4,8 +4,6 @@ What a run's figures say: sentences, each with its evidence and the next step. P
 A recommendation appears only where somebody can act on it. A run without trouble has none.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator

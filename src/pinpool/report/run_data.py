@@ -4,8 +4,6 @@ Everything that a report draws and recommends from: the journal's rows, added up
 Memory grows with the number of proxies, but not with the number of attempts.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

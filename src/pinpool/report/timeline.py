@@ -5,8 +5,6 @@ A run may be stopped in the evening and go on in the morning. An axis of wall-cl
 night. So the pauses are cut out.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence

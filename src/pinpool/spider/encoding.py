@@ -1,7 +1,5 @@
 """The encoding of a page, found as a browser finds it."""
 
-from __future__ import annotations
-
 from w3lib.encoding import html_to_unicode, resolve_encoding, to_unicode
 
 

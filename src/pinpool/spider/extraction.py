@@ -1,7 +1,5 @@
 """Turns a page into items and tasks by the spider's functions, or into the evidence of a failure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple

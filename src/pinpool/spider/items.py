@@ -1,7 +1,5 @@
 """Turns items into JSON text, in the worker: whatever reaches the parent can be stored."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

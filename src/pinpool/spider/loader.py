@@ -1,7 +1,5 @@
 """Finds a spider by its ref and imports it."""
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location

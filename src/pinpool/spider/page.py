@@ -1,7 +1,5 @@
 """The page that a spider's functions get."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Reads a file of URLs, one per line, that replaces a spider's own seeds."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The declaration of a spider: seeds, stages, ban rule, warm-up and settings."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar

@@ -1,7 +1,5 @@
 """Describes exceptions of the user's code: what was raised, in which file, on which line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from traceback import walk_tb
 

@@ -1,7 +1,5 @@
 """How many workers this machine has memory and open files for, and how many cores."""
 
-from __future__ import annotations
-
 import os
 import resource
 from contextlib import suppress

@@ -5,8 +5,6 @@ The columns of `pinpool stats`, and its JSON document.
 follow from it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Attempts added up per proxy. Pure: one pass, and memory that does not grow with the run."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field

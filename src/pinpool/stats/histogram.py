@@ -1,7 +1,5 @@
 """A histogram of latencies, and the confidence interval of a rate."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator

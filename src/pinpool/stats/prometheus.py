@@ -5,8 +5,6 @@ Each time only the new rows of the journal are read, so that the work does not g
 in https://prometheus.io/docs/instrumenting/exposition_formats/.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path

@@ -2,8 +2,6 @@
 How many workers: the thresholds and words that the advice after a run and `pinpool tune` share, and that advice. Pure.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

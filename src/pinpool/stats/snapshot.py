@@ -1,7 +1,5 @@
 """A running crawl at one moment, and how fast it is, for all that show it: a terminal, the metrics file, `watch`."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass

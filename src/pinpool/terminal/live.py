@@ -6,8 +6,6 @@ the window shrinks. Here nothing is hidden, so even after `kill -9` the terminal
 is no lock that a signal could meet; and each picture is one write.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import signal

@@ -4,8 +4,6 @@ Where the command line sends log records: lines for people above the live view, 
 Both are handlers of the root logger for the time of one run, so records of spiders and libraries come, too.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """The proxies of a run as a table: aligned text for people, CSV for programs. From the document of `stats --json`."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections import defaultdict

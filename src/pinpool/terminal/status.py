@@ -1,7 +1,5 @@
 """A running crawl in words: one plain line, or the rows of the live view."""
 
-from __future__ import annotations
-
 from pinpool.model import ProxyState
 from pinpool.stats.snapshot import Snapshot, Throughput
 from pinpool.text import counted, duration, local_time, nonzero, one_line, percent

@@ -1,7 +1,5 @@
 """A run in a few lines for people: its summary, and what `verify` found."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path

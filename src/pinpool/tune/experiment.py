@@ -5,8 +5,6 @@ Each trial is a start of one run. Its journal keeps all that is fetched, so that
 `steady_state` decides when a trial is over, and `search` which number of workers comes next.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -3,8 +3,6 @@ What a recorded job would do with other numbers of workers and proxies, or other
 counted. Nothing is written.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median

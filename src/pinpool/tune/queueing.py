@@ -7,8 +7,6 @@ mean depends on these two figures alone, so that the recursion is exact. Only th
 see `IDLE`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import fmean, median, quantiles

@@ -5,8 +5,6 @@ The model predicts such rows (`tune --from`), the trials measure them. One table
 serve both. A figure that is not known is None.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import hypot

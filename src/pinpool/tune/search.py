@@ -2,8 +2,6 @@
 Which numbers of workers to try, how much of the budget each gets, when to stop growing, and where the knee lies. Pure.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 

@@ -6,8 +6,6 @@ lease queue hands out proxies. Only the rest is made up: how long a page takes, 
 Pure: the same seed gives the same crawl.
 """
 
-from __future__ import annotations
-
 import heapq
 import itertools
 from collections import deque

@@ -5,8 +5,6 @@ The error of a speed is that of batch means: the time is cut into ten equal part
 answer, and the spread of their speeds is the error of the mean, whatever the latencies look like.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 from itertools import pairwise

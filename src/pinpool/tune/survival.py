@@ -7,8 +7,6 @@ how likely each of these ends is death: both are improved in turn until they agr
 count as failures of living proxies.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

@@ -6,8 +6,6 @@ whether a proxy that has just failed fails again, at once and after a rest. A pr
 the chance of that is one figure, for used and for waiting proxies alike.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
