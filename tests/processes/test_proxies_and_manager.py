@@ -22,6 +22,7 @@ def test_a_worker_whose_proxy_is_withdrawn_gives_the_task_back_untried_and_waits
 ) -> None:
     engine = make(1, 1)
     ledger = Ledger(engine)
+    all_idle(ledger, 1)  # before it has a seat on the board, nobody can ask it to leave
     all_pinned(ledger, 1)
 
     engine.withdraw([1], "off the list")

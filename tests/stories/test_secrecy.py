@@ -29,6 +29,8 @@ from pinpool.proxies.proxy import Proxy
 from pinpool.proxies.redaction import Redaction
 from pinpool.settings import Settings
 
+pytestmark = pytest.mark.xdist_group("secrecy")
+
 #: Everything that a spider can do to show what it should not: it logs at the lowest level, shows every object that it
 #: can reach, dies, hangs, and links pages with a password in the URL.
 SPIDER = """

@@ -85,6 +85,7 @@ MOMENTS: list[Moment] = [
 ]
 
 
+@pytest.mark.grid(keep=3)
 @pytest.mark.parametrize(
     ("number", "to_group", "method"),
     [

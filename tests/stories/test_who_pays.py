@@ -64,6 +64,7 @@ def test_a_site_that_is_down_for_a_while_pauses_the_run_and_costs_neither_proxy_
     assert asked(films.journal, "SELECT count(*) FROM events WHERE kind = 'continued'") == [(1,)]
 
 
+@pytest.mark.grid(keep=2)
 @pytest.mark.parametrize("bad", [range(1, 21), range(181, 201)], ids=["first", "last"])
 @pytest.mark.parametrize("fault", ["reset", 403])
 def test_bad_pages_are_given_up_and_every_proxy_gets_its_charges_back(
