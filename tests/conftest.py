@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from math import ceil
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import hypothesis
 import pytest
@@ -34,15 +36,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--slow"):
         return
     cases: dict[str, list[pytest.Item]] = defaultdict(list)
-    keep: dict[str, int] = {}
+    asked: dict[str, Mapping[str, Any]] = {}
     for item in items:
         if (marker := item.get_closest_marker("grid")) is not None:
             test = item.nodeid.partition("[")[0]
             cases[test].append(item)
-            keep[test] = marker.kwargs["keep"]
+            asked[test] = marker.kwargs
     left_out: set[pytest.Item] = set()
     for test, its_cases in cases.items():
-        drawn = Random(test).sample(its_cases, min(keep[test], len(its_cases)))
+        keep = asked[test].get("keep") or ceil(asked[test]["share"] * len(its_cases))
+        drawn = Random(test).sample(its_cases, min(int(keep), len(its_cases)))
         left_out.update(set(its_cases) - set(drawn))
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))

@@ -12,7 +12,8 @@ from engines import Maker
 from ledger import Ledger
 from pinpool.model import Sign
 
-pytestmark = pytest.mark.processes
+#: Every test runs over forkserver or over spawn, with --slow over both.
+pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.5)]
 
 
 def test_every_task_is_answered_through_a_pinned_proxy(make: Maker) -> None:

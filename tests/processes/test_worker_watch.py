@@ -13,7 +13,8 @@ from ledger import Ledger
 from pinpool.model import Sign
 from pinpool.pool.status_board import Activity
 
-pytestmark = pytest.mark.processes
+#: Every test runs over forkserver or over spawn, with --slow over both.
+pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.5)]
 
 
 @pytest.mark.parametrize("death", ["exit", "kill", "segfault"])
