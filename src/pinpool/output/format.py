@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ class UnfitFile(StorageError):
     """The items do not fit into this file, now or later."""
 
 
-class Output:
+class Output(ABC):
     """
     One file or stream that gets the items. Each subclass is a format, and `registry.py` lists it.
 
@@ -40,14 +41,14 @@ class Output:
         self.mark = mark
         self.is_stream = is_stream
 
-    @classmethod
+    @classmethod  # noqa: B027  a format that needs no package leaves it as it is
     def check_package(cls, path: str) -> None:
         """Raise SettingsError if a package is missing that this format needs."""
 
     @classmethod
+    @abstractmethod
     def write_file(cls, path: Path, items: Items) -> int:
         """Write a new file with all `items`; returns the id of the last one, 0 for none. Raises OSError."""
-        raise NotImplementedError
 
     @classmethod
     def begin(cls, path: str, *, overwrite: bool) -> Self:
@@ -66,7 +67,7 @@ class Output:
         """Write the items after `last_item` to stdout, a pipe or a device. Raises SettingsError."""
         return cls(Mark(path, cls.name, 0, 0, last_item), is_stream=True)
 
-    def advance(self, items_after: ItemsAfter) -> None:
+    def advance(self, items_after: ItemsAfter) -> None:  # noqa: B027
         """Write the new items, if the format can grow. Raises StorageError."""
 
     def finish(self, items_after: ItemsAfter) -> None:
@@ -85,7 +86,7 @@ class Output:
                     size = part.stat().st_size
                 self.mark = self.mark._replace(base=0, bytes=size, last_item=last_item)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Close without writing. Closing twice is harmless."""
 
 

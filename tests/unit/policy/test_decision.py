@@ -223,3 +223,15 @@ def test_an_outcome_becomes_a_failed_attempt_of_the_proxy_if_that_is_known() -> 
 
     assert failed_attempt(outcome) == FailedAttempt(7, Fault.REFUSED)
     assert failed_attempt(outcome._replace(proxy=-1)) == FailedAttempt(None, Fault.REFUSED)
+
+
+def test_a_refused_connection_lowers_the_score_of_its_proxy_at_once_and_a_dead_worker_lowers_none() -> None:
+    judge = ten_proxies(working=range(0))
+    for proxy in (1, 2):
+        judge.reputation.credit(proxy)
+
+    Case(judge, 1).fails(1, Fault.REFUSED)
+    Case(judge, 2).fails(2, Fault.CRASH)
+
+    assert [judge.reputation.credible(proxy) for proxy in (1, 2)] == [False, True]
+    assert [judge.reputation.strikes(proxy) for proxy in (1, 2)] == [0, 0]
