@@ -1,0 +1,61 @@
+"""The stdlib Pool whose worker handler sleeps until a worker ends. It relies on internals, so these must be watched."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from multiprocessing.pool import Pool
+from typing import Any
+
+import pytest
+
+from pinpool.pool.generation import QuietPool
+
+pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.5)]
+
+
+@pytest.fixture
+def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows whenever the worker handler looks at its workers."""
+    rounds: list[int] = []
+    maintain = Pool._maintain_pool  # type: ignore[attr-defined]
+
+    def counted(*arguments: Any) -> None:
+        rounds.append(1)
+        maintain(*arguments)
+
+    monkeypatch.setattr(Pool, "_maintain_pool", staticmethod(counted))
+    return rounds
+
+
+@pytest.fixture
+def pool(rounds: list[int], method: str) -> Iterator[Pool]:
+    pool = QuietPool(2, context=multiprocessing.get_context(method))
+    yield pool
+    pool.terminate()
+    pool.join()
+
+
+def test_answers_do_not_wake_the_worker_handler(pool: Pool, rounds: list[int]) -> None:
+    for number in range(100):
+        assert pool.apply_async(abs, (-number,)).get(30) == number
+
+    assert len(rounds) == 1
+
+
+def test_a_worker_that_ends_is_replaced_at_once(pool: Pool) -> None:
+    for _ in range(3):
+        before = workers()
+        pool.apply_async(os._exit, (0,))
+        give_up = time.monotonic() + 30
+        while len(now := workers()) < 2 or now == before:
+            assert time.monotonic() < give_up
+            time.sleep(0.005)
+
+    assert pool.apply_async(abs, (-1,)).get(30) == 1
+
+
+def workers() -> set[int | None]:
+    return {child.pid for child in multiprocessing.active_children() if "PoolWorker" in child.name}
