@@ -79,7 +79,7 @@ def thread_seconds() -> dict[str, float]:
 
 def main(workers: int, pages: int, rate: int, *, profile: bool) -> None:
     os.environ[PAUSE] = str(workers / rate)
-    launch.PageJob = Instant  # type: ignore[assignment,misc]
+    vars(launch)["PageJob"] = Instant
     marks: list[tuple[int, float, float, dict[str, float]]] = []
     profiler = cProfile.Profile()
 
