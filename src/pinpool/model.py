@@ -25,6 +25,7 @@ class Fault(StrEnum):
     TRUNCATED = "truncated"
     BANNED = "banned"
     EMPTY = "empty"
+    SLOW = "slow"
     DNS = "dns"
     TLS = "tls"
     SERVER_ERROR = "server_error"
@@ -154,6 +155,7 @@ class Ending(StrEnum):
     OK = "ok"
     GONE = "gone"  # 404, 410: an answer, not a failure
     FAILED = "failed"
+    OVERTAKEN = "overtaken"  # another attempt of the task was faster; its own answer is dropped
     DECLINED = "declined"  # not tried: this pin has tried the task before
     RESUMED = "resumed"  # a parked worker has a proxy again; the attempt itself was settled before
 

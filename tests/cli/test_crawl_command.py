@@ -16,7 +16,7 @@ RUN = ["spider", "state", "started", "ended", "workers", "engine", "pages", "ite
 RUN += ["worker_losses", "pool_rebuilds"]
 TASKS = ["done", "gone", "failed", "waiting", "in_flight"]
 PROXY = ["proxy", "state", "reason", "attempts", "ok", "gone", "failed", "success_rate", "faults", "charged"]
-PROXY += ["forgiven", "latency_p50", "latency_p95", "bytes", "pins", "busy_seconds", "first_error"]
+PROXY += ["forgiven", "overtaken", "latency_p50", "latency_p95", "bytes", "pins", "busy_seconds", "first_error"]
 PROXY += ["last_error"]
 # What has joined since.
 MORE = {"until", "success_low", "success_high", "wasted_bytes", "wasted_seconds", "pages_per_hour"}

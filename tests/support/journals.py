@@ -46,6 +46,10 @@ def failed(proxy: int = 1, message: str = "no answer") -> Outcome:
     return Outcome(1, 7, proxy, Ending.FAILED, START, 5.0, evidence=evidence)
 
 
+def overtaken(proxy: int = 1) -> Outcome:
+    return Outcome(1, 7, proxy, Ending.OVERTAKEN, START, 5.0)
+
+
 def done(task_id: int, outcome: Outcome) -> Settlement:
     return Settlement(task_id, outcome, None, False, TaskState.DONE)
 

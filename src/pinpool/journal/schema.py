@@ -156,4 +156,35 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    # The ending "overtaken". SQLite cannot change a CHECK, so the table is made again, in the same pages of the file.
+    (
+        "CREATE TEMP TABLE kept AS SELECT * FROM attempts",
+        "DROP TABLE attempts",
+        """
+        CREATE TABLE attempts (
+            id INTEGER PRIMARY KEY,
+            task INTEGER NOT NULL REFERENCES tasks (id),
+            n INTEGER NOT NULL,
+            proxy INTEGER REFERENCES proxies (id),
+            worker INTEGER NOT NULL,
+            at REAL NOT NULL,
+            seconds REAL NOT NULL,
+            ending TEXT NOT NULL CHECK (ending IN ('ok', 'gone', 'failed', 'overtaken')),
+            fault TEXT,
+            status INTEGER,
+            size INTEGER NOT NULL,
+            message TEXT,
+            charged INTEGER NOT NULL,
+            forgiven INTEGER NOT NULL DEFAULT 0,
+            excused INTEGER NOT NULL DEFAULT 0,
+            UNIQUE (task, n)
+        )
+        """,
+        """
+        INSERT INTO attempts SELECT
+            id, task, n, proxy, worker, at, seconds, ending, fault, status, size, message, charged, forgiven, excused
+        FROM kept ORDER BY id
+        """,
+        "DROP TABLE kept",
+    ),
 )

@@ -104,7 +104,7 @@ CHECKS = {
         " WHERE place > 1"
     ),
     ("duplicates", "task", "answered twice"): (
-        "SELECT task FROM attempts WHERE ending <> 'failed' GROUP BY task HAVING count(*) > 1"
+        "SELECT task FROM attempts WHERE ending IN ('ok', 'gone') GROUP BY task HAVING count(*) > 1"
     ),
     ("counts", "task", "whose items do not match their count"): (
         "SELECT tasks.id FROM tasks LEFT JOIN"
@@ -130,7 +130,11 @@ CHECKS = {
     ),
     ("endings", "task", "answered, but not ended"): (
         "SELECT tasks.id FROM tasks WHERE state IN ('waiting', 'failed')"
-        " AND EXISTS (SELECT 1 FROM attempts WHERE task = tasks.id AND ending <> 'failed')"
+        " AND EXISTS (SELECT 1 FROM attempts WHERE task = tasks.id AND ending IN ('ok', 'gone'))"
+    ),
+    ("endings", "attempt", "overtaken, though no other gave the page"): (
+        "SELECT id FROM attempts AS slower WHERE ending = 'overtaken'"
+        " AND NOT EXISTS (SELECT 1 FROM attempts WHERE task = slower.task AND ending IN ('ok', 'gone'))"
     ),
     ("endings", "task", "that failed without a reason"): (
         "SELECT id FROM tasks WHERE state = 'failed' AND reason IS NULL"

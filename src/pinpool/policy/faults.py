@@ -67,6 +67,7 @@ FAULTS: Mapping[Fault, FaultRule] = {
     Fault.EMPTY: FaultRule(
         Charge.DOUBTFUL, "Nothing to extract.", SiteSign.SILENT_IF_SERVED, of_page=True, sampled=True
     ),
+    Fault.SLOW: FaultRule(Charge.DOUBTFUL, "Other proxies overtook it, three pages in a row.", _NOT_OF_SITE),
     Fault.DNS: FaultRule(Charge.SITE, "The site's host name does not resolve."),
     # Not the site's alone: a proxy that opens TLS to read along shows the same bad certificate. Were it charged to
     # the site, that proxy would spoil page after page; as an open question the others soon tell which it is.

@@ -54,7 +54,7 @@ class ReportReader(Reader):
         """The pages that took longest, the slowest first."""
         rows = self.rows(
             "SELECT seconds, size, stage, url, label FROM"
-            f" (SELECT * FROM attempts WHERE ending <> 'failed' ORDER BY seconds DESC LIMIT {SLOWEST}) AS late"
+            f" (SELECT * FROM attempts WHERE ending IN ('ok', 'gone') ORDER BY seconds DESC LIMIT {SLOWEST}) AS late"
             " JOIN tasks ON tasks.id = task LEFT JOIN proxies ON proxies.id = proxy ORDER BY seconds DESC"
         )
         return [SlowPage(*row) for row in rows]

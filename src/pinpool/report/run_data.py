@@ -39,7 +39,7 @@ class History(ProxyFigures):
             if row.charged and not row.forgiven:
                 self.failing_since = row.at if self.failing_since is None else self.failing_since
                 self.last_faults[row.fault or "unknown"] += 1
-        elif self.last_faults:
+        elif row.ending != Ending.OVERTAKEN and self.last_faults:
             self.last_faults, self.failing_since = Counter(), None
 
 
@@ -78,7 +78,7 @@ class Totals:
             slice_.faults[fault] += 1
             attempts, size, seconds = self.waste.get(fault, Waste())
             self.waste[fault] = Waste(attempts + 1, size + row.size, seconds + row.seconds)
-        else:
+        elif row.ending != Ending.OVERTAKEN:
             slice_.pages += 1
 
 

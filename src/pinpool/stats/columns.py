@@ -81,7 +81,7 @@ def _rate_text(row: Row) -> str:
     if row["success_rate"] is None:
         return "not tried"
     low, high = row["success_low"], row["success_high"]
-    text = f"{row['success_rate']:4.0%} of {row['attempts']}"
+    text = f"{row['success_rate']:4.0%} of {row['attempts'] - row['overtaken']}"
     # A wide interval is shown beside its rate.
     return text if high - low < 0.2 else f"{text} ({low * 100:.0f}-{high * 100:.0f})"
 
@@ -134,6 +134,7 @@ COLUMNS = (
     ),
     Column("charged", metric=Metric("gauge", "Failures held against the proxy.")),
     Column("forgiven", metric=Metric("gauge", "Failures that were, and no longer are.")),
+    Column("overtaken", metric=Metric("counter", "Attempts whose page another proxy gave first.")),
     Column(
         "latency_p50",
         lambda of: of.figures.latencies.percentile(0.50),

@@ -12,7 +12,7 @@ from pinpool.stats.histogram import Histogram, wilson
 @dataclass(slots=True)
 class ProxyFigures:
     """
-    The attempts through one proxy, added up.
+    The attempts through one proxy, added up. Those that were `overtaken` are no failures: no rate counts them.
 
     `charged` are the failures still held against it, `forgiven` those that no longer are. `bytes` came over the wire,
     `busy_seconds` is the time that the attempts took; failed attempts alone make up the `wasted_` ones. `latencies`
@@ -26,6 +26,7 @@ class ProxyFigures:
     faults: Counter[str] = field(default_factory=Counter)
     charged: int = 0
     forgiven: int = 0
+    overtaken: int = 0
     bytes: int = 0
     wasted_bytes: int = 0
     busy_seconds: float = 0.0
@@ -37,14 +38,19 @@ class ProxyFigures:
     latencies: Histogram = field(default_factory=Histogram)
 
     @property
+    def tried(self) -> int:
+        """The attempts that were answered or failed."""
+        return self.attempts - self.overtaken
+
+    @property
     def success_rate(self) -> float | None:
-        """The share of attempts that were answered, gone pages included, from 0 to 1; None before any attempt."""
-        return (self.ok + self.gone) / self.attempts if self.attempts else None
+        """The share of `tried` that was answered, gone pages included, from 0 to 1; None before any."""
+        return (self.ok + self.gone) / self.tried if self.tried else None
 
     @property
     def success_interval(self) -> tuple[float, float]:
         """The 95 % confidence interval of the success rate."""
-        return wilson(self.ok + self.gone, self.attempts)
+        return wilson(self.ok + self.gone, self.tried)
 
     @property
     def pages_per_hour(self) -> float | None:
@@ -56,18 +62,22 @@ class ProxyFigures:
         self.attempts += 1
         self.bytes += row.size
         self.busy_seconds += row.seconds
-        if row.status is not None or row.ending != Ending.FAILED:
+        self.charged += row.charged and not row.forgiven
+        self.forgiven += row.charged and row.forgiven
+        if row.status is not None or row.ending in (Ending.OK, Ending.GONE):
             self.latencies.add(row.seconds)
         if row.ending == Ending.OK:
             self.ok += 1
         elif row.ending == Ending.GONE:
             self.gone += 1
+        elif row.ending == Ending.OVERTAKEN:
+            self.overtaken += 1
+            if row.fault:
+                self.faults[row.fault] += 1
         else:
             fault = row.fault or "unknown"
             self.failed += 1
             self.faults[fault] += 1
-            self.charged += row.charged and not row.forgiven
-            self.forgiven += row.charged and row.forgiven
             self.wasted_bytes += row.size
             self.wasted_seconds += row.seconds
             self.last_error, self.last_error_at = f"{fault}: {row.message}" if row.message else fault, row.at

@@ -251,7 +251,8 @@ class _Experiment:
             return
         since = time.time() - (time.monotonic() - trial.begun)
         with Reader(self._path) as reader:
-            attempts = [row for row in reader.attempts(after) if since <= row.at + row.seconds <= until]
+            rows = (row for row in reader.attempts(after) if row.ending != Ending.OVERTAKEN)
+            attempts = [row for row in rows if since <= row.at + row.seconds <= until]
             details = [event.detail for event in reader.events() if event.at >= since]
         used = next(filter(None, map(Usage.parse, reversed(details))), None)
         latencies = Histogram()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pinpool.errors import SettingsError
 from pinpool.journal.reader import Reader
-from pinpool.model import EventKind
+from pinpool.model import Ending, EventKind
 from pinpool.settings import RULES, Settings, settings_from
 from pinpool.stats.resources import Usage
 from pinpool.text import counted
@@ -51,7 +51,11 @@ def learn(journal: str | Path) -> Recording:
     with Reader(journal) as reader:
         info = reader.run_info(time.time())
         # Rows with impossible values are left out.
-        attempts = [row for row in reader.attempts() if 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST]
+        attempts = [
+            row
+            for row in reader.attempts()
+            if 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST and row.ending != Ending.OVERTAKEN
+        ]
         tasks = list(reader.tree())
         listed = sum(row.listed for row in reader.proxies())
         for event in reader.events():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from journals import ABOUT, START, new_journal, rows, whole_run
+from journals import ABOUT, START, damage, new_journal, rows, whole_run
 from pinpool.errors import JournalError
 from pinpool.journal import sqlite
 from pinpool.journal.reader import Reader
@@ -166,6 +166,22 @@ def test_an_older_journal_is_copied_and_then_brought_up_to_date(path: Path, monk
     copy = path.with_name("movies.db.v1")
     assert rows(copy, "PRAGMA user_version") == [(1,)]
     assert rows(copy, "SELECT count(*) FROM items") == [(3,)]
+
+
+def test_attempts_of_an_older_journal_are_kept_and_new_ones_may_be_overtaken(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(sqlite, "MIGRATIONS", MIGRATIONS[:3])
+        whole_run(path)
+    before = rows(path, "SELECT * FROM attempts ORDER BY id")
+
+    Journal.open(path).close()
+
+    assert rows(path, "SELECT * FROM attempts ORDER BY id") == before
+    damage(path, "UPDATE attempts SET ending = 'overtaken' WHERE id = 4")
+    with pytest.raises(sqlite3.IntegrityError):
+        damage(path, "UPDATE attempts SET ending = 'sideways' WHERE id = 4")
 
 
 def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

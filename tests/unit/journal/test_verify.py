@@ -14,14 +14,16 @@ from journals import (
     done,
     failed,
     given_up,
+    item,
     new_journal,
+    overtaken,
     task,
     whole_run,
 )
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Settlement
 from pinpool.journal.verify import Coverage, coverage
-from pinpool.model import Fault, TaskState
+from pinpool.model import Ending, Fault, TaskState
 
 
 def verified(path: Path) -> Coverage:
@@ -111,6 +113,10 @@ ORPHANED_ITEMS, ORPHANED_TASKS = "of a task that is unknown", "whose parent is u
             ["1 attempt through an unknown proxy (attempt 3)"],
         ),
         (["UPDATE attempts SET ending = 'ok' WHERE id = 4"], ["1 task answered twice (task 4)"]),
+        (
+            ["UPDATE attempts SET ending = 'overtaken' WHERE id = 5"],
+            ["1 attempt overtaken, though no other gave the page (attempt 5)", MISMATCH],
+        ),
         (["UPDATE run SET seeds = 0"], ["no seeds: nothing was ever asked for"]),
         (["DELETE FROM run"], ["no seeds: nothing was ever asked for"]),
         (["DROP TABLE items"], ["no such table: items"]),
@@ -165,6 +171,19 @@ def test_open_and_failed_tasks_are_missing_with_the_next_step(path: Path) -> Non
         f"1 task is still open: `pinpool resume {path}` goes on",
         f"1 task failed: `pinpool failures {path}` says why, `pinpool retry {path}` puts them back",
     ]
+
+
+def test_a_page_that_a_second_attempt_gave_is_answered_once(path: Path) -> None:
+    with new_journal(path, task("1", "index"), task("2", "index")) as journal:
+        for number in (1, 2):
+            journal.settle(Settlement(number, overtaken(), None, False, None), START)
+        journal.settle(done(1, answered(item("a"), proxy=2)), START)
+        gone = Settlement(2, answered(ending=Ending.GONE, proxy=2), None, False, TaskState.GONE)
+        journal.settle(gone, START)
+        history = journal.history(1)
+
+    assert verified(path).complete
+    assert history == []
 
 
 def test_an_empty_list_page_that_was_believed_is_complete(path: Path) -> None:

@@ -69,6 +69,7 @@ def test_the_document_has_the_promised_shape() -> None:
                 "faults": {"timeout": 2, "refused": 1},
                 "charged": 3,
                 "forgiven": 0,
+                "overtaken": 0,
                 "latency_p50": document["proxies"][0]["latency_p50"],
                 "latency_p95": document["proxies"][0]["latency_p95"],
                 "bytes": 37_030,

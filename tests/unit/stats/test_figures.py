@@ -26,6 +26,18 @@ def test_attempts_are_added_up_per_proxy() -> None:
     assert folded[2].attempts == 1
 
 
+def test_an_overtaken_attempt_is_no_failure_and_has_no_part_in_any_rate() -> None:
+    overtaken = TIMEOUT._replace(ending="overtaken", fault=None, charged=False, message=None)
+    slow = overtaken._replace(fault="slow", charged=True)
+
+    one = figures([OK, overtaken, slow])[1]
+
+    assert (one.attempts, one.ok, one.failed, one.overtaken) == (3, 1, 0, 2)
+    assert (one.success_rate, one.success_interval) == (1.0, figures([OK])[1].success_interval)
+    assert (one.faults, one.charged, one.latencies.total) == ({"slow": 1}, 1, 1)
+    assert (one.busy_seconds, one.wasted_seconds, one.last_error) == (10.2, 0.0, None)
+
+
 def test_latency_is_that_of_attempts_that_were_answered() -> None:
     """A time-out says how long we waited, not how long the proxy takes."""
     folded = figures([OK, TIMEOUT, TIMEOUT, TIMEOUT])
