@@ -1,13 +1,20 @@
 """
-A time limit that interrupts whatever the main thread is doing, by SIGALRM.
+A time limit that interrupts whatever a thread is doing. Nothing else ends an extractor in an endless loop, or a library
+that reads without end.
 
-Nothing else ends an extractor in an endless loop, or a library that reads without end. In another thread and on
-Windows, where there is no such signal, nothing is limited: `armed` says which.
+In the main thread it is SIGALRM, which also ends a sleep. In other threads, and on Windows, where there is no such
+signal, a watchdog thread makes the interpreter raise: between two steps of Python code. A call into C that does not
+come back is left to the parent, which kills the process.
 """
 
+import ctypes
+import math
 import signal
 import threading
-from contextlib import AbstractContextManager, nullcontext
+import time
+import weakref
+from contextlib import AbstractContextManager
+from itertools import compress
 from types import FrameType, TracebackType
 from typing import ClassVar
 
@@ -17,29 +24,32 @@ from pinpool.errors import DeadlinePassed
 REPEAT_SECONDS = 0.5
 
 
-def limit(seconds: float) -> AbstractContextManager[None]:
+def limit(seconds: float) -> AbstractContextManager[object]:
     """
     For ``with limit(seconds):``. Raises DeadlinePassed inside the block once `seconds` have passed, and again
     every half second until the block is left; never after that. Must not be nested.
 
-    No effect outside of the main thread, and on Windows. An alarm that other code had set goes on after the block,
-    late by the time spent in it.
+    An alarm that other code had set goes on after the block, late by the time spent in it.
     """
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        return nullcontext()
-    return _Alarm(seconds)
+    return _Alarm(seconds) if _has_alarm() else _watchdog.watch(seconds)
 
 
 def armed() -> bool:
-    """Whether the calling code is inside a `limit` that works."""
-    return _Alarm.on and threading.current_thread() is threading.main_thread()
+    """Whether the calling code is inside a `limit`."""
+    return _Alarm.on if _has_alarm() else _watchdog.watches()
 
 
 def disarm() -> None:
     """End a limit whose block was left without its `__exit__`. No effect if there is none."""
-    if _Alarm.on:
+    if not _has_alarm():
+        _watchdog.forget()
+    elif _Alarm.on:
         _Alarm.on = False
         signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def _has_alarm() -> bool:
+    return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
 
 
 class _Alarm:
@@ -79,3 +89,83 @@ def _on_alarm(number: int, frame: FrameType | None) -> None:
     # Raised in our own `__enter__` or `__exit__`, it would leave the timer running.
     if _Alarm.on and (frame is None or frame.f_code not in _OWN_CODE):
         raise DeadlinePassed
+
+
+_raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_raise_in.argtypes = (ctypes.c_ulong, ctypes.py_object)
+
+
+class _Watched:
+    """
+    The limit of one thread. `gate` is a lock that the block holds: a context manager written in C, so that the block
+    is left in one step, in which nothing can be raised.
+    """
+
+    __slots__ = ("gate", "moment")
+
+    def __init__(self, moment: float, gate: threading.Lock) -> None:
+        self.moment = moment
+        # Only the `with` keeps the lock alive. So a block that was left without its `__exit__` is over as well.
+        self.gate = weakref.ref(gate)
+
+
+class _Watchdog:
+    """Watches the limits of all threads but the main one, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._watched: dict[int, _Watched] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._looks_at = math.inf
+
+    def watch(self, seconds: float) -> AbstractContextManager[object]:
+        gate, moment = threading.Lock(), time.monotonic() + seconds
+        self._watched[threading.get_ident()] = _Watched(moment, gate)
+        # As a rule all limits are equally long, so that it looks soon enough, and a page costs no switch of threads.
+        if moment < self._looks_at or not self._lives():
+            with self._changed:
+                if not self._lives():
+                    self._thread = threading.Thread(target=self._run, name="pinpool-watchdog", daemon=True)
+                    self._thread.start()
+                self._changed.notify()
+        return gate
+
+    def watches(self) -> bool:
+        watched = self._watched.get(threading.get_ident())
+        gate = watched.gate() if watched else None
+        return gate is not None and gate.locked()
+
+    def forget(self) -> None:
+        if self._watched.pop(threading.get_ident(), None) is not None:
+            _raise_in(threading.get_ident(), ctypes.py_object())  # takes back one that has not been raised yet
+
+    def _lives(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()  # it is dead after a fork
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                # First unknown, then read: a limit that is set in between is not missed.
+                self._looks_at = math.inf
+                self._looks_at = self._next()
+                wait = self._looks_at - time.monotonic()
+                self._changed.wait(min(wait, threading.TIMEOUT_MAX))
+            self._raise_where_due()
+
+    def _next(self) -> float:
+        return min((one.moment for one in list(self._watched.values()) if one.gate() is not None), default=math.inf)
+
+    def _raise_where_due(self) -> None:
+        now = time.monotonic()
+        for thread, watched in list(self._watched.items()):
+            gate = watched.gate()
+            if gate is not None and watched.moment <= now:
+                # One call into C: between the look at the lock and the raise, no other thread can leave its block.
+                raised = sum(map(_raise_in, compress((thread,), map(_is_locked, (gate,))), (DeadlinePassed,)))
+                watched.moment = now + (REPEAT_SECONDS if raised else _ENTRY_SECONDS)
+
+
+_is_locked = type(threading.Lock()).locked
+#: How long the watchdog gives a thread to get from `limit` into the block.
+_ENTRY_SECONDS = 0.01
+_watchdog = _Watchdog()

@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 from typing import NoReturn, ParamSpec, TypeVar
 
-from pinpool.errors import AttemptFailed
+from pinpool.errors import AttemptFailed, DeadlinePassed
 from pinpool.fetch.session import NO_PROFILE
 from pinpool.model import Assignment, Ending, Evidence, Outcome, Sign, Step
 from pinpool.pool.child_process import dump_stack_to, ignore_terminal, never_outlive_parent
@@ -105,7 +105,8 @@ class Worker:
             except BaseException as error:  # noqa: BLE001  SystemExit in user code must not lose the task
                 # CPython 3.13 has jumps that no `with` covers; an alarm there leaves the block without its __exit__.
                 disarm()
-                result = JobResult(Ending.FAILED, evidence=Evidence(Step.EXTRACT, Sign.RAISED, describe(error)))
+                sign = Sign.DEADLINE if isinstance(error, DeadlinePassed) else Sign.RAISED
+                result = JobResult(Ending.FAILED, evidence=Evidence(Step.EXTRACT, sign, describe(error)))
         seconds = time.perf_counter() - start
         proxy = -1 if result.unasked else pin.lease.proxy
         return Outcome(serial, os.getpid(), proxy, at=at, seconds=seconds, **result._asdict())
