@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from pinpool.model import Task
 from pinpool.text import shown_url
-from pinpool.urls import clean_url, header_problems
+from pinpool.urls import canonical_url, clean_url, header_problems
 
 Form = Mapping[str, object] | Sequence[tuple[str, object]]
 
@@ -97,9 +97,5 @@ def _json(url: str, name: str, value: object) -> str:
 
 
 def _key(stage: str, method: str, url: str, body: bytes | None) -> bytes:
-    # Importing w3lib takes 40 ms, and `pinpool --help` does not need it.
-    from w3lib.url import canonicalize_url
-
-    # Only for comparing: the canonical URL has ?a= for ?a and a sorted query, and a server may treat these differently.
-    head = "\0".join((stage, method, canonicalize_url(url), ""))
+    head = "\0".join((stage, method, canonical_url(url), ""))
     return blake2b(head.encode("utf-8") + (body or b""), digest_size=16).digest()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import html
+from w3lib.url import canonicalize_url
 
 from pinpool.text import shown_url
-from pinpool.urls import MAX_URL, clean_url, header_problems, join_url
+from pinpool.urls import MAX_URL, canonical_url, clean_url, header_problems, join_url
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,48 @@ from pinpool.urls import MAX_URL, clean_url, header_problems, join_url
 )
 def test_a_url_is_sent_as_a_browser_sends_it(written: str, sent: str) -> None:
     assert clean_url(written) == sent
+
+
+PIECES = [
+    "http",
+    "https",
+    "://",
+    "a.b",
+    "site.example",
+    ":",
+    "80",
+    "99999",
+    "0",
+    "/",
+    "?",
+    "&",
+    "=",
+    "a",
+    "b=2",
+    "%41",
+    "+",
+]
+PIECES += [".", "..", "~", "-", ";", "(c)", "'", "[", "]", "|", "^", "{", "#x", "A", "ü", " ", "\\", "@"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+def test_the_short_way_of_a_plain_url_leads_to_the_same_end(rest: str) -> None:
+    for url in (f"http://site.example/{rest}", f"https://a.b{rest}", rest):
+        try:
+            cleaned = clean_url(f"{url}#")
+        except ValueError:
+            with pytest.raises(ValueError, match="requested"):
+                clean_url(url)
+            continue
+        assert clean_url(url) == cleaned
+        assert canonical_url(cleaned) == canonicalize_url(cleaned)
+
+
+def test_a_clean_url_is_plain_text_also_if_lxml_has_read_it() -> None:
+    """Its strings keep the whole page alive."""
+    (href,) = html.fromstring('<a href="http://site.example/a"></a>').xpath("//@href")
+
+    assert type(clean_url(href)) is str
 
 
 @pytest.mark.parametrize(
