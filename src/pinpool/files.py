@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from pinpool.errors import StorageError
 
@@ -28,6 +29,12 @@ def is_stream_path(path: str) -> bool:
         mode = Path(path).stat().st_mode
         return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
     return False
+
+
+def discard(stream: TextIO) -> None:
+    """Send what is still buffered nowhere: nobody reads it, and it would fail again when the program ends."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def use_of(path: str | Path, used: Mapping[str, str | Path]) -> str | None:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from pinpool.clock import FakeClock
-from pinpool.crawler.api import Run, seeds_of
+from pinpool.crawler.api import Run
 from pinpool.crawler.loop import Loop
 from pinpool.crawler.page_job import PageJob
 from pinpool.crawler.signals import Stop
@@ -27,6 +27,7 @@ from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease
 from pinpool.pool.pin import Pin
 from pinpool.settings import Settings, settings_from
+from pinpool.spider.seeds import seeds_of
 from pinpool.spider.spider import Spider
 from pinpool.urls import clean_url
 

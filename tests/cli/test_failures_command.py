@@ -6,7 +6,7 @@ import re
 import time
 
 from commands import LIST, Desk
-from journals import failed, given_up, new_journal, task
+from journals import failed, given_up, new_journal, put_off, task
 from pinpool.lab import Lab
 
 
@@ -32,6 +32,18 @@ def test_a_page_that_fails_is_exit_3_and_is_listed_with_its_history(desk: Desk, 
     for attempt in failure["attempts"]:
         assert list(attempt) == ["proxy", "fault", "seconds", "status", "at", "message", "page"]
         assert (attempt["fault"], attempt["status"]) == ("http_error", 418)
+
+
+def test_each_fault_that_is_listed_is_explained_once(desk: Desk) -> None:
+    with new_journal(desk / "films.db", task("1", "index"), task("2", "index")) as journal:
+        for number in (1, 2):
+            journal.settle(put_off(number, failed()), time.time())
+            journal.settle(given_up(number, failed(proxy=2)), time.time())
+
+    said = desk.run("failures", "films.db").out
+
+    assert said.endswith("\ntimeout: Nothing came for longer than the time-out.\n")
+    assert said.count("Nothing came for longer") == 1
 
 
 def test_the_message_of_a_fault_cannot_control_the_terminal(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from pinpool.check.result import Finding, exit_address
+from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.fetch.sockets import tls_context
@@ -35,7 +36,9 @@ def settings_for(timeout: float) -> Settings:
     return Settings(connect_timeout=connect, timeout=timeout, deadline=timeout)
 
 
-def check(proxies: Iterable[Proxy], task: Task, settings: Settings, workers: int = AT_ONCE) -> Iterator[Finding | None]:
+def check(
+    proxies: Iterable[Proxy], task: Task, settings: Settings, workers: int = AT_ONCE, clock: Clock = SYSTEM_CLOCK
+) -> Iterator[Finding | None]:
     """
     Try these proxies, each one different, `workers` of them at a time. Yields each finding as soon as it is there.
 
@@ -57,7 +60,7 @@ def check(proxies: Iterable[Proxy], task: Task, settings: Settings, workers: int
                 short = "no more threads on this machine; fewer workers, or a higher limit"
                 yield conclude(proxy, Evidence(Step.WORKER, Sign.RAISED, short), 0.0, settings)
             else:
-                running[proxy] = time.monotonic()
+                running[proxy] = clock.monotonic()
         try:
             finding = findings.get(timeout=0.5)
         except Empty:
@@ -65,13 +68,13 @@ def check(proxies: Iterable[Proxy], task: Task, settings: Settings, workers: int
         else:
             if running.pop(finding.proxy, None):
                 yield finding
-        overdue = time.monotonic() - settings.deadline - GRACE
+        overdue = clock.monotonic() - settings.deadline - GRACE
         for proxy, start in tuple(running.items()):
             if start > overdue:
                 break  # they are in the order of their start
             del running[proxy]
             abandoned = Evidence(Step.CONNECT, Sign.DEADLINE, "its attempt does not end, and is abandoned")
-            yield conclude(proxy, abandoned, time.monotonic() - start, settings)
+            yield conclude(proxy, abandoned, clock.monotonic() - start, settings)
 
 
 def conclude(proxy: Proxy, found: Fetched | Evidence, seconds: float, settings: Settings) -> Finding:

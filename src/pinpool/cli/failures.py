@@ -69,6 +69,7 @@ def _list_pages(journal: Path, as_json: bool) -> None:
 
 def _list_failures(journal: Path, as_json: bool) -> None:
     from pinpool.crawler.api import Run
+    from pinpool.policy.faults import FAULTS
 
     listed = Run(journal).failures()
     if as_json:
@@ -82,6 +83,10 @@ def _list_failures(journal: Path, as_json: bool) -> None:
             proxy = one_line(attempt["proxy"] or "no proxy known")
             page = f" [page {attempt['page']}]" if attempt["page"] else ""
             click.echo(f"  {attempt['at']} {proxy}: {attempt['fault']}{status}: {message}{page}")
+    met = {attempt["fault"] for failure in listed for attempt in failure["attempts"]}
+    for fault, rule in FAULTS.items():
+        if fault in met:
+            click.echo(f"{fault}: {rule.words}")
     if not listed:
         click.echo("no task was given up")
     samples = {attempt["page"] for failure in listed for attempt in failure["attempts"] if attempt["page"]}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from pinpool.cli.options import (
     together,
 )
 from pinpool.errors import NoUsableProxy
+from pinpool.files import discard
 from pinpool.text import counted
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
         code, last_line = ExitCode.NO_PROXY, str(error)
     except BrokenPipeError:  # the reader of the items has seen enough
         code, last_line = _ending(None, journal, 0)
-        _discard_stdout()
+        discard(sys.stdout)
     finally:
         progress.close()
     stats = Run(journal).stats
@@ -139,7 +139,7 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
         try:
             click.echo(text)
         except OSError:  # nobody reads any more; the exit code is still that of the run
-            _discard_stdout()
+            discard(sys.stdout)
     if last_line:
         progress.tell(last_line)
     leave(code)
@@ -172,9 +172,3 @@ def _check_log_and_metrics(journal: Path, outputs: list[Target], options: Mappin
             if use := use_of(path, used):
                 raise click.BadParameter(f"{path} is {use}: name another file", param_hint=f"--{name}")
             used[f"the file of --{name}"] = path
-
-
-def _discard_stdout() -> None:
-    """Send what is still buffered nowhere: it would fail again when the program ends."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

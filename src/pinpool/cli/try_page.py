@@ -49,8 +49,8 @@ def try_(spider: str, url: str | None, proxies: str | None, direct: bool, stage:
       pinpool try movies.py --page movies.db:3
     """
     from pinpool.check.page import try_again, try_directly, try_proxies
-    from pinpool.crawler.api import seeds_of
     from pinpool.spider.loader import load, parse_ref
+    from pinpool.spider.seeds import seeds_of
 
     if proxies and direct:
         raise click.UsageError("-p and --direct exclude each other")

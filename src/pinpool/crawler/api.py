@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pinpool.crawler.launch import Ended, Launch
-from pinpool.errors import JournalError, NoUsableProxy, SettingsError, SpiderError
+from pinpool.errors import JournalError, NoUsableProxy, SettingsError
 from pinpool.files import SQLITE_SIDES
 from pinpool.journal.reader import Reader
 from pinpool.journal.verify import Coverage, coverage
@@ -22,6 +22,7 @@ from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import VARIABLE, proxies_from, source_of
 from pinpool.proxies.watch import WatchedList
 from pinpool.spider.loader import load, parse_ref
+from pinpool.spider.seeds import seeds_of
 from pinpool.spider.spider import Spider
 from pinpool.stats.capacity import free_capacity
 from pinpool.stats.columns import stats_document
@@ -30,7 +31,6 @@ from pinpool.stats.prometheus import Metrics
 from pinpool.stats.recommendation import advise
 from pinpool.stats.resources import Usage, Utilization
 from pinpool.stats.snapshot import Snapshot
-from pinpool.tasks import request
 from pinpool.text import counted
 
 
@@ -190,21 +190,6 @@ def resume(
     check_targets(launch.outputs, _files_in_use(launch, source, metrics), earlier)
     gauges = Metrics(Path(metrics), path, tell) if metrics else None
     return _go(launch, launch.go_on(), watch, gauges)
-
-
-def seeds_of(spider: Spider, given: Iterable[str | Task] | None = None) -> list[Task]:
-    """The given seeds, or the spider's, as tasks. Raises SpiderError that names every bad one."""
-    tasks, problems = [], []
-    for seed in spider.start() if given is None else given:
-        try:
-            tasks.append(request(seed, stage=spider.first_stage) if isinstance(seed, str) else seed)
-        except ValueError as error:
-            problems.append(f"seed {error}")
-    if not tasks and not problems:
-        problems.append(f"{spider.name}: no seeds: give it some by Spider(seeds=[...]), or name a file with --seeds")
-    if problems:
-        raise SpiderError(problems)
-    return tasks
 
 
 def make_way(journal: Path, *, fresh: bool) -> Path:

@@ -79,12 +79,11 @@ class About(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A task that has not ended. `attempts` and `charged` count since it was last put back by `requeue`."""
+    """A task that has not ended. `attempts` count since it was last put back by `requeue`."""
 
     id: int
     task: Task
     attempts: int
-    charged: int
     not_before: float | None
 
 

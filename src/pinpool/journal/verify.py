@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from pinpool.errors import JournalError
 from pinpool.journal.reader import Reader
 from pinpool.journal.schema import COUNT_TASKS
+from pinpool.model import Fault
 from pinpool.text import counted
 
 
@@ -135,6 +136,12 @@ CHECKS = {
     ("endings", "attempt", "overtaken, though no other gave the page"): (
         "SELECT id FROM attempts AS slower WHERE ending = 'overtaken'"
         " AND NOT EXISTS (SELECT 1 FROM attempts WHERE task = slower.task AND ending IN ('ok', 'gone'))"
+    ),
+    # Only of open tasks, which a resume judges by their faults. What has ended is proven without them, and a newer
+    # pinpool may know more.
+    ("endings", "attempt", "of an open task, with a fault that this pinpool does not know"): (
+        "SELECT attempts.id FROM attempts JOIN tasks ON tasks.id = task WHERE state = 'waiting' AND ending = 'failed'"
+        f" AND n > forgotten AND fault NOT IN ({', '.join(repr(str(fault)) for fault in Fault)})"
     ),
     ("endings", "task", "that failed without a reason"): (
         "SELECT id FROM tasks WHERE state = 'failed' AND reason IS NULL"

@@ -332,7 +332,7 @@ class Journal:
     def waiting(self, is_index: bool, after: int, limit: int) -> list[Waiting]:
         """At most `limit` tasks that have not ended, in flight or not, with ids above `after`, in order of ids."""
         query = """
-            SELECT id, stage, url, key, method, body, headers, data, attempts - forgotten, charged, not_before
+            SELECT id, stage, url, key, method, body, headers, data, attempts - forgotten, not_before
             FROM tasks WHERE state = 'waiting' AND is_index = ? AND id > ? ORDER BY id LIMIT ?
         """
         rows = self._read(query, (is_index, after, limit))

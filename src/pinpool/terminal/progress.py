@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from pinpool.clock import SYSTEM_CLOCK, Clock
+from pinpool.files import discard
 from pinpool.stats.snapshot import Snapshot, Throughput
 from pinpool.terminal.status import status_line, status_rows
 
@@ -96,6 +96,5 @@ class Progress:
             # A question mark stands for each character that the terminal's encoding lacks.
             self._stream.write(text.encode(self._encoding, "replace").decode(self._encoding))
             self._stream.flush()
-        except OSError:  # nobody reads any more; what is still buffered must not fail again when the program ends
-            with suppress(OSError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        except OSError:
+            discard(self._stream)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pinpool.crawler.api import make_way, seeds_of
+from pinpool.crawler.api import make_way
 from pinpool.crawler.launch import Ended, Launch
 from pinpool.crawler.signals import Stop, answering_signals
 from pinpool.errors import SettingsError, UsageError
@@ -20,6 +20,7 @@ from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.engine import window
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import proxies_from, source_of
+from pinpool.spider.seeds import seeds_of
 from pinpool.spider.spider import Spider
 from pinpool.stats.capacity import free_capacity
 from pinpool.stats.histogram import Histogram

@@ -13,8 +13,9 @@ import trustme
 from labs import HTTP, OPEN_HTTP, OPEN_SOCKS, SOCKS, authority, faulty, tls_lab
 from peers import PATIENCE, Line, Peer, answer, answering
 from pinpool.check import probe as checking
-from pinpool.check.probe import check, conclude, settings_for
+from pinpool.check.probe import GRACE, check, conclude, settings_for
 from pinpool.check.result import Finding, shared_exits
+from pinpool.clock import FakeClock
 from pinpool.lab import SECRET, Lab
 from pinpool.model import Evidence, Fault, Fetched, Sign, Step
 from pinpool.proxies.parse import parse
@@ -238,14 +239,17 @@ def test_a_look_up_that_nothing_can_end_is_abandoned_and_another_proxy_takes_its
         return answer()
 
     monkeypatch.setattr(socket, "getaddrinfo", endless)
-    monkeypatch.setattr(checking, "GRACE", 0.0)
+    clock, results = FakeClock(), []
     with Peer(answering(answer_at_last)) as peer:
         lost, good = Proxy("http", "lost.test", 8080), peer.proxy()
 
-        results = list(check([lost, good], request("http://site.test/"), settings_for(2.0), workers=1))
+        for found in check([lost, good], request("http://site.test/"), settings_for(20.0), workers=1, clock=clock):
+            if found:
+                results.append((found.proxy, found.fault, round(found.seconds)))
+            else:  # meanwhile the caller can show progress
+                clock.advance(20.0 + GRACE + 1 if not results else 0.0)
 
-    assert results[0] is None  # meanwhile the caller could show progress
-    assert [(one.proxy, one.fault) for one in results if one] == [(lost, Fault.DEADLINE), (good, None)]
+    assert results == [(lost, Fault.DEADLINE, 26), (good, None, 0)]
 
 
 def test_a_machine_short_of_threads_is_not_held_against_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,12 +17,14 @@ from journals import (
     item,
     new_journal,
     overtaken,
+    put_off,
     task,
     whole_run,
 )
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Settlement
 from pinpool.journal.verify import Coverage, coverage
+from pinpool.journal.writer import Journal
 from pinpool.model import Ending, Fault, TaskState
 
 
@@ -184,6 +186,19 @@ def test_a_page_that_a_second_attempt_gave_is_answered_once(path: Path) -> None:
 
     assert verified(path).complete
     assert history == []
+
+
+def test_an_unknown_fault_is_a_problem_only_while_a_resume_would_meet_it(path: Path) -> None:
+    with new_journal(path, task("1", "index")) as journal:
+        journal.settle(put_off(1, failed()), START)
+    damage(path, "UPDATE attempts SET fault = 'meteor'")
+
+    problems = verified(path).problems
+
+    assert "1 attempt of an open task, with a fault that this pinpool does not know (attempt 1)" in problems
+    with Journal.open(path) as journal:
+        journal.settle(done(1, answered(item("a"))), START)
+    assert verified(path).complete
 
 
 def test_an_empty_list_page_that_was_believed_is_complete(path: Path) -> None:

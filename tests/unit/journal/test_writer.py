@@ -65,7 +65,7 @@ def test_a_task_comes_back_from_the_journal_as_it_was(path: Path) -> None:
         (waiting,) = journal.waiting(False, 0, 10)
 
     assert waiting.task == login
-    assert (waiting.attempts, waiting.charged, waiting.not_before) == (0, 0, None)
+    assert (waiting.attempts, waiting.not_before) == (0, None)
 
 
 def test_tasks_are_handed_out_in_order_list_pages_apart_from_the_rest(path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_failed_attempt_leaves_the_task_waiting_and_is_remembered(journal: Jou
 
     assert journal.history(1) == [FailedAttempt(1, Fault.TIMEOUT), FailedAttempt(None, Fault.TIMEOUT)]
     (waiting,) = journal.waiting(True, 0, 9)
-    assert (waiting.attempts, waiting.charged, waiting.not_before) == (2, 2, None)
+    assert (waiting.attempts, waiting.not_before) == (2, None)
 
 
 def test_a_fault_that_nobody_knows_is_an_error_and_not_a_traceback(path: Path, journal: Journal) -> None:
@@ -187,11 +187,10 @@ def test_failed_tasks_come_back_with_a_fresh_budget(journal: Journal) -> None:
 
     assert put_back == 1
     (waiting,) = journal.waiting(True, 0, 9)
-    assert (waiting.attempts, waiting.charged) == (0, 0)
+    assert waiting.attempts == 0
     assert journal.history(1) == []
     journal.settle(put_off(1, failed()), START)
     assert journal.history(1) == [FailedAttempt(1, Fault.TIMEOUT)]
-    assert journal.waiting(True, 0, 9)[0].charged == 1
 
 
 @pytest.mark.parametrize(
