@@ -135,9 +135,9 @@ def cpu_of(chunk: Callable[[], int], times: int) -> list[Reading]:
     return readings
 
 
-def tree() -> list[int]:
-    """This process and all that descend from it."""
-    found, new = [], [os.getpid()]
+def tree(root: int = 0) -> list[int]:
+    """The process `root`, or this one, and all that descend from it."""
+    found, new = [], [root or os.getpid()]
     while new:
         pid = new.pop()
         found.append(pid)
@@ -157,9 +157,9 @@ def cpu_of_tree() -> float:
     return seconds
 
 
-def memory_of_tree() -> int:
+def memory_of_tree(root: int = 0) -> int:
     """Bytes that `tree` uses; what processes share counts once (PSS)."""
-    return sum(memory_of(pid) for pid in tree())
+    return sum(memory_of(pid) for pid in tree(root))
 
 
 def memory_of(pid: int) -> int:

@@ -10,9 +10,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import trustme
 from measuring import Reading, cpu_of
 
+from certificates import Authority
 from pinpool.crawler.page_job import PageJob
 from pinpool.examples.movies import spider
 from pinpool.lab import Lab
@@ -29,9 +29,9 @@ LIST_PAGES = 4
 CHUNKS = 10
 
 
-def serve(certificate: str, key: str, line: Connection) -> None:
+def serve(certificate: tuple[Path, Path], line: Connection) -> None:
     """The practice site and a proxy, in a process of its own until the other end of `line` closes."""
-    with Lab(pages=LIST_PAGES, proxies=1, certificate=(certificate, key)) as lab:
+    with Lab(pages=LIST_PAGES, proxies=1, certificate=certificate) as lab:
         line.send((lab.named_url, lab.named_tls_url, lab.proxies[0]))
         line.poll(None)
 
@@ -40,19 +40,14 @@ def serve(certificate: str, key: str, line: Connection) -> None:
 def site() -> Iterator[tuple[str, str, Proxy, Settings]]:
     """The site's URLs, http and https, its proxy, and settings that trust its certificate."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
-        folder, authority = Path(name), trustme.CA()
-        certificate = authority.issue_cert("movies.test")
-        certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
-        certificate.private_key_pem.write_to_path(folder / "key.pem")
-        authority.cert_pem.write_to_path(folder / "ca.pem")
+        authority = Authority(Path(name))
         here, there = get_context("spawn").Pipe()
-        arguments = str(folder / "cert.pem"), str(folder / "key.pem"), there
-        server = get_context("spawn").Process(target=serve, args=arguments)
+        server = get_context("spawn").Process(target=serve, args=(authority.files("movies.test"), there))
         server.start()
         there.close()
         plain, tls, lab_proxy = here.recv()
         proxy = Proxy("http", lab_proxy.host, lab_proxy.port, lab_proxy.user, lab_proxy.password)
-        yield plain, tls, proxy, Settings(ca_bundle=str(folder / "ca.pem"))
+        yield plain, tls, proxy, Settings(ca_bundle=authority.bundle)
         here.close()
         server.join()
 
