@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 from pinpool.crawler.page_job import PageJob
 from pinpool.model import Assignment, Ending, Task
@@ -19,8 +20,9 @@ FILM = (
 )
 
 
+@cache
 def result_of(task: Task) -> JobResult:
-    """A list page asks for ten films, a film is an item."""
+    """A list page asks for ten films, a film is an item. Made once: it must not add to the cost of what handles it."""
     if task.stage == "index":
         number = task.url.rpartition("/")[2]
         films = tuple(request(f"{SITE}/detail/{number}{digit}", stage="detail") for digit in range(10))
