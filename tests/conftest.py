@@ -1,5 +1,5 @@
 """
-Fixtures that several folders of tests share, and what `--slow` means.
+Fixtures that several folders of tests share, what `--slow` means, and in which order and company tests run.
 
 A test with the marker `grid` has a long list of cases. Without `--slow` a few of them run, drawn with a fixed seed, so
 that every run of the fast tests takes the same ones.
@@ -7,6 +7,7 @@ that every run of the fast tests takes the same ones.
 
 from __future__ import annotations
 
+import compileall
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -17,11 +18,25 @@ from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
+import pinpool
 from commands import Desk
 from engines import Maker, is_alive, scripted_engine, spares
 from pinpool.lab import Lab
 from pinpool.pool.processes import ProcessEngine
+
+#: One process runs all tests of such a file: they are short, or share what is expensive to set up.
+BY_FILE = (
+    "tests/unit/",
+    "tests/cli/test_report_browser.py",
+    "tests/cli/test_tune.py",
+    "tests/stories/test_differential.py",
+    "tests/stories/test_fault_situations.py",
+    "tests/stories/test_secrecy.py",
+)
+#: The longest tests start first, so that no process is still busy with one when the others have nothing left.
+LAST = "tests/unit/"
 
 # Its 200 ms for an example are a bound that a busy machine breaks.
 hypothesis.settings.register_profile("pinpool", deadline=None)
@@ -32,7 +47,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="Run every case of the grids, and the soak for ten minutes.")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # As pip does it. Where Python may write no bytecode, every command that a test starts would compile all modules.
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(pinpool.__path__[0], quiet=2)
+
+
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Not `--dist loadgroup`: xdist 3.8 writes its groups into a field that pytest 9.2 no longer reads."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0] if nodeid.startswith(BY_FILE) else nodeid
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling:
+    config.option.loadscopereorder = False
+    return _Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.nodeid.startswith(LAST))
     if config.getoption("--slow"):
         return
     cases: dict[str, list[pytest.Item]] = defaultdict(list)

@@ -20,7 +20,6 @@ from synthetic import synthetic_run
 
 REQUIRED = os.environ.get("PINPOOL_REQUIRE_CHROMIUM") == "1"
 pytestmark = [
-    pytest.mark.xdist_group("browser"),
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason="no Chromium here: apt install chromium"),
 ]

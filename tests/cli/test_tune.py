@@ -14,8 +14,6 @@ from commands import Desk
 from journals import new_journal, whole_run
 from pinpool.lab import Lab
 
-pytestmark = pytest.mark.xdist_group("tune")
-
 COLUMNS = ["workers", "pages_per_second", "of_ideal", "seconds", "latency_p50", "latency_p95", "fault_rate"]
 COLUMNS += ["cpu", "rss_mb", "spares", "parked", "survival", "survival_from", "survival_to", "error"]
 

@@ -102,7 +102,7 @@ def test_a_job_that_is_done_before_the_trials_says_what_there_was(desk: Desk) ->
 def test_ctrl_c_ends_the_trials_and_shows_what_is_known(desk: Desk) -> None:
     with Lab(pages=400, proxies=2, latency=0.1) as lab:
         desk.prepare(lab)
-        program = desk.start(*TUNE, "--sizes", "1,2", "--json")
+        program = desk.start(*TUNE, "--sizes", "1,2", "--pages", 150, "--json")
         first_trial(program)
         known = len(lab.requests)
         lab.wait_for(lambda: len(lab.requests) > known + 4, 30)
@@ -141,9 +141,9 @@ def test_a_list_that_is_used_up_ends_as_it_ends_a_crawl(desk: Desk) -> None:
 
 
 def test_a_site_that_turns_workers_away_ends_the_growth(desk: Desk) -> None:
-    with Lab(pages=400, proxies=4, latency=0.02) as lab:
+    with Lab(pages=60, proxies=4, latency=0.02) as lab:
         desk.prepare(lab)
-        program = desk.start(*TUNE, "--sizes", "1,2,4", "--json", "-s", "attempts=9")
+        program = desk.start(*TUNE, "--sizes", "1,2,4", "--pages", 600, "--json", "-s", "attempts=9")
         first_trial(program)
         lab.set_site_fault("/detail/*3", 429)
         said = program.end()
@@ -157,9 +157,9 @@ def test_a_site_that_turns_workers_away_ends_the_growth(desk: Desk) -> None:
 
 
 def test_a_trial_whose_proxies_all_rest_is_the_last(desk: Desk) -> None:
-    with Lab(pages=400, proxies=2, latency=0.02) as lab:
+    with Lab(pages=30, proxies=2, latency=0.02) as lab:
         desk.prepare(lab)
-        program = desk.start(*TUNE, "--sizes", "1,2", "--json")
+        program = desk.start(*TUNE, "--sizes", "1,2", "--pages", 300, "--json")
         first_trial(program)
         for index in range(2):
             lab.set_fault(index, "refused")

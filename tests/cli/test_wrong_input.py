@@ -446,3 +446,13 @@ def test_a_demo_that_cannot_keep_its_files_says_so(refused: Refused) -> None:
     (said,) = refused("demo", "--calm", "--keep", "proxies.txt/demo")
 
     assert "--keep proxies.txt/demo: cannot be written" in said
+
+
+@pytest.mark.parametrize("option", ["--log", "--metrics"])
+@pytest.mark.parametrize("name", ["proxies.txt", "films.py", "out.jsonl", "films.db"])
+def test_a_log_may_not_be_one_of_the_runs_own_files(desk: Desk, call: Call, option: str, name: str) -> None:
+    said = call("crawl", "films.py", "-p", "proxies.txt", "-O", "out.jsonl", option, name)
+
+    assert said.code == 2
+    assert name in said.err
+    assert not (desk / "films.db").exists()

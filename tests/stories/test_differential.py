@@ -28,7 +28,7 @@ from pinpool.policy.faults import answer, fault_of
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings
 
-pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("differential")]
+pytestmark = pytest.mark.processes
 
 PAGES = 3
 EVERY_KIND = pytest.mark.parametrize(

@@ -33,8 +33,6 @@ from pinpool.settings import Settings, settings_from
 from pinpool.spider.loader import parse_ref
 from pinpool.tasks import request
 
-pytestmark = pytest.mark.xdist_group("situations")
-
 ROUTES = ("http", "connect", "socks5")
 TITLE = "<h1>A film</h1>"
 IMPATIENT = {"connect_timeout": 0.3, "timeout": 0.3, "deadline": 5, "max_body": 20_000, "max_redirects": 2}

@@ -28,7 +28,7 @@ def mixed(good: int, bad: int, shown: str, share: float = 1.0, since: float = 0.
     return [GOOD] * good + [Behavior(shown, share, since)] * bad
 
 
-@pytest.mark.grid(keep=6)
+@pytest.mark.grid(keep=3)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("bad", [10, 25, 40])
 @pytest.mark.parametrize("shown", [*ANSWERS, *SILENCE, "refused"])
@@ -42,7 +42,7 @@ def test_proxies_that_show_no_page_cost_no_page_whatever_they_show(shown: str, b
     assert result.rests_of_good <= 20, result
 
 
-@pytest.mark.grid(keep=3)
+@pytest.mark.grid(keep=2)
 @pytest.mark.parametrize("share", [0.5, 0.7])
 @pytest.mark.parametrize("shown", [*ANSWERS, *SILENCE])
 def test_flaky_proxies_that_agree_by_chance_are_no_witnesses(shown: str, share: float) -> None:
@@ -54,7 +54,7 @@ def test_flaky_proxies_that_agree_by_chance_are_no_witnesses(shown: str, share: 
     assert result.retired[0] == 0
 
 
-@pytest.mark.grid(keep=4)
+@pytest.mark.grid(keep=2)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("shown", [*ANSWERS, *SILENCE, "refused", "login"])
 def test_proxies_that_turn_bad_under_way_lose_their_say(shown: str, seed: int) -> None:
@@ -72,7 +72,7 @@ def test_one_good_proxy_is_enough_for_a_short_list(shown: str, good: int, bad: i
     result.are_just()
 
 
-@pytest.mark.grid(keep=8)
+@pytest.mark.grid(keep=4)
 @pytest.mark.parametrize("proxies, workers", [(1, 1), (2, 2), (2, 1), (10, 10), (10, 1), (100, 100), (100, 3)])
 @pytest.mark.parametrize("seconds", [1, 60, 900])
 @pytest.mark.parametrize("shown", ["503", "banned", "reset", "silent"])

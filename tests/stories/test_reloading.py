@@ -53,6 +53,11 @@ class Relisted:
         enough = len(self.lab.requests) + number
         until(lambda: len(self.lab.requests) >= enough, "requests")
 
+    def end(self, start: Start) -> int:
+        """The exit code. The test has seen what it came for: the pages that are left take no time."""
+        self.lab.set_latency(0.0)
+        return start.wait()
+
     def states(self) -> dict[str, tuple[str, str | None]]:
         document = json.loads(self.films.ask("stats", "films.db", "--json").stdout)
         return {one["proxy"]: (one["state"], one["reason"]) for one in document["proxies"]}
@@ -88,7 +93,7 @@ def test_new_lines_are_taken_by_workers_that_wait_and_removed_ones_get_no_page_a
     assert listed.uses(0) == used
     assert "proxies.txt: 2 proxies joined, 1 proxy withdrawn (1 after the page in hand)" in start.said
     assert "3 workers stay as they are" in start.said
-    assert start.wait() == 0
+    assert listed.end(start) == 0
     listed.films.complete()
     assert listed.states()[listed.lab.proxies[0].label] == ("retired", "withdrawn from the list")
 
@@ -108,7 +113,7 @@ def test_without_watch_the_list_is_read_again_at_a_sighup_only(listed: Relisted)
     start.send(signal.SIGHUP)
     listed.settled(start, "read again, the list is as it was")
     assert before == 0
-    assert start.wait() == 0
+    assert listed.end(start) == 0
     listed.films.complete()
 
 
@@ -133,7 +138,7 @@ def test_a_bad_version_is_told_with_its_lines_and_ignored_and_a_good_one_is_hear
     assert "proxies.txt:3: the port" in start.said
     assert "hush" not in start.said
     assert still_used > used
-    assert start.wait() == 0
+    assert listed.end(start) == 0
     listed.films.complete()
 
 
@@ -150,7 +155,7 @@ def test_a_line_that_comes_back_is_used_again_with_its_history(listed: Relisted)
     listed.write(0, 1)
 
     until(lambda: listed.uses(0) > used, "the first at work again")
-    assert start.wait() == 0
+    assert listed.end(start) == 0
     listed.films.complete()
     stats = json.loads(listed.films.ask("stats", "films.db", "--json").stdout)["proxies"]
     first = next(one for one in stats if one["proxy"] == listed.lab.proxies[0].label)
@@ -167,7 +172,7 @@ def test_a_withdrawn_proxy_whose_last_page_fails_is_off_the_list_and_does_not_re
     listed.write(1)
 
     listed.settled(start, "1 proxy withdrawn (1 after the page in hand)")
-    assert start.wait() == 0
+    assert listed.end(start) == 0
     assert listed.lab.proxies[0].connections == 1
     assert listed.states()[listed.lab.proxies[0].label] == ("retired", "withdrawn from the list")
     listed.films.complete()
@@ -191,9 +196,10 @@ def test_a_withdrawn_proxy_is_not_used_by_a_resume_unless_its_line_is_back(liste
     start.leaves_nobody()
     listed.write(0, 1)
     start = listed.films.resume()
+    until(lambda: listed.uses(0) > used, "the one whose line is back")
 
-    assert start.wait() == 0
-    assert unused == used < listed.uses(0)
+    assert listed.end(start) == 0
+    assert unused == used
     listed.films.complete()
 
 
@@ -210,7 +216,7 @@ def test_a_list_of_which_nothing_usable_is_left_ends_the_run_with_4_and_a_better
     assert start.wait() == 4
     assert "pinpool resume films.db -p" in start.said
     listed.write(1, 2)
-    assert listed.films.resume().wait() == 0
+    assert listed.end(listed.films.resume()) == 0
     listed.films.complete()
 
 
@@ -223,20 +229,22 @@ def test_a_list_from_stdin_cannot_be_watched_and_a_sighup_says_so_and_changes_no
         refused = subprocess.run(
             command, cwd=listed.films.folder, stdin=stdin, capture_output=True, timeout=PATIENCE, check=False
         )
-    with listed.file.open("rb") as stdin, (listed.films.folder / "err").open("wb") as err:
+    err_file = listed.films.folder / "err"
+    with listed.file.open("rb") as stdin, err_file.open("wb") as err:
         process = subprocess.Popen(
             [sys.executable, "-m", "pinpool", *words], cwd=listed.films.folder, stdin=stdin, stderr=err
         )
     try:
         listed.more_requests()
         process.send_signal(signal.SIGHUP)
+        until(lambda: "came from no file" in err_file.read_text(), "the word that there is nothing to read again")
+        listed.lab.set_latency(0.0)
         assert process.wait(PATIENCE) == 0
     finally:
         process.kill()
 
     assert refused.returncode == 2
     assert b"name one with -p FILE" in refused.stderr
-    assert "came from no file" in (listed.films.folder / "err").read_text()
     listed.films.complete()
 
 
@@ -257,7 +265,7 @@ def test_in_a_terminal_a_sighup_reads_the_list_and_closing_the_terminal_stops_th
         run.close()
 
         assert run.wait() == 130
-    assert listed.films.resume("-w", "3").wait() == 0
+    assert listed.end(listed.films.resume("-w", "3")) == 0
     listed.films.complete()
 
 

@@ -30,7 +30,7 @@ from pinpool.proxies.redaction import Redaction
 from pinpool.settings import Settings
 
 #: The run of `haul` may wait long: its last page fails on proxies that are no witnesses for it.
-pytestmark = [pytest.mark.xdist_group("secrecy"), pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 #: Everything that a spider can do to show what it should not: it logs at the lowest level, shows every object that it
 #: can reach, dies, hangs, and links pages with a password in the URL.

@@ -79,8 +79,6 @@ MOMENTS: list[Moment] = [
     as_workers_come_up,
     at_the_first_request,
     while_it_writes,
-    while_it_writes,
-    at_any_moment,
     at_any_moment,
 ]
 
@@ -97,13 +95,13 @@ MOMENTS: list[Moment] = [
     ],
 )
 def test_a_run_ended_again_and_again_by_a_signal_leaves_nobody_and_is_brought_to_its_end(
-    films: Job, number: int, to_group: bool, method: str
+    films: Job, number: int, to_group: bool, method: str, slow: bool
 ) -> None:
     random = Random(f"{number} {to_group} {method}")
     films.method = method
     start = films.crawl("-w", "4")
 
-    for moment in MOMENTS:
+    for moment in [*MOMENTS, *MOMENTS] if slow else MOMENTS:
         moment(start, films, random)
         start.send(number, to_group=to_group)
         start.leaves_nobody()
@@ -265,18 +263,18 @@ def test_a_run_survives_that_its_forkserver_dies_as_it_starts_a_worker(slow_film
 
 
 @pytest.mark.parametrize("pace", ["0", "0.4"])
-def test_workers_that_are_stopped_and_never_go_on_cost_a_moment_and_not_the_run(slow_films: Job, pace: str) -> None:
+def test_workers_that_are_stopped_and_never_go_on_cost_a_moment_and_not_the_run(tmp_path: Path, pace: str) -> None:
     """Somebody's debugger, or a freezer. Busy, waiting for their turn, or with the pool's lock in hand."""
-    films = slow_films
-    start = films.crawl("-w", "4", "--pace", pace, *QUICK)
+    with Lab(pages=6, proxies=6, latency=0.1) as lab, job(tmp_path / "run", lab) as films:
+        start = films.crawl("-w", "4", "--pace", pace, *QUICK)
 
-    for enough in (15, 30):
-        until(lambda enough=enough: len(films.lab.requests) > enough, "requests")  # type: ignore[misc]
-        for player in start.cast().workers[:2]:
-            strike(player, signal.SIGSTOP)
+        for enough in (15, 30):
+            until(lambda enough=enough: len(lab.requests) > enough, "requests")  # type: ignore[misc]
+            for player in start.cast().workers[:2]:
+                strike(player, signal.SIGSTOP)
 
-    assert start.wait() == 0
-    films.complete()
+        assert start.wait() == 0
+        films.complete()
 
 
 def test_a_manager_that_is_stopped_and_never_answers_is_replaced(slow_films: Job) -> None:
