@@ -113,8 +113,10 @@ def decide(
         return Resubmit(backoff(FIRST_REST, of_site - 1, jitter, longest=LONGEST_REST), charged)
     if not rule.reports or len(reports) < 2:
         return Resubmit(0.0, charged)
-    # The next witness is asked a little later: several at the same moment may all meet the same hiccup.
-    return Resubmit(backoff(FIRST_REST, len(reports) - 3, jitter, longest=LONGEST_REST) / 4, charged)
+    # The next witness is asked a little later: several at the same moment may all meet the same hiccup. Reports that
+    # are not believed settle nothing, however many: the task does not wait longer for their sake.
+    heard = sum(map(quorum.believes, reports))
+    return Resubmit(backoff(FIRST_REST, heard - 3, jitter, longest=LONGEST_REST) / 4, charged)
 
 
 class _Quorum(NamedTuple):

@@ -164,9 +164,16 @@ def test_an_extractor_that_raises_needs_a_third_witness() -> None:
 
 def test_from_the_second_failure_on_the_next_witness_is_heard_a_little_later() -> None:
     """Several at the same moment may all have met the same hiccup of the site."""
-    rests = [verdict(failed(Fault.RESET, *range(times)), unbelieved=range(9)) for times in range(1, 8)]
+    rests = [verdict(failed(Fault.RESET, *range(times)), attempts=9) for times in range(1, 8)]
 
     assert [rest.after for rest in rests if isinstance(rest, Resubmit)] == [0, 0.5, 0.5, 1, 2, 4, 8]
+
+
+def test_a_page_does_not_wait_longer_for_reports_that_are_not_believed() -> None:
+    """They cannot settle it: a last page that bad proxies met again and again kept its run waiting for minutes."""
+    rests = [verdict(failed(Fault.RESET, *range(times)), unbelieved=range(20)) for times in range(2, 20)]
+
+    assert [rest.after for rest in rests if isinstance(rest, Resubmit)] == [0.5] * 18
 
 
 def test_two_proxies_that_say_different_things_do_not_agree() -> None:
