@@ -7,10 +7,14 @@ So a reader can stop at any row and know all that is below what he reads. The RE
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import pinpool
+from conftest import BY_FILE
 
 SOURCE = Path(pinpool.__file__).parent
 
@@ -174,3 +178,13 @@ def test_no_file_is_longer_than_500_lines() -> None:
     long = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
 
     assert {name: lines for name, lines in long.items() if lines > 500} == {}
+
+
+def test_one_process_runs_all_tests_of_a_file_that_share_a_fixture(pytestconfig: pytest.Config) -> None:
+    """Else each process of `pytest -n 4` sets it up; some take half a minute."""
+    root = pytestconfig.rootpath
+    files = {path.relative_to(root).as_posix() for path in (root / "tests").rglob("test_*.py")}
+    sharing = {file for file in files if re.search(r'scope="(module|session)"', (root / file).read_text())}
+
+    assert {file for file in sharing if not file.startswith(BY_FILE)} == set()
+    assert {name for name in BY_FILE if not any(file.startswith(name) for file in files)} == set()
