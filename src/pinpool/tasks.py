@@ -40,14 +40,16 @@ def request(
     cleaned = clean_url(url, query_encoding)
     if not stage or not stage.isprintable():
         raise ValueError(f"{shown_url(cleaned)}: {stage!r} is not a stage name")
-    content, kind = _content(cleaned, form, json, body)
+    content, kind = None, None
+    if form is not None or json is not None or body is not None:
+        content, kind = _content(cleaned, form, json, body)
     verb = (method or ("GET" if content is None else "POST")).upper()
     if verb not in _METHODS:
         raise ValueError(f"{shown_url(cleaned)}: the method {method!r} is not one of {', '.join(_METHODS)}")
     if content is not None and verb in ("GET", "HEAD"):
         raise ValueError(f"{shown_url(cleaned)}: a {verb} request has no body; put the values into the URL")
-    sent = dict(headers or {})
-    if problems := header_problems(sent):
+    sent = dict(headers) if headers else {}
+    if sent and (problems := header_problems(sent)):
         raise ValueError(f"{shown_url(cleaned)}: {'; '.join(problems)}")
     if kind and not any(name.lower() == "content-type" for name in sent):
         sent["Content-Type"] = kind

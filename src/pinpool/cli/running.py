@@ -30,8 +30,8 @@ from pinpool.text import counted
 if TYPE_CHECKING:
     from pinpool.crawler.api import Run
     from pinpool.crawler.launch import Ended
-    from pinpool.model import Task
     from pinpool.output.target import Target
+    from pinpool.spider.seeds import Seeds
     from pinpool.spider.spider import Spider
     from pinpool.terminal.progress import Progress
 
@@ -65,7 +65,7 @@ def start_workers_early() -> None:
     warm_up(PRELOAD)
 
 
-def load_spider(spider: str, *, seeds: str | None, proxies: str | None) -> tuple[Spider, list[Task] | None]:
+def load_spider(spider: str, *, seeds: str | None, proxies: str | None) -> tuple[Spider, Seeds | None]:
     """The spider, and the tasks of a file of seeds if one is given. Raises UsageError."""
     from pinpool.spider.loader import load, parse_ref
     from pinpool.spider.seeds import read_seeds

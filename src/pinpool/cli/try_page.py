@@ -65,7 +65,7 @@ def try_(spider: str, url: str | None, proxies: str | None, direct: bool, stage:
     if page is not None:
         task, fetched = _page_sample(page)
     else:
-        task, fetched = seeds_of(loaded, None if url is None else [url])[0], None
+        task, fetched = next(iter(seeds_of(loaded, None if url is None else [url]))), None
     task = task._replace(stage=stage or task.stage)
     attempts: Iterable[PageTry]
     if fetched is not None:

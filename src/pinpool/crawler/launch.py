@@ -5,7 +5,7 @@ From a spider, a list of proxies and a journal to a run. Everything is checked b
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -80,7 +80,7 @@ class Launch:
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", settings_from(self.overrides, self.spider.settings))
 
-    def begin(self, seeds: Sequence[Task]) -> Journal:
+    def begin(self, seeds: Iterable[Task]) -> Journal:
         """Make the journal of a new run, with its seeds. If that fails, raises JournalError and leaves no file."""
         return Journal.create(self.journal, self._about(secrets.token_bytes(16)), time.time(), seeds)
 

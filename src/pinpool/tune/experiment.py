@@ -53,7 +53,7 @@ class Plan:
     """
 
     launch: Launch
-    seeds: Sequence[Task]
+    seeds: Iterable[Task]
     sizes: Sequence[int]
     fixed: bool
     pages: int
