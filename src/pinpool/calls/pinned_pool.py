@@ -111,7 +111,7 @@ class PinnedPool:
             start_method=start_method,
             preload=PRELOAD,
         )
-        self._settler = Settler(self._engine, reputation, self._ledger)
+        self._settler = Settler(self._engine, self._judge, self._ledger)
         self._inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()
         self._waiting: deque[_Call] = deque()
         self._delayed: list[tuple[float, int, _Call]] = []

@@ -34,6 +34,7 @@ from pinpool.model import (
 from pinpool.policy.decision import Decision, Judge, failed_attempt
 from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Believe, GiveUp, Resubmit
+from pinpool.pool.attempts import Attempts
 from pinpool.pool.engine import Answered, Census, Engine, Lost, Noted, Signal, window
 from pinpool.pool.settle import Settler
 from pinpool.settings import Settings
@@ -105,11 +106,12 @@ class Loop:
         self._records = ProxyRecords(
             self.engine, self.journal, self.reputation, self._run_log, self.settings.cooling, self.clock
         )
-        self._settler = Settler(self.engine, self.reputation, self._records)
+        self._settler = Settler(self.engine, self._judge, self._records)
         self._site_probe = SiteProbe(
             self._submit, self.journal, self._records, self._settler, self._judge, self.random, self.clock
         )
         self._frontier = Frontier()
+        self._attempts = Attempts[Entry](self.engine, self._settler)
         self._serials = itertools.count(1)
         self._next_request = self._next_beat = 0.0
         self._utilization = Utilization()
@@ -149,7 +151,7 @@ class Loop:
                 drain_until = self.clock.monotonic() + DRAIN_SECONDS
             if drain_until is not None:
                 over = self.clock.monotonic() > drain_until or self.stop.asked > 1
-                if over or not self._frontier.in_flight:
+                if over or not self._attempts:
                     return "complete" if self._complete else "interrupted"
             elif self._complete:
                 return "complete"
@@ -162,7 +164,7 @@ class Loop:
 
     @property
     def _complete(self) -> bool:
-        return self._frontier.empty and not any(self._tally.unread.values())
+        return not self._attempts and self._frontier.empty and not any(self._tally.unread.values())
 
     # ------------------------------------------------------------------ what goes out
 
@@ -177,11 +179,13 @@ class Loop:
                 self._read(kind)
         avoided = self._proxies_to_avoid()
         room = self._room(avoided)
-        while self._frontier.in_flight < room and self.clock.monotonic() >= self._next_request:
+        while len(self._attempts) < room and self.clock.monotonic() >= self._next_request:
             entry = self._frontier.take(self.clock.monotonic(), room)
             if entry is None:
-                return
+                break
             self._send(entry, avoided)
+        if not self._frontier.ready:
+            self._send_second_attempts()
 
     def _room(self, avoided: frozenset[int]) -> int:
         """How many tasks the engine should hold."""
@@ -214,7 +218,15 @@ class Loop:
             entry.decline(now)
             self._frontier.delay(entry, now + LONGEST_BREAK)
             return
-        self._frontier.sent(self._submit(assignment), entry)
+        self._attempts.sent(self._submit(assignment), entry)
+
+    def _send_second_attempts(self) -> None:
+        """Idle workers ask for the pages that hang elsewhere."""
+        closing = self._frontier.empty and not any(self._tally.unread.values())
+        for entry, avoid in self._attempts.overdue(self.clock.monotonic(), closing=closing):
+            if self.clock.monotonic() < self._next_request:
+                return
+            self._attempts.sent(self._submit(Assignment(entry.task, avoid)), entry)
 
     def _proxies_to_avoid(self) -> frozenset[int]:
         left, seconds = self._tally.left, self.clock.monotonic() - self._began
@@ -253,22 +265,28 @@ class Loop:
             case Lost(serial) if serial in self._site_probe:
                 self._site_probe.lost(serial, self.engine.census())
             case Answered(outcome):
-                if (entry := self._frontier.ended(outcome.serial)) is not None:
+                if (entry := self._attempts.ended(outcome.serial)) is not None:
                     self._settle(entry, outcome)
+                elif (overtaken := self._attempts.ended_late(outcome.serial)) is not None and outcome.evidence:
+                    self._settler.failed_late(overtaken.id, outcome)
             case Lost(serial):
-                if (entry := self._frontier.ended(serial)) is not None:
+                if (entry := self._attempts.ended(serial)) is not None:
                     self._settle_lost(entry, signal)
+                else:
+                    self._attempts.ended_late(serial)
             case Noted(event):
                 self._settler.noted(event)
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.ending is Ending.DECLINED:
             now, pinned = self.clock.monotonic(), self.engine.census().count(ProxyState.PINNED)
-            entry.decline(now)
-            self._frontier.delay(entry, now + offer_delay(entry.declined, pinned, self.random.random()))
+            if not self._attempts.declined(entry, now, pinned):
+                entry.decline(now)
+                self._frontier.delay(entry, now + offer_delay(entry.declined, pinned, self.random.random()))
         elif outcome.evidence is None:
             if not outcome.unasked:
                 self._credit(entry, outcome)
+            self._overtake(entry, outcome)
             state = TaskState.GONE if outcome.ending is Ending.GONE else TaskState.DONE
             self._end(entry, outcome, state, reason=outcome.unasked or None)
         else:
@@ -278,6 +296,13 @@ class Loop:
         history = self._history(entry) if entry.tried else ()
         self._settler.fetched(entry.id, outcome.proxy, self._judge.fetched(outcome.proxy, entry.id, history))
         self._site_probe.fetched(entry.task, outcome)
+
+    def _overtake(self, entry: Entry, outcome: Outcome) -> None:
+        """Record the other attempt of a page that was fetched, before the good one: that is the task's last attempt."""
+        if (found := self._attempts.answered(entry, outcome, self.clock.monotonic())) is not None:
+            overtaken, fault = found
+            self.journal.settle(Settlement(entry.id, overtaken, fault, fault is not None, None), self.clock.epoch())
+            self._run_log.overtaken(entry.task.url, overtaken, fault)
 
     def _history(self, entry: Entry) -> list[FailedAttempt]:
         # A proxy that is not on this start's list counts as unknown.
@@ -289,13 +314,15 @@ class Loop:
     def _settle_lost(self, entry: Entry, lost: Lost) -> None:
         # A stopped service gets a signal that ends its workers too: no page is to blame for that.
         if lost.sign is None or (self.stop.asked and lost.sign is Sign.CRASH):
-            self._frontier.push(entry, first=True)
+            if entry not in self._attempts:
+                self._frontier.push(entry, first=True)
             return
         self._settle_failed(entry, lost.outcome(self.clock.epoch()))
 
     def _settle_failed(self, entry: Entry, outcome: Outcome) -> None:
         assert outcome.evidence is not None
         census, history, failure = self.engine.census(), self._history(entry), failed_attempt(outcome)
+        undecided = self._attempts.failed(entry, self.clock.monotonic())
         site_down = self._site_probe.failed(entry.id, failure, outcome, census)
         excused = site_down and sum(earlier.site_down for earlier in history) < EXCUSES
         decision = self._judge.failed(
@@ -306,6 +333,7 @@ class Loop:
             alive=census.living,
             retry_after=outcome.evidence.retry_after,
             is_index=entry.is_index,
+            undecided=undecided,
         )
         message = outcome.evidence.message.partition("\n")[0]
         self._tally.last_fault = f"{decision.fault}: {message}"[:80]
@@ -329,6 +357,8 @@ class Loop:
             self.journal.excuse(entry.id, outcome.proxy)
         elif outcome.proxy > 0:
             entry.tried |= {outcome.proxy}
+        if entry in self._attempts:
+            return  # the other attempt decides
         if after:
             self._frontier.delay(entry, self.clock.monotonic() + after)
         else:
@@ -368,7 +398,7 @@ class Loop:
         self._add_utilization(census)
         if self.journal.due(now) or now >= self._next_beat:
             self._next_beat = now + HEARTBEAT_SECONDS
-            self.journal.progress(self._frontier.in_flight, census.losses, census.rebuilds, now)
+            self.journal.progress(len(self._attempts), census.losses, census.rebuilds, now)
             self.journal.commit()
             self.committed()
         tally = self._tally
@@ -379,7 +409,7 @@ class Loop:
                 pages=tally.pages,
                 items=tally.items,
                 failed=tally.failed,
-                in_flight=self._frontier.in_flight,
+                in_flight=len(self._attempts),
                 census=census,
                 last_fault=tally.last_fault,
                 stopping=bool(self.stop.asked),

@@ -33,6 +33,10 @@ class RunLog:
             message = one_line(outcome.evidence.message.partition("\n")[0]) if outcome.evidence else ""
             self._log(logging.INFO, f"attempt failed: {fault}: {message}", outcome, url)
 
+    def overtaken(self, url: str, outcome: Outcome, fault: Fault | None) -> None:
+        if log.isEnabledFor(logging.INFO):
+            self._log(logging.INFO, f"overtaken{f', {fault}' if fault else ''}: {outcome.seconds:.2f} s", outcome, url)
+
     def given_up(self, url: str, outcome: Outcome, reason: str) -> None:
         self._log(logging.WARNING, f"given up: {shown_url(url)}: {one_line(reason)}", outcome, url)
 

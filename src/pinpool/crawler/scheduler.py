@@ -26,7 +26,7 @@ LAST_PATIENCE = 10.0
 FIRST_BREAK, LONGEST_BREAK = 0.02, 0.5
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """
     A task that was read from the journal. `tried` are the proxies that have failed it while the site was up.
@@ -41,6 +41,11 @@ class Entry:
     declined: int = 0
     declined_at: float = 0.0
 
+    @property
+    def repeatable(self) -> bool:
+        """True if the page may be asked for twice at a time."""
+        return self.task.method in ("GET", "HEAD")
+
     def decline(self, now: float) -> None:
         """A worker declines the task, or no worker can have it."""
         if not self.declined:
@@ -53,16 +58,15 @@ class Entry:
 
 
 class Frontier:
-    """The tasks at hand: ready, waiting for a moment, or in flight."""
+    """The tasks at hand: ready, or waiting for a moment."""
 
     def __init__(self) -> None:
         self._ready: dict[bool, deque[Entry]] = {True: deque(), False: deque()}
         self._delayed: list[tuple[float, int, Entry]] = []
-        self._flight: dict[int, Entry] = {}
         self._order = itertools.count()
 
     def __repr__(self) -> str:
-        return f"<Frontier {self.ready} ready, {len(self._delayed)} delayed, {len(self._flight)} in flight>"
+        return f"<Frontier {self.ready} ready, {len(self._delayed)} delayed>"
 
     @property
     def ready(self) -> int:
@@ -70,14 +74,9 @@ class Frontier:
         return len(self._ready[True]) + len(self._ready[False])
 
     @property
-    def in_flight(self) -> int:
-        """Tasks that the engine has."""
-        return len(self._flight)
-
-    @property
     def empty(self) -> bool:
-        """True if nothing is ready, delayed or in flight."""
-        return not (self.ready or self._delayed or self._flight)
+        """True if nothing is ready or delayed."""
+        return not (self.ready or self._delayed)
 
     def runs_short(self, is_index: bool) -> bool:
         """True if more tasks of this kind should be read from the journal."""
@@ -110,14 +109,6 @@ class Frontier:
     def next_ready(self) -> float | None:
         """When the first delayed task is ready; None if there is none."""
         return self._delayed[0][0] if self._delayed else None
-
-    def sent(self, serial: int, entry: Entry) -> None:
-        """The engine has an attempt of this task."""
-        self._flight[serial] = entry
-
-    def ended(self, serial: int) -> Entry | None:
-        """The attempt has ended. None if it is unknown: its answer came twice, or too late."""
-        return self._flight.pop(serial, None)
 
 
 def assign(entry: Entry, states: Mapping[int, ProxyState], avoided: frozenset[int], now: float) -> Assignment | None:

@@ -55,6 +55,11 @@ class Blame:
                 self.reputation.strike(failure.proxy, task, counts=charged)
         return charged
 
+    def failed_alone(self, task: int, failure: FailedAttempt) -> None:
+        """A proxy has failed `task`, whose page another has fetched meanwhile."""
+        if failure.proxy is not None and self.failed(task, failure) and FAULTS[failure.fault].reports:
+            self.reputation.blame(failure.proxy, task)
+
     def suspects(self, failures: Iterable[FailedAttempt]) -> set[int]:
         """The proxies that failed a page without surely being the cause."""
         return set(self._open(failures))

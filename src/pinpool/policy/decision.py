@@ -64,11 +64,12 @@ class Judge:
         alive: Collection[int],
         retry_after: float | None = None,
         is_index: bool = False,
+        undecided: bool = False,
     ) -> Decision:
         """
         Decide on a failed attempt. `history` are the task's earlier failures, oldest first, `alive` the proxies that
         are not retired. `swapped`: the worker has let go of the proxy. `retry_after`: the seconds that the answer
-        asked for.
+        asked for. `undecided`: another attempt of the task is under way, and decides what becomes of it.
         """
         charged = self._blame.failed(task, failure)
         verdict: Verdict = Resubmit(0.0, charged=False)
@@ -79,19 +80,32 @@ class Judge:
             suspects = self._blame.suspects(failures)
             released = self._blame.discounted(task, suspects)
             voters = self._blame.voters(alive)
-            verdict = decide(
-                failures,
-                attempts=self._settings.attempts,
-                alive=voters,
-                believed=self._blame.believed(task, alive, voters),
-                is_index=is_index,
-                jitter=self._random.random(),
-            )
+            if not undecided:
+                verdict = decide(
+                    failures,
+                    attempts=self._settings.attempts,
+                    alive=voters,
+                    believed=self._blame.believed(task, alive, voters),
+                    is_index=is_index,
+                    jitter=self._random.random(),
+                )
             final = not isinstance(verdict, Resubmit)
             forgiven, more = self._blame.cleared(task, suspects, voters, final=final)
             released |= more
         penalty = self.penalty(failure, retry_after) if swapped else None
         return Decision(failure.fault, charged, verdict, penalty, forgiven, tuple(sorted(released - {failure.proxy})))
+
+    def overtaken(self, task: int, proxy: int) -> tuple[bool, bool]:
+        """Another proxy fetched the page of `task` faster. Whether this one is slow, and whether it is to rest now."""
+        is_slow = self.reputation.overtaken(proxy, task)
+        return is_slow, is_slow and self.reputation.strikes(proxy) >= self._strikes_to_rest(proxy)
+
+    def failed_late(self, task: int, failure: FailedAttempt) -> None:
+        """An overtaken attempt has failed: its proxy is to blame, as another has fetched that page."""
+        self._blame.failed_alone(task, failure)
+
+    def _strikes_to_rest(self, proxy: int) -> int:
+        return 1 if self.reputation.unproven(proxy) else self._settings.swap_after
 
     def penalty(self, failure: FailedAttempt, retry_after: float | None = None) -> Penalty | None:
         """What follows for a proxy that its worker has swapped; None if it is unknown."""
@@ -103,7 +117,7 @@ class Judge:
         needed = 0
         if FAULTS[fault].charge is not Charge.PROXY:
             # The worker counts every failure. Some are known by now not to be the proxy's, or not known yet.
-            needed = 1 if self.reputation.unproven(proxy) else self._settings.swap_after
+            needed = self._strikes_to_rest(proxy)
             if self.reputation.strikes(proxy) < needed:
                 return NO_REST
         return self.reputation.penalty(proxy, fault, retry_after, self._random.random(), needed)

@@ -20,6 +20,8 @@ CAP_SECONDS = 1800.0
 UNJUDGED_SECONDS = 5.0
 #: Rests in a row without a page served, after which a proxy is retired.
 MAX_COOLINGS = 5
+#: Pages in a row that others fetch faster, after which a proxy is slow.
+SLOW_AFTER = 3
 #: How fast old results fade from a proxy's score.
 FADING = 0.8
 #: The score of a proxy that works: three pages in a row from the start. One that fails every other page seldom has it.
@@ -52,7 +54,8 @@ class Score:
     look bad to everybody, until another proxy has fetched it. `score` is its recent success, from 0 to 1; a newcomer
     has one half. A failure lowers it only once it is settled: another proxy has fetched that page. `strikes_needed` is
     how many strikes its present rest is based on, 0 without a rest or after a fault that was surely its own.
-    `withdrawn` is why it is off the list, empty while it is on it.
+    `overtaken` counts the pages in a row that others fetched faster. `withdrawn` is why it is off the list, empty while
+    it is on it.
     """
 
     label: str
@@ -60,6 +63,7 @@ class Score:
     score: float = 0.5
     strikes: dict[int, bool] = field(default_factory=dict)
     strikes_needed: int = 0
+    overtaken: int = 0
     withdrawn: str = ""
 
 
@@ -89,7 +93,7 @@ class Reputation:
         score = self._scores[proxy]
         score.score = FADING * score.score + (1 - FADING)
         score.strikes.clear()
-        score.strikes_needed = 0
+        score.strikes_needed = score.overtaken = 0
         was_unproven, score.coolings = score.coolings > 0, 0
         return was_unproven
 
@@ -97,6 +101,15 @@ class Reputation:
         """The proxy has failed a page, and the blame is open. `counts`: the proxy is the likely one."""
         strikes = self._scores[proxy].strikes
         strikes[task] = counts or strikes.get(task, False)
+
+    def overtaken(self, proxy: int, task: int) -> bool:
+        """Another proxy fetched the page of this task faster. True if that is the proxy's fault by now: it is slow."""
+        score = self._scores[proxy]
+        score.overtaken += 1
+        is_slow = score.overtaken >= SLOW_AFTER
+        if is_slow:
+            score.strikes[task] = True
+        return is_slow
 
     def blame(self, proxy: int, task: int | None = None) -> None:
         """The proxy was to blame: another has fetched that page, or nobody else had a part in the fault."""
@@ -144,6 +157,11 @@ class Reputation:
         """True if the proxy works at present: since its last page it has failed nothing but this task."""
         score = self._scores[proxy]
         return score.score > TRUSTED and not score.coolings and all(failed == task for failed in score.strikes)
+
+    def is_clean(self, proxy: int) -> bool:
+        """True if the proxy has served a page, and failed none since."""
+        score = self._scores[proxy]
+        return score.score > 0.5 and not score.coolings and not score.strikes
 
     def doubtful(self, proxy: int) -> bool:
         """True if the proxy has failed lately, and is not known to have worked."""

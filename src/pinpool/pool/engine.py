@@ -2,13 +2,13 @@
 The protocol of an engine: what runs assignments in workers. An engine never decides a retry.
 
     start() · submit(serial, assignment) · poll(timeout) → signals · census() · cool() · retire() · join() · withdraw()
-    kill() · flush() · close()
+    ask_to_swap() · kill() · flush() · close()
 
 The caller gives each attempt a serial of its own, which comes back in exactly one `Answered` or `Lost`.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 from pinpool.errors import PinpoolError
 from pinpool.model import Assignment, Ending, Event, Evidence, Outcome, ProxyState, Sign, Step
 from pinpool.pool.lease_types import Standing
+from pinpool.pool.status_board import Activity, Line
 
 UNGUARDED = (
     "a script that starts a crawl or a PinnedPool must do so under `if __name__ == '__main__':`, "
@@ -68,6 +69,7 @@ class Census:
     Workers by activity, and the state of each proxy.
 
     `parked` workers wait for a proxy. `wakes_in` is seconds until the next cooling proxy is spare, None if none cools.
+    `lines` are the workers one by one.
     """
 
     workers: int = 0
@@ -78,6 +80,12 @@ class Census:
     rebuilds: int = 0
     states: Mapping[int, ProxyState] = field(default_factory=dict)
     wakes_in: float | None = None
+    lines: Sequence[Line] = ()
+
+    @cached_property
+    def held(self) -> dict[int, Line]:
+        """The attempts that workers have in hand, by serial: those that fetch, and those that wait for their turn."""
+        return {line.serial: line for line in self.lines if line.activity in (Activity.RUN, Activity.PACE)}
 
     @property
     def idle(self) -> int:
@@ -145,6 +153,9 @@ class Engine(Protocol):
 
     def withdraw(self, proxies: Collection[int], reason: str) -> None:
         """These proxies are off the list: they retire with that reason, a pinned one when its page is done."""
+
+    def ask_to_swap(self, proxy: int) -> None:
+        """The worker of this proxy, if there is one, is to swap it before its next page."""
 
     def kill(self, worker: int) -> None:
         """End one worker process; its attempt comes back as `Lost`."""

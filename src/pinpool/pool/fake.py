@@ -3,7 +3,7 @@
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from pinpool.clock import FakeClock
@@ -14,6 +14,7 @@ from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease, Standing
 from pinpool.pool.leases import LeaseQueue
 from pinpool.pool.pin import PinHealth
+from pinpool.pool.status_board import Activity, Line
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings
 
@@ -72,7 +73,7 @@ class FakeEngine:
         self._signals: list[Signal] = []
         self._of_parked: list[Outcome] = []
         self._next_tick = 0.0
-        self._leaving: Mapping[int, str] = {}
+        self._leaving: set[int] = set()
         self._census = Census(workers, states={one.proxy: one.state for one in standings})
 
     def submit(self, serial: int, work: Assignment | bytes) -> None:
@@ -115,6 +116,9 @@ class FakeEngine:
     def withdraw(self, proxies: Collection[int], reason: str) -> None:
         self._queue.withdraw(proxies, reason)
         self._tick()
+
+    def ask_to_swap(self, proxy: int) -> None:
+        self._queue.ask_to_swap(proxy)
 
     def flush(self) -> list[Signal]:
         return [Noted(move) for move in self._queue.report().moves]
@@ -190,7 +194,7 @@ class FakeEngine:
         self._signals += map(Answered, self._of_parked)
         self._of_parked.clear()
         report = self._queue.report()
-        self._leaving = report.leaving
+        self._leaving = {*report.leaving, *report.slow}
         self._signals += map(Noted, report.moves)
         running = len(self._workers) - len(self._idle) - len(self._parked)
         self._census = Census(
@@ -199,7 +203,15 @@ class FakeEngine:
             parked=len(self._parked),
             states=report.states,
             wakes_in=min(report.rests.values(), default=None),
+            lines=[_line(*flight) for flight in self._flights],
         )
+
+
+def _line(landing: float, _: int, worker: _Worker, outcome: Outcome) -> Line:
+    assert worker.pin is not None
+    activity = Activity.PACE if outcome.ending is Ending.DECLINED else Activity.RUN
+    since, proxy = landing - outcome.seconds, worker.pin.lease.proxy
+    return Line(worker.token, worker.token, worker.token, 0, activity, outcome.serial, since, proxy)
 
 
 def spare_proxies(count: int) -> list[Standing]:

@@ -73,6 +73,7 @@ class Standings:
     def __init__(self, proxies: Iterable[Standing]) -> None:
         self._all = {standing.proxy: standing for standing in proxies}
         self._leaving: dict[int, str] = {}
+        self._slow: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
         return f"<Standings {len(self._all)} proxies, {len(self._leaving)} leaving>"
@@ -82,7 +83,7 @@ class Standings:
 
     def update(self, report: Report) -> None:
         """Copy what the lease queue reports."""
-        self._leaving = dict(report.leaving)
+        self._leaving, self._slow = dict(report.leaving), report.slow
         for proxy, state in report.states.items():
             rest = report.rests.get(proxy, 0.0)
             self._all[proxy] = self._all[proxy]._replace(state=state, rest_seconds=rest)
@@ -109,7 +110,7 @@ class Standings:
 
     def to_leave(self, proxy: int) -> int:
         """`proxy` if its worker is to leave it, else 0."""
-        return proxy if proxy in self._leaving else 0
+        return proxy if proxy in self._leaving or proxy in self._slow else 0
 
     def retire_leaving(self) -> list[Event]:
         """All workers are dead, so the proxies that were leaving are retired. Returns the events."""
@@ -230,6 +231,11 @@ class LeaseProcess:
         self.standings.join(standings)
         with _UNLESS_DEAD:
             self.queue.join(tuple(standings))
+
+    def ask_to_swap(self, proxy: int) -> None:
+        """The worker of this proxy is to swap it."""
+        with _UNLESS_DEAD:
+            self.queue.ask_to_swap(proxy)
 
     def withdraw(self, proxies: Collection[int], reason: str) -> None:
         """These proxies are off the list."""

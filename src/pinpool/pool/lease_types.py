@@ -50,7 +50,8 @@ class Report(NamedTuple):
     What the parent reads at each tick: what happened since the last report, and how things stand.
 
     `answers` are packed outcomes of workers that are parked, `complaints` why workers cannot start. `rests` is the
-    seconds left of each cooling proxy. `leaving` are withdrawn proxies that are still pinned, with the reason.
+    seconds left of each cooling proxy. `leaving` are withdrawn proxies that are still pinned, with the reason, and
+    `slow` those that their workers are to swap.
     """
 
     moves: tuple[Event, ...]
@@ -60,3 +61,4 @@ class Report(NamedTuple):
     rests: Mapping[int, float]
     holders: tuple[Holder, ...]
     leaving: Mapping[int, str]
+    slow: frozenset[int] = frozenset()

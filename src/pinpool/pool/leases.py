@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from pinpool.clock import SYSTEM_CLOCK, Clock
-from pinpool.model import Event, EventKind, ProxyState
+from pinpool.model import Event, EventKind, Fault, ProxyState
 from pinpool.pool.lease_types import Holder, Lease, Report, Standing
 from pinpool.proxies.lifecycle import move
 from pinpool.proxies.proxy import Proxy
@@ -38,6 +38,7 @@ class LeaseQueue:
         self._until: dict[int, float] = {}  # when the rests of cooling ones end
         self._probing: set[int] = set()  # have not served a page since their rest
         self._leaving: dict[int, str] = {}
+        self._slow: set[int] = set()  # pinned, and to be swapped
         self._holds: dict[int, int] = {}  # token -> proxy
         self._workers: dict[int, tuple[int, int]] = {}  # token -> pid, seat
         self._free_seats = deque(range(seats))
@@ -111,7 +112,8 @@ class LeaseQueue:
         """Replace the worker's proxy by a spare if it was withdrawn. Without a spare the worker parks as in `swap`."""
         with self._changed:
             self._check_known(token)
-            if self._holds.get(token) in self._leaving:
+            proxy = self._holds.get(token)
+            if proxy in self._leaving or proxy in self._slow:
                 self._release(token, EventKind.RETURNED)
             return self._lease_or_keep(token, answer)
 
@@ -206,6 +208,12 @@ class LeaseQueue:
                 elif state is not ProxyState.RETIRED:  # a retired one keeps the reason it has
                     self._move(proxy, EventKind.WITHDRAWN, reason)
 
+    def ask_to_swap(self, proxy: int) -> None:
+        """The worker of this proxy swaps it before its next page: it rests then, until it is judged."""
+        with self._changed:
+            if self._states.get(proxy) is ProxyState.PINNED:
+                self._slow.add(proxy)
+
     def report(self) -> Report:
         """Everything since the last report, and how things stand now."""
         with self._changed:
@@ -221,6 +229,7 @@ class LeaseQueue:
                     Holder(token, pid, seat, self._holds.get(token, -1)) for token, (pid, seat) in self._workers.items()
                 ),
                 leaving=dict(self._leaving),
+                slow=frozenset(self._slow),
             )
             self._moves, self._answers, self._complaints = [], [], []
             return report
@@ -255,7 +264,9 @@ class LeaseQueue:
         proxy = self._holds.pop(token, None)
         if proxy is not None:
             self._released[proxy] = self._clock.monotonic()
-            self._move(proxy, how)
+            is_slow = proxy in self._slow and how is EventKind.RETURNED
+            self._slow.discard(proxy)
+            self._move(proxy, EventKind.FAULTED if is_slow else how, Fault.SLOW if is_slow else "")
             if proxy in self._leaving:
                 self._move(proxy, EventKind.WITHDRAWN, self._leaving.pop(proxy))
 

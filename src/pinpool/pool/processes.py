@@ -160,6 +160,9 @@ class ProcessEngine:
         self._leases.withdraw(proxies, reason)
         self._ask_to_leave(self._present().board, self.workers())
 
+    def ask_to_swap(self, proxy: int) -> None:
+        self._leases.ask_to_swap(proxy)
+
     def kill(self, worker: int) -> None:
         for line in self.workers():
             if line.pid == worker:
@@ -272,6 +275,7 @@ class ProcessEngine:
             rebuilds=self._rebuilds,
             states=report.states,
             wakes_in=min(report.rests.values(), default=None),
+            lines=lines,
         )
 
     # ------------------------------------------------------------------ build and rebuild

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from pinpool.model import Event, EventKind, Fault
+from pinpool.model import Event, EventKind, FailedAttempt, Fault, Outcome
 from pinpool.policy.blame import Credit
-from pinpool.policy.decision import Decision
-from pinpool.policy.reputation import Penalty, Reputation, Retire
+from pinpool.policy.decision import Decision, Judge, failed_attempt
+from pinpool.policy.reputation import Penalty, Retire
 from pinpool.pool.engine import Engine
 
 
@@ -38,9 +38,10 @@ class Records(Protocol):
 class Settler:
     """Applies to `engine` and `records` what follows from an outcome."""
 
-    def __init__(self, engine: Engine, reputation: Reputation, records: Records) -> None:
+    def __init__(self, engine: Engine, judge: Judge, records: Records) -> None:
         self._engine = engine
-        self._reputation = reputation
+        self._judge = judge
+        self.reputation = judge.reputation
         self._records = records
 
     def fetched(self, task: int, proxy: int, credit: Credit) -> None:
@@ -60,14 +61,38 @@ class Settler:
             self.release(released)
 
     def noted(self, event: Event) -> None:
-        """The engine reports an event. A rest is over once a worker has the proxy again."""
+        """The engine reports an event. A rest is over once a worker has the proxy again; one of a slow proxy begins."""
         if event.kind is EventKind.LEASED and event.proxy is not None:
-            self._reputation.leased(event.proxy)
+            self.reputation.leased(event.proxy)
         self._records.event(event)
+        if event.kind is EventKind.FAULTED and event.detail == Fault.SLOW:
+            self._swapped(FailedAttempt(event.proxy, Fault.SLOW))
+
+    def overtaken(self, task: int, proxy: int) -> bool:
+        """The proxy had the page of `task` in hand for longer than another took for it. True if it is slow by now."""
+        if proxy not in self.reputation:
+            return False
+        is_slow, rests = self._judge.overtaken(task, proxy)
+        if rests:
+            self._engine.ask_to_swap(proxy)
+        return is_slow
+
+    def failed_late(self, task: int, outcome: Outcome) -> None:
+        """An overtaken attempt has failed. It is not recorded, but its proxy has failed a page that another fetched."""
+        failure = failed_attempt(outcome)
+        if failure.proxy in self.reputation:
+            self._judge.failed_late(task, failure)
+            if outcome.swapped:
+                self._swapped(failure)
+
+    def _swapped(self, failure: FailedAttempt) -> None:
+        penalty = self._judge.penalty(failure)
+        if penalty is not None and failure.proxy is not None:
+            self.penalize(failure.proxy, penalty, failure.fault)
 
     def penalize(self, proxy: int, penalty: Penalty, fault: Fault | None) -> None:
         """A worker has swapped the proxy, for `fault`; None if the site was to blame."""
-        if withdrawn := self._reputation[proxy].withdrawn:  # whatever it did with its last page
+        if withdrawn := self.reputation[proxy].withdrawn:  # whatever it did with its last page
             penalty = Retire(withdrawn)
         # Records first: moves that the lease queue reports from now on are newer.
         if isinstance(penalty, Retire):
@@ -79,6 +104,6 @@ class Settler:
 
     def release(self, proxy: int) -> None:
         """End a rest that the proxy did not deserve. No effect if it does not rest."""
-        if not self._reputation[proxy].withdrawn:
+        if not self.reputation[proxy].withdrawn:
             self._records.released(proxy)
             self._engine.cool(proxy, 0.0)

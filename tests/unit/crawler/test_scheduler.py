@@ -67,33 +67,12 @@ def test_a_delayed_task_goes_first_once_its_moment_has_come() -> None:
     assert (before.id, after.id) == (1, 2)
 
 
-def test_nothing_is_done_while_a_task_is_in_flight() -> None:
-    frontier = Frontier()
-    frontier.sent(7, entry(1))
-
-    assert not frontier.empty
-    ended = frontier.ended(7)
-    assert ended is not None
-    assert frontier.empty
-
-
-def test_an_answer_that_comes_twice_ends_one_attempt() -> None:
-    frontier = Frontier()
-    frontier.sent(7, entry(1))
-    frontier.ended(7)
-
-    again = frontier.ended(7)
-
-    assert again is None
-
-
 def test_a_frontier_shows_its_counts() -> None:
     frontier = Frontier()
     frontier.push(entry(1))
     frontier.delay(entry(2), until=1.0)
-    frontier.sent(1, entry(3))
 
-    assert repr(frontier) == "<Frontier 1 ready, 1 delayed, 1 in flight>"
+    assert repr(frontier) == "<Frontier 1 ready, 1 delayed>"
 
 
 def retry(*tried: int, waits: float = 0.0) -> Entry:

@@ -278,6 +278,35 @@ def test_a_worker_that_is_asked_to_leave_for_nothing_keeps_its_proxy() -> None:
     assert states(leases) == {1: PINNED, 2: SPARE}
 
 
+@pytest.mark.parametrize("way", ["leave", "exchange"])
+def test_a_proxy_that_its_worker_is_asked_to_swap_rests_once_it_lets_go(way: str) -> None:
+    leases = queue(2)
+    leases.check_in(7, 100, 0)
+    leases.ask_to_swap(1)
+    before = leases.report()
+
+    lease = leases.leave(7, b"") if way == "leave" else leases.exchange(7, avoid=(1,))
+
+    after = leases.report()
+    assert (dict(before.states), before.slow) == ({1: PINNED, 2: SPARE}, frozenset({1}))
+    assert lease is not None
+    assert lease.proxy == 2
+    assert (dict(after.states), after.slow) == ({1: COOLING, 2: PINNED}, frozenset())
+    assert [(move.kind, move.detail) for move in after.moves if move.proxy == 1] == [("faulted", "slow")]
+
+
+def test_a_proxy_whose_worker_was_asked_to_swap_and_dies_is_spare() -> None:
+    leases = queue(2)
+    leases.check_in(7, 100, 0)
+    leases.ask_to_swap(1)
+    leases.ask_to_swap(2)  # nobody holds it
+
+    leases.reap([7])
+
+    assert states(leases) == {1: SPARE, 2: SPARE}
+    assert not leases.report().slow
+
+
 def test_a_proxy_that_joins_wakes_a_parked_worker() -> None:
     leases = queue(1)
     leases.check_in(7, 100, 0)

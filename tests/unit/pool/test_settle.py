@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 
 from pinpool.model import Event, EventKind, Fault, ProxyState
 from pinpool.policy.blame import Credit
-from pinpool.policy.decision import Decision
+from pinpool.policy.decision import Decision, Judge
 from pinpool.policy.reputation import Cool, Reputation, Retire
 from pinpool.policy.retry import Resubmit
 from pinpool.pool.fake import FakeEngine
 from pinpool.pool.settle import Settler
+from pinpool.settings import Settings
 
 AGAIN = Resubmit(0.0, charged=True)
 
@@ -54,7 +56,7 @@ class Desk:
         for proxy in (1, 2, 3):
             self.reputation.admit(proxy, f"proxy {proxy}")
         self.written = Written()
-        self.settler = Settler(self.engine, self.reputation, self.written)
+        self.settler = Settler(self.engine, Judge(self.reputation, Settings(), Random(1)), self.written)
 
     def states(self) -> list[ProxyState]:
         self.engine.join([])  # makes it read the lease queue
