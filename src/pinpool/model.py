@@ -121,6 +121,13 @@ class Assignment(NamedTuple):
     exchange: bool = False
 
 
+class Call(NamedTuple):
+    """A pickled call on its way to a worker, which declines it, unread, if its pin is in `avoid`."""
+
+    blob: bytes
+    avoid: tuple[int, ...] = ()
+
+
 class Fetched(NamedTuple):
     """
     A complete answer. `headers` has lower-case names; `body` is decompressed; `size` counts the body's bytes as they

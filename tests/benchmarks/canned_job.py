@@ -6,7 +6,7 @@ import time
 from functools import cache
 
 from pinpool.crawler.page_job import PageJob
-from pinpool.model import Assignment, Ending, Task
+from pinpool.model import Assignment, Call, Ending, Task
 from pinpool.pool.job import JobResult
 from pinpool.pool.pin import Pin
 from pinpool.settings import Settings
@@ -37,7 +37,7 @@ class CannedJob(PageJob):
         super().__init__(parse_ref("pinpool.examples.movies"), settings)
         self._seconds = seconds
 
-    def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult:
+    def perform(self, pin: Pin, work: Assignment | Call) -> JobResult:
         assert isinstance(work, Assignment)
         time.sleep(self._seconds)
         return result_of(work.task)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pinpool.crawler import launch
 from pinpool.crawler.api import crawl
-from pinpool.model import Assignment, Ending
+from pinpool.model import Assignment, Call, Ending
 from pinpool.pool.job import JobResult
 from pinpool.pool.pin import Pin
 from pinpool.settings import Settings
@@ -52,7 +52,7 @@ class Instant:
         self.settings = settings
         self._pause = float(os.environ[PAUSE])
 
-    def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult:
+    def perform(self, pin: Pin, work: Assignment | Call) -> JobResult:
         assert isinstance(work, Assignment)
         time.sleep(self._pause)
         task = work.task

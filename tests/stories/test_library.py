@@ -359,6 +359,37 @@ def test_a_call_that_meets_a_faulty_proxy_is_made_again_through_another(lab: Lab
     assert all(proxy.requests + proxy.logins_refused <= 1 for proxy in lab.proxies[:2])
 
 
+@pytest.mark.parametrize("of_pool", [True, False])
+def test_a_repeatable_call_that_hangs_is_made_by_an_idle_worker_too(lab: Lab, of_pool: bool) -> None:
+    lab.set_site_fault("/detail/3", "silent", times=1)
+    url = next(url for url in films(lab) if url.endswith("/3"))
+
+    with PinnedPool(listed(lab), timeout=60, deadline=90, repeatable=of_pool) as pool:
+        future = pool.submit(calls.fetch, url) if of_pool else pool.submit(calls.fetch, url, repeatable=True)
+        assert future.result(DEADLINE)[1] == url
+    rows = pool.proxies
+
+    first, second = lab.requests
+    assert first.proxy is not None
+    assert first.proxy != second.proxy
+    assert sum(row["ok"] for row in rows) == 1
+    assert [row["overtaken"] for row in rows] == [int(number == first.proxy) for number in range(4)]
+    assert sum(row["failed"] + row["charged"] for row in rows) == 0
+
+
+def test_a_call_that_hangs_is_made_once_unless_it_is_repeatable(lab: Lab) -> None:
+    lab.set_site_fault("/detail/3", "silent", times=1)
+    others = [url for url in films(lab) if not url.endswith("/3")]
+
+    with PinnedPool(listed(lab), timeout=8) as pool:
+        list(pool.map_unordered(calls.fetch, films(lab)))
+
+    asked = [seen for seen in lab.requests if seen.path == "/detail/3"]
+    assert len(lab.requests) == len(others) + 2
+    assert asked[0].ended is not None
+    assert asked[0].ended <= asked[1].at
+
+
 def test_a_pool_knows_how_each_of_its_proxies_did(lab: Lab) -> None:
     lab.set_fault(0, "refused")
     with PinnedPool(listed(lab), workers=4) as pool:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from pinpool.model import Ending
+from pinpool.model import Call, Ending
 from pinpool.pool.engine import Answered, Lost, Noted, Signal
 from pinpool.pool.processes import ProcessEngine
 
@@ -27,7 +27,7 @@ class Ledger:
     def submit(self, work: str) -> None:
         self._serial += 1
         self.flight[self._serial] = work
-        self.engine.submit(self._serial, work.encode())
+        self.engine.submit(self._serial, Call(work.encode()))
 
     def run(self, *, until: Callable[[], bool] | None = None, seconds: float = 90.0) -> None:
         give_up = time.monotonic() + seconds

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import NoReturn
 
-from pinpool.model import Assignment, Ending, Evidence, Sign, Step
+from pinpool.model import Assignment, Call, Ending, Evidence, Sign, Step
 from pinpool.pool.job import JobResult
 from pinpool.pool.pin import Pin
 from pinpool.settings import Settings
@@ -27,9 +27,9 @@ class ScriptedJob:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult:
-        assert isinstance(work, bytes)
-        verb, _, rest = work.decode().partition(":")
+    def perform(self, pin: Pin, work: Assignment | Call) -> JobResult:
+        assert isinstance(work, Call)
+        verb, _, rest = work.blob.decode().partition(":")
         match verb:
             case "ok":
                 return JobResult(Ending.OK, result=str(pin.lease.proxy).encode())

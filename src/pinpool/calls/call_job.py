@@ -5,7 +5,7 @@ import traceback
 
 from pinpool.errors import DeadlinePassed
 from pinpool.fetch.diagnosis import evidence_of
-from pinpool.model import Assignment, Ending, Evidence, Sign, Step
+from pinpool.model import Assignment, Call, Ending, Evidence, Sign, Step
 from pinpool.pool.deadline import limit
 from pinpool.pool.job import JobResult
 from pinpool.pool.pin import Pin
@@ -19,11 +19,11 @@ class CallJob:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult:
-        assert isinstance(work, bytes)
+    def perform(self, pin: Pin, work: Assignment | Call) -> JobResult:
+        assert isinstance(work, Call)
         progress = pin.fetcher.session.pin.progress
         before = progress.received
-        return self._call(work)._replace(size=progress.received - before)
+        return self._call(work.blob)._replace(size=progress.received - before)
 
     def _call(self, work: bytes) -> JobResult:
         try:

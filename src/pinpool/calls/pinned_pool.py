@@ -29,10 +29,11 @@ from pinpool.calls.call_job import CallJob
 from pinpool.calls.ledger import Ledger
 from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.errors import CallFailed, NoUsableProxy
-from pinpool.model import FailedAttempt, Outcome, ProxyState
+from pinpool.model import Call, Ending, FailedAttempt, Outcome, ProxyState
 from pinpool.policy.decision import Judge, failed_attempt
 from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Resubmit
+from pinpool.pool.attempts import Attempts
 from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.engine import Answered, Lost, Noted, Signal, window
 from pinpool.pool.lease_types import Standing
@@ -63,12 +64,18 @@ def session() -> requests.Session:
     return pinned().fetcher.session
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Call:
     blob: bytes
     future: Future[Any]
-    number: int
+    id: int
+    repeatable: bool
     history: list[FailedAttempt] = field(default_factory=list)
+
+    @property
+    def tried(self) -> set[int]:
+        """The proxies that have failed it."""
+        return {failure.proxy for failure in self.history if failure.proxy is not None}
 
 
 class PinnedPool:
@@ -78,6 +85,9 @@ class PinnedPool:
     `proxies` is the path of a list, its lines, or None for PINPOOL_PROXIES; `workers` one for each by default.
     `settings` are those of a spider: timeouts, deadline, attempts, swap_after, headers, profiles, pace, site_rate and
     so on. Those that judge a page have no effect here: ban rules, empty_ok, robots.
+
+    A `repeatable` call may be made twice at the same time: if it takes much longer than others do and a worker has
+    nothing to do, that one makes it too. The first result counts, and the other is dropped.
 
     Functions must be importable by the workers: defined at the top level of a module, or of a script that starts the
     pool under ``if __name__ == "__main__":``. Callbacks run in a thread of the pool.
@@ -89,6 +99,7 @@ class PinnedPool:
         *,
         workers: int | None = None,
         start_method: str | None = None,
+        repeatable: bool = False,
         clock: Clock = SYSTEM_CLOCK,
         **settings: object,
     ) -> None:
@@ -99,6 +110,7 @@ class PinnedPool:
         for number, proxy in enumerate(listed, 1):
             reputation.admit(number, proxy.label)
         self._clock = clock
+        self._repeatable = repeatable
         self._judge = Judge(reputation, chosen, Random())
         self._ledger = Ledger({number: proxy.label for number, proxy in enumerate(listed, 1)}, clock)
         self._proxies = len(listed)
@@ -115,7 +127,7 @@ class PinnedPool:
         self._inbox: queue.SimpleQueue[_Call] = queue.SimpleQueue()
         self._waiting: deque[_Call] = deque()
         self._delayed: list[tuple[float, int, _Call]] = []
-        self._flight: dict[int, _Call] = {}
+        self._attempts = Attempts[_Call](self._engine, self._settler)
         self._serials = itertools.count(1)
         self._closing = self._aborting = False
         self._lock = threading.Lock()
@@ -159,9 +171,11 @@ class PinnedPool:
         *arguments: object,
         callback: Callable[[R], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
+        repeatable: bool | None = None,
     ) -> Future[R]:
         """
         Call ``function(*arguments)`` in a worker. The future and the callbacks get its result, or `CallFailed`.
+        `repeatable` is the pool's unless given.
 
         Raises what pickle raises if function or arguments cannot be sent.
         """
@@ -179,7 +193,8 @@ class PinnedPool:
                 error_callback(error)
 
         future.add_done_callback(call_back)
-        call = _Call(pickle.dumps((function, arguments)), future, next(self._serials))
+        blob = pickle.dumps((function, arguments))
+        call = _Call(blob, future, next(self._serials), self._repeatable if repeatable is None else repeatable)
         with self._lock:
             if (over := self._over) is None:
                 self._inbox.put(call)
@@ -188,7 +203,9 @@ class PinnedPool:
         self._engine.wake()
         return future
 
-    def map_unordered(self, function: Callable[..., R], arguments: Iterable[object]) -> Iterator[R]:
+    def map_unordered(
+        self, function: Callable[..., R], arguments: Iterable[object], *, repeatable: bool | None = None
+    ) -> Iterator[R]:
         """
         The results of ``function(argument)``, as they come. `arguments` is read only as far as the workers need it.
 
@@ -196,14 +213,18 @@ class PinnedPool:
         """
         done: queue.SimpleQueue[Future[R]] = queue.SimpleQueue()
         under_way, source = 0, iter(arguments)
+
+        def submit(argument: object) -> None:
+            self.submit(function, argument, repeatable=repeatable).add_done_callback(done.put)
+
         for argument in itertools.islice(source, 2 * self._workers):
-            self.submit(function, argument).add_done_callback(done.put)
+            submit(argument)
             under_way += 1
         while under_way:
             future = done.get()
             under_way -= 1
             for argument in itertools.islice(source, 1):
-                self.submit(function, argument).add_done_callback(done.put)
+                submit(argument)
                 under_way += 1
             yield future.result()
 
@@ -229,7 +250,7 @@ class PinnedPool:
                 self._fill()
                 for signal in self._engine.poll(POLL_SECONDS):
                     self._take(signal)
-                idle = not (self._flight or self._waiting or self._delayed) and self._inbox.empty()
+                idle = not (self._attempts or self._waiting or self._delayed) and self._inbox.empty()
                 if idle and self._closing:
                     break
                 if not idle and self._engine.census().alive == 0:
@@ -259,46 +280,71 @@ class PinnedPool:
         while self._delayed and self._delayed[0][0] <= self._clock.monotonic():
             self._waiting.appendleft(heapq.heappop(self._delayed)[2])
         room = window(min(self._workers, self._engine.census().usable))
-        while self._waiting and len(self._flight) < room:
-            call, serial = self._waiting.popleft(), next(self._serials)
-            self._flight[serial] = call
-            self._engine.submit(serial, call.blob)
+        while self._waiting and len(self._attempts) < room:
+            self._send(self._waiting.popleft())
+        if not self._waiting:
+            for call, avoid in self._attempts.overdue(self._clock.monotonic(), closing=not self._delayed):
+                self._send(call, avoid)
+
+    def _send(self, call: _Call, avoid: tuple[int, ...] = ()) -> None:
+        serial = next(self._serials)
+        self._attempts.sent(serial, call)
+        self._engine.submit(serial, Call(call.blob, avoid))
 
     def _take(self, signal: Signal) -> None:
         match signal:
             case Answered(outcome):
-                self._settle(self._flight[outcome.serial], outcome)
-                del self._flight[outcome.serial]
-            case Lost(serial, sign):
-                if sign is None:
-                    self._waiting.appendleft(self._flight[serial])
+                if (call := self._attempts.ended(outcome.serial)) is not None:
+                    self._settle(call, outcome)
                 else:
-                    self._settle(self._flight[serial], signal.outcome(self._clock.epoch()))
-                del self._flight[serial]
+                    self._attempts.ended_late(outcome)
+            case Lost(serial, sign):
+                outcome = signal.outcome(self._clock.epoch())
+                if (call := self._attempts.ended(serial)) is None:
+                    self._attempts.ended_late(outcome)
+                elif sign is not None:
+                    self._settle(call, outcome)
+                elif call not in self._attempts:
+                    self._waiting.appendleft(call)
             case Noted(event):
                 self._settler.noted(event)
 
     def _settle(self, call: _Call, outcome: Outcome) -> None:
-        if outcome.evidence is None:
-            credit = self._judge.fetched(outcome.proxy, call.number, call.history)
-            self._ledger.add(call.number, outcome)
-            self._settler.fetched(call.number, outcome.proxy, credit)
+        if outcome.ending is Ending.DECLINED:
+            pinned = self._engine.census().count(ProxyState.PINNED)
+            if not self._attempts.declined(call, self._clock.monotonic(), pinned):
+                self._waiting.appendleft(call)
+        elif outcome.evidence is None:
+            credit = self._judge.fetched(outcome.proxy, call.id, call.history)
+            self._settler.fetched(call.id, outcome.proxy, credit)
+            if (found := self._attempts.answered(call, outcome, self._clock.monotonic())) is not None:
+                overtaken, fault = found
+                self._ledger.add(call.id, overtaken, fault, charged=fault is not None)
+            self._ledger.add(call.id, outcome)
             self._finish(call.future, outcome.result or b"")
-            self._ledger.end(call.number)
-            return
+            self._ledger.end(call.id)
+        else:
+            self._settle_failed(call, outcome)
+
+    def _settle_failed(self, call: _Call, outcome: Outcome) -> None:
+        assert outcome.evidence is not None
+        undecided = self._attempts.failed(call, self._clock.monotonic())
         failure = failed_attempt(outcome)
         alive = self._engine.census().living
         decision = self._judge.failed(
-            call.number,
+            call.id,
             failure,
             call.history,
             swapped=outcome.swapped,
             alive=alive,
             retry_after=outcome.evidence.retry_after,
+            undecided=undecided,
         )
         call.history.append(failure)
-        self._ledger.add(call.number, outcome, failure.fault, charged=decision.charged)
-        self._settler.failed(call.number, outcome.proxy, decision)
+        self._ledger.add(call.id, outcome, failure.fault, charged=decision.charged)
+        self._settler.failed(call.id, outcome.proxy, decision)
+        if undecided:
+            return
         if isinstance(decision.verdict, Resubmit):
             moment = self._clock.monotonic() + decision.verdict.after
             heapq.heappush(self._delayed, (moment, next(self._serials), call))
@@ -306,7 +352,7 @@ class PinnedPool:
             message = f"{decision.verdict.reason}: {outcome.evidence.message}"
             error = CallFailed(failure.fault.value, message)
             self._results.put(partial(_end, call.future, error, failed=True))
-            self._ledger.end(call.number)
+            self._ledger.end(call.id)
 
     def _finish(self, future: Future[Any], result: bytes) -> None:
         try:
@@ -317,7 +363,7 @@ class PinnedPool:
 
     def _give_up(self, failure: BaseException) -> None:
         self._empty_inbox()
-        for call in [*self._flight.values(), *self._waiting, *(late[2] for late in self._delayed)]:
+        for call in [*self._attempts.tasks(), *self._waiting, *(late[2] for late in self._delayed)]:
             self._results.put(partial(_end, call.future, failure, failed=True))
 
     def _empty_inbox(self) -> None:

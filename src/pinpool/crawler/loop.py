@@ -267,13 +267,13 @@ class Loop:
             case Answered(outcome):
                 if (entry := self._attempts.ended(outcome.serial)) is not None:
                     self._settle(entry, outcome)
-                elif (overtaken := self._attempts.ended_late(outcome.serial)) is not None and outcome.evidence:
-                    self._settler.failed_late(overtaken.id, outcome)
+                else:
+                    self._attempts.ended_late(outcome)
             case Lost(serial):
                 if (entry := self._attempts.ended(serial)) is not None:
                     self._settle_lost(entry, signal)
                 else:
-                    self._attempts.ended_late(serial)
+                    self._attempts.ended_late(signal.outcome(self.clock.epoch()))
             case Noted(event):
                 self._settler.noted(event)
 

@@ -9,7 +9,7 @@ from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.diagnosis import evidence_of, retry_after
 from pinpool.fetch.robots import FORBIDDEN, ask_robots
 from pinpool.journal.page_samples import kind_of, may_send, sample_of, was_read
-from pinpool.model import Assignment, Charge, Ending, Evidence, Fetched, Sign, Step, Task
+from pinpool.model import Assignment, Call, Charge, Ending, Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import FAULTS, fault_of
 from pinpool.pool.deadline import limit
 from pinpool.pool.job import JobResult
@@ -38,7 +38,7 @@ class PageJob:
         self.settings = settings
         self._sent_kinds: set[str] = set()
 
-    def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult | None:
+    def perform(self, pin: Pin, work: Assignment | Call) -> JobResult | None:
         assert isinstance(work, Assignment)
         step, fetched = Step.HEAD, None
         try:

@@ -73,6 +73,10 @@ class Attempts(Generic[T]):
         """True if an attempt of this task is under way."""
         return task in self._serials
 
+    def tasks(self) -> Collection[T]:
+        """The tasks that have an attempt under way."""
+        return self._serials.keys()
+
     def sent(self, serial: int, task: T) -> None:
         """The engine has an attempt of this task."""
         self._tasks[serial] = task
@@ -92,9 +96,11 @@ class Attempts(Generic[T]):
                     self._pauses.pop(task, None)
         return task
 
-    def ended_late(self, serial: int) -> T | None:
-        """The task of an overtaken attempt that is over now; None if it is unknown."""
-        return self._overtaken.pop(serial, None)
+    def ended_late(self, outcome: Outcome) -> None:
+        """The attempt is over, but of no task under way. If it was overtaken and has failed, its proxy is judged."""
+        task = self._overtaken.pop(outcome.serial, None)
+        if task is not None and outcome.evidence is not None:
+            self._settler.failed_late(task.id, outcome)
 
     def declined(self, task: T, now: float, pinned: int) -> bool:
         """

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from pinpool.errors import PinpoolError
-from pinpool.model import Assignment, Ending, Event, Evidence, Outcome, ProxyState, Sign, Step
+from pinpool.model import Assignment, Call, Ending, Event, Evidence, Outcome, ProxyState, Sign, Step
 from pinpool.pool.lease_types import Standing
 from pinpool.pool.status_board import Activity, Line
 
@@ -130,7 +130,7 @@ class Engine(Protocol):
     def start(self) -> None:
         """Start the workers; each pins a proxy by itself."""
 
-    def submit(self, serial: int, work: Assignment | bytes) -> None:
+    def submit(self, serial: int, work: Assignment | Call) -> None:
         """Give an assignment, or a pickled call, to the next free worker. Never waits."""
 
     def poll(self, timeout: float) -> list[Signal]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from pinpool.clock import FakeClock
-from pinpool.model import Assignment, Ending, Outcome, ProxyState
+from pinpool.model import Assignment, Call, Ending, Outcome, ProxyState
 from pinpool.policy.reputation import until_judged
 from pinpool.pool.engine import Answered, Census, Noted, Signal
 from pinpool.pool.job import JobResult
@@ -76,7 +76,7 @@ class FakeEngine:
         self._leaving: set[int] = set()
         self._census = Census(workers, states={one.proxy: one.state for one in standings})
 
-    def submit(self, serial: int, work: Assignment | bytes) -> None:
+    def submit(self, serial: int, work: Assignment | Call) -> None:
         if not isinstance(work, Assignment):
             raise TypeError("a FakeEngine runs assignments, not pickled calls")
         self._tasks.append((serial, work))

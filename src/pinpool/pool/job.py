@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from pinpool.model import Assignment, Ending, Evidence, Outcome, PageSample, Task
+from pinpool.model import Assignment, Call, Ending, Evidence, Outcome, PageSample, Task
 from pinpool.pool.leases import LeaseQueue
 from pinpool.pool.log_pipe import Reporting
 from pinpool.pool.pin import Pin
@@ -32,7 +32,7 @@ class Job(Protocol):
 
     settings: Settings
 
-    def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult | None:
+    def perform(self, pin: Pin, work: Assignment | Call) -> JobResult | None:
         """
         Do the assignment through the pin. May raise anything; must end within the deadline.
 

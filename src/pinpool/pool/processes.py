@@ -34,7 +34,7 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from pinpool.errors import AttemptFailed
-from pinpool.model import Assignment, Ending, Event, EventKind, Outcome, Sign
+from pinpool.model import Assignment, Call, Ending, Event, EventKind, Outcome, Sign
 from pinpool.pool.child_process import keep_signals_from_children, warm_up
 from pinpool.pool.engine import Answered, Census, EngineError, Lost, Noted, Signal
 from pinpool.pool.generation import Generation, stop_check_kill
@@ -111,7 +111,7 @@ class ProcessEngine:
             self.close()
             raise
 
-    def submit(self, serial: int, work: Assignment | bytes) -> None:
+    def submit(self, serial: int, work: Assignment | Call) -> None:
         blob = pickle.dumps(work, protocol=pickle.HIGHEST_PROTOCOL)
         pool = self._present().pool
         assert pool is not None

@@ -21,7 +21,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 from pinpool.errors import AttemptFailed, DeadlinePassed
 from pinpool.fetch.session import NO_PROFILE
-from pinpool.model import Assignment, Ending, Evidence, Outcome, Sign, Step
+from pinpool.model import Assignment, Call, Ending, Evidence, Outcome, Sign, Step
 from pinpool.pool.child_process import dump_stack_to, ignore_terminal, never_outlive_parent
 from pinpool.pool.deadline import disarm
 from pinpool.pool.job import JobResult, WorkerConfig, pack
@@ -51,7 +51,7 @@ class Worker:
         self._leases = config.leases
         self._token = secrets.randbits(62) | 1
         self._random = Random(self._token)
-        self._doing: tuple[int, Assignment | bytes] | None = None
+        self._doing: tuple[int, Assignment | Call] | None = None
 
     def start(self) -> None:
         """Take a seat, load the job and pin a proxy, waiting for one if there is none."""
@@ -90,7 +90,7 @@ class Worker:
 
     # ------------------------------------------------------------------ an attempt
 
-    def _attempt(self, serial: int, work: Assignment | bytes) -> Outcome:
+    def _attempt(self, serial: int, work: Assignment | Call) -> Outcome:
         result = None
         while result is None:
             if (untried := self._keep_or_change_pin(serial, work)) is not None:
@@ -111,15 +111,16 @@ class Worker:
         proxy = -1 if result.unasked else pin.lease.proxy
         return Outcome(serial, os.getpid(), proxy, at=at, seconds=seconds, **result._asdict())
 
-    def _keep_or_change_pin(self, serial: int, work: Assignment | bytes) -> Outcome | None:
+    def _keep_or_change_pin(self, serial: int, work: Assignment | Call) -> Outcome | None:
         """Leave a pin that was withdrawn or has tried the task. Returns the outcome if it cannot be tried now."""
         declined = Outcome(serial, os.getpid(), self.pin.lease.proxy, Ending.DECLINED, time.time(), 0.0)
         if self._is_to_leave() and self._change_pin(self._leases.leave, serial, pack(declined)):
             return declined._replace(ending=Ending.RESUMED)
-        if isinstance(work, Assignment) and (self.pin.lease.proxy in work.avoid or self.pin.hesitates):
+        hesitates = isinstance(work, Assignment) and self.pin.hesitates
+        if hesitates or self.pin.lease.proxy in work.avoid:
             self._seat.show(Activity.PACE, serial)
             self.pin.hesitates = False
-            if not (work.exchange and self._exchange(work.avoid)):
+            if not (isinstance(work, Assignment) and work.exchange and self._exchange(work.avoid)):
                 # Back at once, it would be the first in the queue, and get the same task again and again.
                 time.sleep(DECLINE_SECONDS)
                 return declined._replace(proxy=self.pin.lease.proxy)

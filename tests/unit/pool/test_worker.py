@@ -10,7 +10,7 @@ import pytest
 
 from engines import spares
 from pinpool.errors import AttemptFailed
-from pinpool.model import Assignment, Ending, Evidence, Outcome, Sign, Step, Task
+from pinpool.model import Assignment, Call, Ending, Evidence, Outcome, Sign, Step, Task
 from pinpool.pool.job import JobResult, WorkerConfig, unpack
 from pinpool.pool.leases import LeaseQueue
 from pinpool.pool.log_pipe import LogPipe
@@ -32,7 +32,7 @@ class Listed:
     def __init__(self, results: list[JobResult]) -> None:
         self._results = iter(results)
 
-    def perform(self, pin: Pin, work: Assignment | bytes) -> JobResult:
+    def perform(self, pin: Pin, work: Assignment | Call) -> JobResult:
         return next(self._results)
 
 
