@@ -106,7 +106,7 @@ def main(workers: int, pages: int, rate: int, *, profile: bool) -> None:
     for name in sorted(threads_end, key=lambda name: -threads_end[name]):
         print(f"  {name:20} {1e6 * (threads_end[name] - threads.get(name, 0.0)) / done:6.1f}")
     if profile:
-        pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(45).sort_stats("cumtime").print_stats("pinpool", 40)
 
 
 if __name__ == "__main__":

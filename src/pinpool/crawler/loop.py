@@ -116,6 +116,7 @@ class Loop:
         self._next_request = self._next_beat = 0.0
         self._utilization = Utilization()
         self._last_look = 0.0
+        self._avoided: tuple[Census | None, frozenset[int]] = None, frozenset()
         self._began = self.clock.monotonic()
         counts = self.journal.task_counts()
         self._tally = Tally(
@@ -234,10 +235,12 @@ class Loop:
         closing = left * seconds < self.settings.deadline * self._tally.pages
         if not closing and left > self.workers:
             return frozenset()
-        states = self.engine.census().states
-        return proxies_to_avoid(
-            states, left, works=self.reputation.works, doubtful=self.reputation.doubtful, closing=closing
-        )
+        census = self.engine.census()
+        if self._avoided[0] is census and left > self.workers:
+            return self._avoided[1]  # looked up once a tick: with 100 proxies each look costs as much as a page
+        works, doubtful = self.reputation.works, self.reputation.doubtful
+        self._avoided = census, proxies_to_avoid(census.states, left, works=works, doubtful=doubtful, closing=closing)
+        return self._avoided[1]
 
     def _submit(self, assignment: Assignment) -> int:
         serial = next(self._serials)

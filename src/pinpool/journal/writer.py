@@ -29,6 +29,7 @@ from pinpool.text import one_line
 
 MESSAGE_LIMIT = 1000  # characters of a message that are stored: a hostile site may send megabytes
 
+_IF_WAITING = "WHERE id = ? AND state = 'waiting' RETURNING attempts"
 _SHARED = Task._fields.index("stage"), Task._fields.index("method")
 _ROWS = 50  # tasks added by one statement: each number is a statement of its own, and SQLite keeps 128
 
@@ -199,12 +200,23 @@ class Journal:
         self.pending += 1
         self.oldest = now if self.oldest is None else self.oldest
         db = self._db
-        found = db.execute("SELECT attempts FROM tasks WHERE id = ? AND state = 'waiting'", (task_id,)).fetchone()
+        items, links = (outcome.items, outcome.tasks) if state is TaskState.DONE else ((), ())
+        # First, because it tells whether the task waits, and which attempt this is.
+        if state is None or state is TaskState.WAITING:
+            put_off = "UPDATE tasks SET attempts = attempts + 1, charged = charged + ?, not_before = ?"
+            found = db.execute(f"{put_off} {_IF_WAITING}", (charged, not_before, task_id)).fetchone()
+        else:
+            end = (
+                "UPDATE tasks SET attempts = attempts + 1, charged = charged + ?, not_before = NULL,"
+                " state = ?, reason = ?, ended = ?, items_n = ?, links_n = ?"
+            )
+            values = (charged, state, _storable(reason), now, len(items), len(links), task_id)
+            found = db.execute(f"{end} {_IF_WAITING}", values).fetchone()
         if found is None:
             late = f"task {task_id} does not wait; dropped an attempt that ended as {outcome.ending}"
             self.event(Event(now, EventKind.LATE, outcome.proxy, outcome.worker, late))
             return 0
-        n = found[0] + 1
+        (n,) = found
         _, worker, proxy, ending, at, seconds, status, size, evidence, *_ = outcome
         message = _storable(evidence.message[:MESSAGE_LIMIT]) if evidence else None
         # After a crash nobody may know which proxy the worker held: such an attempt has none.
@@ -221,21 +233,12 @@ class Journal:
                 " SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM pages) < ? ON CONFLICT (kind) DO NOTHING",
                 (task_id, n, *outcome.sample, MOST_SAMPLES),
             )
-        if state is None or state is TaskState.WAITING:
-            put_off = "UPDATE tasks SET not_before = ?, attempts = ?, charged = charged + ? WHERE id = ?"
-            db.execute(put_off, (not_before, n, charged, task_id))
-            return 0
-        items, links, new = (outcome.items, outcome.tasks, 0) if state is TaskState.DONE else ((), (), 0)
         if items:
             rows = [(task_id, place, _storable(item)) for place, item in enumerate(items)]
             db.executemany("INSERT INTO items (task, n, data) VALUES (?, ?, ?)", rows)
-        if links:
-            new = _add_tasks(db, links, task_id)
-        db.execute(
-            "UPDATE tasks SET state = ?, reason = ?, ended = ?, not_before = NULL, attempts = ?,"
-            " charged = charged + ?, items_n = ?, links_n = ?, children_n = ? WHERE id = ?",
-            (state, _storable(reason), now, n, charged, len(items), len(links), new, task_id),
-        )
+        if not links or not (new := _add_tasks(db, links, task_id)):
+            return 0
+        db.execute("UPDATE tasks SET children_n = ? WHERE id = ?", (new, task_id))
         return new
 
     @_storing

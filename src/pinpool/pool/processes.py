@@ -21,7 +21,6 @@ are surely dead.
 """
 
 import multiprocessing
-import pickle
 import queue
 import shutil
 import tempfile
@@ -38,7 +37,7 @@ from pinpool.model import Assignment, Call, Ending, Event, EventKind, Outcome, S
 from pinpool.pool.child_process import keep_signals_from_children, warm_up
 from pinpool.pool.engine import Answered, Census, EngineError, Lost, Noted, Signal
 from pinpool.pool.generation import Generation, stop_check_kill
-from pinpool.pool.job import Job, WorkerConfig, unpack
+from pinpool.pool.job import Job, WorkerConfig, pack_work, unpack
 from pinpool.pool.lease_process import LeaseProcess
 from pinpool.pool.lease_types import Report, Standing
 from pinpool.pool.log_pipe import LogPipe
@@ -49,6 +48,12 @@ from pinpool.pool.worker_watch import WorkerWatch
 from pinpool.proxies.redaction import Redaction
 
 TICK_SECONDS = 0.1
+#: How often the log of the workers is read.
+LOG_SECONDS = 0.02
+#: Answers that come within this time are taken together: a turn of the loop for each costs the parent twice the CPU.
+#: The workers have their next tasks by then, and with few in flight nothing waits.
+TURN_SECONDS = 0.002
+MANY_IN_FLIGHT = 8
 #: Pools replaced in a row without one answer in between.
 MANY_REBUILDS = 5
 
@@ -87,7 +92,7 @@ class ProcessEngine:
         self._context: BaseContext = multiprocessing.get_context(self.start_method)
         self._answers: queue.SimpleQueue[tuple[int, object]] = queue.SimpleQueue()
         self._flight: set[int] = set()  # serials of attempts that are not answered yet
-        self._next_tick = 0.0
+        self._next_tick = self._next_log = 0.0
         self._census = Census(workers, states={one.proxy: one.state for one in proxies})
         self._rebuilds = self._rebuilds_in_a_row = 0
         self._seats = 2 * workers + 8  # room for the dead whose seats are not cleared yet
@@ -112,13 +117,12 @@ class ProcessEngine:
             raise
 
     def submit(self, serial: int, work: Assignment | Call) -> None:
-        blob = pickle.dumps(work, protocol=pickle.HIGHEST_PROTOCOL)
         pool = self._present().pool
         assert pool is not None
         self._flight.add(serial)
         # The callbacks do nothing else: one that raises, or takes its time, stalls the pool for good.
         post = partial(self.post, serial)
-        pool.apply_async(run, (serial, blob), callback=post, error_callback=post)
+        pool.apply_async(run, (serial, pack_work(work)), callback=post, error_callback=post)
 
     def post(self, serial: int, answer: object) -> None:
         """Put down what the pool answers to an attempt, for the next `poll`. Any thread may call this."""
@@ -129,10 +133,14 @@ class ProcessEngine:
         wait = max(0.0, min(timeout, self._next_tick - time.monotonic()))
         with suppress(queue.Empty):
             self._take(*self._answers.get(timeout=wait), signals)
+            if len(self._flight) >= MANY_IN_FLIGHT:
+                time.sleep(TURN_SECONDS)
         self._drain(signals)
-        if self._logs is not None:
+        now = time.monotonic()
+        if self._logs is not None and now >= self._next_log:
             self._logs.drain()
-        if time.monotonic() >= self._next_tick:
+            self._next_log = now + LOG_SECONDS
+        if now >= self._next_tick:
             self._tick(signals)
             self._next_tick = time.monotonic() + TICK_SECONDS
         return signals

@@ -10,21 +10,20 @@ pickled inside the task function.
 """
 
 import os
-import pickle
 import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from pinpool.errors import AttemptFailed, DeadlinePassed
 from pinpool.fetch.session import NO_PROFILE
 from pinpool.model import Assignment, Call, Ending, Evidence, Outcome, Sign, Step
 from pinpool.pool.child_process import dump_stack_to, ignore_terminal, never_outlive_parent
 from pinpool.pool.deadline import disarm
-from pinpool.pool.job import JobResult, WorkerConfig, pack
+from pinpool.pool.job import JobResult, WorkerConfig, pack, unpack_work
 from pinpool.pool.lease_types import Lease
 from pinpool.pool.log_pipe import Whereabouts
 from pinpool.pool.pin import Pin
@@ -62,10 +61,10 @@ class Worker:
         self._pin(lease or self._wait_for_proxy())
         self._seat.show(Activity.IDLE)
 
-    def run(self, serial: int, blob: bytes) -> bytes:
+    def run(self, serial: int, packed: tuple[Any, ...]) -> bytes:
         """Do one assignment. Returns the packed outcome; raises `AttemptFailed` with it if the attempt failed."""
         try:
-            work = pickle.loads(blob)
+            work = unpack_work(packed)
             self._doing = (serial, work)
             outcome = self._attempt(serial, work)
             if outcome.evidence is None:
@@ -236,11 +235,11 @@ def init_worker(config: WorkerConfig) -> None:
             time.sleep(60)
 
 
-def run(serial: int, blob: bytes) -> bytes:
+def run(serial: int, packed: tuple[Any, ...]) -> bytes:
     """The pool's task function; see `Worker.run`."""
     if _worker is None:
         raise AttemptFailed(serial, b"")
-    return _worker.run(serial, blob)
+    return _worker.run(serial, packed)
 
 
 def pinned() -> Pin:
