@@ -319,11 +319,12 @@ def test_nothing_of_a_group_is_seen_before_its_commit(path: Path, journal: Journ
 def test_an_interruption_in_the_middle_takes_the_whole_group_back(path: Path, journal: Journal) -> None:
     journal.settle(put_off(1, failed()), START)
 
-    def interrupted() -> Iterator[Task]:
-        yield task("a")
-        raise KeyboardInterrupt
+    class Interrupted(tuple[Task, ...]):
+        def __iter__(self) -> Iterator[Task]:
+            yield from super().__iter__()
+            raise KeyboardInterrupt
 
-    outcome = answered(item("x"))._replace(tasks=interrupted())  # type: ignore[arg-type]
+    outcome = answered(item("x"))._replace(tasks=Interrupted([task("a")]))
     with pytest.raises(KeyboardInterrupt):
         journal.settle(done(1, outcome), START)
     journal.commit()

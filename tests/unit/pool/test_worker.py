@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from engines import spares
 from pinpool.errors import AttemptFailed
 from pinpool.model import Assignment, Call, Ending, Evidence, Outcome, Sign, Step, Task
-from pinpool.pool.job import JobResult, WorkerConfig, unpack
+from pinpool.pool.job import JobResult, WorkerConfig, pack_work, unpack
 from pinpool.pool.leases import LeaseQueue
 from pinpool.pool.log_pipe import LogPipe
 from pinpool.pool.pin import Pin
@@ -19,7 +18,7 @@ from pinpool.pool.status_board import WIDTH, StatusBoard
 from pinpool.pool.worker import Worker, describe
 from pinpool.settings import Settings
 
-TASK = pickle.dumps(Assignment(Task("detail", "http://films.test/1", b"1" * 16)))
+TASK = pack_work(Assignment(Task("detail", "http://films.test/1", b"1" * 16)))
 TIMEOUT = Evidence(Step.HEAD, Sign.TIMEOUT)
 OK, FAILED = JobResult(Ending.OK), JobResult(Ending.FAILED, evidence=TIMEOUT)
 
