@@ -31,6 +31,7 @@ from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.errors import CallFailed, NoUsableProxy
 from pinpool.model import Call, Ending, FailedAttempt, Outcome, ProxyState
 from pinpool.policy.decision import Judge, failed_attempt
+from pinpool.policy.faults import FAULTS
 from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Resubmit
 from pinpool.pool.attempts import Attempts
@@ -69,13 +70,18 @@ class _Call:
     blob: bytes
     future: Future[Any]
     id: int
-    repeatable: bool
+    may_repeat: bool
     history: list[FailedAttempt] = field(default_factory=list)
 
     @property
     def tried(self) -> set[int]:
         """The proxies that have failed it."""
         return {failure.proxy for failure in self.history if failure.proxy is not None}
+
+    @property
+    def repeatable(self) -> bool:
+        """True if it may be made twice at a time. A call that may kill workers gets one of them."""
+        return self.may_repeat and not any(FAULTS[failure.fault].loses_worker for failure in self.history)
 
 
 class PinnedPool:

@@ -32,6 +32,7 @@ from pinpool.model import (
     TaskState,
 )
 from pinpool.policy.decision import Decision, Judge, failed_attempt
+from pinpool.policy.faults import FAULTS
 from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Believe, GiveUp, Resubmit
 from pinpool.pool.attempts import Attempts
@@ -207,6 +208,7 @@ class Loop:
             if row.attempts:
                 failures = self._history(entry)
                 entry.tried = frozenset(one.proxy for one in failures if one.proxy and not one.site_down)
+                entry.deadly = any(FAULTS[one.fault].loses_worker for one in failures)
             if row.not_before and row.not_before > now:
                 self._frontier.delay(entry, self.clock.monotonic() + row.not_before - now)
             else:
@@ -326,6 +328,7 @@ class Loop:
         assert outcome.evidence is not None
         census, history, failure = self.engine.census(), self._history(entry), failed_attempt(outcome)
         undecided = self._attempts.failed(entry, self.clock.monotonic())
+        entry.deadly |= FAULTS[failure.fault].loses_worker
         site_down = self._site_probe.failed(entry.id, failure, outcome, census)
         excused = site_down and sum(earlier.site_down for earlier in history) < EXCUSES
         decision = self._judge.failed(

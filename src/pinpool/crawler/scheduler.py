@@ -29,7 +29,8 @@ FIRST_BREAK, LONGEST_BREAK = 0.02, 0.5
 @dataclass(slots=True, eq=False)
 class Entry:
     """
-    A task that was read from the journal. `tried` are the proxies that have failed it while the site was up.
+    A task that was read from the journal. `tried` are the proxies that have failed it while the site was up. `deadly`:
+    a worker was lost with it.
 
     `declined` counts the workers in a row that declined it for their pins, `declined_at` is when the first of them did.
     """
@@ -38,13 +39,14 @@ class Entry:
     task: Task
     is_index: bool
     tried: frozenset[int] = frozenset()
+    deadly: bool = False
     declined: int = 0
     declined_at: float = 0.0
 
     @property
     def repeatable(self) -> bool:
-        """True if the page may be asked for twice at a time."""
-        return self.task.method in ("GET", "HEAD")
+        """True if the page may be asked for twice at a time. A page that may kill workers gets one of them."""
+        return self.task.method in ("GET", "HEAD") and not self.deadly
 
     def decline(self, now: float) -> None:
         """A worker declines the task, or no worker can have it."""

@@ -3,7 +3,8 @@ The tables of a journal: one SQLite file that holds one run.
 
     run        one row: the spider, the settings, the state
     tasks      every page ever asked for; a task that has not ended waits, in flight or not
-    attempts   one row for each attempt of a task through a proxy; `n` counts from 1 within the task
+    attempts   one row for each attempt of a task through a proxy; `n` counts from 1 within the task. One that is
+               "overtaken" ended because another attempt of the task had the answer; it stands before that one
     items      what the pages gave, as JSON objects; `n` counts from 0 within the task
     proxies    label and fingerprint of each entry that was ever listed; never a password
     events     everything that is not an attempt: moves of proxies, lost workers

@@ -44,6 +44,11 @@ class FaultRule(NamedTuple):
         """True if the fault says something of the page or the site, and not only of the proxy or of our worker."""
         return self.charge not in (Charge.PROXY, Charge.WORKER)
 
+    @property
+    def loses_worker(self) -> bool:
+        """True if the worker process was lost with the page, which may be why."""
+        return self.charge is Charge.WORKER
+
 
 _NOT_OF_SITE, _ANSWER = SiteSign.NOTHING, SiteSign.ANSWERED
 

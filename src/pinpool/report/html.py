@@ -114,7 +114,7 @@ def _view(data: RunData, price: Price | None) -> dict[str, Any]:
         "journal": Path(data.journal).name,
         "states": Counter(proxy.state for proxy, _ in proxies),
         "rate": data.run.pages / data.run.seconds if data.run.seconds else None,
-        "good": 1 - data.waste().attempts / totals.attempts if totals.attempts else None,
+        "good": 1 - data.waste().attempts / totals.tried if totals.tried else None,
         "recommendations": recommend(data),
         "timeline": timeline(axis, totals.slices, [_tick(axis, number / axis.slices) for number in range(axis.slices)]),
         "ticks": [_tick(axis, number / (TICKS - 1)) for number in range(TICKS)],

@@ -127,7 +127,7 @@ def _bans(data: RunData) -> Iterator[Recommendation]:
         reverse=True,
     )
     bans, tried = sum(count for count, _ in counts), len(data.totals.histories)
-    share = bans / max(data.totals.attempts, 1)
+    share = bans / max(data.totals.tried, 1)
     hit = sum(count > 0 for count, _ in counts)
     if bans < FEW or share < 0.005:
         return

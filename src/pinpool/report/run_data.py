@@ -61,9 +61,14 @@ class Totals:
         self.slices = [Slice() for _ in range(axis.slices)]
         self.histories = defaultdict[int, History](History)
         self.waste: dict[str, Waste] = {}
-        self.attempts = 0
+        self.attempts = self.overtaken = 0
         self.bytes = 0
         self.seconds = 0.0
+
+    @property
+    def tried(self) -> int:
+        """The attempts that were answered or failed."""
+        return self.attempts - self.overtaken
 
     def add(self, row: AttemptRow) -> None:
         """Count one attempt, in the order in which attempts ended."""
@@ -78,7 +83,9 @@ class Totals:
             slice_.faults[fault] += 1
             attempts, size, seconds = self.waste.get(fault, Waste())
             self.waste[fault] = Waste(attempts + 1, size + row.size, seconds + row.seconds)
-        elif row.ending != Ending.OVERTAKEN:
+        elif row.ending == Ending.OVERTAKEN:
+            self.overtaken += 1
+        else:
             slice_.pages += 1
 
 

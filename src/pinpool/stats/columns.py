@@ -79,7 +79,7 @@ def one_hot(states: Iterable[str], state: str) -> list[Sample]:
 
 def _rate_text(row: Row) -> str:
     if row["success_rate"] is None:
-        return "not tried"
+        return "overtaken" if row["overtaken"] else "not tried"
     low, high = row["success_low"], row["success_high"]
     text = f"{row['success_rate']:4.0%} of {row['attempts'] - row['overtaken']}"
     # A wide interval is shown beside its rate.

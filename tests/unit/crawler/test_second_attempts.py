@@ -112,6 +112,7 @@ class Crawl:
 
 
 FILMS = [f"film {number}" for number in range(60)]
+CRASH = (JobResult(Ending.FAILED, evidence=Evidence(Step.WORKER, Sign.CRASH)), 0.5)
 HANGS = (TIMEOUT, 15.0)
 
 
@@ -169,6 +170,14 @@ def test_a_page_that_fails_in_every_attempt_is_given_up_once(path: Path) -> None
         ("failed", f"timeout on {len(crawl.attempts('film 59'))} proxies")
     ]
     assert 4 <= len(crawl.attempts("film 59")) <= 5
+
+
+def test_a_page_with_which_a_worker_was_lost_gets_one_worker_at_a_time(path: Path) -> None:
+    crawl = Crawl(path, Site({"list 1": FILMS}, {"film 59": [CRASH, *[(None, 8.0)] * 9]}))
+
+    crawl.run("list 1")
+
+    assert [attempt[1:3] for attempt in crawl.attempts("film 59")] == [("failed", "crash"), ("ok", None)]
 
 
 def test_a_page_that_nobody_takes_twice_waits_for_the_only_proxy(path: Path) -> None:

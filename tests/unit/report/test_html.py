@@ -86,6 +86,15 @@ def test_nothing_that_a_stranger_wrote_becomes_an_element_or_an_attribute(text: 
     page.encode()
 
 
+def test_an_overtaken_attempt_is_neither_good_nor_bad() -> None:
+    overtaken = good(2, 2)._replace(ending="overtaken", status=None)
+    slow = overtaken._replace(fault="slow", charged=True)
+
+    page = render(run_data([good(1, 1), bad(1, 2, "reset"), overtaken, slow], proxies=2), START)
+
+    assert "50%<small>of 2</small>" in page
+
+
 def test_the_policy_names_the_one_style_and_the_one_script_that_are_there() -> None:
     page = render(run_data([good(1, 1)]), START)
 

@@ -49,6 +49,15 @@ def test_a_proxy_that_was_never_tried_has_no_rate() -> None:
     assert untried.split() == ["http://192.0.2.1:80", "spare", "not", "tried", "0.0"]
 
 
+def test_a_proxy_that_was_only_overtaken_has_no_rate_either() -> None:
+    overtaken = OK._replace(ending="overtaken", fault="slow", status=None)
+
+    _, slow, mixed = table(row(overtaken, proxy="a"), row(OK, overtaken, proxy="b"), sort="proxy")
+
+    assert slow.split()[:3] == ["a", "spare", "overtaken"]
+    assert "100% of 1 " in mixed
+
+
 def test_many_pages_an_hour_are_counted_in_thousands() -> None:
     _, slow, fast = table(row(OK, proxy="a"), row(OK._replace(seconds=0.02), proxy="b"), sort="proxy")
 
