@@ -25,6 +25,10 @@ _QUERY_SAFE = _PATH_SAFE + "?^`{}\\"
 # Most links and seeds are as they should be: these take a tenth of the time. The others go the long way.
 _AUTHORITY = r"https?://(?=[^/:]{1,253}[/:])(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}(?::[1-9][0-9]{0,3})?"
 _CLEAN = re.compile(_AUTHORITY + r"/[A-Za-z0-9_.~!$%&'()*+,/:;=@|-]*(?:\?[A-Za-z0-9_.~!$%&'()*+,/:;=@|?^`{}-]+)?")
+_PATH = re.compile(
+    r"/(?![/.])(?:[A-Za-z0-9_~!$%&'()*+,:=@-]|\.(?=\w)|/(?![/.]))*(?:\?[A-Za-z0-9_.~!$%&'()*+,/:;=@?-]+)?"
+)
+_SITE = re.compile(f"({_AUTHORITY})/")
 _FIELD = "[A-Za-z0-9_.~-]+=[A-Za-z0-9_.~-]*"
 _CANONICAL = re.compile(rf"{_AUTHORITY}(?:/(?!\.)[A-Za-z0-9_.~-]*)+(?:\?({_FIELD}(?:&{_FIELD})*))?")
 
@@ -90,6 +94,9 @@ def canonical_url(url: str) -> str:
 
 def join_url(base: str, href: str) -> str:
     """`href` as a browser resolves it against `base`, not yet checked by `clean_url`. May raise ValueError."""
+    # A path without dot segments, and without what urljoin takes apart.
+    if _PATH.fullmatch(href) and (site := _SITE.match(base)):
+        return site[1] + href
     return urljoin(base, _tidy(href))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from lxml import html
 from w3lib.url import canonicalize_url
 
 from pinpool.text import shown_url
-from pinpool.urls import MAX_URL, canonical_url, clean_url, header_problems, join_url
+from pinpool.urls import _PATH, _SITE, MAX_URL, canonical_url, clean_url, header_problems, join_url
 
 
 @pytest.mark.parametrize(
@@ -190,3 +191,50 @@ def test_headers_that_smuggle_are_named_without_their_values() -> None:
     assert "s3cret" not in " ".join(problems)
     for name, problem in zip(("Cookie", "bad name", "Content-Length", "X-Snow", "X-Number"), problems, strict=True):
         assert name in problem
+
+
+BASES = [
+    "http://site.test/",
+    "https://a.b-c.d:8080/x/y?z",
+    "http://127.0.0.1/a/../b",
+    "http://site.test",
+    "http://a:99999/",
+]
+PIECES = [
+    "/",
+    "//",
+    ".",
+    "..",
+    "film",
+    "7",
+    ".html",
+    "?",
+    "&",
+    "=",
+    "%e4",
+    "%",
+    "#top",
+    ";",
+    "+",
+    "~",
+    "'",
+    "(",
+    "@",
+    ":",
+]
+
+
+@given(
+    st.sampled_from(BASES), st.lists(st.sampled_from([*PIECES, "é", " ", "\\", "[", "-", "_"]), max_size=9).map("".join)
+)
+def test_the_quick_way_to_join_changes_no_link(base: str, rest: str) -> None:
+    href = "/" + rest
+    if _PATH.fullmatch(href) and _SITE.match(base):
+        assert join_url(base, href) == urljoin(base, href)
+
+
+def test_most_links_are_joined_the_quick_way() -> None:
+    assert all(map(_PATH.fullmatch, ["/film/7", "/film/7.html?page=2&sort=x", "/a/?q=%C3%A9"]))
+    assert not any(
+        map(_PATH.fullmatch, ["//a", "/a/../b", "/./", "/a;b", "/é", "/a#b", "/a b", "film", "/a//b", "/a?"])
+    )

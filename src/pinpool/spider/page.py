@@ -1,12 +1,13 @@
 """The page that a spider's functions get."""
 
 import json
+import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
 from lxml import etree
-from w3lib.html import get_base_url
 
 from pinpool.model import Fetched, Task
 from pinpool.selectors import evaluate, text_of
@@ -16,6 +17,7 @@ from pinpool.tasks import Form, request
 from pinpool.urls import clean_url, join_url
 
 Data = Mapping[str, object]
+_BASE = re.compile("<base", re.IGNORECASE)
 _LINK_TAGS = ("a", "area", "link")
 Default = TypeVar("Default")
 
@@ -63,7 +65,7 @@ class Page:
         # It drops what is nested deeper than 2,048 levels, and all that follows.
         parser = etree.HTMLParser(encoding="utf-8", huge_tree=True)
         try:
-            root = etree.fromstring(self.text.encode("utf-8", "replace"), parser)
+            root = etree.fromstring(self._utf8, parser)
         except etree.XMLSyntaxError:
             root = None
         # An empty document raises or gives None, depending on the version.
@@ -151,10 +153,27 @@ class Page:
     def _decoded(self) -> tuple[str, str]:
         return decode(self.body, self.headers.get("content-type"), self._settings.encoding)
 
+    @property
+    def _utf8(self) -> bytes:
+        """The text as UTF-8: the body itself, if nothing in it had to be replaced or left out."""
+        encoding, text = self._decoded
+        if encoding == "utf-8" and "\ufffd" not in text and b"\0" not in self.body and self.body[:3] != BOM_UTF8:
+            return self.body
+        return text.encode("utf-8", "replace")
+
     @cached_property
     def _base(self) -> str:
+        # The first one counts (HTML standard, 4.2.3). What is inside a template is no part of the document, and inside
+        # noscript only for a browser without scripts. JSON need not be parsed as HTML for it.
+        has_any = "root" in vars(self) or _BASE.search(self.text)
+        bases = (
+            base.get("href", "").strip()
+            for base in (self.root.iter("base") if has_any else ())
+            if "href" in base.attrib and next(base.iterancestors("template", "noscript"), None) is None
+        )
+        href = next(bases, "")
         try:
-            return clean_url(get_base_url(self.text, self.url), self._query_encoding)
+            return clean_url(join_url(self.url, href) if href else self.url, self._query_encoding)
         except ValueError:  # a browser ignores a base such as javascript:
             return self.url
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pinpool.model import Fetched
 from pinpool.settings import Settings
@@ -187,6 +190,40 @@ def test_the_documents_base_counts_if_it_is_valid(base: str, url: str) -> None:
 
     assert [task.url for task in listing.details("//a/@href")] == [url]
     assert listing.task("x").url == url
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "<title>{}</title>",
+        "<textarea>{}</textarea>",
+        "<style>{}</style>",
+        "<script>{}</script>",
+        "<template>{}</template>",
+        "<noscript>{}</noscript>",
+        "<base target=x>",
+    ],
+)
+def test_a_base_that_is_no_element_of_the_document_does_not_count(elsewhere: str) -> None:
+    listing = page(
+        elsewhere.format("<base href=/wrong/>") + '<base href="/right/?a&amp;b"><base href=/late/><a href=x>'
+    )
+
+    assert [task.url for task in listing.details("//a/@href")] == ["https://site.example/right/x"]
+
+
+def test_the_first_base_counts_even_if_it_is_empty() -> None:
+    assert page('<base href=" "><base href="/late/"><a href="x">').task("x").url == "https://site.example/films/x"
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"\0", BOM_UTF8, "é".encode(), b"\xe9", b"<p>", "\ufffd".encode(), "京".encode()]))
+)
+def test_the_tree_is_that_of_the_text(parts: list[bytes]) -> None:
+    """Rule: the body itself is parsed if its text says the same."""
+    read = page(b"".join(parts), "text/html; charset=utf-8")
+
+    assert read._utf8 == read.text.encode()
 
 
 def test_links_are_resolved_against_where_the_redirects_ended() -> None:
