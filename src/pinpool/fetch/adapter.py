@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ssl
 from base64 import b64encode
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -16,9 +19,12 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.contrib.socks import SOCKSProxyManager
 from urllib3.exceptions import HTTPError
 
+from pinpool.errors import FetchFailed
 from pinpool.fetch.connections import PlainConnection, SocksConnection, SocksTlsConnection, TlsConnection
 from pinpool.fetch.diagnosis import attach, diagnose, login_refused
+from pinpool.fetch.heads import Framing, Head, framing
 from pinpool.fetch.sockets import Progress, tls_context
+from pinpool.fetch.wire import CHUNK, Wire
 from pinpool.model import Sign, Step
 from pinpool.settings import Settings
 
@@ -26,6 +32,8 @@ if TYPE_CHECKING:
     from urllib3.poolmanager import PoolManager
 
     from pinpool.proxies.proxy import Proxy
+
+T = TypeVar("T")
 
 #: With the left ones PySocks would look up the site's name on this machine, and that query goes out without a proxy.
 _PROXY_RESOLVES = {"socks4": "socks4a", "socks5": "socks5h"}
@@ -40,14 +48,47 @@ class _Pool(HTTPConnectionPool):
         self.ConnectionCls = cast(Any, partial(connections, progress))
 
     def urlopen(self, method: str, url: str, *args: Any, **options: Any) -> Any:
+        return self._at_most_twice(method, partial(super().urlopen, method, url, *args, **options))
+
+    def ask(self, method: str, request: bytes, tunnelled: bool, connect_timeout: float, timeout: float) -> Answer:
+        """
+        Send a whole request and wait for the head of its answer.
+
+        `tunnelled` says that an HTTP proxy has to open a tunnel. The time-outs are seconds, for a new connection and
+        for the longest silence.
+        """
+        return self._at_most_twice(method, partial(self._ask, method, request, tunnelled, connect_timeout, timeout))
+
+    def _ask(self, method: str, request: bytes, tunnelled: bool, connect_timeout: float, timeout: float) -> Answer:
+        connection = cast(PlainConnection, self._get_conn())
+        try:
+            try:
+                if connection.is_closed:
+                    connection.timeout = connect_timeout
+                    if tunnelled and self.proxy is not None:
+                        self._prepare_proxy(cast(Any, connection))
+                    else:
+                        connection.connect()
+                wire = connection.ask(request, timeout)
+            finally:
+                # A request that broke off may have arrived.
+                self.progress.count_request()
+            head = wire.head()
+            headers = head.merged()
+            return Answer(head, headers, framing(head, headers, method), wire, connection, self)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _at_most_twice(self, method: str, send: Callable[[], T]) -> T:
         self.progress.is_reused = True
         try:
-            return super().urlopen(method, url, *args, **options)
+            return send()
         except Exception as error:
             if not self._was_stale(method, error):
                 raise
         self.progress.step = Step.HEAD
-        return super().urlopen(method, url, *args, **options)
+        return send()
 
     def _was_stale(self, method: str, error: Exception) -> bool:
         # Tinyproxy closes after every answer without announcing it, so our next request may cross the close. That is
@@ -55,6 +96,38 @@ class _Pool(HTTPConnectionPool):
         if not self.progress.is_reused or method not in ("GET", "HEAD"):
             return False
         return diagnose(error, self.progress.step, late=self.progress.is_late)[:2] == (Step.HEAD, Sign.RESET)
+
+
+class Answer(NamedTuple):
+    """An answer whose body is still to come. `headers` are `head.merged()`."""
+
+    head: Head
+    headers: dict[str, str]
+    framing: Framing
+    wire: Wire
+    connection: PlainConnection
+    pool: _Pool
+
+    def body(self, limit: int) -> bytes:
+        """The body, as in `Wire.body`. The connection is then free for the next request, or closed."""
+        try:
+            body = self.wire.body(self.framing, limit, self.head.status)
+        except BaseException:
+            self.connection.close()
+            raise
+        if self.framing.reusable and self.wire.is_empty:
+            self.pool._put_conn(self.connection)
+        else:
+            self.connection.close()
+        return body
+
+    def pass_body(self) -> None:
+        """Be done with an answer whose body is not needed, so that its faults do not count."""
+        if not self.framing.reusable:
+            self.connection.close()
+            return
+        with suppress(FetchFailed, OSError, HTTPException):
+            self.body(CHUNK)
 
 
 class _TlsPool(_Pool, HTTPSConnectionPool):
@@ -103,6 +176,7 @@ class PinnedAdapter(HTTPAdapter):
     def __init__(self, proxy: Proxy, settings: Settings) -> None:
         self.label = proxy.label
         self.progress = Progress()
+        self._latest: tuple[tuple[str, str, int | None], _Pool] | None = None
         self._is_http_proxy = not proxy.scheme.startswith("socks")
         self._timeout = (settings.connect_timeout, settings.timeout)
         super().__init__()
@@ -169,7 +243,10 @@ class PinnedAdapter(HTTPAdapter):
             raise attach(requests.exceptions.ProxyError(refusal.message), refusal)
         return response
 
-    def pool(self, scheme: str, host: str, port: int | None) -> HTTPConnectionPool:
+    def pool(self, scheme: str, host: str, port: int | None) -> _Pool:
         """The urllib3 pool whose connections reach this site through the proxy."""
-        found: HTTPConnectionPool = self.poolmanager.connection_from_host(host, port, scheme)
-        return found
+        site = (scheme, host, port)
+        # urllib3 takes 20 µs to find a pool again. It closes those that were not used for long.
+        if self._latest is None or self._latest[0] != site or self._latest[1].pool is None:
+            self._latest = site, cast(_Pool, self.poolmanager.connection_from_host(host, port, scheme))
+        return self._latest[1]

@@ -1,9 +1,10 @@
 """urllib3's connections, started at a proxy. Each reports in `Progress` how far it is."""
 
+import errno
 import http.client
+import re
 import socket
 import ssl
-import time
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
@@ -13,36 +14,31 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.contrib.socks import SOCKSConnection, SOCKSHTTPSConnection
 
 from pinpool.fetch.diagnosis import site_unknown
-from pinpool.fetch.sockets import Progress, SocketReader, SocksSocket, TlsSocket
+from pinpool.fetch.heads import framing, request_bytes
+from pinpool.fetch.sockets import Progress, SocksSocket, TlsSocket
+from pinpool.fetch.wire import Wire, WireFile
 from pinpool.model import Step
 
-#: The header that carries the request target past urllib3, which would rewrite it: "%e4" as "%E4", and "100%" as
-#: "100%25". http.client would refuse to send a header of this name.
-TARGET = ":path"
+_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
 
 class _Response(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, progress: Progress, **kwargs: Any) -> None:
-        self._progress = progress
-        self._reader = SocketReader(sock, progress)
-        super().__init__(cast(socket.socket, self._reader), *args, **kwargs)
+    """Has its head read by `Wire`. The rest is http.client's."""
 
-    def _read_status(self) -> Any:
-        version, status, reason = super()._read_status()  # type: ignore[misc]
-        if self._progress.step is Step.TUNNEL and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            # http.client reports only the status of a refused tunnel. The reason is in the headers.
-            try:
-                says_unknown = site_unknown(http.client.parse_headers(cast(Any, self.fp)))
-            except (OSError, http.client.HTTPException):
-                says_unknown = False  # the status is evidence enough
-            if says_unknown:
-                raise socket.gaierror(socket.EAI_NONAME, "said by the proxy")
-            raise OSError(f"Tunnel connection failed: {status} {reason.strip()}")
-        return version, status, reason
+    def __init__(self, sock: socket.socket, *args: Any, progress: Progress, **kwargs: Any) -> None:
+        self._file = WireFile(sock, progress)
+        super().__init__(cast(socket.socket, self._file), *args, **kwargs)
 
     def begin(self) -> None:
-        super().begin()
-        self._reader.in_head = False
+        if self.headers is not None:
+            return
+        head = self._file.wire.head()
+        framed = framing(head, head.merged(), self._method)
+        self.version, self.reason = head.version, head.reason
+        self.code = self.status = head.status
+        self.headers = self.msg = head.message()
+        self.chunked, self.chunk_left = framed.chunked, None
+        self.length, self.will_close = framed.length, not framed.reusable
 
 
 class PlainConnection(HTTPConnection):
@@ -61,20 +57,49 @@ class PlainConnection(HTTPConnection):
 
     def _tunnel(self) -> None:
         self.progress.step = Step.TUNNEL
-        super()._tunnel()
+        host = str(self._tunnel_host)
+        if _CONTROL.search(host):
+            raise ValueError("the host of a tunnel contains control characters")
+        site = (
+            f"[{host}]:{self._tunnel_port}"
+            if ":" in host.strip("[]") and host[0] != "["
+            else f"{host}:{self._tunnel_port}"
+        )
+        self.send(request_bytes("CONNECT", site, site, self._tunnel_headers, None))  # type: ignore[attr-defined]
+        wire = Wire(cast(socket.socket, self.sock), self.progress)
+        try:
+            head = wire.head()
+            status, site_is_unknown = head.status, site_unknown(head.merged())
+        except (OSError, http.client.HTTPException):
+            status, site_is_unknown = wire.status or 0, False
+            if status < 300:
+                raise  # otherwise the status is evidence enough
+        if not 200 <= status < 300:
+            self.close()
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR and site_is_unknown:
+                raise socket.gaierror(socket.EAI_NONAME, "said by the proxy")
+            raise OSError(f"Tunnel connection failed: {status}")
         self.progress.step = Step.TLS
 
-    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
-        target = url
-        if headers is not None and TARGET in headers:
-            headers = dict(headers)  # a copy: the caller sends its own again if the connection was stale
-            target = headers.pop(TARGET)
+    def ask(self, request: bytes, timeout: float) -> Wire:
+        """Send a whole request, at the cost of one system call. The connection must be open."""
+        sock = cast(socket.socket, self.sock)
+        if sock.gettimeout() != timeout:
+            sock.settimeout(timeout)
         try:
-            super().request(method, target, body, headers, **options)
+            sock.sendall(request)
+        except OSError as error:
+            # The answer may be there all the same, as for urllib3.
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE):
+                raise
+        return Wire(sock, self.progress)
+
+    def request(self, *args: Any, **options: Any) -> None:
+        try:
+            super().request(*args, **options)
         finally:
             # Counted afterwards, because it may connect first. A request that broke off may have arrived.
-            self.progress.asked += 1
-            self.progress.asked_at = time.monotonic()
+            self.progress.count_request()
 
 
 class TlsConnection(PlainConnection, HTTPSConnection):

@@ -9,8 +9,8 @@ from urllib3.exceptions import HTTPError
 from pinpool.errors import FetchFailed
 from pinpool.fetch.content_coding import too_large
 from pinpool.fetch.diagnosis import diagnose
-from pinpool.fetch.fetcher import CHUNK
 from pinpool.fetch.session import DEFAULT_HEADERS, first_profile
+from pinpool.fetch.wire import CHUNK
 from pinpool.model import Fetched, Step, Task
 from pinpool.settings import Settings
 

@@ -1,47 +1,46 @@
 """
 One exchange through one proxy: from a task to its answer, or to the evidence of what went wrong.
 
-`Fetcher` is the hot path. It shares headers, cookies and connections with its `PinnedSession`, but calls urllib3's pool
-itself, which takes half the time of the session.
+`Fetcher` is the hot path. It shares headers, cookies and connections with its `PinnedSession`, but sends and reads by
+itself: that takes a seventh of the time of the session, and a fifth of urllib3's.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import requests
-from requests.cookies import extract_cookies_to_jar, get_cookie_header
+from requests.cookies import MockRequest, get_cookie_header
 from requests.structures import CaseInsensitiveDict
-from urllib3 import Retry, Timeout
 
 from pinpool.errors import FetchFailed
-from pinpool.fetch.connections import TARGET
-from pinpool.fetch.content_coding import decoded, too_large
+from pinpool.fetch.content_coding import decoded
 from pinpool.fetch.diagnosis import diagnose, login_refused, site_unknown
+from pinpool.fetch.heads import Head, request_bytes
 from pinpool.fetch.session import NO_PROFILE, PinnedSession
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
 from pinpool.settings import Settings
 from pinpool.urls import clean_url, join_url
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
-
+    from pinpool.fetch.adapter import Answer
     from pinpool.proxies.proxy import Proxy
 
 #: Characters of all cookies of a pin: more than any site sends to a browser.
 MAX_COOKIES = 65_536
-#: Bytes read of a body at a time.
-CHUNK = 65_536
+
+#: As most of the URLs that `clean_url` makes: no port, no login, no fragment.
+_PLAIN_URL = re.compile(r"(https?)://([a-z0-9.-]+)(/[^\s#]*)", re.ASCII)
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HOST_HEADERS = ("authorization", "cookie")
 _BODY_HEADERS = ("content-type", "content-length", "content-encoding", "content-language", "content-location")
-_NO_RETRIES = Retry(total=False, redirect=False)
 
 
 class Fetcher:
@@ -55,7 +54,6 @@ class Fetcher:
     def __init__(self, proxy: Proxy, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
         self.session = PinnedSession(proxy, settings, profile)
         self._settings = settings
-        self._timeout = Timeout(connect=settings.connect_timeout, read=settings.timeout)
         self._progress = self.session.pin.progress
 
     def close(self) -> None:
@@ -92,24 +90,20 @@ class Fetcher:
         start = time.monotonic()
         request = _Request(task.method, task.url.partition("#")[0], self._headers(task), task.body)
         for _ in range(self._settings.max_redirects + 1):
-            response = self._send(request)
-            try:
-                body = self._body(response)
-            except BaseException:
-                response.close()
-                raise
+            answer = self._send(request)
+            status, headers = answer.head.status, answer.headers
+            if status in _REDIRECTS and "location" in headers:
+                answer.pass_body()
+                request = self._redirected(request, answer.head)
+                continue
+            body = answer.body(self._settings.max_body)
             size = len(body)
-            location = response.headers.get("location") if response.status in _REDIRECTS else None
-            if location is None:
-                # The answer to a HEAD has the headers of a body without the body.
-                if body and (coding := response.headers.get("content-encoding")):
-                    body = decoded(body, coding, self._settings.max_body)
-                seconds = time.monotonic() - start
-                headers = {name.lower(): value for name, value in response.headers.itermerged()}
-                return Fetched(request.url, response.status, headers, body, seconds, size)
-            request = self._redirected(request, response.status, location)
+            # The answer to a HEAD has the headers of a body without the body.
+            if body and (coding := headers.get("content-encoding")):
+                body = decoded(body, coding, self._settings.max_body)
+            return Fetched(request.url, status, headers, body, time.monotonic() - start, size)
         message = f"more than {self._settings.max_redirects} redirects"
-        raise _failed(Step.PAGE, Sign.REDIRECTS, message, response.status)
+        raise _failed(Step.PAGE, Sign.REDIRECTS, message, status)
 
     def _headers(self, task: Task) -> dict[str, str]:
         headers: Any = self.session.headers
@@ -122,71 +116,52 @@ class Fetcher:
             headers.pop("Content-Length", None)
         return {name: value for name, value in headers.items() if value is not None}
 
-    def _send(self, request: _Request) -> BaseHTTPResponse:
+    def _send(self, request: _Request) -> Answer:
         """Send the request and wait for the head of its answer."""
-        parts = urlsplit(request.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-            message = "the URL cannot be requested; it needs http(s)://, a host, and no login"
-            raise _failed(Step.HEAD, Sign.BROKEN, message)
-        session, self._progress.step = self.session, Step.HEAD
-        timeout = self._time_left()
-        headers = dict(request.headers)
-        if session.cookies and (cookies := get_cookie_header(session.cookies, _for_jar(request))):  # type: ignore[no-untyped-call]
-            headers["Cookie"] = cookies
-        asks_proxy = session.pin.asks_proxy(request.url)
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers[TARGET] = request.url if asks_proxy else path
-        response = session.pin.pool(parts.scheme, parts.hostname, parts.port).urlopen(
-            request.method,
-            f"http://{parts.netloc}/" if asks_proxy else "/",  # the path is in the header TARGET
-            body=request.body,
-            headers=headers,
-            retries=_NO_RETRIES,
-            redirect=False,
-            assert_same_host=False,
-            timeout=timeout,
-            preload_content=False,
-            decode_content=False,
-        )
-        self._progress.step = Step.BODY
-        if (failure := _head_failure(response, asks_proxy)) is not None:
-            response.close()
-            raise FetchFailed(failure)
-        if "set-cookie" in response.headers:
-            extract_cookies_to_jar(session.cookies, _for_jar(request), response)  # type: ignore[no-untyped-call]
-            if sum(len(cookie.name) + len(cookie.value or "") for cookie in session.cookies) > MAX_COOKIES:
-                # Sent back with each request, so many would make the next ones fail.
-                session.cookies.clear()
-        return response
-
-    def _time_left(self) -> Timeout:
-        left = self._progress.until - time.monotonic()
+        scheme, host, port, site, target = _parts(request.url)
+        session, progress = self.session, self._progress
+        progress.step = Step.HEAD
+        left = progress.until - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        if left >= self._settings.connect_timeout:
-            return self._timeout
-        return Timeout(connect=left, read=min(left, self._settings.timeout))
+        headers: Mapping[str, Any] = request.headers
+        if session.cookies and (cookies := get_cookie_header(session.cookies, _for_jar(request))):  # type: ignore[no-untyped-call]
+            headers = {**headers, "Cookie": cookies}
+        asks_proxy = session.pin.asks_proxy(request.url)
+        pool = session.pin.pool(scheme, host, port)
+        if asks_proxy:
+            headers = {**headers, **pool.proxy_headers}
+            target = request.url
+        settings = self._settings
+        answer = pool.ask(
+            request.method,
+            request_bytes(request.method, target, site, headers, request.body),
+            not asks_proxy,
+            min(settings.connect_timeout, left),
+            min(settings.timeout, left),
+        )
+        progress.step = Step.BODY
+        if (failure := _head_failure(answer, asks_proxy)) is not None:
+            answer.connection.close()
+            raise FetchFailed(failure)
+        if "set-cookie" in answer.headers:
+            self._keep_cookies(request, answer.head)
+        return answer
 
-    def _body(self, response: BaseHTTPResponse) -> bytes:
-        """The body as it was sent. It is read to its end, so that the connection can be used again."""
-        limit = self._settings.max_body
-        if (response.length_remaining or 0) > limit:
-            raise too_large(limit, response.status)
-        body = bytearray()
-        while chunk := response.read(min(CHUNK, limit + 1 - len(body)), decode_content=False):
-            body += chunk
-            if len(body) > limit:
-                raise too_large(limit, response.status)
-            if response.length_remaining == 0:
-                break
-        return bytes(body)
+    def _keep_cookies(self, request: _Request, head: Head) -> None:
+        cookies = self.session.cookies
+        answer = SimpleNamespace(info=head.message)
+        cookies.extract_cookies(cast(Any, answer), cast(Any, MockRequest(_for_jar(request))))
+        if sum(len(cookie.name) + len(cookie.value or "") for cookie in cookies) > MAX_COOKIES:
+            # Sent back with each request, so many would make the next ones fail.
+            cookies.clear()
 
-    def _redirected(self, request: _Request, status: int, location: str) -> _Request:
+    def _redirected(self, request: _Request, head: Head) -> _Request:
         """The next request, as a browser would send it."""
+        status = head.status
         try:
-            # http.client reads headers as Latin-1, while sites write UTF-8.
-            target = location.encode("latin-1").decode("utf-8", "replace")
-            url = clean_url(join_url(request.url, target))
+            (location,) = {value for name, value in head.headers if name.lower() == "location"}
+            url = clean_url(join_url(request.url, _unescaped(location)))
         except ValueError:
             # The target is not shown: a proxy could put its password there.
             message = "redirected to something that is not an http(s) URL"
@@ -213,15 +188,38 @@ def _for_jar(request: _Request) -> Any:
     return SimpleNamespace(url=request.url, headers=CaseInsensitiveDict(request.headers))
 
 
-def _head_failure(response: BaseHTTPResponse, asks_proxy: bool) -> Evidence | None:
+def _head_failure(answer: Answer, asks_proxy: bool) -> Evidence | None:
     """The evidence of an answer that is not the site's, or not an answer."""
-    if asks_proxy and (refusal := login_refused(response.status, response.headers)) is not None:
+    status = answer.head.status
+    if asks_proxy and (refusal := login_refused(status, answer.headers)) is not None:
         return refusal
-    if response.status < 200:
-        return Evidence(Step.HEAD, Sign.BROKEN, "an interim status instead of an answer", response.status)
-    if asks_proxy and response.status >= 500 and site_unknown(response.headers):
+    if status < 200:
+        return Evidence(Step.HEAD, Sign.BROKEN, "an interim status instead of an answer", status)
+    if asks_proxy and status >= 500 and site_unknown(answer.headers):
         return Evidence(Step.HEAD, Sign.NAME, "the proxy says that the site's name does not resolve")
     return None
+
+
+def _parts(url: str) -> tuple[str, str, int | None, str, str]:
+    """Scheme, host, port, the Host header, and the target without these. Raises FetchFailed."""
+    if found := _PLAIN_URL.fullmatch(url):
+        scheme, site, target = found.groups()
+        return scheme, site, None, site, target
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        message = "the URL cannot be requested; it needs http(s)://, a host, and no login"
+        raise _failed(Step.HEAD, Sign.BROKEN, message)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return parts.scheme, parts.hostname, parts.port, parts.netloc, target
+
+
+def _unescaped(location: str) -> str:
+    # Sites write UTF-8, and headers are read as Latin-1. A browser escapes bytes that are not UTF-8 as they are.
+    sent = location.encode("latin-1")
+    try:
+        return sent.decode("utf-8")
+    except UnicodeDecodeError:
+        return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in sent)
 
 
 def _failed(step: Step, sign: Sign, message: str, status: int | None = None) -> FetchFailed:

@@ -5,8 +5,6 @@ A peer that drips one byte at a time outlasts every read timeout: in the head, i
 So before each read the socket's timeout is cut to the time that is left. That works in every thread, without a timer.
 """
 
-import http.client
-import io
 import math
 import socket
 import ssl
@@ -60,6 +58,10 @@ class Progress:
     def is_late(self) -> bool:
         return time.monotonic() >= self.until - 0.001
 
+    def count_request(self) -> None:
+        self.asked += 1
+        self.asked_at = time.monotonic()
+
     def limit(self, sock: socket.socket) -> None:
         """Let the next read of `sock` end with the page's time. Raises TimeoutError if that is over."""
         left = self.until - time.monotonic()
@@ -93,33 +95,3 @@ class SocksSocket(socks.socksocket):
         # The only hook that PySocks calls between login and request.
         self.progress.step = Step.TUNNEL
         return super()._write_SOCKS5_address(addr, file)  # type: ignore[misc]
-
-
-class SocketReader(io.RawIOBase):
-    """Reads an answer for http.client. Limits and counts each read."""
-
-    def __init__(self, sock: socket.socket, progress: Progress) -> None:
-        self._sock = sock
-        self._raw = sock.makefile("rb", buffering=0)
-        self._progress = progress
-        self.in_head = True
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._progress.limit(self._sock)
-        count = self._raw.readinto(buffer)
-        if count == 0 and self.in_head:
-            # http.client takes the end of the stream for the end of the headers.
-            raise http.client.RemoteDisconnected("closed before the end of the headers")
-        self._progress.received += count or 0
-        return count
-
-    def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
-        super().close()

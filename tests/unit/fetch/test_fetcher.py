@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from exchanges import PLAIN, evidence, fetch, soon, task
-from peers import Peer, answer, answering, socks5
+from peers import Line, Peer, answer, answering, socks5
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.model import Charge, Evidence, Sign, Step
@@ -262,6 +262,47 @@ def test_a_flood_of_cookies_is_thrown_away() -> None:
         fetch(proxy.proxy())
 
     assert "Cookie:" not in proxy.heads[1]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 999\r\nConnection: close\r\n\r\ncut",
+        b"Content-Length: 99999999\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\nno chunk\r\n",
+        b"\r\nno length",
+    ],
+)
+def test_a_redirect_does_not_depend_on_its_body(rest: bytes) -> None:
+    """Rule: status and Location suffice (Fetch standard, HTTP fetch). The connection is lost then."""
+
+    def script(line: Line) -> None:
+        if "films" in line.head():
+            line.send(b"HTTP/1.1 302 Found\r\nLocation: /there\r\n" + rest)
+            if b"close" not in rest:
+                line.wait()
+        else:
+            line.send(answer(b"there"))
+
+    with Peer(script) as proxy:
+        page = fetch(proxy.proxy())
+
+    assert (page.url, page.body, proxy.connections) == ("http://site.test/there", b"there", 2)
+
+
+def test_the_same_target_twice_is_one_and_two_targets_are_evidence() -> None:
+    with Peer(answering(redirecting("302 Found", "/there", LOCATION="/there"))) as proxy:
+        page = fetch(proxy.proxy())
+    with Peer(answering(redirecting("302 Found", "/there", LOCATION="/elsewhere"))) as proxy:
+        found = evidence(proxy.proxy())
+
+    assert page.url == "http://site.test/there"
+    assert found[:2] == (Step.PAGE, Sign.REDIRECTS)
+
+
+def test_a_target_that_is_not_utf_8_is_escaped_as_it_is() -> None:
+    with Peer(answering(redirecting("302 Found", "/th\xe8re"))) as proxy:
+        assert fetch(proxy.proxy()).url == "http://site.test/th%E8re"
 
 
 def test_redirects_in_a_circle_end_at_the_limit() -> None:
