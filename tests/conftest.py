@@ -124,13 +124,22 @@ def method(request: pytest.FixtureRequest) -> str:
     return chosen
 
 
+@pytest.fixture(params=[1, 3], ids=["alone", "threads"])
+def threads(request: pytest.FixtureRequest) -> int:
+    """How many workers share a process."""
+    chosen: int = request.param
+    return chosen
+
+
 @pytest.fixture
-def make(method: str) -> Iterator[Maker]:
+def make(method: str, threads: int) -> Iterator[Maker]:
     """Makes started engines of scripted workers, and checks that none leaves a process behind."""
     engines: list[ProcessEngine] = []
 
     def build(workers: int, proxies: int, *, hang: float = 30.0, cooling: float = 3600.0) -> ProcessEngine:
-        engine = scripted_engine(workers, spares(proxies), hang=hang, cooling=cooling, start_method=method)
+        engine = scripted_engine(
+            workers, spares(proxies), hang=hang, cooling=cooling, threads=threads, start_method=method
+        )
         engines.append(engine)
         engine.start()
         return engine

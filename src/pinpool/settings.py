@@ -65,6 +65,7 @@ class Settings:
     ca_bundle: str | None = setting(
         None, optional(values.text), "PEM file of certificate authorities, in place of the shipped ones"
     )
+    threads: int = setting(1, whole(1, 100), "workers that share a process, as threads", "K")
 
 
 #: What `setting` declares, by name.

@@ -129,6 +129,7 @@ def test_t6_when_the_last_proxy_has_rested_the_parked_workers_go_on(make: Maker)
     ledger.run(until=lambda: ("rested", 1) in ledger.moves)
 
 
+@pytest.mark.parametrize("threads", [1], indirect=True)  # those in one process are not all parked
 def test_t7_parked_workers_that_are_killed_swallow_no_proxy(make: Maker) -> None:
     engine = make(workers=6, proxies=2)
     ledger = Ledger(engine, resubmit=False)

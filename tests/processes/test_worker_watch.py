@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.5)]
 
 
 @pytest.mark.parametrize("death", ["exit", "kill", "segfault"])
-def test_t1_a_crash_in_a_task_loses_that_attempt_only_and_frees_the_proxy(make: Maker, death: str) -> None:
+def test_t1_a_crash_in_a_task_costs_that_task_only_and_frees_the_proxy(make: Maker, death: str, threads: int) -> None:
     engine = make(workers=3, proxies=3)
     ledger = Ledger(engine)
 
@@ -28,9 +28,11 @@ def test_t1_a_crash_in_a_task_loses_that_attempt_only_and_frees_the_proxy(make: 
     all_pinned(ledger, 3)
 
     assert ledger.good == 58
-    assert [(work, lost.sign) for work, lost in ledger.lost] == [(death, Sign.CRASH)] * 2
-    assert engine.census().rebuilds == 0
-    assert engine.census().losses == 2
+    assert ledger.charged == [(death, Sign.CRASH)] * 2
+    if threads == 1:
+        assert len(ledger.lost) == 2
+        assert engine.census().rebuilds == 0
+        assert engine.census().losses == 2
 
 
 def test_t2_killing_an_idle_worker_builds_a_new_pool_and_loses_nothing(make: Maker) -> None:
@@ -49,6 +51,7 @@ def test_t2_killing_an_idle_worker_builds_a_new_pool_and_loses_nothing(make: Mak
 
     all_pinned(ledger, 2)
     assert ledger.good == 60
+    assert ledger.charged == []
     assert engine.census().rebuilds == 3
 
 
@@ -74,7 +77,9 @@ def test_t3_killing_a_worker_while_it_writes_its_answer_loses_nothing(make: Make
 
 
 @pytest.mark.parametrize("hang", ["loop", "swallow", "grip", "stop"])
-def test_t4_a_hung_task_is_ended_and_reported_with_its_stack(make: Maker, hang: str) -> None:
+def test_t4_a_hung_task_is_ended_and_reported_with_its_stack(make: Maker, hang: str, threads: int) -> None:
+    if (hang, threads > 1) == ("stop", True):
+        pytest.skip("the thread that stops its process may come back from that before the process stops")
     engine = make(workers=2, proxies=2, hang=1.5)
     ledger = Ledger(engine)
 
@@ -85,9 +90,11 @@ def test_t4_a_hung_task_is_ended_and_reported_with_its_stack(make: Maker, hang: 
     all_pinned(ledger, 2)
 
     assert ledger.good == 20
-    (work, lost), *others = ledger.lost
-    assert (work, lost.sign, others) == (hang, Sign.HANG, [])
-    assert engine.census().rebuilds == 0
+    assert ledger.charged == [(hang, Sign.HANG)]
+    if threads == 1:
+        assert len(ledger.lost) == 1
+        assert engine.census().rebuilds == 0
+    lost = ledger.lost[-1][1]
     if hang != "stop":  # a stopped process cannot answer
         assert "scripted_job.py" in lost.message
 
@@ -115,7 +122,7 @@ def test_t17_workers_that_cannot_reach_the_manager_do_not_become_a_storm(make: M
     assert ledger.good == 8
 
 
-def test_t16_stop_check_kill_never_jams_the_pool(make: Maker) -> None:
+def test_t16_stop_check_kill_never_jams_the_pool(make: Maker, threads: int) -> None:
     engine = make(workers=4, proxies=4)
     ledger = Ledger(engine)
     all_pinned(ledger, 4)
@@ -129,4 +136,5 @@ def test_t16_stop_check_kill_never_jams_the_pool(make: Maker) -> None:
         ledger.run()
 
     assert ledger.good == 320
-    assert engine.census().rebuilds == 0
+    if threads == 1:
+        assert engine.census().rebuilds == 0

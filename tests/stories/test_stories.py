@@ -21,10 +21,19 @@ from pinpool.lab import Lab
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc"),
+    pytest.mark.grid(share=0.5),
 ]
 
 #: A hung page is ended after three seconds.
 QUICK = ("--deadline", "2", "-s", "grace=1", "--timeout", "2", "--connect-timeout", "2")
+
+
+@pytest.fixture(autouse=True, params=[1, 2], ids=["alone", "threads"])
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Every story is told of workers with a process each, and of workers that share one; with --slow of both."""
+    chosen: int = request.param
+    monkeypatch.setattr(Job, "threads", chosen)
+    return chosen
 
 
 @pytest.fixture

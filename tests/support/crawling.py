@@ -198,6 +198,9 @@ class Start:
 class Job:
     """A folder with a spider, a list of proxies, a journal and an output file, over one lab."""
 
+    #: How many workers share a process of its crawls; a fixture sets it for all jobs of a test.
+    threads = 1
+
     def __init__(self, folder: Path, lab: Lab, source: str = "", *, pages: int | None = None) -> None:
         self.folder = folder
         self.lab = lab
@@ -215,7 +218,7 @@ class Job:
     def crawl(self, *options: str, under: str = "") -> Start:
         """Begin the run; `under` is Python that the process runs first, for limits of its own."""
         words = ["crawl", "films.py", "-p", "proxies.txt", "-j", "films.db", "-o", "films.jsonl"]
-        return self._start([*words, "--start-method", self.method, *options], under)
+        return self._start([*words, "--threads", str(self.threads), "--start-method", self.method, *options], under)
 
     def resume(self, *options: str, under: str = "") -> Start:
         """Go on with the run; begin it if it was ended before there was a journal."""

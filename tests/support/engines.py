@@ -36,6 +36,7 @@ def scripted_engine(
     hang: float = 30.0,
     cooling: float = 3600.0,
     swap_after: int = 3,
+    threads: int = 1,
     start_method: str | None = None,
 ) -> ProcessEngine:
     """An engine, not started yet, whose workers do what each piece of work says."""
@@ -45,6 +46,7 @@ def scripted_engine(
         workers=workers,
         hang_seconds=hang,
         cooling=cooling,
+        threads=threads,
         start_method=start_method,
     )
 

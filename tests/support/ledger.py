@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from pinpool.model import Call, Ending
+from pinpool.model import Call, Ending, Sign
 from pinpool.pool.engine import Answered, Lost, Noted, Signal
 from pinpool.pool.processes import ProcessEngine
 
@@ -24,10 +24,10 @@ class Ledger:
         self.moves: list[tuple[str, int | None]] = []
         self._serial = 0
 
-    def submit(self, work: str) -> None:
+    def submit(self, work: str, *, alone: bool = False) -> None:
         self._serial += 1
         self.flight[self._serial] = work
-        self.engine.submit(self._serial, Call(work.encode()))
+        self.engine.submit(self._serial, Call(work.encode()), alone=alone)
 
     def run(self, *, until: Callable[[], bool] | None = None, seconds: float = 90.0) -> None:
         give_up = time.monotonic() + seconds
@@ -48,10 +48,15 @@ class Ledger:
                 work = self.flight.pop(signal_.serial)
                 self.lost.append((work, signal_))
                 if signal_.sign is None or (self.resubmit and work in ("ok", "sleep:0.05")):
-                    self.submit(work)
+                    self.submit(work, alone=signal_.suspect)
             case Noted(event):
                 self.events[event.kind] += 1
                 self.moves.append((event.kind, event.proxy))
+
+    @property
+    def charged(self) -> list[tuple[str, Sign]]:
+        """The work that was lost by its own fault, and how."""
+        return [(work, lost.sign) for work, lost in self.lost if lost.sign is not None]
 
     @property
     def good(self) -> int:

@@ -72,6 +72,7 @@ class _Call:
     id: int
     may_repeat: bool
     history: list[FailedAttempt] = field(default_factory=list)
+    alone: bool = False
 
     @property
     def tried(self) -> set[int]:
@@ -89,8 +90,8 @@ class PinnedPool:
     A pool of worker processes, each with one proxy of the list. Use it in a ``with``: leaving it waits for all calls.
 
     `proxies` is the path of a list, its lines, or None for PINPOOL_PROXIES; `workers` one for each by default.
-    `settings` are those of a spider: timeouts, deadline, attempts, swap_after, headers, profiles, pace, site_rate and
-    so on. Those that judge a page have no effect here: ban rules, empty_ok, robots.
+    `settings` are those of a spider: threads, timeouts, deadline, attempts, swap_after, headers, profiles, pace,
+    site_rate and so on. Those that judge a page have no effect here: ban rules, empty_ok, robots.
 
     A `repeatable` call may be made twice at the same time: if it takes much longer than others do and a worker has
     nothing to do, that one makes it too. The first result counts, and the other is dropped.
@@ -120,7 +121,7 @@ class PinnedPool:
         self._judge = Judge(reputation, chosen, Random())
         self._ledger = Ledger({number: proxy.label for number, proxy in enumerate(listed, 1)}, clock)
         self._proxies = len(listed)
-        self._workers = min(workers or len(listed), free_capacity().workers)
+        self._workers = min(workers or len(listed), free_capacity(chosen.threads).workers)
         self._engine = make_engine(
             partial(CallJob, chosen),
             [Standing(number, proxy, ProxyState.SPARE) for number, proxy in enumerate(listed, 1)],
@@ -295,12 +296,13 @@ class PinnedPool:
     def _send(self, call: _Call, avoid: tuple[int, ...] = ()) -> None:
         serial = next(self._serials)
         self._attempts.sent(serial, call)
-        self._engine.submit(serial, Call(call.blob, avoid))
+        self._engine.submit(serial, Call(call.blob, avoid), alone=call.alone)
 
     def _take(self, signal: Signal) -> None:
         match signal:
             case Answered(outcome):
                 if (call := self._attempts.ended(outcome.serial)) is not None:
+                    call.alone &= outcome.ending is Ending.DECLINED
                     self._settle(call, outcome)
                 else:
                     self._attempts.ended_late(outcome)
@@ -308,7 +310,10 @@ class PinnedPool:
                 outcome = signal.outcome(self._clock.epoch())
                 if (call := self._attempts.ended(serial)) is None:
                     self._attempts.ended_late(outcome)
-                elif sign is not None:
+                    return
+                if signal.suspect:
+                    call.alone, call.repeatable = True, False
+                if sign is not None:
                     self._settle(call, outcome)
                 elif call not in self._attempts:
                     self._waiting.appendleft(call)

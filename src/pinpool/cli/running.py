@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 
 running_options = together(
     click.option("-p", "--proxies", metavar="FILE", help="List of proxies, one a line; - is stdin.  [PINPOOL_PROXIES]"),
-    click.option("-w", "--workers", type=click.IntRange(1), help="Worker processes.  [one for each proxy]"),
+    click.option(
+        "-w", "--workers", type=click.IntRange(1), help="Workers: proxies in use at a time.  [one for each proxy]"
+    ),
     output_options,
-    setting_options("pace", "site_rate", "attempts", "swap_after", "connect_timeout", "timeout", "deadline"),
+    setting_options("threads", "pace", "site_rate", "attempts", "swap_after", "connect_timeout", "timeout", "deadline"),
     click.option("--limit", type=click.IntRange(1), metavar="PAGES", help="Stop after so many pages; resumable."),
     defaulted(
         "--max-failures",

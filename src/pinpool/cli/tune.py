@@ -32,7 +32,7 @@ MOST_WORKERS = 10_000
 MOST_MODELLED_PAGES = 1_000_000
 #: Parameters that mean nothing in the other form of the command.
 ONLY_MODELLED = ("seed",)
-ONLY_MEASURED = ("minutes", "journal", "seeds", "fresh", "settings", "quiet")
+ONLY_MEASURED = ("minutes", "journal", "seeds", "fresh", "settings", "quiet", "threads")
 
 
 def _sizes(value: str) -> list[int]:
@@ -72,7 +72,7 @@ def _is_number_of_workers(text: str) -> bool:
     metavar="RUN.db",
     help="Instead of SPIDER: learn from the run in this journal; nothing is fetched.",
 )
-@setting_options("pace", "attempts", "swap_after", "cooling", defaults=False)
+@setting_options("threads", "pace", "attempts", "swap_after", "cooling", defaults=False)
 @defaulted("--seed", default=1, help="With --from: the same seed gives the same figures.")
 @json_option
 @quiet_option

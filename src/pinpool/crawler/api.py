@@ -21,6 +21,7 @@ from pinpool.pool.child_process import end_if_starting
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import VARIABLE, proxies_from, source_of
 from pinpool.proxies.watch import WatchedList
+from pinpool.settings import settings_from
 from pinpool.spider.loader import load, parse_ref
 from pinpool.spider.seeds import seeds_of
 from pinpool.spider.spider import Spider
@@ -129,7 +130,7 @@ def crawl(
         proxies=chosen,
         proxy_source=source_of(proxies),
         journal=path,
-        workers=_fitting(workers, chosen, tell),
+        workers=_fitting(workers, settings_from(settings, spider.settings).threads, chosen, tell),
         start_method=start_method,
         outputs=_targets(outputs),
         limit=limit,
@@ -171,14 +172,15 @@ def resume(
     ref = parse_ref(info.spider_ref)
     source = info.proxies or None if proxies is None else proxies
     chosen = proxies_from(source)
+    spider, overrides = load(ref), {**json.loads(info.settings), **settings}
     launch = Launch(
-        spider=load(ref),
+        spider=spider,
         ref=ref,
-        overrides={**json.loads(info.settings), **settings},
+        overrides=overrides,
         proxies=chosen,
         proxy_source=info.proxies if proxies is None else source_of(proxies),
         journal=path,
-        workers=_fitting(workers or info.workers, chosen, tell),
+        workers=_fitting(workers or info.workers, settings_from(overrides, spider.settings).threads, chosen, tell),
         start_method=info.start_method,
         outputs=_targets(outputs),
         limit=limit,
@@ -236,11 +238,11 @@ def _go(launch: Launch, journal: Journal, watch: Callable[[Snapshot], None], gau
     return Run(launch.journal, ended)
 
 
-def _fitting(wanted: int | None, proxies: ProxyList, tell: Callable[[str], None]) -> int:
+def _fitting(wanted: int | None, threads: int, proxies: ProxyList, tell: Callable[[str], None]) -> int:
     for note in proxies.notes:
         tell(note)
     listed = len(proxies.proxies)
-    capacity = free_capacity()
+    capacity = free_capacity(threads)
     fitting = min(wanted or listed, capacity.workers)
     if shortage := capacity.shortage(wanted or listed):
         tell(f"{shortage}, so {fitting:,} are started")

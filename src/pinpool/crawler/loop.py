@@ -221,7 +221,7 @@ class Loop:
             entry.decline(now)
             self._frontier.delay(entry, now + LONGEST_BREAK)
             return
-        self._attempts.sent(self._submit(assignment), entry)
+        self._attempts.sent(self._submit(assignment, alone=entry.alone), entry)
 
     def _send_second_attempts(self) -> None:
         """Idle workers ask for the pages that hang elsewhere."""
@@ -244,9 +244,9 @@ class Loop:
         self._avoided = census, proxies_to_avoid(census.states, left, works=works, doubtful=doubtful, closing=closing)
         return self._avoided[1]
 
-    def _submit(self, assignment: Assignment) -> int:
+    def _submit(self, assignment: Assignment, *, alone: bool = False) -> int:
         serial = next(self._serials)
-        self.engine.submit(serial, assignment)
+        self.engine.submit(serial, assignment, alone=alone)
         if self.settings.site_rate:
             # From now on, not from the last slot: an unused slot is not made up for.
             self._next_request = self.clock.monotonic() + 1 / self.settings.site_rate
@@ -288,7 +288,9 @@ class Loop:
             if not self._attempts.declined(entry, now, pinned):
                 entry.decline(now)
                 self._frontier.delay(entry, now + offer_delay(entry.declined, pinned, self.random.random()))
-        elif outcome.evidence is None:
+            return
+        entry.alone = False  # its worker lives
+        if outcome.evidence is None:
             if not outcome.unasked:
                 self._credit(entry, outcome)
             self._overtake(entry, outcome)
@@ -317,6 +319,7 @@ class Loop:
         ]
 
     def _settle_lost(self, entry: Entry, lost: Lost) -> None:
+        entry.alone |= lost.suspect
         # A stopped service gets a signal that ends its workers too: no page is to blame for that.
         if lost.sign is None or (self.stop.asked and lost.sign is Sign.CRASH):
             if entry not in self._attempts:

@@ -33,6 +33,7 @@ class Entry:
     a worker was lost with it.
 
     `declined` counts the workers in a row that declined it for their pins, `declined_at` is when the first of them did.
+    One that may have crashed its worker is tried `alone`.
     """
 
     id: int
@@ -42,11 +43,12 @@ class Entry:
     deadly: bool = False
     declined: int = 0
     declined_at: float = 0.0
+    alone: bool = False
 
     @property
     def repeatable(self) -> bool:
         """True if the page may be asked for twice at a time. A page that may kill workers gets one of them."""
-        return self.task.method in ("GET", "HEAD") and not self.deadly
+        return self.task.method in ("GET", "HEAD") and not (self.deadly or self.alone)
 
     def decline(self, now: float) -> None:
         """A worker declines the task, or no worker can have it."""
@@ -120,6 +122,10 @@ def assign(entry: Entry, states: Mapping[int, ProxyState], avoided: frozenset[in
     A task goes to any proxy again once every living one has failed it, or it has waited for ten seconds.
     """
     waits = entry.waits(now)
+    if entry.alone and entry.tried:
+        # There is one worker for it, which can have another proxy only if one is spare.
+        untried = any(state is ProxyState.SPARE and proxy not in entry.tried for proxy, state in states.items())
+        return Assignment(entry.task, tuple(entry.tried), True) if untried else Assignment(entry.task)
     if not (entry.tried or avoided) or waits >= LAST_PATIENCE:
         return Assignment(entry.task)
     for avoid in (entry.tried | avoided, entry.tried):

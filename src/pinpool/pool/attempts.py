@@ -146,7 +146,7 @@ class Attempts(Generic[T]):
         # One that came second because it began later says nothing of its proxy.
         is_slow = seconds > outcome.seconds and self._settler.overtaken(task.id, line.proxy)
         at = outcome.at + outcome.seconds - seconds
-        overtaken = Outcome(serial, line.pid, line.proxy, Ending.OVERTAKEN, at, seconds)
+        overtaken = Outcome(serial, line.worker, line.proxy, Ending.OVERTAKEN, at, seconds)
         return overtaken, Fault.SLOW if is_slow else None
 
     def overdue(self, now: float, *, closing: bool) -> list[Second[T]]:

@@ -38,8 +38,9 @@ class Lost(NamedTuple):
     """
     An attempt that nobody will answer.
 
-    `sign` is CRASH or HANG if the task itself probably caused that, None if its worker was lost with others. `proxy` is
-    -1 if it is not known; `message` may hold the stack where the worker hung.
+    `sign` is CRASH or HANG if the task itself probably caused that, None if its worker was lost with others. A
+    `suspect` may have caused it: it is to be submitted `alone`. `proxy` is -1 if it is not known; `message` may hold
+    the stack where the worker hung.
     """
 
     serial: int
@@ -47,6 +48,7 @@ class Lost(NamedTuple):
     message: str = ""
     worker: int = 0
     proxy: int = -1
+    suspect: bool = False
 
     def outcome(self, now: float) -> Outcome:
         """The loss as the outcome of an attempt, to be judged like any other; `now` is epoch seconds."""
@@ -130,8 +132,11 @@ class Engine(Protocol):
     def start(self) -> None:
         """Start the workers; each pins a proxy by itself."""
 
-    def submit(self, serial: int, work: Assignment | Call) -> None:
-        """Give an assignment, or a pickled call, to the next free worker. Never waits."""
+    def submit(self, serial: int, work: Assignment | Call, *, alone: bool = False) -> None:
+        """
+        Give an assignment, or a pickled call, to the next free worker. Never waits. `alone`: where it harms no other if
+        its process dies; for a suspect (`Lost`).
+        """
 
     def poll(self, timeout: float) -> list[Signal]:
         """Wait up to `timeout` seconds for signals; the list may be empty."""
@@ -158,7 +163,7 @@ class Engine(Protocol):
         """The worker of this proxy, if there is one, is to swap it before its next page."""
 
     def kill(self, worker: int) -> None:
-        """End one worker process; its attempt comes back as `Lost`."""
+        """End a worker; its attempt comes back as `Lost`, and those of other workers in its process uncharged."""
 
     def flush(self) -> list[Signal]:
         """The moves of proxies since the last `poll`. Call it last, just before `close`."""

@@ -76,7 +76,7 @@ class FakeEngine:
         self._leaving: set[int] = set()
         self._census = Census(workers, states={one.proxy: one.state for one in standings})
 
-    def submit(self, serial: int, work: Assignment | Call) -> None:
+    def submit(self, serial: int, work: Assignment | Call, *, alone: bool = False) -> None:
         if not isinstance(work, Assignment):
             raise TypeError("a FakeEngine runs assignments, not pickled calls")
         self._tasks.append((serial, work))

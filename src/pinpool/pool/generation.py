@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from pinpool.pool.pids import is_gone, is_stopped, send
+from pinpool.pool.shared_process import carry
 from pinpool.pool.status_board import WIDTH, Activity, Line, StatusBoard
 
 #: How long terminate() may take before all processes are killed: a healthy pool needs 0.02 to 0.14 s.
@@ -54,24 +55,35 @@ class Generation:
     number: int
     board: StatusBoard
     pool: Pool | None = None
+    _threads: int = 1
 
     @classmethod
     def prepare(cls, context: BaseContext, seats: int) -> Generation:
         """Board and number. The pool comes with `start`: its workers are configured with both."""
         return cls(next(_numbers), StatusBoard(context.RawArray("q", seats * WIDTH)))
 
-    def start(self, context: BaseContext, size: int, initializer: Any, config: Any) -> None:
-        """Start the workers. Their processes have a name of their own, so that `children` finds no others."""
-        name = self._name
+    def start(self, context: BaseContext, workers: int, threads: int, initializer: Any, config: Any) -> None:
+        """
+        Start the workers, so many threads a process; the last process carries fewer. Their processes have a name of
+        their own, so that `children` finds no others.
+        """
+        name, carriers = self._name, dict[BaseProcess, int]()
+        self._threads = threads
 
         class NamedPool(QuietPool):
             @staticmethod
             def Process(ctx: Any, *arguments: Any, **options: Any) -> Any:  # noqa: N802  the stdlib's name
+                for dead in [child for child in carriers if child.exitcode is not None]:
+                    del carriers[dead]
+                missing = min(threads, workers - sum(carriers.values()))
+                if threads > 1:
+                    options |= {"target": carry, "args": (missing, *options["args"])}
                 child = ctx.Process(*arguments, **options)
+                carriers[child] = missing
                 child.name = name
                 return child
 
-        self.pool = NamedPool(size, initializer, (config,), context=context)
+        self.pool = NamedPool(-(-workers // threads), initializer, (config,), context=context)
 
     @property
     def _name(self) -> str:
@@ -89,7 +101,9 @@ class Generation:
         """End every process of this generation. Does not wait for the pool: a jammed one would never end."""
         if self.pool is not None:
             threading.Thread(target=self.pool.terminate, name="pinpool-terminate", daemon=True).start()
-        soft, hard = time.monotonic() + TERMINATE_PATIENCE, time.monotonic() + KILL_PATIENCE
+        now = time.monotonic()
+        # With several loops in a process terminate() waits for ever, as one end mark comes for each process.
+        soft, hard = now + (TERMINATE_PATIENCE if self._threads == 1 else 0.0), now + KILL_PATIENCE
         while (pids := self._living()) and time.monotonic() < hard:
             if time.monotonic() >= soft:
                 for pid in pids:

@@ -203,10 +203,10 @@ class LeaseProcess:
         self.standings.update(report)
         return report
 
-    def begin(self, generation: int) -> None:
-        """Only workers of this pool may check in; with 0 none may."""
+    def begin(self, generation: int, solo: int = 0) -> None:
+        """Only workers of these pools may check in; with 0 none may."""
         with _UNLESS_DEAD:
-            self.queue.begin(generation)
+            self.queue.begin(generation, solo)
 
     def reap(self, tokens: list[int]) -> None:
         """These workers are dead."""

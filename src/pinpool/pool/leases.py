@@ -40,10 +40,11 @@ class LeaseQueue:
         self._leaving: dict[int, str] = {}
         self._slow: set[int] = set()  # pinned, and to be swapped
         self._holds: dict[int, int] = {}  # token -> proxy
-        self._workers: dict[int, tuple[int, int]] = {}  # token -> pid, seat
+        self._workers: dict[int, tuple[int, int, int]] = {}  # token -> pid, number, seat
         self._free_seats = deque(range(seats))
         self._released: dict[int, float] = {}
-        self._generation = 0
+        self._generation = self._solo = 0
+        self._soloists: set[int] = set()  # tokens of workers of the solo pool
         self._moves: list[Event] = []
         self._answers: list[bytes] = []
         self._complaints: list[str] = []
@@ -67,20 +68,23 @@ class LeaseQueue:
 
     # ------------------------------------------------------------------ for workers
 
-    def check_in(self, token: int, pid: int, generation: int) -> tuple[int, Lease | None]:
+    def check_in(self, token: int, pid: int, generation: int, worker: int = 0) -> tuple[int, Lease | None]:
         """
-        Give a worker its seat on the board, -1 if none is free yet, and a proxy if there is one.
+        Give a worker its seat on the board, -1 if none is free yet, and a proxy if there is one. `worker` is its number
+        where that is not its pid.
 
         Raises LookupError if the worker belongs to a pool that is over: it started too late, and must end itself.
         """
         with self._changed:
-            if generation != self._generation:
+            if generation != self._generation and not (self._solo and generation == self._solo):
                 raise LookupError("this pool is over")
+            if generation != self._generation:
+                self._soloists.add(token)
             if token not in self._workers:
                 if not self._free_seats:
                     return -1, None
-                self._workers[token] = (pid, self._free_seats.popleft())
-            return self._workers[token][1], self._lease(token)
+                self._workers[token] = (pid, worker or pid, self._free_seats.popleft())
+            return self._workers[token][2], self._lease(token)
 
     def get(self, token: int, timeout: float) -> Lease | None:
         """
@@ -152,19 +156,24 @@ class LeaseQueue:
 
     # ------------------------------------------------------------------ for the parent
 
-    def begin(self, generation: int) -> None:
-        """From now on only workers of this pool may check in; with 0 none may."""
+    def begin(self, generation: int, solo: int = 0) -> None:
+        """
+        From now on only workers of this pool may check in; with 0 none may. If there is a `solo` pool beside it, one
+        proxy is kept for its worker.
+        """
         with self._changed:
-            self._generation = generation
+            self._generation, self._solo = generation, solo
+            self._changed.notify_all()
 
     def reap(self, tokens: Iterable[int]) -> None:
         """These workers are dead: their seats are free and their proxies are spare."""
         with self._changed:
             for token in tokens:
-                _, seat = self._workers.pop(token, (0, -1))
+                _, _, seat = self._workers.pop(token, (0, 0, -1))
                 if seat >= 0:
                     self._free_seats.append(seat)
                 self._release(token, EventKind.LOST)
+                self._soloists.discard(token)
             self._changed.notify_all()
 
     def cool(self, proxy: int, seconds: float) -> None:
@@ -226,7 +235,8 @@ class LeaseQueue:
                 states=dict(self._states),
                 rests={proxy: until - now for proxy, until in self._until.items()},
                 holders=tuple(
-                    Holder(token, pid, seat, self._holds.get(token, -1)) for token, (pid, seat) in self._workers.items()
+                    Holder(token, pid, seat, self._holds.get(token, -1))
+                    for token, (pid, _, seat) in self._workers.items()
                 ),
                 leaving=dict(self._leaving),
                 slow=frozenset(self._slow),
@@ -245,6 +255,13 @@ class LeaseQueue:
         self._end_rests()
         if token in self._holds:
             return self._as_lease(self._holds[token])
+        if (
+            self._solo
+            and token not in self._soloists
+            and len(self._spare) == 1
+            and self._soloists.isdisjoint(self._holds)
+        ):
+            return None  # the last spare is for the solo pool
         proxy = self._next_spare()
         return None if proxy is None else self._hand_out(token, proxy)
 
@@ -272,7 +289,7 @@ class LeaseQueue:
 
     def _hand_out(self, token: int, proxy: int) -> Lease:
         self._holds[token] = proxy
-        self._move(proxy, EventKind.LEASED, worker=self._workers[token][0])
+        self._move(proxy, EventKind.LEASED, worker=self._workers[token][1])
         return self._as_lease(proxy)
 
     def _as_lease(self, proxy: int) -> Lease:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from pinpool.proxies.redaction import message_of, trace_of
 
-#: Attributes of a LogRecord that say where it comes from: the worker's pid, the proxy's label, the task's URL, the
+#: Attributes of a LogRecord that say where it comes from: the worker's number, the proxy's label, the task's URL, the
 #: attempt's serial.
 CONTEXT = ("worker", "proxy", "task", "attempt")
 #: Bytes in the pipe: half a second of urllib3's debugging from a fast pool.
@@ -35,11 +35,14 @@ Levels = Mapping[str, int]
 
 
 class Whereabouts(NamedTuple):
-    """What a worker is doing: its proxy's label, its task's URL, its attempt's serial."""
+    """
+    What a worker is doing: its proxy's label, its task's URL, its attempt's serial. `worker` is None outside of one.
+    """
 
     proxy: str | None = None
     task: str | None = None
     attempt: int | None = None
+    worker: int | None = None
 
 
 class Reporting(NamedTuple):
@@ -105,15 +108,15 @@ class LogPipe:
 
     def _log(self, line: bytes) -> None:
         try:
-            (name, level, created, pid), (message, trace, where, dropped) = json.loads(line)
+            (name, level, created, pid, worker), (message, trace, where, dropped) = json.loads(line)
             logger = logging.getLogger(str(name))
             if dropped:
                 logging.getLogger("pinpool").warning(
-                    "%d log records of worker %d were dropped: the parent did not keep up", dropped, pid
+                    "%d log records of worker %d were dropped: the parent did not keep up", dropped, worker
                 )
             if not logger.isEnabledFor(level):
                 return
-            context = {"worker": pid, **dict(zip(CONTEXT[1:], where, strict=True))}
+            context = {"worker": worker, **dict(zip(CONTEXT[1:], where, strict=True))}
             record = logger.makeRecord(logger.name, level, "", 0, self._redact(message), (), None, extra=context)
             record.exc_text = self._redact(trace) if trace else None
             record.created, record.msecs = created, created % 1 * 1000
@@ -132,6 +135,12 @@ class _Sender(logging.Handler):
         self._whereabouts = whereabouts
         self._dropped = 0
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        # Without the lock: a write is whole without it, and a deadline could end a thread just as it has taken it.
+        if passed := bool(self.filter(record)):
+            self.emit(record)
+        return passed
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = _fitted(record, message_of(record), trace_of(record), self._whereabouts(), self._dropped)
@@ -143,11 +152,11 @@ class _Sender(logging.Handler):
 
 def _fitted(record: logging.LogRecord, message: str, trace: str, where: Whereabouts, dropped: int) -> bytes:
     """The record as one line that fits into one write."""
-    name, (proxy, task, attempt) = record.name[:_NAME_LENGTH], where
+    name, (proxy, task, attempt, worker) = record.name[:_NAME_LENGTH], where
     for most in _LENGTHS:
         at = (_cut(proxy, most), _cut(task, most), attempt)
         fields = (
-            (name, record.levelno, record.created, os.getpid()),
+            (name, record.levelno, record.created, os.getpid(), worker or os.getpid()),
             (_cut(message, most), _cut_before(trace, most), at, dropped),
         )
         # Lone surrogates become escapes, which JSON reads back.

@@ -14,6 +14,9 @@ The default engine: a stdlib ``multiprocessing.Pool`` whose workers each pin one
         dead in RUN, PACE, PARK, INIT: resubmit, reap   |
         dead in IDLE: the pool may be jammed, rebuild   | forkserver: forks workers, preloaded
 
+With `threads` each process carries several workers (`shared_process`). What may have crashed one of these is tried
+alone then, in a second pool of one process with one worker (`solo`), which there is only as long as it has work.
+
 The pool is disposable transport. It never says that a task is lost, its ``terminate()`` may hang, and its result thread
 ends with the first callback that raises. So the caller counts what is complete, deaths are read off the board
 (`worker_watch`), and a pool in doubt is killed and replaced. The proxies of the killed are spare again only when they
@@ -33,10 +36,10 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from pinpool.errors import AttemptFailed
-from pinpool.model import Assignment, Call, Ending, Event, EventKind, Outcome, Sign
+from pinpool.model import Assignment, Call, Ending, Event, EventKind, Outcome, ProxyState, Sign
 from pinpool.pool.child_process import keep_signals_from_children, warm_up
 from pinpool.pool.engine import Answered, Census, EngineError, Lost, Noted, Signal
-from pinpool.pool.generation import Generation, stop_check_kill
+from pinpool.pool.generation import Generation
 from pinpool.pool.job import Job, WorkerConfig, pack_work, unpack
 from pinpool.pool.lease_process import LeaseProcess
 from pinpool.pool.lease_types import Report, Standing
@@ -56,6 +59,10 @@ TURN_SECONDS = 0.002
 MANY_IN_FLIGHT = 8
 #: Pools replaced in a row without one answer in between.
 MANY_REBUILDS = 5
+#: How often a pool is started whose forkserver dies meanwhile.
+TRIES = 3
+#: How long the solo pool waits for more work.
+SOLO_PATIENCE = 5.0
 
 
 def default_start_method() -> str:
@@ -76,36 +83,43 @@ class ProcessEngine:
         workers: int,
         hang_seconds: float,
         cooling: float,
+        threads: int = 1,
         start_method: str | None = None,
         preload: Sequence[str] = (),
     ) -> None:
         """
-        `job` makes the job in each worker; it must survive a pickle. An attempt that runs for more than `hang_seconds`
-        hangs. A swapped proxy rests for `cooling` seconds until it is judged. A forkserver imports the modules
-        `preload` once for all workers.
+        A process carries `threads` workers. `job` makes the job in each process; it must survive a pickle. An attempt
+        that runs for more than `hang_seconds` hangs. A swapped proxy rests for `cooling` seconds until it is judged. A
+        forkserver imports the modules `preload` once for all workers.
         """
         self._job = job
         self._size = workers
+        self._threads = min(threads, workers)
         self._hang_seconds = hang_seconds
         self._preload = tuple(preload)
         self.start_method = start_method or default_start_method()
         self._context: BaseContext = multiprocessing.get_context(self.start_method)
         self._answers: queue.SimpleQueue[tuple[int, object]] = queue.SimpleQueue()
         self._flight: set[int] = set()  # serials of attempts that are not answered yet
+        self._alone: set[int] = set()  # of those in the solo pool
         self._next_tick = self._next_log = 0.0
         self._census = Census(workers, states={one.proxy: one.state for one in proxies})
         self._rebuilds = self._rebuilds_in_a_row = 0
-        self._seats = 2 * workers + 8  # room for the dead whose seats are not cleared yet
+        self._seats = 2 * workers + 10  # room for the dead whose seats are not cleared yet
         self._leases = LeaseProcess(proxies, self._context, seats=self._seats, cooling=cooling)
         self._stacks: Path | None = None
         self._logs: LogPipe | None = None
         self._generation: Generation | None = None
+        self._solo: Generation | None = None
+        self._solo_until = 0.0
 
     # ------------------------------------------------------------------ the protocol
 
     def start(self) -> None:
         self._stacks = Path(tempfile.mkdtemp(prefix="pinpool-"))
-        self._watch = WorkerWatch(self._size, self._flight, self._hang_seconds, self._stacks)
+        shared = self._hang_seconds, self._stacks
+        self._watch = WorkerWatch(self._size, -(-self._size // self._threads), self._flight, *shared)
+        self._solo_watch = WorkerWatch(1, self._size, self._alone, *shared)  # it dies once for each crash of all others
         self._redaction = Redaction(standing.address for standing in self._leases.standings)
         self._logs = LogPipe(self._redaction)
         try:
@@ -116,10 +130,16 @@ class ProcessEngine:
             self.close()
             raise
 
-    def submit(self, serial: int, work: Assignment | Call) -> None:
-        pool = self._present().pool
+    def submit(self, serial: int, work: Assignment | Call, *, alone: bool = False) -> None:
+        if alone and self._threads > 1 and (self._solo or self._census.count(ProxyState.SPARE)):
+            self._keep_solo()
+            generation, flight = self._solo, self._alone
+        else:  # alone by itself, or no proxy can be had now; if it crashes here, its worker's proxy is spare
+            generation, flight = self._present(), self._flight
+        assert generation is not None
+        pool = generation.pool
         assert pool is not None
-        self._flight.add(serial)
+        flight.add(serial)
         # The callbacks do nothing else: one that raises, or takes its time, stalls the pool for good.
         post = partial(self.post, serial)
         pool.apply_async(run, (serial, pack_work(work)), callback=post, error_callback=post)
@@ -166,24 +186,26 @@ class ProcessEngine:
 
     def withdraw(self, proxies: Collection[int], reason: str) -> None:
         self._leases.withdraw(proxies, reason)
-        self._ask_to_leave(self._present().board, self.workers())
+        for generation, _ in self._pools():
+            self._ask_to_leave(generation.board, generation.board.read())
 
     def ask_to_swap(self, proxy: int) -> None:
         self._leases.ask_to_swap(proxy)
 
     def kill(self, worker: int) -> None:
-        for line in self.workers():
-            if line.pid == worker:
-                stop_check_kill(self._present().board, line)
+        for generation, watch in self._pools():
+            for line in generation.board.read():
+                if line.worker == worker:
+                    watch.kill(line)
 
     def flush(self) -> list[Signal]:
         report = self._leases.report()
         return [Noted(event) for event in report.moves] if report else []
 
     def close(self) -> None:
-        if self._generation is not None:
-            self._generation.dispose()
-            self._generation = None
+        for generation, _ in self._pools() if self._generation is not None else ():
+            generation.dispose()
+        self._generation = self._solo = None
         self._leases.end()
         if self._logs is not None:
             self._logs.close()
@@ -195,12 +217,14 @@ class ProcessEngine:
 
     def workers(self) -> list[Line]:
         """The workers that have checked in, as the status board shows them now. RuntimeError before the start."""
-        return self._present().board.read()
+        return [line for generation, _ in self._pools() for line in generation.board.read()]
 
     @property
     def worker_pids(self) -> list[int]:
         """The living worker processes, also those that have not checked in; empty before the start and at the end."""
-        children = self._generation.children() if self._generation else []
+        children = (
+            [child for generation, _ in self._pools() for child in generation.children()] if self._generation else []
+        )
         return [child.pid for child in children if child.pid is not None]
 
     @property
@@ -215,24 +239,35 @@ class ProcessEngine:
             answer = answer.payload
         if isinstance(answer, bytes) and answer:
             self._settle(unpack(answer), signals)
-        elif serial in self._flight:
+        elif self._lands(serial):
             # The pool itself could not carry it; nothing is known of whose fault that was.
-            self._flight.discard(serial)
             signals.append(Lost(serial, Sign.CRASH, f"the pool said {type(answer).__name__}"))
 
     def _settle(self, outcome: Outcome, signals: list[Signal]) -> None:
-        self._watch.answered()
         self._rebuilds_in_a_row = 0
         if outcome.ending is Ending.RESUMED:
             return  # the answer itself comes, or came, with the lease queue's report
-        if outcome.serial in self._flight:
-            self._flight.discard(outcome.serial)
+        if self._lands(outcome.serial):
             signals.append(Answered(outcome))
+
+    def _lands(self, serial: int) -> bool:
+        """The attempt is answered. False if it was before."""
+        for flight, watch in ((self._flight, self._watch), (self._alone, self._solo_watch)):
+            if serial in flight:
+                flight.discard(serial)
+                watch.answered()
+                return True
+        return False
 
     def _drain(self, signals: list[Signal]) -> None:
         with suppress(queue.Empty):
             while True:
                 self._take(*self._answers.get_nowait(), signals)
+
+    def _pools(self) -> list[tuple[Generation, WorkerWatch]]:
+        """The pool and, if there is one, the solo pool."""
+        solo = [(self._solo, self._solo_watch)] if self._solo is not None else []
+        return [(self._present(), self._watch), *solo]
 
     def _present(self) -> Generation:
         if self._generation is None:
@@ -242,18 +277,27 @@ class ProcessEngine:
     # ------------------------------------------------------------------ the tick
 
     def _tick(self, signals: list[Signal]) -> None:
-        # The board first, the pids afterwards: the other way round a worker that has just started looks dead.
-        lines = self.workers()
+        # The boards first, the pids afterwards: the other way round a worker that has just started looks dead.
+        boards = [generation.board.read() for generation, _ in self._pools()]
+        lines = [line for board in boards for line in board]
         report = self._read_leases(signals)
         if report is None:
             return
         for payload in report.answers:
             self._settle(unpack(payload), signals)
-        self._leases.reap(self._watch.bury(lines, report.holders, signals))
-        self._ask_to_leave(self._present().board, lines)
-        self._watch.end_hung(lines)
+        seated, before = {line.token for line in lines}, len(signals)
+        dead = [holder.token for holder in report.holders if holder.token not in seated and is_gone(holder.pid)]
+        for (generation, watch), own in zip(self._pools(), boards, strict=True):
+            dead += watch.bury(own, signals)
+            self._ask_to_leave(generation.board, own)
+            watch.end_hung(own)
+        if self._threads > 1 and any(isinstance(one, Lost) and one.suspect for one in signals[before:]):
+            self._keep_solo()  # now: one of the proxies that are free again is for it
+        self._leases.reap(dead)
         self._count(lines, report)
-        if trouble := self._watch.trouble(lines):
+        if self._solo is not None and (self._solo_is_over() or self._solo_watch.trouble(boards[-1])):
+            self._end_solo(signals)
+        if trouble := self._watch.trouble(boards[0]):
             self._rebuild(trouble, signals)
 
     def _read_leases(self, signals: list[Signal]) -> Report | None:
@@ -279,12 +323,43 @@ class ProcessEngine:
             running=activities.count(Activity.RUN),
             pacing=activities.count(Activity.PACE),
             parked=activities.count(Activity.PARK) + activities.count(Activity.INIT),
-            losses=self._watch.losses,
+            losses=self._losses,
             rebuilds=self._rebuilds,
             states=report.states,
             wakes_in=min(report.rests.values(), default=None),
             lines=lines,
         )
+
+    @property
+    def _losses(self) -> int:
+        return self._watch.losses + self._solo_watch.losses
+
+    # ------------------------------------------------------------------ the solo pool
+
+    def _keep_solo(self) -> None:
+        """Start the solo pool if there is none."""
+        self._solo_until = time.monotonic() + SOLO_PATIENCE
+        if self._solo is None:
+            self._solo = Generation.prepare(self._context, self._seats)
+            self._leases.begin(self._present().number, self._solo.number)
+            self._start(self._solo, 1, 1)
+            self._solo_watch.begin(self._solo.board)
+
+    def _solo_is_over(self) -> bool:
+        if self._alone:
+            self._solo_until = time.monotonic() + SOLO_PATIENCE
+        return time.monotonic() > self._solo_until
+
+    def _end_solo(self, signals: list[Signal]) -> None:
+        """End the solo pool. Its proxy is spare at the next tick, when its worker is found dead."""
+        solo, self._solo = self._solo, None
+        if solo is None:
+            return
+        self._leases.begin(self._present().number)
+        solo.dispose()
+        self._drain(signals)
+        signals += [Lost(serial, None, "the solo pool ended", suspect=True) for serial in self._alone]
+        self._alone.clear()
 
     # ------------------------------------------------------------------ build and rebuild
 
@@ -293,10 +368,15 @@ class ProcessEngine:
             warm_up(self._preload)
 
     def _build(self) -> None:
+        generation = Generation.prepare(self._context, self._seats)
+        self._leases.begin(generation.number, self._solo.number if self._solo else 0)
+        self._generation = generation
+        self._start(generation, self._size, self._threads)
+        self._watch.begin(generation.board)
+
+    def _start(self, generation: Generation, workers: int, threads: int) -> None:
         assert self._stacks is not None
         assert self._logs is not None
-        generation = Generation.prepare(self._context, self._seats)
-        self._leases.begin(generation.number)
         config = WorkerConfig(
             self._leases.queue,
             generation.number,
@@ -306,10 +386,14 @@ class ProcessEngine:
             self._stacks,
             self._logs.reporting(),
         )
-        with keep_signals_from_children():
-            self._generation = generation
-            generation.start(self._context, self._size, init_worker, config)
-        self._watch.begin(generation.board)
+        for tries_left in reversed(range(TRIES)):
+            try:
+                with keep_signals_from_children():
+                    generation.start(self._context, workers, threads, init_worker, config)
+                break
+            except (OSError, EOFError):  # the forkserver has just died; the next call starts another
+                if not tries_left:
+                    raise
 
     def _rebuild(self, reason: str, signals: list[Signal], *, new_manager: bool = False) -> None:
         self._rebuilds_in_a_row += 1
@@ -322,8 +406,9 @@ class ProcessEngine:
         # From now on no worker of the old pool gets a proxy, however late it starts.
         if new_manager:
             self._leases.kill()
+            self._end_solo(signals)
         else:
-            self._leases.begin(0)
+            self._leases.begin(0, self._solo.number if self._solo else 0)
         generation.dispose()
         self._drain(signals)
         signals.extend(Lost(serial, None, reason) for serial in self._flight)
@@ -340,6 +425,6 @@ class ProcessEngine:
         self._build()
         self._rebuilds += 1
         states = {one.proxy: one.state_without_worker for one in self._leases.standings}
-        self._census = Census(self._size, losses=self._watch.losses, rebuilds=self._rebuilds, states=states)
+        self._census = Census(self._size, losses=self._losses, rebuilds=self._rebuilds, states=states)
         took = time.monotonic() - start
         signals.append(Noted(Event(time.time(), EventKind.REBUILT, detail=f"{reason}; took {took:.2f} s")))

@@ -31,6 +31,7 @@ def make_engine(
         job,
         proxies,
         workers=workers,
+        threads=settings.threads,
         hang_seconds=settings.deadline + settings.grace,
         cooling=until_judged(settings.cooling),
         start_method=start_method,

@@ -1,9 +1,10 @@
 """
 The status board: one line of shared memory for each worker, which says what that worker is doing now.
 
-Only the worker writes its line, and the parent reads it without a lock. So a worker that is killed at any moment can
-neither block the board nor leave it torn: activity and serial share one aligned 8 byte word. One cell goes the other
-way: the parent names a proxy that the worker is to leave before its next page, so that the worker need not ask.
+Only the worker's process writes its line, and the parent reads it without a lock. So a worker that is killed at any
+moment can neither block the board nor leave it torn: activity and serial share one aligned 8 byte word. One cell goes
+the other way: the parent names a proxy that the worker is to leave before its next page, so that the worker need not
+ask.
 
 The last activity says what a death means. RUN, PACE and PARK are only set inside the task function, INIT before the
 first task, so the dead worker held no lock of the pool. IDLE may mean "inside the pool's own get() or put()": the pool
@@ -13,6 +14,7 @@ may be jammed and is replaced (rules of the pool research, section 2).
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import MutableSequence, Sequence
 from enum import IntEnum
@@ -20,9 +22,9 @@ from typing import NamedTuple
 
 from pinpool.pool.pids import born
 
-_TOKEN, _PID, _BORN, _WORD, _SINCE, _PROXY, _LEAVE = range(7)
+_TOKEN, _PID, _BORN, _WORD, _SINCE, _PROXY, _LEAVE, _WORKER, _THREAD, _BEAT = range(10)
 #: Cells of 8 bytes for each seat.
-WIDTH = 7
+WIDTH = 10
 _ACTIVITIES = 8
 
 
@@ -40,7 +42,9 @@ class Line(NamedTuple):
     """
     One worker as read off the board. `since` is time.monotonic() seconds; `proxy` is -1 without a pin.
 
-    `leave` is the proxy that it is asked to leave, 0 for none.
+    `leave` is the proxy that it is asked to leave, 0 for none. `worker` is what journal and log call it (`own_id`).
+    `thread` is the worker's thread, 0 in a process of its own; then the process also gives a sign of life now and
+    then, the last one at `beat`, like `since`.
     """
 
     seat: int
@@ -52,6 +56,9 @@ class Line(NamedTuple):
     since: float
     proxy: int
     leave: int = 0
+    worker: int = 0
+    thread: int = 0
+    beat: float = 0.0
 
 
 class StatusBoard:
@@ -101,7 +108,14 @@ class Seat:
         self._cells[base + _PID] = pid
         self._cells[base + _BORN] = born(pid)
         self._cells[base + _PROXY] = -1
+        self._cells[base + _WORKER] = own_id()
+        self._cells[base + _THREAD] = 0 if is_alone() else threading.get_ident()
+        self.beat()
         self._cells[base + _TOKEN] = token
+
+    def beat(self) -> None:
+        """Show that this process runs Python code."""
+        self._cells[self._base + _BEAT] = time.monotonic_ns()
 
     def show(self, activity: Activity, serial: int = 0) -> None:
         """Say what this worker does from now on."""
@@ -118,6 +132,29 @@ class Seat:
 
 
 def _line(number: int, cells: Sequence[int]) -> Line:
-    token, pid, birth, word, since, proxy, leave = cells
+    token, pid, birth, word, since, proxy, leave, worker, thread, beat = cells
     serial, activity = divmod(word, _ACTIVITIES)
-    return Line(number, token, pid, birth, Activity(activity), serial, since / 1e9, proxy, leave)
+    return Line(
+        number,
+        token,
+        pid,
+        birth,
+        Activity(activity),
+        serial,
+        since / 1e9,
+        proxy,
+        leave,
+        worker,
+        thread,
+        beat / 1e9,
+    )
+
+
+def is_alone() -> bool:
+    """Whether the calling worker has its process for itself: then it is the main thread."""
+    return threading.current_thread() is threading.main_thread()
+
+
+def own_id() -> int:
+    """The calling worker's number, unlike that of any other that lives: its pid, or the kernel's id of its thread."""
+    return os.getpid() if is_alone() else threading.get_native_id()

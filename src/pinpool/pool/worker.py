@@ -1,5 +1,6 @@
 """
-The child's side: a process that pins one proxy and does every task through it.
+The child's side: a worker that pins one proxy and does every task through it. It has a process of its own, or it is one
+thread of a process that carries several (`shared_process`).
 
 The worker swaps its pin on evidence, the parent judges. An attempt that fails is raised as `AttemptFailed`, so that
 the pool's error_callback brings it to the parent, which resubmits the task. A worker never goes back for another task
@@ -11,6 +12,7 @@ pickled inside the task function.
 
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,7 +29,7 @@ from pinpool.pool.job import JobResult, WorkerConfig, pack, unpack_work
 from pinpool.pool.lease_types import Lease
 from pinpool.pool.log_pipe import Whereabouts
 from pinpool.pool.pin import Pin
-from pinpool.pool.status_board import Activity
+from pinpool.pool.status_board import Activity, is_alone, own_id
 from pinpool.spider.user_errors import described
 from pinpool.text import one_line
 
@@ -41,11 +43,12 @@ DECLINE_SECONDS = 0.02
 
 
 class Worker:
-    """One worker process. `start` pins its first proxy; then the pool calls `run` once for each attempt."""
+    """One worker. `start` pins its first proxy; then the pool calls `run` once for each attempt."""
 
     pin: Pin
 
     def __init__(self, config: WorkerConfig) -> None:
+        self._number = own_id()
         self._config = config
         self._leases = config.leases
         self._token = secrets.randbits(62) | 1
@@ -85,7 +88,12 @@ class Worker:
         pin = vars(self).get("pin")  # not set yet while the worker starts
         serial, work = self._doing or (None, None)
         task = work.task.url if isinstance(work, Assignment) else None
-        return Whereabouts(pin.lease.address.label if pin else None, task, serial)
+        return Whereabouts(pin.lease.address.label if pin else None, task, serial, self._number)
+
+    def beat(self) -> None:
+        """Show on the board that this process runs Python code."""
+        if (seat := vars(self).get("_seat")) is not None:
+            seat.beat()
 
     # ------------------------------------------------------------------ an attempt
 
@@ -108,11 +116,11 @@ class Worker:
                 result = JobResult(Ending.FAILED, evidence=Evidence(Step.EXTRACT, sign, describe(error)))
         seconds = time.perf_counter() - start
         proxy = -1 if result.unasked else pin.lease.proxy
-        return Outcome(serial, os.getpid(), proxy, at=at, seconds=seconds, **result._asdict())
+        return Outcome(serial, self._number, proxy, at=at, seconds=seconds, **result._asdict())
 
     def _keep_or_change_pin(self, serial: int, work: Assignment | Call) -> Outcome | None:
         """Leave a pin that was withdrawn or has tried the task. Returns the outcome if it cannot be tried now."""
-        declined = Outcome(serial, os.getpid(), self.pin.lease.proxy, Ending.DECLINED, time.time(), 0.0)
+        declined = Outcome(serial, self._number, self.pin.lease.proxy, Ending.DECLINED, time.time(), 0.0)
         if self._is_to_leave() and self._change_pin(self._leases.leave, serial, pack(declined)):
             return declined._replace(ending=Ending.RESUMED)
         hesitates = isinstance(work, Assignment) and self.pin.hesitates
@@ -169,7 +177,7 @@ class Worker:
 
     def _check_in(self) -> tuple[int, Lease | None]:
         while True:
-            asked = self._token, os.getpid(), self._config.generation
+            asked = self._token, os.getpid(), self._config.generation, self._number
             number, lease = _answered(self._leases.check_in, *asked)
             if number >= 0:
                 return number, lease
@@ -206,8 +214,10 @@ class Worker:
         return True
 
 
-#: The one process global: this process as a worker, with its pin.
+#: The one process global: this process as a worker, with its pin. None if the process carries several workers.
 _worker: Worker | None = None
+#: There, the worker of each thread.
+_of_thread = threading.local()
 
 
 def init_worker(config: WorkerConfig) -> None:
@@ -217,36 +227,60 @@ def init_worker(config: WorkerConfig) -> None:
     If an initializer raises, the pool starts the next process at once: 147 a second with four workers.
     """
     global _worker  # noqa: PLW0603  the process global that the design is about
+    try:
+        if is_alone():
+            enter_process(config)
+            worker = _worker = Worker(config)
+        else:
+            worker = _of_thread.worker = Worker(config)
+        worker.start()
+    except BaseException as error:  # noqa: BLE001
+        complain(config, error)
+
+
+def enter_process(config: WorkerConfig) -> None:
+    """What a process of the pool does before it has a worker."""
     ignore_terminal()
     never_outlive_parent(config.hang_seconds)
+    config.reporting.begin(_whereabouts)
+    with suppress(OSError):  # a hang without a stack is reported all the same
+        dump_stack_to(stack_file(config.stacks, os.getpid()))
+
+
+def complain(config: WorkerConfig, error: BaseException) -> NoReturn:
+    """Report that no worker can start here. The parent ends the run, and this process with it."""
     try:
-        worker = Worker(config)
-        config.reporting.begin(worker.whereabouts)
-        with suppress(OSError):  # a hang without a stack is reported all the same
-            dump_stack_to(stack_file(config.stacks, os.getpid()))
-        worker.start()
-        _worker = worker
-    except BaseException as error:  # noqa: BLE001
-        try:
-            config.leases.complain(describe(error))
-        except Exception:  # noqa: BLE001
-            _leave()
-        while True:
-            time.sleep(60)
+        config.leases.complain(describe(error))
+    except Exception:  # noqa: BLE001
+        _leave()
+    while True:
+        time.sleep(60)
 
 
 def run(serial: int, packed: tuple[Any, ...]) -> bytes:
     """The pool's task function; see `Worker.run`."""
-    if _worker is None:
+    worker = this_worker()
+    if worker is None:
         raise AttemptFailed(serial, b"")
-    return _worker.run(serial, packed)
+    return worker.run(serial, packed)
+
+
+def this_worker() -> Worker | None:
+    """The worker that calls, None outside of one."""
+    return _worker or getattr(_of_thread, "worker", None)
 
 
 def pinned() -> Pin:
-    """The pin of this process. Raises RuntimeError outside of a worker."""
-    if _worker is None:
+    """The pin of this worker. Raises RuntimeError outside of one."""
+    worker = this_worker()
+    if worker is None:
         raise RuntimeError("session() works inside a function that a PinnedPool runs, and nowhere else")
-    return _worker.pin
+    return worker.pin
+
+
+def _whereabouts() -> Whereabouts:
+    worker = this_worker()
+    return worker.whereabouts() if worker else Whereabouts()
 
 
 def stack_file(folder: Path, pid: int) -> Path:

@@ -1,21 +1,23 @@
 """
 The watch over the worker processes: finds the dead, the hung and a jammed pool, from the status board and the pids.
 
-What a death means is read off the worker's last activity; see `status_board`.
+What a death means is read off the worker's last activity; see `status_board`. Where a process carries several workers,
+a crash may be the fault of any page that was in work there. So none is charged, and each is tried alone next.
 """
 
 import time
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pinpool.model import Event, EventKind, Sign
 from pinpool.pool.child_process import STACK_SIGNAL
 from pinpool.pool.engine import UNGUARDED, EngineError, Lost, Noted, Signal
 from pinpool.pool.generation import stop_check_kill
-from pinpool.pool.lease_types import Holder
 from pinpool.pool.pids import is_gone, send
 from pinpool.pool.status_board import Activity, Line, StatusBoard
 from pinpool.pool.worker import stack_file
+from pinpool.text import counted
 
 #: A pid is looked up in /proc only every so many ticks, in case another process has it now.
 BIRTH_TICKS = 20
@@ -25,20 +27,23 @@ START_PATIENCE = 60.0
 REFILL_PATIENCE = 20.0
 #: Characters kept of the stack where a worker hung.
 STACK_LENGTH = 4000
-#: Deaths without one answer in between, for each worker, that stop the run.
+#: Deaths without one answer in between, for each process, that stop the run.
 STORM = 5
+#: No sign of life from a process for that long, or half the time after which a page hangs: it runs no Python code.
+FROZEN_SECONDS = 2.0
 _IN_A_TASK = (Activity.RUN, Activity.PACE, Activity.PARK)
 
 
 class WorkerWatch:
     """Watches the workers of one pool after the other. The engine calls it at each tick."""
 
-    def __init__(self, size: int, flight: set[int], hang_seconds: float, stacks: Path) -> None:
+    def __init__(self, size: int, processes: int, flight: set[int], hang_seconds: float, stacks: Path) -> None:
         """
-        `size` is the number of workers, `flight` the serials of the attempts that are not answered yet, `stacks` the
-        folder where hung workers write their stacks.
+        `size` is the number of workers, in so many `processes`; `flight` the serials of the attempts that are not
+        answered yet, `stacks` the folder where hung workers write their stacks.
         """
         self._size = size
+        self._most_deaths = STORM * (processes + 2)
         self._flight = flight
         self._hang_seconds = hang_seconds
         self._stacks = stacks
@@ -50,7 +55,8 @@ class WorkerWatch:
         """A new pool has started."""
         self._board = board
         self._started = self._last_answer = self._last_joined = time.monotonic()
-        self._hung: set[int] = set()  # serials
+        self._hung: dict[int, bool] = {}  # serials, and whether the whole process hung with it
+        self._ended: set[int] = set()  # serials of those whose worker was ended on purpose
         self._seen: set[int] = set()  # tokens of all workers that ever joined
         self._is_poisoned = False
 
@@ -59,31 +65,37 @@ class WorkerWatch:
         self._last_answer = time.monotonic()
         self._deaths_in_a_row = 0
 
-    def bury(self, lines: list[Line], holders: Iterable[Holder], signals: list[Signal]) -> list[int]:
+    def bury(self, lines: list[Line], signals: list[Signal]) -> list[int]:
         """
         Clear the seats of dead workers and report their attempts as lost. Returns their tokens.
 
         `lines` is the board; it must be read before this is called, or a worker that has just started looks dead.
         """
         self._ticks += 1
-        board, tokens = self._board, []
-        for seen in lines:
-            if not is_gone(seen.pid, seen.born if self._ticks % BIRTH_TICKS == 0 else 0):
-                continue
-            # It may have taken a task since the board was read. The dead write no more, so this look is the last.
-            line = board.look(seen.seat)
-            tokens.append(line.token)
-            board.clear(line.seat)
+        by_process: dict[int, list[Line]] = defaultdict(list)
+        for line in lines:
+            by_process[line.pid].append(line)
+        tokens: list[int] = []
+        for pid, seen in by_process.items():
+            if is_gone(pid, seen[0].born if self._ticks % BIRTH_TICKS == 0 else 0):
+                # They may have taken tasks since the board was read. The dead write no more: this look is the last.
+                dead = [self._board.look(line.seat) for line in seen]
+                self._bury_process(dead, signals)
+                tokens += [line.token for line in dead]
+        return tokens
+
+    def _bury_process(self, dead: list[Line], signals: list[Signal]) -> None:
+        self._deaths_in_a_row += 1
+        for line in dead:
+            self._board.clear(line.seat)
             self.losses += 1
-            self._deaths_in_a_row += 1
             activity = line.activity.name.lower()
-            signals.append(Noted(Event(time.time(), EventKind.WORKER_LOST, None, line.pid, activity)))
+            signals.append(Noted(Event(time.time(), EventKind.WORKER_LOST, None, line.worker, activity)))
             self._is_poisoned |= line.activity is Activity.IDLE
-            if line.activity in _IN_A_TASK and line.serial in self._flight:
-                self._flight.discard(line.serial)
-                signals.append(self._lost(line))
-        seated = {line.token for line in lines}
-        return tokens + [h.token for h in holders if h.token not in seated and is_gone(h.pid)]
+        lost = [line for line in dead if line.activity in _IN_A_TASK and line.serial in self._flight]
+        self._flight.difference_update(line.serial for line in lost)
+        signals += self._attribute(lost)
+        stack_file(self._stacks, dead[0].pid).unlink(missing_ok=True)
 
     def end_hung(self, lines: list[Line]) -> None:
         """Ask workers that hang for their stack, and kill them at the next call."""
@@ -96,15 +108,22 @@ class WorkerWatch:
             if line.activity is Activity.RUN and STACK_SIGNAL and line.serial not in self._hung:
                 send(line.pid, STACK_SIGNAL)
             else:
-                stop_check_kill(self._board, line)
-            self._hung.add(line.serial)
+                self.kill(line)
+            # In a process that runs no code at all, all hang with the one that has stopped it.
+            is_frozen = line.thread != 0 and now - line.beat > min(FROZEN_SECONDS, self._hang_seconds / 2)
+            self._hung.setdefault(line.serial, is_frozen)
+
+    def kill(self, line: Line) -> None:
+        """Kill the worker's process if the worker is still in that task."""
+        self._ended.add(line.serial)
+        stop_check_kill(self._board, line)
 
     def trouble(self, lines: list[Line]) -> str:
         """Why the pool has to be replaced; empty if it is well. Raises EngineError if that would not help either."""
         now, activities = time.monotonic(), {line.activity for line in lines}
         if not lines and not self._seen and now - self._started > START_PATIENCE:
             raise EngineError(f"no worker process came up; {UNGUARDED}")
-        if self._deaths_in_a_row > STORM * (self._size + 2):
+        if self._deaths_in_a_row > self._most_deaths:
             raise EngineError(
                 f"{self._deaths_in_a_row} worker processes died in a row without one answer: the machine may be out "
                 f"of memory, or the spider crashes its process; look at `pinpool failures`"
@@ -127,20 +146,37 @@ class WorkerWatch:
         self._seen.update(tokens)
         return now - self._last_joined > REFILL_PATIENCE
 
-    def _lost(self, line: Line) -> Lost:
-        stack = self._take_stack(line.pid)
-        if line.activity is not Activity.RUN:
-            return Lost(line.serial, None, "the worker process died while waiting", line.pid, line.proxy)
-        if line.serial not in self._hung:
-            return Lost(line.serial, Sign.CRASH, "the worker process died", line.pid, line.proxy)
-        message = f"hung for more than {self._hang_seconds:g} s\n{stack}".strip()
-        return Lost(line.serial, Sign.HANG, message, line.pid, line.proxy)
+    def _attribute(self, lost: Sequence[Line]) -> list[Signal]:
+        """What a death means for the attempts of one process."""
+        running = [line for line in lost if line.activity is Activity.RUN]
+        hung = {
+            one.serial for one in running if one.serial in self._hung and not (self._hung[one.serial] and running[1:])
+        }
+        on_purpose = any(one.serial in self._ended and not self._hung.get(one.serial) for one in lost)
+        others = f"its process ended, with {counted(len(running), 'page')} in work there"
+        signals: list[Signal] = []
+        for line in lost:
+            where, is_shared = (line.worker, line.proxy), line.thread != 0
+            if line.activity is not Activity.RUN:
+                signals.append(Lost(line.serial, None, "the worker process died while waiting", *where))
+            elif line.serial in hung:
+                message = f"hung for more than {self._hang_seconds:g} s\n{self._stack(line)}".strip()
+                signals.append(Lost(line.serial, Sign.HANG, message, *where, suspect=is_shared))
+            elif len(running) == 1:
+                signals.append(Lost(line.serial, Sign.CRASH, "the worker process died", *where, suspect=is_shared))
+            else:
+                signals.append(Lost(line.serial, None, others, *where, suspect=not on_purpose))
+        return signals
 
-    def _take_stack(self, pid: int) -> str:
-        path = stack_file(self._stacks, pid)
+    def _stack(self, line: Line) -> str:
         try:
-            return path.read_text(errors="replace")[:STACK_LENGTH]
+            text = stack_file(self._stacks, line.pid).read_text(errors="replace")
         except OSError:
             return ""
-        finally:
-            path.unlink(missing_ok=True)
+        return stack_of(text, line.thread)[:STACK_LENGTH]
+
+
+def stack_of(text: str, thread: int) -> str:
+    """The part of a faulthandler's text that is about one thread; all of it for thread 0."""
+    parts = text.split("\n\n") if thread else [text]
+    return next((part for part in parts if f"0x{thread:016x} " in part), text)

@@ -10,44 +10,58 @@ from pinpool.text import byte_size, counted
 
 #: What one worker needs of its own while it holds a large page; 100 idle ones measured 3 to 9 MB each.
 WORKER_BYTES = 20_000_000
-#: Descriptors that this process holds for each worker, measured with forkserver; spawn needs fewer.
+#: What one more worker needs in a process that carries several.
+THREAD_BYTES = 2_000_000
+#: Descriptors that this process holds for each worker process, measured with forkserver; spawn needs fewer.
 WORKER_FILES = 4
 #: Descriptors for everything else: the journal, outputs, the Manager, the interpreter.
 OTHER_FILES = 100
+#: Numbers of threads that a shortage proposes.
+_PROPOSED = (5, 10, 25, 50)
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 class Capacity(NamedTuple):
-    """The memory in bytes and the open files that this machine has for workers."""
+    """The memory in bytes and the open files that this machine has for workers, of which `threads` share a process."""
 
     memory: int
     files: int
+    threads: int = 1
 
     @property
     def workers(self) -> int:
         """How many workers fit, at least one."""
-        return max(1, min(self.memory // WORKER_BYTES, (self.files - OTHER_FILES) // WORKER_FILES))
+        full, left = divmod(self.memory, _bytes(self.threads, self.threads))
+        more = 1 + (left - WORKER_BYTES) // THREAD_BYTES if left >= WORKER_BYTES else 0
+        processes = (self.files - OTHER_FILES) // WORKER_FILES
+        return max(1, min(full * self.threads + more, processes * self.threads))
 
     def shortage(self, wanted: int) -> str:
         """Why `wanted` workers do not fit, and how many do, in one line; empty if they fit."""
         if wanted <= self.workers:
             return ""
-        needs = []
-        if wanted * WORKER_BYTES > self.memory:
-            free = byte_size(self.memory)
-            needs.append(f"{byte_size(wanted * WORKER_BYTES)} of memory ({free} are free)")
-        if (files := wanted * WORKER_FILES + OTHER_FILES) > self.files:
+        needs, needed = [], _bytes(wanted, self.threads)
+        if needed > self.memory:
+            needs.append(f"{byte_size(needed)} of memory ({byte_size(self.memory)} are free)")
+        if (files := -(-wanted // self.threads) * WORKER_FILES + OTHER_FILES) > self.files:
             needs.append(f"{counted(files, 'open file')} ({self.files:,} are allowed)")
-        return f"{counted(wanted, 'worker')} would need {' and '.join(needs)}: {self.workers:,} fit"
+        line = f"{counted(wanted, 'worker')} would need {' and '.join(needs)}: {self.workers:,} fit"
+        enough = (k for k in _PROPOSED if k > self.threads and self._replace(threads=k).workers >= wanted)
+        return f"{line}, and all of them with --threads {threads}" if (threads := next(enough, 0)) else line
 
 
-def free_capacity() -> Capacity:
-    """The capacity now. Raises this process's limit of open files as far as it may."""
+def _bytes(workers: int, threads: int) -> int:
+    processes = -(-workers // threads)
+    return processes * WORKER_BYTES + (workers - processes) * THREAD_BYTES
+
+
+def free_capacity(threads: int) -> Capacity:
+    """The capacity now, for so many workers a process. Raises this process's limit of open files as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = 65_536 if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return Capacity(_free_memory(), max(soft, most))
+    return Capacity(_free_memory(), max(soft, most), threads)
 
 
 def cores() -> float:

@@ -20,6 +20,7 @@ from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.engine import window
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import proxies_from, source_of
+from pinpool.settings import settings_from
 from pinpool.spider.seeds import seeds_of
 from pinpool.spider.spider import Spider
 from pinpool.stats.capacity import free_capacity
@@ -99,7 +100,7 @@ def plan(
     chosen = proxies_from(proxies)
     for note in chosen.notes:
         tell(note)
-    capacity = free_capacity()
+    capacity = free_capacity(settings_from(settings, spider.settings).threads)
     wanted = sorted(set(sizes or doublings(min(len(chosen.proxies), capacity.workers))))
     if shortage := capacity.shortage(wanted[-1]):
         raise SettingsError(f"sizes: {shortage}: give smaller ones")

@@ -45,7 +45,7 @@ def send_and_receive(arrived: Arrived, messages: list[str], where: Whereabouts =
 
 
 def test_a_record_arrives_with_where_it_comes_from_and_without_passwords(arrived: Arrived) -> None:
-    where = Whereabouts("http://alice@192.0.2.1:80", "http://films.example/7", 7)
+    where = Whereabouts("http://alice@192.0.2.1:80", "http://films.example/7", 7, 4711)
 
     send_and_receive(arrived, ["logged in with p@ss/word!"], where)
 
@@ -53,7 +53,8 @@ def test_a_record_arrives_with_where_it_comes_from_and_without_passwords(arrived
     assert (record.name, record.levelname) == ("films", "INFO")
     assert record.getMessage() == "logged in with ***"
     sent_from = [getattr(record, name) for name in ("worker", "proxy", "task", "attempt")]
-    assert sent_from == [os.getpid(), *where]
+    assert sent_from == [4711, *where[:3]]
+    assert record.process == os.getpid()
 
 
 @pytest.mark.parametrize("letter", ["x", "x ", "电", "\ud800", "\x00", "\n", "😀 "])
