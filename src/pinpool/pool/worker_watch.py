@@ -162,8 +162,8 @@ class WorkerWatch:
             elif line.serial in hung:
                 message = f"hung for more than {self._hang_seconds:g} s\n{self._stack(line)}".strip()
                 signals.append(Lost(line.serial, Sign.HANG, message, *where, suspect=is_shared))
-            elif len(running) == 1:
-                signals.append(Lost(line.serial, Sign.CRASH, "the worker process died", *where, suspect=is_shared))
+            elif not is_shared:
+                signals.append(Lost(line.serial, Sign.CRASH, "the worker process died", *where))
             else:
                 signals.append(Lost(line.serial, None, others, *where, suspect=not on_purpose))
         return signals
