@@ -82,7 +82,11 @@ class _Call:
     @property
     def repeatable(self) -> bool:
         """True if it may be made twice at a time. A call that may kill workers gets one of them."""
-        return self.may_repeat and not any(FAULTS[failure.fault].loses_worker for failure in self.history)
+        return (
+            self.may_repeat
+            and not self.alone
+            and not any(FAULTS[failure.fault].loses_worker for failure in self.history)
+        )
 
 
 class PinnedPool:
@@ -311,8 +315,7 @@ class PinnedPool:
                 if (call := self._attempts.ended(serial)) is None:
                     self._attempts.ended_late(outcome)
                     return
-                if signal.suspect:
-                    call.alone, call.repeatable = True, False
+                call.alone |= signal.suspect
                 if sign is not None:
                     self._settle(call, outcome)
                 elif call not in self._attempts:
