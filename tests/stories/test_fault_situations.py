@@ -247,8 +247,8 @@ def the_spider_raises(rig: Rig) -> JobResult:
     return rig.ask(rig.through(answering(answer(TITLE.encode()))), "raise")
 
 
-#: Whole crawls, below, show what ends a worker.
-IN_A_CRAWL = {(fault, route) for fault in (Fault.CRASH, Fault.HANG) for route in ROUTES}
+#: Whole crawls show what ends a worker (below), and the simulated ones of `test_second_attempts` who is slow.
+IN_A_CRAWL = {(fault, route) for fault in (Fault.CRASH, Fault.HANG, Fault.SLOW) for route in ROUTES}
 
 
 # --- the tests
