@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from pinpool.model import Charge
 from pinpool.policy.faults import FAULTS
+from pinpool.policy.hedging import LEAST_PATIENCE, OF_LATE, OF_MEDIAN
 from pinpool.policy.reputation import NO_REST, Patience, Penalty, Reputation, Retire
 from pinpool.policy.retry import FIRST_REST, LONGEST_REST
 from pinpool.tune.queueing import paced
@@ -81,6 +82,9 @@ class Scenario:
         #: Seconds from the moment at which all pages are done on average to the end of the last one: when it begins the
         #: others are half through, and the slowest of them ends it.
         self.last = longest - slot / 2
+        late, median = (workload.latencies[int(len(workload.latencies) * share)] for share in (0.95, 0.5))
+        #: Seconds after which a page that hangs is asked for by another worker, when nothing else is left to do.
+        self.patience = max(LEAST_PATIENCE, min(OF_LATE * late, OF_MEDIAN * median))
         self.services = []
         for failure, failures in workload.behaviors:
             swap, passing = _runs(failures, workload.survival.again, rules.swap_after)
@@ -307,10 +311,11 @@ class Crawl:
         end, again = self._now + scenario.last, scenario.last + 1.0 / rate
         for service in random.sample(scenario.services, min(len(scenario.services), scenario.workers - self._parked)):
             if service.failures and random.random() < service.faults:
-                end = max(end, self._now + random.random() * random.choice(service.failures).seconds + again)
+                hangs = random.random() * random.choice(service.failures).seconds
+                end = max(end, self._now + min(hangs, scenario.patience) + again)
         # Those that wait until the site may have recovered, by how often it has failed them.
         failing, rest = self._speed * rate * scenario.site_faults, FIRST_REST
         while failing * rest > 0.01 and rest < LONGEST_REST:
             end = max(end, self._now - random.expovariate(failing) + rest * random.uniform(0.75, 1.25) + again)
             failing, rest = failing * scenario.recording.workload.page_failure, 2 * rest + FIRST_REST
-        return max(end, self._last_failure + 1.0 / rate)
+        return max(end, min(self._last_failure, self._now + scenario.patience) + 1.0 / rate)
