@@ -73,12 +73,13 @@ def main() -> None:
 
 def run(folder: Path, lab: Lab, authority: Authority, asked: argparse.Namespace) -> None:
     pages = 11 * asked.lists
-    options = ["--threads", str(asked.threads)] if asked.threads > 1 else []
+    options: list[str] = []
     source, kind = spider(), Job
     if asked.https:
         source, kind = source.replace("BASE", lab.named_tls_url), SafeJob
         options += ["-s", f"ca_bundle={authority.bundle}"]
     job = kind(folder, lab, source)
+    job.threads = asked.threads
     try:
         began = time.perf_counter()
         memory = watched(job.crawl(*options), lab, pages // 2 if asked.kill else 0)

@@ -94,9 +94,9 @@ def loop() -> dict[str, list[Reading]]:
     return {"parent, crawl loop alone": cpu_of(lambda: crawl(FakeEngine(perform, 20), 20, 20), CHUNKS)}
 
 
-def pool(workers: int, name: str) -> dict[str, list[Reading]]:
+def pool(workers: int, threads: int, name: str) -> dict[str, list[Reading]]:
     """Workers of a real pool, from their start to the end of a crawl. Each start needs a fresh process."""
-    settings, standings, before = Settings(), spare_proxies(workers), calibration()
+    settings, standings, before = Settings(threads=threads), spare_proxies(workers), calibration()
     engine = make_engine(
         partial(CannedJob, settings, workers / SPEED),
         standings,

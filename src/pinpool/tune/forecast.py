@@ -10,17 +10,19 @@ from statistics import fmean, median
 from pinpool.settings import settings_from
 from pinpool.stats.histogram import wilson
 from pinpool.text import counted
+from pinpool.tune.queueing import stretches
 from pinpool.tune.recording import Recording, learn
 from pinpool.tune.result import ENOUGH, Result, Row, recommend
-from pinpool.tune.simulator import Crawl, Crawled, Scenario
+from pinpool.tune.simulator import Crawled, Simulation
 
 #: Crawls simulated for a row where no proxy is ever lost; one in which all end alike; and any other. A share of 400 is
 #: known to 5 points, one of 60 to 13.
 CALM_CRAWLS, ALIKE_CRAWLS, MOST_CRAWLS = 4, 60, 400
-#: They end earlier at this effort, about a fifth of a second, but there are never fewer than so many.
-EFFORT, LEAST_CRAWLS = 50_000, 10
+#: They end earlier if they take long, by `_cost`, but there are never fewer than this; even fewer if they take minutes.
+EFFORT, LEAST_CRAWLS = 1_000_000, 12
+MOST_EFFORT, FEWEST_CRAWLS = 10_000_000, 3
 #: Crawls by which a number of spare proxies is judged, the effort for the whole search, and the largest number tried.
-SPARE_CRAWLS, SEARCH_EFFORT, MOST_SPARES = 60, 300_000, 2_000
+SPARE_CRAWLS, SEARCH_EFFORT, MOST_SPARES = 60, 15_000_000, 2_000
 
 
 def forecast(
@@ -69,13 +71,15 @@ def predict(recording: Recording, workers: int, *, proxies: int, seed: int) -> R
     speed = fmean(crawled.pages / crawled.seconds if crawled.seconds else 0.0 for crawled in crawls)
     lasted = [crawled.seconds for crawled in crawls if crawled.lasted]
     # Where no proxy is ever lost the chance is certain.
-    certain = not (workload.survival.loses_proxies or any(crawled.retired for crawled in crawls))
-    low, high = (1.0, 1.0) if certain and len(lasted) == len(crawls) else wilson(len(lasted), len(crawls))
-    table = machine.stretches(workers, pace)
+    certain = len(lasted) == len(crawls) and not (
+        workload.survival.loses_proxies or any(crawled.retired for crawled in crawls)
+    )
+    low, high = (1.0, 1.0) if certain else wilson(len(lasted), len(crawls))
+    table = stretches(machine, workers, pace)
     (alone_factor, alone_more), (factor, more) = table[0], table[min(workers, proxies)]
     alone = max((machine.mean + machine.overhead) * alone_factor + alone_more, pace, 1e-9)
     latencies = workload.latencies
-    faults, pages = (sum(getattr(crawled, name) for crawled in crawls) for name in ("faults", "pages"))
+    attempts = sum(crawled.attempts for crawled in crawls)
     used, cpu, memory = machine.last, None, None
     if used is not None:
         cpu = min(1.0, speed * machine.cpu / used.cores)
@@ -88,7 +92,7 @@ def predict(recording: Recording, workers: int, *, proxies: int, seed: int) -> R
         seconds=median(lasted) if lasted else None,
         latency_p50=latencies[len(latencies) // 2] * factor + more,
         latency_p95=latencies[int(len(latencies) * 0.95)] * factor + more,
-        fault_rate=faults / (faults + pages) if faults else 0.0,
+        fault_rate=sum(crawled.faults for crawled in crawls) / attempts if attempts else 0.0,
         cpu=cpu,
         rss_mb=memory,
         spares=max(0, proxies - workers),
@@ -100,7 +104,11 @@ def predict(recording: Recording, workers: int, *, proxies: int, seed: int) -> R
 
 
 def spares_needed(
-    recording: Recording, workers: int, *, seed: int, progress: Callable[[int], None] = lambda spares: None
+    recording: Recording,
+    workers: int,
+    *,
+    seed: int,
+    progress: Callable[[int], None] = lambda spares: None,
 ) -> int | None:
     """
     About the fewest spare proxies, besides one for each worker, with which the list lasts in 95 of 100 crawls. None if
@@ -116,7 +124,7 @@ def spares_needed(
         for crawled in _crawls(recording, workers, workers + spares, seed, most=SPARE_CRAWLS):
             number += 1
             lost += not crawled.lasted
-            spent += crawled.cost
+            spent += _cost(crawled, workers + spares)
             if lost > SPARE_CRAWLS * (1 - ENOUGH):
                 return False
         return lost <= number * (1 - ENOUGH)
@@ -135,17 +143,24 @@ def spares_needed(
 
 
 def _crawls(recording: Recording, workers: int, proxies: int, seed: int, most: int = MOST_CRAWLS) -> Iterator[Crawled]:
-    scenario = Scenario(recording, workers, proxies)
     retired = lasted = cost = 0
     for number in range(1, most + 1):
         # The same seeds for every row, so that rows do not differ by luck.
-        yield (crawled := Crawl(scenario, seed * 1_000_003 + number).run())
+        seeded = seed * 1_000_003 + number
+        crawled = Simulation(recording, workers=workers, proxies=proxies, seed=seeded).run()
+        yield crawled
         retired += crawled.retired
         lasted += crawled.lasted
-        cost += crawled.cost
+        cost += _cost(crawled, proxies)
         if (
             (number >= CALM_CRAWLS and not (retired or recording.workload.survival.loses_proxies))
             or (number >= ALIKE_CRAWLS and lasted in (0, number))
             or (number >= LEAST_CRAWLS and cost >= EFFORT)
+            or (number >= FEWEST_CRAWLS and cost >= MOST_EFFORT)
         ):
             return
+
+
+def _cost(crawled: Crawled, proxies: int) -> int:
+    """About how many microseconds the simulation took: at each failure every proxy is asked whether it works."""
+    return 5 * crawled.attempts + crawled.faults * proxies

@@ -41,16 +41,6 @@ class Machine(NamedTuple):
     cpu: float = 0.0
     last: Usage | None = None
 
-    def stretches(self, workers: int, pace: float = 0.0) -> list[tuple[float, float]]:
-        """
-        (factor, seconds more) for all recorded times, by the number of busy workers up to `workers`: entry n is for n
-        of them, entry 0 is that of one. With a `pace` (seconds) they rest in between, and are out of each other's way.
-        """
-        recorded = (self.mean + self.overhead) or 1e-9
-        rest = max(0.0, pace - self.wait - self.demand)
-        pages = [cycle - rest for cycle in cycles(self.wait + rest, self.demand, workers)]
-        return [(min(1.0, page / recorded), max(0.0, page - recorded)) for page in pages]
-
 
 def machine(
     attempts: Iterable[AttemptRow], measured: Sequence[Usage] = (), *, workers: int, pace: float = 0.0
@@ -70,9 +60,10 @@ def machine(
     cycle = mean + overhead
     last = measured[-1] if measured else None
     pages = sum(used.pages for used in measured) or 1
-    seconds, cpu, own_cpu, queued = (
-        sum(getattr(used, name) for used in measured) / pages for name in ("seconds", "tree_cpu", "own_cpu", "queued")
-    )
+    cpu = sum(used.tree_cpu for used in measured) / pages
+    own_cpu = sum(used.own_cpu for used in measured) / pages
+    queued = sum(used.queued for used in measured) / pages
+    seconds = sum(used.seconds for used in measured) / pages
     asked = max(cpu / last.cores, own_cpu) if last else 0.0
     load = min(1.0, asked / seconds) if seconds else 1.0
     demand = asked / (1.0 + IDLE * (1.0 - load))
@@ -84,14 +75,9 @@ def machine(
     else:
         # Workers that start hold each other up; the CPU time was measured after that.
         cycle = min(cycle, workers * seconds)
-        # What an attempt takes beyond its CPU time and its queueing, corrected by how far the cycle that follows is
-        # from the recorded one. At a busy station the cycle hardly depends on the wait, and this corrects little.
-        alone = max(0.0, mean - (cpu - own_cpu) - queued)
         # By Little's law. The other workers were parked, or had no task.
         busy = max(1.0, cycle / seconds)
-        below = int(busy)
-        table = cycles(alone, demand, below + 1)
-        wait = max(0.0, alone + cycle - table[below] - (busy - below) * (table[below + 1] - table[below]))
+        wait = _wait_from(cycle, demand, busy, mean - (cpu - own_cpu) - queued)
     firsts = sorted(own[0].at for own in by_worker.values())[: max(1, workers)]
     boot = (firsts[-1] - firsts[0]) / (len(firsts) - 1) if len(firsts) > 1 else 0.0
     # A worker that starts later replaces a lost one.
@@ -114,6 +100,17 @@ def _overhead(by_worker: Iterable[Sequence[AttemptRow]], pace: float) -> float:
     return fmean(gap for gap in gaps if gap <= usual)
 
 
+def stretches(machine: Machine, workers: int, pace: float = 0.0) -> list[tuple[float, float]]:
+    """
+    (factor, seconds more) for all recorded times, by the number of busy workers up to `workers`: entry n is for n of
+    them, entry 0 is that of one. With a `pace` (seconds) they rest in between, and are out of each other's way.
+    """
+    recorded = (machine.mean + machine.overhead) or 1e-9
+    rest = max(0.0, pace - machine.wait - machine.demand)
+    pages = [cycle - rest for cycle in cycles(machine.wait + rest, machine.demand, workers)]
+    return [(min(1.0, page / recorded), max(0.0, page - recorded)) for page in pages]
+
+
 def cycles(wait: float, demand: float, workers: int) -> list[float]:
     """
     Seconds from one page of a worker to its next, by the number of busy workers: entry n is for n of them, entry 0 is
@@ -133,9 +130,25 @@ def cycles(wait: float, demand: float, workers: int) -> list[float]:
     return [*found[:1], *found]
 
 
-def paced(seconds: float, pace: float) -> float:
-    """The longer one of these seconds and a rest of 0.75 to 1.25 times the pace, on average."""
-    if not pace or seconds >= 1.25 * pace:
-        return seconds
-    share = max(0.75, seconds / pace)
-    return pace * (2 * share * (share - 0.75) + 1.25**2 - share**2)
+def _wait_from(cycle: float, demand: float, busy: float, alone: float) -> float:
+    """
+    The wait that follows from a `cycle` with `busy` workers on average: the inverse of `cycles`.
+
+    At a busy station the cycle is as long as the queue and hardly depends on the wait. The less it does, the more
+    counts `alone`: what an attempt takes beyond its CPU time and its queueing.
+    """
+    low, high = 0.0, cycle
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _cycle(middle, demand, busy) > cycle else (middle, high)
+    step = cycle / 100
+    weight = (_cycle(low + step, demand, busy) - _cycle(low, demand, busy)) / step if step else 1.0
+    weight = min(1.0, max(0.0, weight))
+    return weight * low + (1.0 - weight) * max(0.0, alone)
+
+
+def _cycle(wait: float, demand: float, busy: float) -> float:
+    """The cycle of a number of workers that need not be whole."""
+    below = max(1, int(busy))
+    table = cycles(wait, demand, below + 1)
+    return table[below] + max(0.0, busy - below) * (table[below + 1] - table[below])

@@ -9,6 +9,7 @@ count as failures of living proxies.
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from pinpool.model import Fault
@@ -18,8 +19,8 @@ PRIOR = 10
 #: Death has to explain the end of a history ten times better than bad luck, or it was bad luck: paid proxies seldom
 #: die, and one that is taken for dead is predicted to die in every crawl to come.
 ODDS = 10
-#: Most rounds of improvement, and the relative change below which there is nothing to gain.
-MOST_ROUNDS, SETTLED = 500, 1e-5
+#: Most rounds of improvement, and the changes, relative and absolute, below which there is nothing to gain.
+MOST_ROUNDS, SETTLED, NOTHING = 500, 1e-5, 1e-9
 #: With fewer dead proxies than this, in all, none has died.
 LEAST_DEAD = 0.5
 
@@ -80,12 +81,12 @@ def estimate(histories: Sequence[History]) -> Survival:
     # How the living fail is learnt from proxies that came back. Learnt from these ends too, a list of which no proxy
     # comes back would be one of living proxies that fail for ever.
     living = _failures(histories, dead)
-    deaths = _deaths(histories, dead, 0.5, 0.0)
+    deaths = _deaths(histories, dead, (0.5, 0.0))
     for _ in range(MOST_ROUNDS):
         seen = Survival(dead, *living, *deaths)
         dead = [_chance_dead(history, failure, seen) for history, failure in zip(histories, seen.failure, strict=True)]
-        before, deaths = deaths, _deaths(histories, dead, *deaths)
-        if math.dist(before, deaths) <= SETTLED * math.hypot(*deaths):
+        before, deaths = deaths, _deaths(histories, dead, deaths)
+        if all(map(partial(math.isclose, rel_tol=SETTLED, abs_tol=NOTHING), before, deaths)):
             break
     if sum(dead) < LEAST_DEAD:
         dead, deaths = [0.0] * len(histories), (0.0, 0.0)
@@ -95,17 +96,24 @@ def estimate(histories: Sequence[History]) -> Survival:
 def _failures(histories: Sequence[History], dead: Sequence[float]) -> tuple[list[float], float, float]:
     """How living proxies fail, if these are dead: `failure`, `again` and `after_rest` of a `Survival`."""
     # The end of a history counts by the chance that it was bad luck.
-    luck = [(history.ending is not None) * (1.0 - chance) for history, chance in zip(histories, dead, strict=True)]
-    counts = [(own.after_good[0] + more, own.after_good[1] + more) for own, more in zip(histories, luck, strict=True)]
+    unlucky = [
+        (history, 0.0 if history.ending is None else 1.0 - chance)
+        for history, chance in zip(histories, dead, strict=True)
+    ]
+    counts = [(history.after_good[0] + luck, history.after_good[1] + luck) for history, luck in unlucky]
     overall = sum(failed for failed, _ in counts) / (sum(tries for _, tries in counts) or 1.0)
-    rates = []
-    for kind, at_end in (("again", "at_once"), ("after_rest", "rested")):
-        failed, tries = map(sum, zip(*(getattr(history, kind) for history in histories), strict=True))
-        more = sum(chance * getattr(history, at_end) for history, chance in zip(histories, luck, strict=True))
-        # Half a case of each kind: what was not seen is not impossible.
-        rates.append((failed + more + 0.5) / (tries + more + 1))
-    again, after_rest = rates
-    return [(failed + PRIOR * overall) / (tries + PRIOR) for failed, tries in counts], again, after_rest
+    return (
+        [(failed + PRIOR * overall) / (tries + PRIOR) for failed, tries in counts],
+        _rate([(*history.again, luck * history.at_once) for history, luck in unlucky]),
+        _rate([(*history.after_rest, luck * history.rested) for history, luck in unlucky]),
+    )
+
+
+def _rate(counts: Sequence[tuple[int, int, float]]) -> float:
+    """The rate of failures from (failed, all, failed at the end)."""
+    # Half a case of each kind: what was not seen is not impossible.
+    failed, tries, at_end = map(sum, zip(*counts, strict=True))
+    return (failed + at_end + 0.5) / (tries + at_end + 1)
 
 
 def _chance_dead(history: History, failure: float, seen: Survival) -> float:
@@ -114,23 +122,24 @@ def _chance_dead(history: History, failure: float, seen: Survival) -> float:
         return float(history.fatal)
     worked = 1.0 if history.last_good is not None else 1.0 - seen.dead_on_arrival
     died = 1.0 - worked * (1.0 - _dead_by(seen.hazard, history.ending - (history.last_good or 0.0)))
-    unlucky = ODDS * (1.0 - died) * failure * seen.again**history.at_once * seen.after_rest**history.rested
+    luck = failure * seen.again**history.at_once * seen.after_rest**history.rested
+    unlucky = ODDS * (1.0 - died) * luck
     return died / (died + unlucky) if died + unlucky else 0.0
 
 
-def _deaths(
-    histories: Sequence[History], dead: Sequence[float], dead_on_arrival: float, hazard: float
-) -> tuple[float, float]:
+def _deaths(histories: Sequence[History], dead: Sequence[float], before: tuple[float, float]) -> tuple[float, float]:
     """
     The share that never worked, and the chance a second to die, if these are dead. A proxy that failed at its first
-    use, late in a run, may once have worked: these two as known so far say how likely that is.
+    use, late in a run, may once have worked: these two as known `before` say how likely that is.
     """
-    never, died, lived = 0.0, 0.0, 0.0
+    (dead_on_arrival, hazard), never, died, lived = before, 0.0, 0.0, 0.0
     for history, chance in zip(histories, dead, strict=True):
         if history.last_good is not None:
             died += chance
-            # It died between its last page and its first failure.
-            lived += history.last_good + chance * ((history.ending or history.last_good) - history.last_good) / 2
+            lived += history.last_good
+            if history.ending is not None:
+                # It died between its last page and its first failure.
+                lived += chance * (history.ending - history.last_good) / 2
         elif chance:
             later = (1.0 - dead_on_arrival) * _dead_by(hazard, history.first)
             later *= chance / (dead_on_arrival + later or 1.0)
@@ -147,4 +156,6 @@ def _dead_by(hazard: float, seconds: float) -> float:
 def _mean_age(hazard: float, by: float) -> float:
     """The mean age at death of proxies that die at this rate before the age `by`."""
     span = hazard * by
-    return by / 2 if span < 1e-6 else (1.0 + span * math.exp(-span) / math.expm1(-span)) / hazard
+    if span < 1e-6:
+        return by / 2
+    return (1.0 + span * math.exp(-span) / math.expm1(-span)) / hazard
