@@ -33,6 +33,8 @@ pytestmark = [
 ]
 
 WORKERS = 8
+#: Workers that share a process, drawn for each crawl.
+THREADS = [int(number) for number in os.environ.get("PINPOOL_SOAK_THREADS", "1,3,8").split(",")]
 PAGES = 50
 #: Quick to suspect, quick to forgive: else most of the run would be waiting.
 SETTINGS = (
@@ -88,6 +90,7 @@ def test_whatever_dies_nothing_is_lost_nothing_is_twice_and_no_proxy_is_shared(
             Lab(pages=PAGES, proxies=20, faults=FAULTS, latency=0.02, seed=random.randrange(1000)) as lab,
             job(tmp_path / f"run-{tally.crawls}", lab, spider(MISCHIEF)) as films,
         ):
+            films.threads = random.choice(THREADS)
             torment(films, random, tally, until_then)
             settle(films, tally)
             tally.crawls += 1

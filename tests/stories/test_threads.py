@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from calls import crash, double, place
 from crawling import Job, job, spider
+from pinpool import CallFailed, PinnedPool
 from pinpool.lab import Lab
 
 pytestmark = [
@@ -51,3 +53,24 @@ def test_poison_pages_are_found_among_many_good_ones_and_none_of_these_is_charge
         with closing(sqlite3.connect(films.journal)) as db:
             rows = db.execute("SELECT url FROM attempts JOIN tasks ON tasks.id = task WHERE fault IN ('crash', 'hang')")
             assert {url for (url,) in rows} == {crash, grip}
+
+
+def test_each_worker_of_a_pool_has_its_own_proxy_wherever_it_runs() -> None:
+    with Lab(pages=1, proxies=6) as lab, PinnedPool([proxy.url for proxy in lab.proxies], workers=6, threads=3) as pool:
+        places = {future.result(60) for future in [pool.submit(place, 0.05) for _ in range(200)]}
+
+    assert len(places) == 6  # of a thread and its proxy
+    assert len({pid for pid, _, _ in places}) == 2
+    assert len({thread for _, thread, _ in places}) == 6
+    assert len({proxy for _, _, proxy in places}) == 6
+
+
+def test_a_call_that_crashes_fails_and_no_other_is_charged_with_it() -> None:
+    with Lab(pages=1, proxies=4) as lab, PinnedPool([proxy.url for proxy in lab.proxies], workers=4, threads=4) as pool:
+        good = [pool.submit(double, number) for number in range(100)]
+        bad = pool.submit(crash)
+        good += [pool.submit(double, number) for number in range(100, 200)]
+
+        with pytest.raises(CallFailed, match="crash"):
+            bad.result(120)
+        assert [future.result(60) for future in good] == [2 * number for number in range(200)]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from typing import NoReturn
 
 from pinpool import session
+from pinpool.pool.worker import pinned
 
 __all__ = [
     "Stubborn",
@@ -17,6 +19,7 @@ __all__ = [
     "fetch",
     "generator",
     "leave",
+    "place",
     "raise_for",
     "sleep",
     "stubborn",
@@ -36,6 +39,12 @@ def fetch(url: str) -> tuple[int, str]:
     answer = session().get(url)
     answer.raise_for_status()
     return len(answer.content), url
+
+
+def place(seconds: float) -> tuple[int, int, int]:
+    """(process, thread, proxy) of this worker, after so many seconds."""
+    time.sleep(seconds)
+    return os.getpid(), threading.get_native_id(), pinned().lease.proxy
 
 
 def raise_for(what: str) -> NoReturn:

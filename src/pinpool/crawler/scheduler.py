@@ -122,7 +122,7 @@ def assign(entry: Entry, states: Mapping[int, ProxyState], avoided: frozenset[in
     A task goes to any proxy again once every living one has failed it, or it has waited for ten seconds.
     """
     waits = entry.waits(now)
-    if entry.alone and entry.tried:
+    if entry.alone:
         # There is one worker for it, which can have another proxy only if one is spare.
         untried = any(state is ProxyState.SPARE and proxy not in entry.tried for proxy, state in states.items())
         return Assignment(entry.task, tuple(entry.tried), True) if untried else Assignment(entry.task)

@@ -6,8 +6,10 @@ They share what costs most: the modules, the spider, the memory of the allocator
 lock, and their process's death.
 """
 
+import ctypes
 import os
 import threading
+from contextlib import suppress
 from multiprocessing.pool import worker as pool_loop  # type: ignore[attr-defined]
 from typing import Any
 
@@ -16,6 +18,8 @@ from pinpool.pool.worker import Worker, complain, enter_process, this_worker
 
 #: Between two signs of life. If they stop, a call into C keeps the interpreter's lock, or the process is stopped.
 BEAT_SECONDS = 0.25
+#: glibc's malloc gives each thread a heap of its own otherwise: 7 MB more for 25 threads that take turns anyway.
+_M_ARENA_MAX = -8
 
 
 def carry(
@@ -29,6 +33,8 @@ def carry(
     inqueue._writer.close()
     outqueue._reader.close()
     (config,) = initargs
+    with suppress(AttributeError, OSError, TypeError):  # not glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
     try:
         enter_process(config)
         job = config.job()

@@ -10,8 +10,8 @@ from pinpool.text import byte_size, counted
 
 #: What one worker needs of its own while it holds a large page; 100 idle ones measured 3 to 9 MB each.
 WORKER_BYTES = 20_000_000
-#: What one more worker needs in a process that carries several.
-THREAD_BYTES = 2_000_000
+#: What one more worker needs in a process that carries several; with 50 of them it measured 0.2 MB.
+THREAD_BYTES = 500_000
 #: Descriptors that this process holds for each worker process, measured with forkserver; spawn needs fewer.
 WORKER_FILES = 4
 #: Descriptors for everything else: the journal, outputs, the Manager, the interpreter.

@@ -113,6 +113,14 @@ def test_a_task_that_was_declined_for_long_goes_to_any_worker() -> None:
     assert assign(retry(1, waits=LAST_PATIENCE), states, NO_PROXY, NOW) == Assignment(TASK)
 
 
+def test_a_task_that_is_tried_alone_goes_to_its_one_worker_whatever_that_holds() -> None:
+    suspect = retry(1)
+    suspect.alone = True
+
+    assert assign(suspect, {1: PINNED, 2: PINNED}, frozenset({1, 2}), NOW) == Assignment(TASK)
+    assert assign(suspect, {1: PINNED, 2: SPARE}, frozenset({2}), NOW) == Assignment(TASK, (1,), True)
+
+
 def test_a_task_is_offered_to_each_pin_at_once_and_then_less_and_less_often() -> None:
     pauses = [offer_delay(declined, 3, 1.0) for declined in (1, 2, 3, 5, 6, 9, 60)]
 

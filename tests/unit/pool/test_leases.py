@@ -410,3 +410,37 @@ def test_a_proxy_that_was_pinned_in_an_earlier_life_has_just_been_used() -> None
 
     assert used is not None and unused is not None
     assert (used.idle, unused.idle) == (0.0, math.inf)
+
+
+def test_the_last_spare_is_kept_for_the_worker_of_the_solo_pool() -> None:
+    leases = queue(2)
+    leases.begin(1, 2)
+    leases.check_in(7, 100, 1)
+
+    _, refused = leases.check_in(8, 101, 1)
+    _, soloist = leases.check_in(9, 102, 2)
+
+    assert refused is None
+    assert soloist is not None
+
+
+def test_what_was_kept_for_the_solo_pool_is_handed_out_once_that_has_ended() -> None:
+    leases = queue(1)
+    leases.begin(1, 2)
+    leases.check_in(7, 100, 1)
+
+    leases.begin(1)
+
+    assert leases.get(7, timeout=0.0) is not None
+    with pytest.raises(LookupError):
+        leases.check_in(8, 101, 2)
+
+
+def test_the_solo_worker_needs_one_proxy_and_no_second_is_kept_for_it() -> None:
+    leases = queue(2)
+    leases.begin(1, 2)
+    leases.check_in(9, 102, 2)
+
+    _, lease = leases.check_in(7, 100, 1)
+
+    assert lease is not None
