@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pinpool.cli.options import (
-    ExitCode,
-    checked_by,
-    defaulted,
-    given_settings,
-    json_option,
-    json_text,
-    leave,
-    new_run_options,
-    quiet_option,
-    setting_options,
-)
+from pinpool.cli import options as cli
+from pinpool.cli.options import ExitCode, given_settings
 from pinpool.cli.running import failed_line, load_spider, progress_and_log, start_workers_early
 
 if TYPE_CHECKING:
@@ -28,8 +18,6 @@ if TYPE_CHECKING:
     from pinpool.tune.result import Result
 
 MOST_WORKERS = 10_000
-#: The model keeps all pages of the job in memory.
-MOST_MODELLED_PAGES = 1_000_000
 #: Parameters that mean nothing in the other form of the command.
 ONLY_MODELLED = ("seed",)
 ONLY_MEASURED = ("minutes", "journal", "seeds", "fresh", "settings", "quiet", "threads")
@@ -48,34 +36,23 @@ def _is_number_of_workers(text: str) -> bool:
     return text.isascii() and text.isdigit() and 0 < int(text) <= MOST_WORKERS
 
 
+PROXIES_HELP = "List of proxies, one a line; - is stdin.  [PINPOOL_PROXIES] With --from: as if the list had so many."
+PAGES_HELP = "Most pages to fetch. With --from: as if the job had N pages."
+FROM_HELP = "Instead of SPIDER: learn from the run in this journal; nothing is fetched."
+
+
 @click.command(short_help="How many workers the list can feed.")
 @click.argument("spider", required=False)
-@click.option(
-    "-p",
-    "--proxies",
-    metavar="FILE",
-    help="List of proxies, one a line; - is stdin.  [PINPOOL_PROXIES] With --from: as if the list had so many.",
-)
-@click.option("--sizes", callback=checked_by(_sizes), metavar="2,4,8", help="Numbers of workers to compare.")
-@click.option(
-    "--pages",
-    type=click.IntRange(1, 10_000_000),
-    metavar="N",
-    help="Most pages to fetch. With --from: as if the job had N pages.",
-)
+@click.option("-p", "--proxies", metavar="FILE", help=PROXIES_HELP)
+@click.option("--sizes", callback=cli.checked_by(_sizes), metavar="2,4,8", help="Numbers of workers to compare.")
+@click.option("--pages", type=click.IntRange(1, 10_000_000), metavar="N", help=PAGES_HELP)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), metavar="M", help="Most time.  [10]")
-@new_run_options
-@click.option(
-    "--from",
-    "recorded",
-    type=click.Path(path_type=Path),
-    metavar="RUN.db",
-    help="Instead of SPIDER: learn from the run in this journal; nothing is fetched.",
-)
-@setting_options("threads", "pace", "attempts", "swap_after", "cooling", defaults=False)
-@defaulted("--seed", default=1, help="With --from: the same seed gives the same figures.")
-@json_option
-@quiet_option
+@cli.new_run_options
+@click.option("--from", "recorded", type=click.Path(path_type=Path), metavar="RUN.db", help=FROM_HELP)
+@cli.setting_options("threads", "pace", "attempts", "swap_after", "cooling", defaults=False)
+@cli.defaulted("--seed", default=1, help="With --from: the same seed gives the same figures.")
+@cli.json_option
+@cli.quiet_option
 @click.pass_context
 def tune(context: click.Context, /, spider: str | None, recorded: Path | None, **options: Any) -> None:
     """Find out how many workers are worth while: by trials of the job of SPIDER, or from the journal of a run.
@@ -92,31 +69,27 @@ def tune(context: click.Context, /, spider: str | None, recorded: Path | None, *
     if (spider is None) == (recorded is None):
         raise click.UsageError("name a spider to try it, or with --from the journal of a run; see --help")
     form, others = ("with --from", ONLY_MEASURED) if recorded else ("without --from", ONLY_MODELLED)
-    given = [name for name in others if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    if given:
+    if given := [name for name in others if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]:
         names = {parameter.name: parameter.opts[-1] for parameter in context.command.params}
         raise click.UsageError(f"{', '.join(names[name] for name in given)} means nothing {form}")
     if recorded is not None:
         _model(recorded, options)
-    else:
-        assert spider is not None
+    elif spider is not None:
         _measure(spider, options)
 
 
 def _model(journal: Path, options: dict[str, Any]) -> None:
     from pinpool.tune.forecast import forecast
 
-    proxies, pages = options["proxies"], options["pages"]
+    proxies = options["proxies"]
     if proxies is not None and not _is_number_of_workers(proxies):
         hint = f"with --from give a number from 1 to {MOST_WORKERS}, as if the list had so many"
         raise click.BadParameter(hint, param_hint="--proxies")
-    if pages is not None and pages > MOST_MODELLED_PAGES:
-        raise click.BadParameter(f"with --from at most {MOST_MODELLED_PAGES:,} pages", param_hint="--pages")
     predicted = forecast(
         journal,
         sizes=options["sizes"],
         proxies=None if proxies is None else int(proxies),
-        pages=pages,
+        pages=options["pages"],
         changed=given_settings(options),
         seed=options["seed"],
         progress=_overwrite_line,
@@ -134,18 +107,9 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
     with progress_and_log(options) as progress:
         say = (lambda line: None) if options["quiet"] else progress.tell
         loaded, seeds = load_spider(spider, seeds=options["seeds"], proxies=options["proxies"])
-        chosen = plan(
-            loaded,
-            options["proxies"],
-            seeds=seeds,
-            sizes=options["sizes"],
-            pages=options["pages"],
-            minutes=options["minutes"],
-            journal=options["journal"],
-            fresh=options["fresh"],
-            tell=progress.tell,
-            **given_settings(options),
-        )
+        asked: dict[str, Any] = {name: options[name] for name in ("sizes", "pages", "minutes", "journal", "fresh")}
+        asked |= given_settings(options)
+        chosen = plan(loaded, options["proxies"], seeds=seeds, tell=progress.tell, **asked)
         say(chosen.words)
         result = run(
             chosen,
@@ -158,14 +122,13 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
     _print(options, result, journal)
     code, last_line = _ending(result, journal)
     progress.tell(last_line)
-    leave(code)
+    cli.leave(code)
 
 
 def _ending(result: Measured, journal: Path) -> tuple[ExitCode, str]:
     """The exit code, which is that of a crawl that ended so, and how the job goes on."""
-    workers = result.recommendation.workers
+    workers, ended = result.recommendation.workers, result.ended
     goes_on = f"pinpool resume {journal}" + (f" -w {workers}" if workers else "")
-    ended = result.ended
     if ended is not None and ended.end == "complete":
         done = "the job was done before the trials were"
         if ended.failed:
@@ -191,7 +154,7 @@ def _print(options: dict[str, Any], result: Result, journal: Path | None = None)
 
     if options["as_json"]:
         document = result.document()
-        click.echo(json_text(document if journal is None else {**document, "journal": str(journal)}))
+        click.echo(cli.json_text(document if journal is None else {**document, "journal": str(journal)}))
     else:
         blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
         click.echo(answer(result, blocks=blocks))

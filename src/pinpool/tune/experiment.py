@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pinpool.crawler.api import make_way
 from pinpool.crawler.launch import Ended, Launch
@@ -36,18 +37,15 @@ from pinpool.tune.steady_state import Sample, Trial
 
 #: A trial measures for so many seconds at most, or for so many paces if these are longer.
 SECONDS, PACES = 20.0, 12
-#: Pages of the budget for each worker of each trial, and the least budget.
-PAGES_EACH, LEAST_BUDGET = 20, 2_000
-#: A trial with fewer pages for each worker shows nothing.
-FEWEST_EACH = 4
+#: Pages of the budget for each worker of each trial, and the least budget. With fewer each a trial shows nothing.
+PAGES_EACH, LEAST_BUDGET, FEWEST_EACH = 20, 2_000, 4
 #: Trials between the last number that is too small and the first that is enough.
 REFINEMENTS = 2
 #: Seconds for which a trial waits for its proxies if all of them rest.
 LONGEST_REST = 5.0
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """
     `sizes` are numbers of workers in growing order, `fixed` if the user asked for just these. One trial takes about
     `seconds` at most; `pages` and `minutes` are the budget of all.
@@ -66,10 +64,9 @@ class Plan:
     def words(self) -> str:
         """The plan in one sentence, for the user who pays for it."""
         trials = ("" if len(self.sizes) == 1 else "up to ") + counted(len(self.sizes), "trial")
-        listed = counted(len(self.launch.proxies.proxies), "proxy", "proxies")
         workers = ", ".join([*map(str, self.sizes[:-1]), counted(self.sizes[-1], "worker")])
         return (
-            f"{trials} with {workers} through {listed}, "
+            f"{trials} with {workers} through {counted(len(self.launch.proxies.proxies), 'proxy', 'proxies')}, "
             f"of about {self.seconds:.0f} s or less: at most {counted(self.pages, 'page')} and {self.minutes:g} min "
             f"in all; what they fetch is kept in {self.launch.journal}"
         )
@@ -89,15 +86,14 @@ def plan(
     **settings: object,
 ) -> Plan:
     """
-    Check everything, and plan what `run` will do. Nothing is written. The defaults are 2, 4, 8 workers and
-    so on up to one a proxy, 20 pages for each worker of each trial, and ten minutes. `tell` gets lines for people.
+    Check everything, and plan what `run` will do. Nothing is written. The defaults are 2, 4, 8 workers and so on up to
+    one a proxy, 20 pages for each worker of each trial, and ten minutes. `tell` gets lines for people.
 
     Raises UsageError as `pinpool.crawl` does.
     """
     end_if_starting()
     spider.check(seeds=seeds is None)
-    start = seeds_of(spider, seeds)
-    chosen = proxies_from(proxies)
+    start, chosen = seeds_of(spider, seeds), proxies_from(proxies)
     for note in chosen.notes:
         tell(note)
     capacity = free_capacity(settings_from(settings, spider.settings).threads)
@@ -149,34 +145,29 @@ def run(
 
     Raises UsageError before anything is written, and StorageError. The job can always be resumed.
     """
-    launch, stop = plan.launch, Stop()
-    if launch.journal.exists():
-        kept = make_way(launch.journal, fresh=plan.fresh)
-        launch.tell(f"{launch.journal}: the earlier run is kept as {kept}")
+    if plan.launch.journal.exists():
+        kept = make_way(plan.launch.journal, fresh=plan.fresh)
+        plan.launch.tell(f"{plan.launch.journal}: the earlier run is kept as {kept}")
+    stop = Stop()
     with answering_signals(stop):
         return _Experiment(plan, stop, show, report).run()
 
 
-@dataclass
 class _Experiment:
-    _plan: Plan
-    _stop: Stop
-    _show: Callable[[Snapshot, Trial], None]
-    _report: Callable[[Row], None]
-
-    def __post_init__(self) -> None:
-        self._path = self._plan.launch.journal
-        self._pages_left = self._plan.pages
-        self._until = time.monotonic() + 60 * self._plan.minutes
+    def __init__(
+        self, plan: Plan, stop: Stop, show: Callable[[Snapshot, Trial], None], report: Callable[[Row], None]
+    ) -> None:
+        self._plan, self._stop, self._show, self._report = plan, stop, show, report
+        self._path, self._pages_left = plan.launch.journal, plan.pages
+        self._until = time.monotonic() + 60 * plan.minutes
         self._trials: list[TrialResult] = []
-        self._result = Measured(proxies=len(self._plan.launch.proxies.proxies))
+        self._result = Measured(proxies=len(plan.launch.proxies.proxies))
 
     def run(self) -> Measured:
-        stopped = self._grow()
+        stopped, result = self._grow(), self._result
         for _ in range(0 if self._plan.fixed else REFINEMENTS):
             if self._may_go_on() and self._trials and (size := halfway(self._trials)) is not None:
                 self._try(size, self._pages_left // 2)
-        result = self._result
         if result.ended is not None:
             with Reader(self._path) as reader:
                 result.pages = _expected_pages(list(reader.tree()))
@@ -317,6 +308,6 @@ def _sample(view: Snapshot, now: float) -> Sample:
 def _expected_pages(tree: Sequence[tuple[int, int | None, bool]]) -> int:
     """How many pages the job has, if unread list pages ask for as many as the read ones."""
     lists = sum(is_list for _, _, is_list in tree)
-    read = len({parent for _, parent, _ in tree if parent is not None})
-    asked_for = sum(parent is not None for _, parent, _ in tree)
-    return len(tree) + (max(0, lists - read) * asked_for // read if read else 0)
+    parents = [parent for _, parent, _ in tree if parent is not None]
+    read = len(set(parents))
+    return len(tree) + (max(0, lists - read) * len(parents) // read if read else 0)

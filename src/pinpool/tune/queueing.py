@@ -3,8 +3,7 @@ What a page costs when workers share a machine: learnt from a run, and predicted
 
 It is mean value analysis of a closed queue with one station. A page needs a wait that it shares with nobody (mostly the
 network), and a demand on whatever is scarcest: all cores together, or the one parent process. With time-sharing the
-mean depends on these two figures alone, so that the recursion is exact. Only the demand changes a little with the load,
-see `IDLE`.
+mean depends on these two figures alone. Only the demand changes a little with the load, see `IDLE`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,10 +26,8 @@ IDLE = 0.4
 class Machine(NamedTuple):
     """
     Seconds a page: `wait` is shared with nobody, `demand` is what the scarcest of cores and parent is busy for at full
-    load, and `mean` is a good attempt's latency as recorded, with `overhead` between it and the next. `boot` is by how
-    much each worker starts later than the one before it.
-
-    `cpu` is CPU seconds of all processes, and `last` what the last start has used, None if the journal has none.
+    load, and `mean` is a good attempt's latency as recorded, with `overhead` between it and the next. Each worker
+    starts `boot` later than the one before it. `cpu` is CPU seconds of all processes, `last` what the last start used.
     """
 
     wait: float
@@ -41,16 +38,22 @@ class Machine(NamedTuple):
     cpu: float = 0.0
     last: Usage | None = None
 
+    def stretches(self, workers: int, pace: float = 0.0) -> list[float]:
+        """
+        What becomes of all recorded times, as factors by the number of busy workers up to `workers`; entry 0 is that of
+        one. With a `pace` (seconds) they rest in between, and are out of each other's way.
+        """
+        rest = max(0.0, pace - self.wait - self.demand)
+        recorded = (self.mean + self.overhead) or 1e-9
+        return [(cycle - rest) / recorded for cycle in cycles(self.wait + rest, self.demand, workers)]
+
 
 def machine(
     attempts: Iterable[AttemptRow], measured: Sequence[Usage] = (), *, workers: int, pace: float = 0.0
 ) -> Machine:
     """
-    What a page costs on this machine, learnt from a run with at most `workers` workers. `measured` is what its starts
-    have used.
-
-    Of a run with a `pace` (seconds) only the shortest gaps count, less what the pace asks for at least: the others are
-    rests.
+    What a page costs, learnt from a run with at most `workers` workers. `measured` is what its starts have used. Of a
+    run with a `pace` (seconds) only the shortest gaps count, less what the pace asks for: the others are rests.
     """
     by_worker: dict[int, list[AttemptRow]] = {}
     for row in sorted(attempts, key=lambda row: row.at):
@@ -60,10 +63,9 @@ def machine(
     cycle = mean + overhead
     last = measured[-1] if measured else None
     pages = sum(used.pages for used in measured) or 1
-    cpu = sum(used.tree_cpu for used in measured) / pages
-    own_cpu = sum(used.own_cpu for used in measured) / pages
-    queued = sum(used.queued for used in measured) / pages
-    seconds = sum(used.seconds for used in measured) / pages
+    seconds, cpu, own_cpu, queued = (
+        sum(getattr(used, name) for used in measured) / pages for name in ("seconds", "tree_cpu", "own_cpu", "queued")
+    )
     asked = max(cpu / last.cores, own_cpu) if last else 0.0
     load = min(1.0, asked / seconds) if seconds else 1.0
     demand = asked / (1.0 + IDLE * (1.0 - load))
@@ -75,23 +77,23 @@ def machine(
     else:
         # Workers that start hold each other up; the CPU time was measured after that.
         cycle = min(cycle, workers * seconds)
+        # What an attempt takes beyond its CPU time and its queueing, corrected by how far the cycle that follows is
+        # from the recorded one. At a busy station the cycle hardly depends on the wait, and this corrects little.
+        alone = max(0.0, mean - (cpu - own_cpu) - queued)
         # By Little's law. The other workers were parked, or had no task.
         busy = max(1.0, cycle / seconds)
-        wait = _wait_from(cycle, demand, busy, mean - (cpu - own_cpu) - queued)
+        table = cycles(alone, demand, int(busy) + 1)
+        wait = max(0.0, alone + cycle - table[-2] - (busy - int(busy)) * (table[-1] - table[-2]))
     firsts = sorted(own[0].at for own in by_worker.values())[: max(1, workers)]
-    boot = (firsts[-1] - firsts[0]) / (len(firsts) - 1) if len(firsts) > 1 else 0.0
+    boot = (firsts[-1] - firsts[0]) / max(1, len(firsts) - 1)
     # A worker that starts later replaces a lost one.
     return Machine(wait, demand, mean, overhead, min(boot, 0.1), cpu, last)
 
 
 def _overhead(by_worker: Iterable[Sequence[AttemptRow]], pace: float) -> float:
     """Seconds between a good attempt of a worker and its next one, without its rests and without a lack of tasks."""
-    gaps = [
-        max(0.0, after.at - before.at - max(before.seconds, SHORTEST_PACE * pace))
-        for own in by_worker
-        for before, after in pairwise(own)
-        if before.ending != Ending.FAILED
-    ]
+    pairs = (pair for own in by_worker for pair in pairwise(own) if pair[0].ending != Ending.FAILED)
+    gaps = [max(0.0, row.at - before.at - max(before.seconds, SHORTEST_PACE * pace)) for before, row in pairs]
     if len(gaps) < 2:
         return 0.0
     if pace:
@@ -100,55 +102,27 @@ def _overhead(by_worker: Iterable[Sequence[AttemptRow]], pace: float) -> float:
     return fmean(gap for gap in gaps if gap <= usual)
 
 
-def stretches(machine: Machine, workers: int, pace: float = 0.0) -> list[tuple[float, float]]:
-    """
-    (factor, seconds more) for all recorded times, by the number of busy workers up to `workers`: entry n is for n of
-    them, entry 0 is that of one. With a `pace` (seconds) they rest in between, and are out of each other's way.
-    """
-    recorded = (machine.mean + machine.overhead) or 1e-9
-    rest = max(0.0, pace - machine.wait - machine.demand)
-    pages = [cycle - rest for cycle in cycles(machine.wait + rest, machine.demand, workers)]
-    return [(min(1.0, page / recorded), max(0.0, page - recorded)) for page in pages]
-
-
 def cycles(wait: float, demand: float, workers: int) -> list[float]:
     """
-    Seconds from one page of a worker to its next, by the number of busy workers: entry n is for n of them, entry 0 is
-    that of one. `wait` and `demand` are seconds a page; `demand` is that of the whole station at full load.
+    Seconds from one page of a worker to its next, by the number of busy workers; entry 0 is that of one. `wait` and
+    `demand` are seconds a page; `demand` is that of the whole station at full load.
     """
     found: list[float] = []
     queue = load = 0.0
     for busy in range(1, workers + 1):
         # The load follows from the demand, and the demand from the load: soon both are steady.
         for _ in range(4):
-            service = demand * (1.0 + IDLE * (1.0 - load))
-            response = service * (1.0 + queue)
+            response = demand * (1.0 + IDLE * (1.0 - load)) * (1.0 + queue)
             cycle = wait + response
-            load = min(1.0, busy * service / cycle) if cycle else 0.0
+            load = min(1.0, busy * response / (1.0 + queue) / cycle) if cycle else 0.0
         queue = busy * response / cycle if cycle else 0.0
         found.append(cycle)
     return [*found[:1], *found]
 
 
-def _wait_from(cycle: float, demand: float, busy: float, alone: float) -> float:
-    """
-    The wait that follows from a `cycle` with `busy` workers on average: the inverse of `cycles`.
-
-    At a busy station the cycle is as long as the queue and hardly depends on the wait. The less it does, the more
-    counts `alone`: what an attempt takes beyond its CPU time and its queueing.
-    """
-    low, high = 0.0, cycle
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (low, middle) if _cycle(middle, demand, busy) > cycle else (middle, high)
-    step = cycle / 100
-    weight = (_cycle(low + step, demand, busy) - _cycle(low, demand, busy)) / step if step else 1.0
-    weight = min(1.0, max(0.0, weight))
-    return weight * low + (1.0 - weight) * max(0.0, alone)
-
-
-def _cycle(wait: float, demand: float, busy: float) -> float:
-    """The cycle of a number of workers that need not be whole."""
-    below = max(1, int(busy))
-    table = cycles(wait, demand, below + 1)
-    return table[below] + max(0.0, busy - below) * (table[below + 1] - table[below])
+def paced(seconds: float, pace: float) -> float:
+    """The longer one of these seconds and a rest of 0.75 to 1.25 times the pace, on average."""
+    if not pace or seconds >= 1.25 * pace:
+        return seconds
+    share = max(0.75, seconds / pace)
+    return pace * (2 * share * (share - 0.75) + 1.25**2 - share**2)

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from pinpool.errors import SettingsError
 from pinpool.journal.reader import Reader
+from pinpool.journal.records import AttemptRow
 from pinpool.model import Ending, EventKind
 from pinpool.settings import RULES, Settings, settings_from
 from pinpool.stats.resources import Usage
 from pinpool.text import counted
 from pinpool.tune.queueing import Machine, machine
-from pinpool.tune.workload import PageTree, Workload, observe, page_tree
+from pinpool.tune.workload import Job, Workload, job_of, observe
 
 #: The largest values that are believed, as anybody may have written the journal: seconds of an attempt, an epoch
 #: second, workers.
@@ -27,13 +28,12 @@ FEW_DEATHS = 15
 class Recording(NamedTuple):
     """
     What was learnt from a run, and the `job` and `settings` to simulate: its own ones, or those that `changed` sets.
-    `workers` and `proxies` are its numbers of them, `tasks` as in `Reader.tree`. `notes` are for people.
+    `workers` and `proxies` are its numbers of them. `notes` are for people.
     """
 
     workload: Workload
     machine: Machine
-    tasks: Sequence[tuple[int, int | None, bool]]
-    job: PageTree
+    job: Job
     settings: Settings
     workers: int
     proxies: int
@@ -41,23 +41,24 @@ class Recording(NamedTuple):
 
     def changed(self, pages: int | None, settings: Mapping[str, object] | None = None) -> Recording:
         """The same with a job of `pages`, None for the run's own job, and with other settings."""
-        return self._replace(job=page_tree(self.tasks, pages), settings=settings_from(settings or {}, self.settings))
+        job = self.job if pages is None else Job(pages, min(pages, self.job.depth))
+        return self._replace(job=job, settings=settings_from(settings or {}, self.settings))
+
+
+def _is_sound(row: AttemptRow) -> bool:
+    known = row.ending in (Ending.OK, Ending.GONE, Ending.FAILED)
+    return known and 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST
 
 
 def learn(journal: str | Path) -> Recording:
     """Read a journal. Raises JournalError, and UsageError if too little is recorded."""
     rests: dict[int, list[float]] = {}
-    measured, rules = [], ""
+    measured, rules, notes = [], "", []
     with Reader(journal) as reader:
         info = reader.run_info(time.time())
-        # Rows with impossible values are left out.
-        attempts = [
-            row
-            for row in reader.attempts()
-            if 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST and row.ending != Ending.OVERTAKEN
-        ]
-        tasks = list(reader.tree())
-        listed = sum(row.listed for row in reader.proxies())
+        attempts = [row for row in reader.attempts() if _is_sound(row)]
+        job = job_of(reader.tree())
+        listed = max(1, sum(row.listed for row in reader.proxies()))
         for event in reader.events():
             if event.kind == EventKind.RULES:
                 rules = event.detail
@@ -65,7 +66,12 @@ def learn(journal: str | Path) -> Recording:
                 rests.setdefault(event.proxy, []).append(event.at)
             if event.kind == EventKind.MEASURED and (used := Usage.parse(event.detail)):
                 measured.append(used)
-    settings, notes = _settings(rules)
+    try:
+        recorded = json.loads(rules)
+        settings = settings_from({name: recorded[name] for name in RULES})
+    except (ValueError, TypeError, KeyError, SettingsError):
+        settings = Settings()
+        notes.append("the journal does not hold the rules of its crawl: the defaults are assumed")
     workload = observe(attempts, {proxy: sorted(moments) for proxy, moments in rests.items()})
     if not measured:
         notes.append("the run did not record its CPU time: where this machine becomes the limit is not known")
@@ -73,17 +79,8 @@ def learn(journal: str | Path) -> Recording:
         were = counted(max(1, round(lost)), "proxy was", "proxies were")
         notes.append(f"only {were} lost in this run: the chance to lose more is only roughly known")
     workers = min(max(1, info.workers), MOST_WORKERS)
-    most = min(max([workers, *(used.workers for used in measured)]), MOST_WORKERS, max(1, listed))
+    most = min(max([workers, *(int(used.workers) for used in measured)]), MOST_WORKERS, listed)
     # A rate for the whole site spaces the requests of each worker, too.
     pace = max(settings.pace, 1e-9 if settings.site_rate else 0.0)
-    known = machine(attempts, measured, workers=int(most), pace=pace)
-    return Recording(workload, known, tasks, page_tree(tasks), settings, workers, max(1, listed), notes)
-
-
-def _settings(rules: str) -> tuple[Settings, list[str]]:
-    """The settings of the run by its rules, and what to note about them."""
-    try:
-        recorded = json.loads(rules)
-        return settings_from({name: recorded[name] for name in RULES}), []
-    except (ValueError, TypeError, KeyError, SettingsError):
-        return Settings(), ["the journal does not hold the rules of its crawl: the defaults are assumed"]
+    known = machine(attempts, measured, workers=most, pace=pace)
+    return Recording(workload, known, job, settings, workers, listed, notes)

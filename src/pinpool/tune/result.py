@@ -1,8 +1,6 @@
 """
-How many workers: a row of figures for each number of them, which row to take, and the rows as a table. Pure.
-
-The model predicts such rows (`tune --from`), the trials measure them. One table, one document and one recommendation
-serve both. A figure that is not known is None.
+How many workers: a row of figures for each number of them, predicted or measured, which row to take, and the rows as a
+table. Pure. A figure that is not known is None.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +16,8 @@ from pinpool.tune.steady_state import Trial
 
 #: The share of crawls in which a list has to last. 0.99 would need hundreds of simulated crawls to show.
 ENOUGH = 0.95
-#: Eighths of a character cell.
-_BLOCKS = " ▏▎▍▌▋▊▉█"
-_BAR = 12
+#: Eighths of a character cell, and the cells of a bar.
+_BLOCKS, _BAR = " ▏▎▍▌▋▊▉█", 12
 
 
 class Row(NamedTuple):
@@ -49,7 +46,6 @@ class Row(NamedTuple):
     error: float | None = None
 
 
-#: What only the model knows of a row.
 SURVIVAL = ("survival", "survival_from", "survival_to")
 
 
@@ -82,15 +78,14 @@ class Result:
         return {
             "proxies": self.proxies,
             "pages": self.pages,
-            "rows": [{name: _rounded(value) for name, value in row._asdict().items()} for row in self.rows],
+            "rows": [
+                {name: round(value, 4) if isinstance(value, float) else value for name, value in row._asdict().items()}
+                for row in self.rows
+            ],
             "recommended": self.recommendation.workers or None,
             "why": self.recommendation.why,
             "spares_to_hold": self.spares,
         }
-
-
-def _rounded(value: float | None) -> float | None:
-    return round(value, 4) if isinstance(value, float) else value
 
 
 def recommend(rows: Sequence[Row], stopped: str = "") -> Recommendation:
@@ -112,13 +107,10 @@ def recommend(rows: Sequence[Row], stopped: str = "") -> Recommendation:
     as_fast = [row for row in lasting if row.pages_per_second >= top.pages_per_second - noise(row, top)]
     chosen = min(as_fast, key=lambda row: row.workers)
     speed = chosen.pages_per_second
-    reasons = [
-        f"{speed:{'.0f' if speed >= 100 else '.3g'}} pages/s",
-        _why_not_more(rows, chosen, top, stopped),
-    ]
+    why = f"{speed:{'.0f' if speed >= 100 else '.3g'}} pages/s; {_why_not_more(rows, chosen, top, stopped)}"
     if chosen.survival is not None and chosen.survival < 1.0:
-        reasons.append(f"the list lasts in {chosen.survival:.0%} of such crawls")
-    return Recommendation(chosen.workers, "; ".join(reasons))
+        why += f"; the list lasts in {chosen.survival:.0%} of such crawls"
+    return Recommendation(chosen.workers, why)
 
 
 def noise(row: Row, than: Row, sure: float = 1.0) -> float:
@@ -151,9 +143,8 @@ def answer(result: Result, *, blocks: bool) -> str:
     if not result.rows:
         return "\n".join([*lines, why])
     lines += [table(result.rows, workers, blocks=blocks), f"take {counted(workers, 'worker')}: {why}"]
-    if result.spares:
-        spares = counted(result.spares, "spare proxy", "spare proxies")
-        lines.append(f"for the list to last in 95 of 100 crawls, keep {spares}")
+    spares = counted(result.spares or 0, "spare proxy", "spare proxies")
+    lines += [f"for the list to last in 95 of 100 crawls, keep {spares}"] if result.spares else []
     return "\n".join(lines)
 
 
@@ -192,10 +183,8 @@ def table(rows: Sequence[Row], recommended: int, *, blocks: bool = True) -> str:
 
 
 def _bar(share: float, *, blocks: bool) -> str:
-    if not blocks:
-        return "#" * max(1, round(share * _BAR))
     eighths = max(1, round(share * _BAR * 8))
-    return "█" * (eighths // 8) + _BLOCKS[eighths % 8].strip()
+    return "█" * (eighths // 8) + _BLOCKS[eighths % 8].strip() if blocks else "#" * max(1, round(share * _BAR))
 
 
 def _chance(row: Row) -> str:
@@ -209,22 +198,18 @@ def _chance(row: Row) -> str:
 
 def progress_line(view: Snapshot, trial: Trial) -> str:
     """A trial as it goes on, in one line."""
-    parts = [counted(trial.workers, "worker"), counted(view.pages, "page")]
-    if (measured := trial.throughput()) is None:
-        parts.append("warming up")
-    else:
+    known, parked = "warming up", view.census.parked
+    if (measured := trial.throughput()) is not None:
         sure = f"{CONFIDENT * measured.relative_error:.0%} after {duration(measured.seconds)}"
-        parts.append(f"{measured.speed:.1f} pages/s, known to {sure}")
-    if view.census.parked:
-        parts.append(f"{view.census.parked} waiting for a proxy")
-    return ", ".join(parts)
+        known = f"{measured.speed:.1f} pages/s, known to {sure}"
+    line = f"{counted(trial.workers, 'worker')}, {counted(view.pages, 'page')}, {known}"
+    return line + (f", {parked} waiting for a proxy" if parked else "")
 
 
 def trial_line(row: Row) -> str:
     """The result of a trial in one line."""
-    speed = f"{row.pages_per_second:.1f} pages/s (+-{CONFIDENT * (row.error or 0.0):.1f})"
-    parts = [f"{counted(row.workers, 'worker')}: {speed}"]
-    parts += [f"latency {seconds_column(row.latency_p50, 3)} s"] if row.latency_p50 is not None else []
-    parts += [f"{percent_column(row.fault_rate)} faults"] if row.fault_rate else []
-    parts += [f"cores {percent_column(row.cpu)} busy"] if row.cpu is not None else []
-    return ", ".join(parts)
+    line = f"{counted(row.workers, 'worker')}: {row.pages_per_second:.1f} pages/s"
+    line += f" (+-{CONFIDENT * (row.error or 0.0):.1f})"
+    line += f", latency {seconds_column(row.latency_p50, 3)} s" if row.latency_p50 is not None else ""
+    line += f", {percent_column(row.fault_rate)} faults" if row.fault_rate else ""
+    return line + (f", cores {percent_column(row.cpu)} busy" if row.cpu is not None else "")

@@ -13,10 +13,9 @@ from pinpool.stats.recommendation import BUSY, cores_text
 from pinpool.text import counted
 from pinpool.tune.result import Row, noise, recommend
 
-#: Share of the time with fewer tasks than workers, from which on a trial measures the job and not the workers.
-STARVED = 0.1
-#: Share of the workers' time that they wait for a core, from which on it is mentioned: others use the machine, too.
-QUEUED = 0.25
+#: Share of the time with fewer tasks than workers, from which on a trial measures the job and not the workers; and of
+#: the workers' time that they wait for a core, from which on it is mentioned: others use the machine, too.
+STARVED, QUEUED = 0.1, 0.25
 #: Two numbers of workers this close are one.
 CLOSE = 1.25
 #: What a trial costs in pages besides what grows with its workers, in pages of one worker.
@@ -60,15 +59,11 @@ def budget_share(sizes: Sequence[int], pages: int) -> int:
 
 
 def tally(rows: Iterable[AttemptRow]) -> dict[int, Tally]:
-    """
-    The attempts of a trial by proxy. Only faults that load can cause are counted: a dead proxy or a broken page is no
-    sign of too many workers.
-    """
+    """The attempts of a trial by proxy. A dead proxy or a broken page is no sign of too many workers."""
     found: dict[int, Tally] = {}
     for row in rows:
         if row.proxy is not None:
-            good, by_load = row.ending != Ending.FAILED, row.fault in _BY_LOAD
-            attempt = Tally(1, good, by_load, row.fault == Fault.BANNED)
+            attempt = Tally(1, row.ending != Ending.FAILED, row.fault in _BY_LOAD, row.fault == Fault.BANNED)
             found[row.proxy] = _sum([attempt, found.get(row.proxy, Tally())])
     return found
 
@@ -83,10 +78,8 @@ def why_stop(trials: Sequence[TrialResult], *, fixed: bool = False) -> str:
     if (harm := _harm(trials)) or fixed:
         return harm
     if last.starved >= STARVED:
-        return (
-            f"with {workers} the job had too few known pages for {last.starved:.0%} of the time, "
-            "so that nothing is known of more: try again when more list pages are read"
-        )
+        known = f"with {workers} the job had too few known pages for {last.starved:.0%} of the time"
+        return f"{known}, so that nothing is known of more: try again when more list pages are read"
     if last.row.cpu is not None and last.row.cpu >= BUSY:
         return f"with {workers} {cores_text(last.row.cpu)}"
     if len(trials) > 1:
@@ -106,18 +99,14 @@ def _harm(trials: Sequence[TrialResult]) -> str:
     """
     last, earlier = trials[-1].tallies, [entry for trial in trials[:-1] for entry in trial.tallies.items()]
     used_before = {proxy for proxy, _ in earlier}
-    now = _sum(each for each in last.values() if each.good)
-    then = _sum(each for _, each in earlier if each.good)
-    rates = [("bans", (now.bans, now.attempts), (then.bans, then.attempts))]
-    now = _sum(each for proxy, each in last.items() if proxy in used_before)
-    then = _sum(each for proxy, each in earlier if proxy in last)
-    rates.append(("faults", (now.faults, now.attempts), (then.faults, then.attempts)))
-    for name, rate, earlier_rate in rates:
-        if wilson(*rate)[0] > wilson(*earlier_rate)[1]:
-            return (
-                f"with {counted(trials[-1].row.workers, 'worker')} {name} rose from "
-                f"{earlier_rate[0] / earlier_rate[1]:.1%} to {rate[0] / rate[1]:.1%} of the attempts"
-            )
+    served, served_then = ([each for _, each in entries if each.good] for entries in (last.items(), earlier))
+    used = [each for proxy, each in last.items() if proxy in used_before]
+    used_then = [each for proxy, each in earlier if proxy in last]
+    for name, now, then in (("bans", _sum(served), _sum(served_then)), ("faults", _sum(used), _sum(used_then))):
+        rate, rate_then = (getattr(now, name), now.attempts), (getattr(then, name), then.attempts)
+        if wilson(*rate)[0] > wilson(*rate_then)[1]:
+            rose = f"rose from {rate_then[0] / rate_then[1]:.1%} to {rate[0] / rate[1]:.1%} of the attempts"
+            return f"with {counted(trials[-1].row.workers, 'worker')} {name} {rose}"
     return ""
 
 
@@ -126,10 +115,7 @@ def _sum(tallies: Iterable[Tally]) -> Tally:
 
 
 def halfway(trials: Sequence[TrialResult]) -> int | None:
-    """
-    A number of workers between the largest that is too small and the smallest that is fast enough: there lies the knee.
-    None if these two are close to each other, or nothing smaller was tried.
-    """
+    """A number of workers between the largest that is too small and the smallest that is enough; None if none is."""
     rows = sorted(harmless(trials), key=lambda row: row.workers)
     enough = recommend(rows).workers
     smaller = [row.workers for row in rows if row.workers < enough]

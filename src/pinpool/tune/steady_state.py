@@ -2,7 +2,7 @@
 One measured trial: when its measuring begins, when enough is known, and what the speed was. Pure.
 
 The error of a speed is that of batch means: the time is cut into ten equal parts, each long enough for every worker to
-answer, and the spread of their speeds is the error of the mean, whatever the latencies look like.
+answer, and the spread of their speeds is the error of the mean.
 """
 
 import math
@@ -20,10 +20,9 @@ LEAST_SECONDS, LEAST_PAGES, LEAST_EACH = 3.0, 30, BATCHES
 WARM_UP_EACH = 2
 #: A site that gives fewer than 30 pages in a trial's time gets three times that time.
 PATIENCE = 3
-#: Seconds between two samples, and between two looks at the error.
-SAMPLE_SECONDS, CHECK_SECONDS = 0.05, 0.5
-#: Seconds in which no answer can come, after which a trial ends. Not at once: a proxy rests before it is retired.
-STALLED_SECONDS = 1.0
+#: Seconds between two samples, between two looks at the error, and in which no answer can come until a trial ends. Not
+#: at once: a proxy rests before it is retired.
+SAMPLE_SECONDS, CHECK_SECONDS, STALLED_SECONDS = 0.05, 0.5, 1.0
 
 
 class Sample(NamedTuple):

@@ -1,5 +1,5 @@
 """
-What a recorded run shows of its proxies, pages and machine, as a simulation needs it. Pure.
+What a recorded run shows of its proxies and pages, as a simulation needs it. Pure.
 
 Each proxy has the rate of failure that was seen. Latencies are those of all, and so is how failures follow each other:
 whether a proxy that has just failed fails again, at once and after a rest. A proxy is dead when it has failed for good;
@@ -31,13 +31,11 @@ class Behavior(NamedTuple):
     failures: Sequence[FailureSample]
 
 
-class PageTree(NamedTuple):
-    """The pages of a job, numbered from 0: those it starts with, those that each one asks for, and the list pages."""
+class Job(NamedTuple):
+    """The pages of a job, and how many of them can only be fetched one after another, as each is found on the last."""
 
-    roots: Sequence[int]
-    children: Mapping[int, Sequence[int]]
-    lists: frozenset[int]
     pages: int
+    depth: int = 1
 
 
 class Workload(NamedTuple):
@@ -77,46 +75,25 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
             by_proxy.setdefault(row.proxy or 0, []).append(row)
     histories = [_history(own, rests.get(proxy, ()), run_seconds) for proxy, own in by_proxy.items()]
     survival = estimate(histories)
+    ends = list(zip(histories, survival.dead, strict=True))
+    # The end of a proxy that is likely dead does not show how living ones fail.
+    failures = [[*history.failures, *(history.end if dead <= 0.5 else ())] for history, dead in ends]
+    of_all = [failure for own in failures for failure in own]
+    every = zip(histories, failures, survival.failure, strict=True)
+    # Proxies that never worked show how proxies fail, not how they work.
+    behaviors = [Behavior(rate, own or of_all) for history, own, rate in every if history.last_good is not None]
     # How dead proxies fail is seen at those that are surely dead; if none surely is, at the likeliest.
-    surest = max(survival.dead) / 2
-    ends = zip(histories, survival.dead, strict=True)
-    return Workload(
-        latencies=latencies,
-        behaviors=_behaviors(histories, survival),
-        survival=survival,
-        deaths=[history.end for history, dead in ends if dead and dead >= surest],
-        page_failure=len(by_pages) / len(rows),
-        page_failures=by_pages,
-    )
+    deaths = [history.end for history, dead in ends if dead and dead >= max(survival.dead) / 2]
+    return Workload(latencies, behaviors, survival, deaths, len(by_pages) / len(rows), by_pages)
 
 
-def page_tree(tasks: Iterable[tuple[int, int | None, bool]], pages: int | None = None) -> PageTree:
-    """
-    The pages of a run, from (id, parent, is a list page) of each task. With `pages` those of a job of another size: the
-    same families as often as needed, one seed after another with all that it leads to.
-    """
-    rows = list(tasks)
-    wanted = (pages or len(rows)) if rows else 0
-    is_list = {task: flag for task, _, flag in rows}
-    offspring: dict[int | None, list[int]] = {}
-    for task, parent, _ in rows:
-        # Only an earlier page asks for a later one, so that a wrong journal cannot make circles.
-        asker = parent if parent is not None and parent in is_list and parent < task else None
-        offspring.setdefault(asker, []).append(task)
-    roots: list[int] = []
-    children: dict[int, list[int]] = {}
-    lists: set[int] = set()
-    # Recorded tasks, each with the number of the page that asks for it.
-    waiting: list[tuple[int, int | None]] = []
-    for number in range(wanted):
-        if not waiting:
-            waiting = [(task, None) for task in reversed(offspring[None])]
-        task, above = waiting.pop()
-        (roots if above is None else children.setdefault(above, [])).append(number)
-        if is_list[task]:
-            lists.add(number)
-        waiting += [(child, number) for child in reversed(offspring.get(task, ()))]
-    return PageTree(roots, children, frozenset(lists), wanted)
+def job_of(tasks: Iterable[tuple[int, int | None, bool]]) -> Job:
+    """The job of a run, from (id, parent, is a list page) of each task."""
+    depths: dict[int | None, int] = {}
+    for task, parent, _ in tasks:
+        # Only an earlier page leads to a later one, so that a wrong journal cannot make circles.
+        depths[task] = depths.get(parent, 0) + 1
+    return Job(len(depths), max(depths.values(), default=1))
 
 
 def _history(rows: Sequence[AttemptRow], rests: Sequence[float], run_seconds: Mapping[float, float]) -> History:
@@ -127,11 +104,11 @@ def _history(rows: Sequence[AttemptRow], rests: Sequence[float], run_seconds: Ma
     tries = Counter(kinds[: last + 1])
     failed = Counter(kind for kind, row in zip(kinds, lived, strict=False) if row.ending == Ending.FAILED)
     return History(
-        first=run_seconds[rows[0].at],
-        last_good=run_seconds[rows[last].at] if lived else None,
-        after_good=(failed["after_good"], tries["after_good"]),
-        again=(failed["again"], tries["again"]),
-        after_rest=(failed["after_rest"], tries["after_rest"]),
+        run_seconds[rows[0].at],
+        run_seconds[rows[last].at] if lived else None,
+        (failed["after_good"], tries["after_good"]),
+        (failed["again"], tries["again"]),
+        (failed["after_rest"], tries["after_rest"]),
         ending=run_seconds[end[0].at] if end else None,
         at_once=kinds[last + 1 :].count("again"),
         rested=kinds[last + 1 :].count("after_rest"),
@@ -147,21 +124,6 @@ def _kind(before: AttemptRow, row: AttemptRow, rests: Sequence[float]) -> str:
         return "after_good"
     place = bisect_left(rests, before.at)
     return "after_rest" if place < len(rests) and rests[place] <= row.at else "again"
-
-
-def _behaviors(histories: Sequence[History], survival: Survival) -> list[Behavior]:
-    """Of each proxy that has worked. The others show how proxies fail, not how they work."""
-    # The end of a proxy that is likely dead does not show how living ones fail.
-    failures = [
-        [*history.failures, *(history.end if dead <= 0.5 else ())]
-        for history, dead in zip(histories, survival.dead, strict=True)
-    ]
-    of_all = [failure for own in failures for failure in own]
-    return [
-        Behavior(rate, own or of_all)
-        for history, own, rate in zip(histories, failures, survival.failure, strict=True)
-        if history.last_good is not None
-    ]
 
 
 def _run_seconds(rows: Sequence[AttemptRow]) -> dict[float, float]:

@@ -13,7 +13,7 @@ from pinpool.tune.queueing import Machine
 from pinpool.tune.recording import Recording
 from pinpool.tune.result import ENOUGH, Row
 from pinpool.tune.survival import FailureSample, Survival
-from pinpool.tune.workload import Behavior, Workload, page_tree
+from pinpool.tune.workload import Behavior, Job, Workload
 
 RULES = Settings(cooling=0.1)
 PAGE = 0.05
@@ -26,8 +26,7 @@ def recording(*, hazard: float = 0.0, again: float = 0.5, failure: float = 0.0) 
     behavior = Behavior(failure, [FailureSample(Fault.BANNED, PAGE)])
     known = Machine(wait=PAGE, demand=0.0, mean=PAGE, overhead=0.0)
     workload = Workload([PAGE], [behavior] * 10, Survival([], [], again, again, 0.0, hazard), deaths, 0.0, [])
-    tasks = [(n, None, False) for n in range(1, 101)]
-    return Recording(workload, known, tasks, page_tree(tasks), RULES, workers=4, proxies=10)
+    return Recording(workload, known, Job(100), RULES, workers=4, proxies=10)
 
 
 def row(made: Recording, *, workers: int, proxies: int, pages: int) -> Row:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from attempts import attempt, good
 from pinpool.journal.records import AttemptRow
 from pinpool.stats.resources import Usage
-from pinpool.tune.queueing import IDLE, Machine, cycles, machine, stretches
+from pinpool.tune.queueing import IDLE, Machine, cycles, machine, paced
 
 
 def used(cpu: float, seconds: float, *, own_cpu: float = 0.0, queued: float = 0.0) -> list[Usage]:
@@ -27,8 +27,7 @@ def busy(workers: int, pages: int, *, begin: float = 0.0, seconds: float = 0.2) 
 
 def at_its_own_speed(known: Machine, workers: int) -> float:
     """By which factor the model stretches what was recorded, for as many workers as recorded it."""
-    factor, more = stretches(known, workers)[workers]
-    return factor + more / known.mean
+    return known.stretches(workers)[workers]
 
 
 def test_a_run_that_was_stopped_for_a_while_is_as_fast_as_it_was() -> None:
@@ -112,8 +111,7 @@ def test_what_a_page_waits_and_works_is_learnt_from_a_crawl_by_any_number_of_wor
 
     assert known.wait == pytest.approx(0.05, rel=0.03)
     assert known.demand == pytest.approx(0.01, rel=0.03)
-    factor, more = stretches(known, 16)[workers]
-    assert seconds * factor + more == pytest.approx(seconds, abs=1e-3)
+    assert seconds * known.stretches(16)[workers] == pytest.approx(seconds, abs=1e-3)
 
 
 def test_a_machine_that_was_too_busy_to_show_the_wait_does_not_make_it_disappear() -> None:
@@ -124,3 +122,12 @@ def test_a_machine_that_was_too_busy_to_show_the_wait_does_not_make_it_disappear
     known = machine(rows, used(0.01, seconds / 40, own_cpu=0.002, queued=0.03), workers=40)
 
     assert known.wait == pytest.approx(0.05, abs=0.005)
+
+
+def test_a_page_takes_the_pace_or_longer_on_average() -> None:
+    random = Random(1)
+
+    for seconds in (0.1, 0.9, 1.1, 2.0):
+        drawn = [max(seconds, random.uniform(0.75, 1.25)) for _ in range(20_000)]
+        assert paced(seconds, 1.0) == pytest.approx(sum(drawn) / len(drawn), rel=0.01)
+    assert paced(0.1, 0.0) == 0.1

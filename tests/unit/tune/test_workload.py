@@ -8,7 +8,7 @@ import pytest
 
 from attempts import START, attempt, good
 from pinpool.errors import UsageError
-from pinpool.tune.workload import observe, page_tree
+from pinpool.tune.workload import Job, job_of, observe
 
 
 def test_too_few_good_attempts_are_refused_with_what_to_do() -> None:
@@ -124,27 +124,12 @@ def test_hours_between_a_stop_and_a_resume_do_not_count_as_time_survived() -> No
     assert observe(rows, {1: [START + 86_451.5]}).survival.hazard == pytest.approx(1 / 100, rel=0.02)
 
 
-def test_a_larger_job_is_the_recorded_one_over_again() -> None:
-    job = page_tree([(5, None, True), (6, 5, False), (9, 5, False)], pages=7)
+def test_pages_that_lead_to_each_other_one_by_one_make_a_job_deep() -> None:
+    chain = [(n, n - 1 if n > 1 else None, True) for n in range(1, 51)]
 
-    assert job.pages == 7
-    assert list(job.roots) == [0, 3, 6]
-    assert job.children[3] == [4, 5]
-    assert job.lists == {0, 3, 6}
-
-
-def test_a_smaller_job_has_fewer_seeds_with_all_that_they_lead_to() -> None:
-    tree = [(1, None, True), (2, None, True), (3, 1, False), (4, 1, False), (5, 2, False), (6, 2, False)]
-
-    job = page_tree(tree, pages=4)
-
-    assert list(job.roots) == [0, 3]
-    assert job.children == {0: [1, 2]}
-    assert job.lists == {0, 3}
+    assert job_of(chain) == Job(50, depth=50)
+    assert job_of([(5, None, True), (6, 5, False), (9, 5, False)]) == Job(3, depth=2)
 
 
 def test_pages_that_ask_for_each_other_in_a_circle_are_seeds_all_the_same() -> None:
-    job = page_tree([(1, 2, True), (2, 1, True), (3, 3, False)])
-
-    assert job.pages == 3
-    assert list(job.roots) == [0, 2]
+    assert job_of([(1, 2, True), (2, 1, True), (3, 3, False)]) == Job(3, depth=2)
