@@ -19,6 +19,7 @@ from pinpool.journal.verify import coverage
 from pinpool.journal.writer import Journal
 from pinpool.model import Assignment, Ending, Evidence, Sign, Step, Task
 from pinpool.policy.reputation import Reputation
+from pinpool.pool.engine import Lost, Signal
 from pinpool.pool.fake import FakeEngine
 from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease
@@ -62,6 +63,20 @@ class Site:
         return result or good, seconds
 
 
+class Rebuilt(FakeEngine):
+    """Loses all that it has in hand, once, after two seconds."""
+
+    lost: list[int]
+
+    def poll(self, timeout: float) -> list[Signal]:
+        if self.clock.now < 2.0 or hasattr(self, "lost"):
+            return super().poll(timeout)
+        self.lost = [outcome.serial for _, _, _, outcome in self._flights]
+        self._idle.extend(worker for _, _, worker, _ in self._flights)
+        self._flights.clear()
+        return [Lost(serial, None, "the pool was rebuilt") for serial in self.lost]
+
+
 @dataclass
 class Crawl:
     """A crawl of a site through proxies 1 to `proxies`, with a worker each."""
@@ -72,6 +87,7 @@ class Crawl:
     settings: Mapping[str, Any] = field(default_factory=dict)
     between: Callable[[Crawl], None] = lambda crawl: None
     stop: Stop = field(default_factory=Stop)
+    engine: type[FakeEngine] = FakeEngine
 
     @property
     def clock(self) -> FakeClock:
@@ -80,13 +96,13 @@ class Crawl:
     def run(self, *seeds: str | Task) -> str:
         settings, ids = Settings(**self.settings), range(1, self.proxies + 1)
         tasks = [page(seed) if isinstance(seed, str) else seed for seed in seeds]
-        self.engine = FakeEngine(self.site, self.proxies, settings=settings, clock=self.clock)
+        self.made = self.engine(self.site, self.proxies, settings=settings, clock=self.clock)
         self.reputation = Reputation(settings.cooling)
         with Journal.create(self.path, ABOUT, self.clock.epoch(), tasks) as journal:
             for row in journal.enroll([(f"proxy {one}", str(one)) for one in ids]):
                 self.reputation.admit(row.id, row.label)
             loop = Loop(
-                self.engine,
+                self.made,
                 journal,
                 self.reputation,
                 settings,
@@ -180,6 +196,19 @@ def test_a_page_with_which_a_worker_was_lost_gets_one_worker_at_a_time(path: Pat
     assert [attempt[1:3] for attempt in crawl.attempts("film 59")] == [("failed", "crash"), ("ok", None)]
 
 
+def test_a_page_whose_two_attempts_are_both_lost_is_asked_for_once_more(path: Path) -> None:
+    crawl = Crawl(path, Site({"list 1": FILMS[:20]}, {"film 9": [HANGS, HANGS]}), engine=Rebuilt)
+
+    assert crawl.run("list 1") == "complete"
+
+    assert isinstance(crawl.made, Rebuilt)
+    assert len(crawl.made.lost) == 2
+    assert [asked for asked, _ in crawl.site.asked].count("film 9") == 3
+    assert [attempt[1] for attempt in crawl.attempts("film 9")] == ["ok"]
+    assert crawl.is_complete()
+    assert rows(path, "SELECT count(*) FROM events WHERE kind = 'late'") == [(0,)]
+
+
 def test_a_page_that_nobody_takes_twice_waits_for_the_only_proxy(path: Path) -> None:
     crawl = Crawl(path, Site({"list 1": ["film 1"]}, {"film 1": [(None, 8.0)]}), proxies=1)
 
@@ -230,3 +259,17 @@ def test_the_late_failure_of_an_overtaken_attempt_is_not_recorded_but_its_proxy_
     assert (bad, "overtaken", None, 0) in crawl.attempts("film 0")
     assert rows(path, f"SELECT count(*) FROM attempts WHERE proxy = {bad} AND ending = 'failed'") == [(0,)]
     assert rows(path, f"SELECT state, reason FROM proxies WHERE id = {bad}") == [("cooling", "refused")]
+
+
+def test_proxies_that_drip_cost_a_crawl_next_to_nothing(path: Path) -> None:
+    links = {f"list {number}": [f"{number}: {film}" for film in FILMS[:10]] for number in range(20)}
+    good, bad = (
+        Crawl(path.with_name("good.db"), Site(links)),
+        Crawl(path, Site(links, slow=dict.fromkeys((2, 5, 8), 20.0))),
+    )
+
+    for crawl in (good, bad):
+        assert crawl.run(*links) == "complete"
+
+    assert bad.is_complete()
+    assert bad.clock.now < 1.5 * good.clock.now
