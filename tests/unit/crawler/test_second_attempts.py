@@ -64,17 +64,23 @@ class Site:
 
 
 class Rebuilt(FakeEngine):
-    """Loses all that it has in hand, once, after two seconds."""
+    """Loses what it has in hand, the oldest first and `most` at most, once, after three seconds."""
 
+    most = 99
     lost: list[int]
 
     def poll(self, timeout: float) -> list[Signal]:
-        if self.clock.now < 2.0 or hasattr(self, "lost"):
+        if self.clock.now < 3.0 or hasattr(self, "lost"):
             return super().poll(timeout)
-        self.lost = [outcome.serial for _, _, _, outcome in self._flights]
-        self._idle.extend(worker for _, _, worker, _ in self._flights)
-        self._flights.clear()
+        lost = sorted(self._flights, key=lambda flight: flight[3].serial)[: self.most]
+        self.lost = [outcome.serial for _, _, _, outcome in lost]
+        self._idle.extend(worker for _, _, worker, _ in lost)
+        self._flights = sorted(flight for flight in self._flights if flight not in lost)
         return [Lost(serial, None, "the pool was rebuilt") for serial in self.lost]
+
+
+class Dying(Rebuilt):
+    most = 1
 
 
 @dataclass
@@ -165,7 +171,9 @@ def test_the_last_page_does_not_wait_for_its_proxy(path: Path) -> None:
 
 def test_of_two_attempts_the_one_that_fails_decides_nothing(path: Path) -> None:
     """The first takes long, but gives the page. The second ones fail meanwhile."""
-    crawl = Crawl(path, Site({"list 1": FILMS}, {"film 59": [(None, 8.0), *[(SERVER_ERROR, 0.5)] * 9]}))
+    crawl = Crawl(
+        path, Site({"list 1": FILMS}, {"film 59": [(None, 8.0), *[(SERVER_ERROR, 0.5)] * 9]}), settings={"attempts": 2}
+    )
 
     crawl.run("list 1")
 
@@ -197,15 +205,25 @@ def test_a_page_with_which_a_worker_was_lost_gets_one_worker_at_a_time(path: Pat
 
 
 def test_a_page_whose_two_attempts_are_both_lost_is_asked_for_once_more(path: Path) -> None:
-    crawl = Crawl(path, Site({"list 1": FILMS[:20]}, {"film 9": [HANGS, HANGS]}), engine=Rebuilt)
+    crawl = Crawl(path, Site({"list 1": FILMS}, {"film 59": [HANGS, HANGS]}), engine=Rebuilt)
 
     assert crawl.run("list 1") == "complete"
 
     assert isinstance(crawl.made, Rebuilt)
     assert len(crawl.made.lost) == 2
-    assert [asked for asked, _ in crawl.site.asked].count("film 9") == 3
-    assert [attempt[1] for attempt in crawl.attempts("film 9")] == ["ok"]
+    assert [asked for asked, _ in crawl.site.asked].count("film 59") == 3
+    assert [attempt[1] for attempt in crawl.attempts("film 59")] == ["ok"]
     assert crawl.is_complete()
+    assert rows(path, "SELECT count(*) FROM events WHERE kind = 'late'") == [(0,)]
+
+
+def test_a_page_that_loses_one_of_two_attempts_is_left_to_the_other(path: Path) -> None:
+    crawl = Crawl(path, Site({"list 1": FILMS}, {"film 59": [HANGS, (None, 0.9)]}), engine=Dying)
+
+    assert crawl.run("list 1") == "complete"
+
+    assert [asked for asked, _ in crawl.site.asked].count("film 59") == 2
+    assert [attempt[1] for attempt in crawl.attempts("film 59")] == ["ok"]
     assert rows(path, "SELECT count(*) FROM events WHERE kind = 'late'") == [(0,)]
 
 

@@ -34,6 +34,20 @@ def test_a_withdrawn_proxy_that_joins_again_is_asked_to_leave_no_more() -> None:
     assert standings.retire_leaving() == []
 
 
+def test_a_worker_that_is_to_swap_is_asked_to_leave_until_it_has() -> None:
+    standings, leases = Standings([spare(1)]), LeaseQueue([spare(1)], 4, 60.0)
+    leases.check_in(7, 100, 0)
+    leases.ask_to_swap(1)
+
+    standings.update(leases.report())
+    asked = standings.to_leave(1)
+    leases.leave(7, b"")
+    standings.update(leases.report())
+
+    assert (asked, standings.to_leave(1)) == (1, 0)
+    assert states(standings) == {1: COOLING}
+
+
 def test_the_lease_queue_has_the_last_word_on_who_is_leaving() -> None:
     """The copy is a tenth of a second old: a proxy that it has as spare may be pinned by now."""
     standings, leases = Standings([spare(1)]), LeaseQueue([spare(1)], 4, 60.0)

@@ -68,6 +68,15 @@ def test_what_a_pin_does_with_the_task_after_a_failure(results: list[JobResult],
     assert [(outcome.serial, outcome.ending) for outcome in outcomes] == list(enumerate(endings, 1))
 
 
+@pytest.mark.parametrize("work", [Assignment(Task("detail", "", b""), (1,)), Call(b"", (1,))])
+def test_what_a_pin_must_not_have_is_declined(work: Assignment | Call) -> None:
+    worker = started(OK)
+
+    outcome = unpack(worker.run(1, pack_work(work)))
+
+    assert (outcome.ending, outcome.proxy) == (Ending.DECLINED, 1)
+
+
 def test_an_exception_is_described_without_what_could_drive_a_terminal() -> None:
     text = describe(RuntimeError("\x1b]0;owned\x07 and \x9b31m red\nsecond line"))
 
