@@ -8,6 +8,7 @@ head there, and takes the rest for the body. Here such a line is passed over (RF
 import logging
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from http.client import BadStatusLine, HTTPException, HTTPMessage
 from typing import NamedTuple
@@ -23,7 +24,8 @@ _STATUS = re.compile(r"HTTP/(\d)(?:\.(\d))?[ \t]+([1-9]\d\d)(?!\d)[ \t]*([^\n]*)
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _FIELD = re.compile(r"\n([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*([^\n]*)")
 _BLANKS = " \t\r"
-_REQUEST = re.compile(r"[A-Za-z]+ [\x21-\x7e]+ HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\0]*\r\n)+\r\n")
+_FIRST_LINE = re.compile(r"[A-Za-z]+ [\x21-\x7e]+ HTTP/1\.1\r\n")
+_LINE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\0]*\r\n")
 #: A request by another method says so if it has no body (RFC 9110, 8.6).
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "TRACE", "OPTIONS", "CONNECT"})
 
@@ -119,22 +121,31 @@ def request_bytes(method: str, target: str, host: str, headers: Mapping[str, obj
 
     Raises ValueError if it cannot be sent: it would be another request, or two.
     """
-    lines = {name.lower(): f"{name}: {_latin(value)}\r\n" for name, value in headers.items()}
+    length = None if body is None and method in _WITHOUT_BODY else len(body or b"")
+    first = f"{method} {target} HTTP/1.1\r\n"
+    if not _FIRST_LINE.fullmatch(first):
+        raise ValueError("the request cannot be sent: its method or its URL has blanks or letters that are not ASCII")
+    return first.encode("ascii") + _request_headers(host, tuple(headers.items()), length) + (body or b"")
+
+
+# Mostly the same from page to page.
+@lru_cache(maxsize=16)
+def _request_headers(host: str, headers: tuple[tuple[str, object], ...], length: int | None) -> bytes:
+    lines = {name.lower(): f"{name}: {_latin(value)}\r\n" for name, value in headers}
     lines.pop("transfer-encoding", None)  # a body is sent as a whole
-    start = [f"{method} {target} HTTP/1.1\r\n"]
+    start = []
     if "host" not in lines:
         start.append(f"Host: {host}\r\n")
     if "accept-encoding" not in lines:
         start.append("Accept-Encoding: identity\r\n")
-    if "content-length" not in lines and (body is not None or method not in _WITHOUT_BODY):
-        start.append(f"Content-Length: {len(body or b'')}\r\n")
+    if "content-length" not in lines and length is not None:
+        start.append(f"Content-Length: {length}\r\n")
     if "user-agent" not in lines:
         start.append(f"User-Agent: python-urllib3/{urllib3.__version__}\r\n")  # type: ignore[attr-defined]
-    text = "".join([*start, *lines.values(), "\r\n"])
-    # The pattern alone would let a value bring further lines.
-    if text.count("\n") != len(start) + len(lines) + 1 or not _REQUEST.fullmatch(text):
-        raise ValueError("the request cannot be sent: there are line breaks or blanks where none may be")
-    return text.encode("latin-1") + (body or b"")
+    start.extend(lines.values())
+    if not all(map(_LINE.fullmatch, start)):
+        raise ValueError("the request cannot be sent: a header has line breaks, or its name has other letters")
+    return "".join([*start, "\r\n"]).encode("latin-1")
 
 
 def framing(head: Head, headers: dict[str, str], method: str) -> Framing:
