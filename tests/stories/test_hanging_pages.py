@@ -48,13 +48,14 @@ def attempts(films: Job, where: str = "1") -> list[tuple[str, int, str, str | No
         return db.execute(query).fetchall()
 
 
+@pytest.mark.parametrize("options", [(), ("--threads", "3")], ids=["processes", "threads"])
 @pytest.mark.parametrize("path", ["/page/1", "/page/4", "/detail/60"])
 def test_a_page_that_hangs_at_the_start_in_the_middle_or_at_the_end_is_given_by_another_proxy(
-    films: Job, path: str
+    films: Job, path: str, options: tuple[str, ...]
 ) -> None:
     films.lab.set_site_fault(path, "silent", times=1)
 
-    code = films.crawl("--timeout", "60", "-s", "deadline=90").wait()
+    code = films.crawl("--timeout", "60", "-s", "deadline=90", *options).wait()
 
     films.complete()
     first, second, *_ = (request for request in films.lab.requests if request.path == path)

@@ -14,11 +14,16 @@ from pinpool.policy.reputation import Reputation
 WINDOW = 200
 #: Seconds after which a page is late before any page was answered, and the least at any time.
 FIRST_PATIENCE, LEAST_PATIENCE = 3.0, 1.0
-#: A page is late after three times what nineteen in twenty pages take, or ten times what half of them take. The second
+#: A page is late after twice what nineteen in twenty pages take, or ten times what half of them take. The second
 #: holds where slow proxies have many of the answers.
-OF_LATE, OF_MEDIAN = 3.0, 10.0
+OF_LATE, OF_MEDIAN = 2.0, 10.0
 #: Second attempts are at most this share of all, and a few. At the end, when nothing else is left, no share holds.
 SHARE, FEW = 0.05, 3
+
+
+def patience(median: float, late: float) -> float:
+    """Seconds after which a page is late, if half of all pages take `median` at most, and nineteen in twenty `late`."""
+    return max(LEAST_PATIENCE, min(OF_LATE * late, OF_MEDIAN * median))
 
 
 class Hedging:
@@ -40,8 +45,7 @@ class Hedging:
         if not self._latencies:
             return FIRST_PATIENCE
         ordered = sorted(self._latencies)
-        median, late = ordered[len(ordered) // 2], ordered[len(ordered) * 19 // 20]
-        return max(LEAST_PATIENCE, min(OF_LATE * late, OF_MEDIAN * median))
+        return patience(ordered[len(ordered) // 2], ordered[len(ordered) * 19 // 20])
 
     @property
     def allowed(self) -> int:
@@ -53,7 +57,7 @@ class Hedging:
         The proxies for second attempts, the best first: those that work, those that have served a page and failed none
         since, and those that are not doubtful. None whose last page was late, or was overtaken.
         """
-        patience = self.patience
-        fast = [one for one in proxies if not reputation[one].overtaken and self._latest.get(one, 0.0) < patience]
+        late = self.patience
+        fast = [one for one in proxies if not reputation[one].overtaken and self._latest.get(one, 0.0) < late]
         works, clean = set(filter(reputation.works, fast)), set(filter(reputation.is_clean, fast))
         return [works, clean, {one for one in fast if not reputation.doubtful(one)}]

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from pinpool.model import Charge
 from pinpool.policy.faults import FAULTS
-from pinpool.policy.hedging import LEAST_PATIENCE, OF_LATE, OF_MEDIAN
+from pinpool.policy.hedging import patience
 from pinpool.policy.reputation import NO_REST, Patience, Reputation, Retire
 from pinpool.policy.retry import FIRST_REST, LONGEST_REST
 from pinpool.tune.queueing import paced
@@ -83,7 +83,7 @@ class Scenario:
         self.last = latencies[int(len(latencies) * busy / (busy + 1))] * factors[busy] - slot / 2
         #: Seconds after which a page that hangs is asked for by another worker, when nothing else is left to do.
         late, median = latencies[int(len(latencies) * 0.95)], latencies[len(latencies) // 2]
-        self.patience = max(LEAST_PATIENCE, min(OF_LATE * late, OF_MEDIAN * median))
+        self.patience = patience(median, late)
         self.services = []
         for failure, failures in workload.behaviors:
             swap, passing = _runs(failures, workload.survival.again, rules.swap_after)

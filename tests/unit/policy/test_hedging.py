@@ -18,13 +18,13 @@ def hedging(*latencies: float) -> Hedging:
     [
         ([], FIRST_PATIENCE),
         ([0.2] * 100, LEAST_PATIENCE),
-        ([2.0], 6.0),
-        ([2.0] * 94 + [3.0] * 6, 9.0),
-        ([2.0] * 96 + [3.0] * 4, 6.0),
+        ([2.0], 4.0),
+        ([2.0] * 94 + [3.0] * 6, 6.0),
+        ([2.0] * 96 + [3.0] * 4, 4.0),
         # A dripping proxy has a tenth of the answers.
         ([0.5] * 90 + [20.0] * 10, 5.0),
         # The latest 200 count.
-        ([9.0] * 500 + [1.0] * 200, 3.0),
+        ([9.0] * 500 + [1.0] * 200, 2.0),
     ],
 )
 def test_a_page_is_late_after_much_longer_than_pages_take(latencies: list[float], patience: float) -> None:
