@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import time
 from typing import Any
 
 import pytest
 
-from engines import Maker
+from engines import Maker, scripted_engine, spares
 from ledger import Ledger
+from pinpool import calls, crawler
 from pinpool.model import Sign
 
 #: Every test runs over forkserver or over spawn, with --slow over both.
@@ -26,6 +29,26 @@ def test_every_task_is_answered_through_a_pinned_proxy(make: Maker) -> None:
 
     assert ledger.good == 200
     assert ledger.lost == []
+
+
+def test_a_worker_imports_nothing_that_its_forkserver_could_have_imported_once() -> None:
+    """It would cost each of a hundred workers a megabyte and 10 ms."""
+    preloads = ", ".join((*crawler.PRELOAD, *calls.PRELOAD, "pinpool.pool.preload"))
+    program = f"import sys, {preloads}; print(*sys.modules)"
+    preloaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    engine = scripted_engine(1, spares(1), start_method="forkserver")
+    ledger = Ledger(engine)
+    try:
+        engine.start()
+        ledger.submit("modules")
+        ledger.run()
+    finally:
+        engine.close()
+
+    modules = (ledger.answers[0][1].outcome.result or b"").decode().split()
+    ours = [name for name in modules if name.startswith(("pinpool.", "multiprocessing."))]
+    assert "pinpool.pool.worker" in ours
+    assert set(ours) - set(preloaded.stdout.split()) == set()
 
 
 def test_t1_leaving_by_sys_exit_is_evidence_not_a_death(make: Maker) -> None:

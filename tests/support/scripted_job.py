@@ -33,6 +33,8 @@ class ScriptedJob:
         match verb:
             case "ok":
                 return JobResult(Ending.OK, result=str(pin.lease.proxy).encode())
+            case "modules":
+                return JobResult(Ending.OK, result="\n".join(sys.modules).encode())
             case "sleep":
                 time.sleep(float(rest))
                 return JobResult(Ending.OK, result=str(pin.lease.proxy).encode())
