@@ -133,7 +133,8 @@ class Attempts(Generic[T]):
         A good answer settles the task. Returns the other attempt, if a worker has it in hand, to be recorded before the
         good one: as an outcome, and with the fault if it makes its proxy slow. `now` is monotonic seconds.
         """
-        self._hedging.answered(outcome.proxy, outcome.seconds)
+        if not outcome.unasked:
+            self._hedging.answered(outcome.proxy, outcome.seconds)
         if task not in self._serials:
             return None
         (serial,) = self._serials[task]

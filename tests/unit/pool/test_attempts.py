@@ -209,6 +209,17 @@ def test_a_proxy_that_is_overtaken_three_times_in_a_row_is_slow_and_rests_after_
     assert cooled[1:3] == (1, Fault.SLOW)
 
 
+def test_a_page_that_was_never_requested_says_nothing_of_how_long_pages_take() -> None:
+    desk, page = Desk(), Page()
+    forbidden = Outcome(9, 7, -1, Ending.GONE, 0.0, 0.001, unasked="robots.txt forbids it")
+    desk.attempts.answered(Page(2), forbidden, desk.now)
+    desk.send(page)
+
+    desk.wait(2.5)
+
+    assert desk.overdue() == []
+
+
 def test_a_page_that_the_proxy_gives_in_between_ends_the_row() -> None:
     desk = Desk()
     for number in range(4):
