@@ -101,7 +101,7 @@ def _model(journal: Path, options: dict[str, Any]) -> None:
 
 def _measure(spider: str, options: dict[str, Any]) -> None:
     start_workers_early()
-    from pinpool.tune.experiment import plan, run
+    from pinpool.tune.experiment import Experiment
     from pinpool.tune.result import progress_line, trial_line
 
     with progress_and_log(options) as progress:
@@ -109,16 +109,20 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
         loaded, seeds = load_spider(spider, seeds=options["seeds"], proxies=options["proxies"])
         asked: dict[str, Any] = {name: options[name] for name in ("sizes", "pages", "minutes", "journal", "fresh")}
         asked |= given_settings(options)
-        chosen = plan(loaded, options["proxies"], seeds=seeds, tell=progress.tell, **asked)
-        say(chosen.words)
-        result = run(
-            chosen,
+        experiment = Experiment(
+            loaded,
+            options["proxies"],
+            seeds=seeds,
+            tell=progress.tell,
             show=lambda view, trial: progress.show(lambda: progress_line(view, trial)),
             report=lambda row: say(trial_line(row)),
+            **asked,
         )
+        say(experiment.words)
+        result = experiment.run()
     for note in result.notes:
         say(note)
-    journal = chosen.launch.journal
+    journal = experiment.path
     _print(options, result, journal)
     code, last_line = _ending(result, journal)
     progress.tell(last_line)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from pinpool.crawler.api import make_way
 from pinpool.crawler.launch import Ended, Launch
@@ -45,79 +44,6 @@ REFINEMENTS = 2
 LONGEST_REST = 5.0
 
 
-class Plan(NamedTuple):
-    """
-    `sizes` are numbers of workers in growing order, `fixed` if the user asked for just these. One trial takes about
-    `seconds` at most; `pages` and `minutes` are the budget of all.
-    """
-
-    launch: Launch
-    seeds: Iterable[Task]
-    sizes: Sequence[int]
-    fixed: bool
-    pages: int
-    minutes: float
-    seconds: float
-    fresh: bool
-
-    @property
-    def words(self) -> str:
-        """The plan in one sentence, for the user who pays for it."""
-        trials = ("" if len(self.sizes) == 1 else "up to ") + counted(len(self.sizes), "trial")
-        workers = ", ".join([*map(str, self.sizes[:-1]), counted(self.sizes[-1], "worker")])
-        return (
-            f"{trials} with {workers} through {counted(len(self.launch.proxies.proxies), 'proxy', 'proxies')}, "
-            f"of about {self.seconds:.0f} s or less: at most {counted(self.pages, 'page')} and {self.minutes:g} min "
-            f"in all; what they fetch is kept in {self.launch.journal}"
-        )
-
-
-def plan(
-    spider: Spider,
-    proxies: str | Path | Sequence[str] | ProxyList | None = None,
-    *,
-    seeds: Iterable[str | Task] | None = None,
-    sizes: Sequence[int] | None = None,
-    pages: int | None = None,
-    minutes: float | None = None,
-    journal: str | Path | None = None,
-    fresh: bool = False,
-    tell: Callable[[str], None] = lambda line: None,
-    **settings: object,
-) -> Plan:
-    """
-    Check everything, and plan what `run` will do. Nothing is written. The defaults are 2, 4, 8 workers and so on up to
-    one a proxy, 20 pages for each worker of each trial, and ten minutes. `tell` gets lines for people.
-
-    Raises UsageError as `pinpool.crawl` does.
-    """
-    end_if_starting()
-    spider.check(seeds=seeds is None)
-    start, chosen = seeds_of(spider, seeds), proxies_from(proxies)
-    for note in chosen.notes:
-        tell(note)
-    capacity = free_capacity(settings_from(settings, spider.settings).threads)
-    wanted = sorted(set(sizes or doublings(min(len(chosen.proxies), capacity.workers))))
-    if shortage := capacity.shortage(wanted[-1]):
-        raise SettingsError(f"sizes: {shortage}: give smaller ones")
-    budget, least = pages or max(LEAST_BUDGET, PAGES_EACH * sum(wanted)), FEWEST_EACH * wanted[0]
-    if budget < least:
-        few = f"pages: {budget} are too few for {counted(wanted[0], 'worker')}"
-        raise SettingsError(f"{few}: give {least} at least, or smaller sizes")
-    launch = Launch(
-        spider=spider,
-        ref=spider.ref(),
-        overrides=settings,
-        proxies=chosen,
-        proxy_source=source_of(proxies),
-        journal=Path(journal or f"{spider.name}.db"),
-        workers=wanted[0],
-        tell=tell,
-    )
-    seconds = max(SECONDS, PACES * launch.settings.pace)
-    return Plan(launch, start, wanted, sizes is not None, budget, minutes or 10.0, seconds, fresh)
-
-
 @dataclass
 class Measured(Result):
     """
@@ -134,58 +60,92 @@ class Measured(Result):
         return self.ended is not None and self.ended.end == "complete"
 
 
-def run(
-    plan: Plan,
-    *,
-    show: Callable[[Snapshot, Trial], None] = lambda view, trial: None,
-    report: Callable[[Row], None] = lambda row: None,
-) -> Measured:
+class Experiment:
     """
-    Do the trials. `show` gets the run and the trial many times a second, `report` each row when its trial is over.
-
-    Raises UsageError before anything is written, and StorageError. The job can always be resumed.
+    The trials of a job. `sizes` are numbers of workers (2, 4, 8 and so on up to one a proxy), `pages` (20 for each
+    worker of each trial) and `minutes` (10) the budget of all. `tell` gets lines for people, `show` the run and the
+    trial many times a second, `report` the row of each trial.
     """
-    if plan.launch.journal.exists():
-        kept = make_way(plan.launch.journal, fresh=plan.fresh)
-        plan.launch.tell(f"{plan.launch.journal}: the earlier run is kept as {kept}")
-    stop = Stop()
-    with answering_signals(stop):
-        return _Experiment(plan, stop, show, report).run()
 
-
-class _Experiment:
     def __init__(
-        self, plan: Plan, stop: Stop, show: Callable[[Snapshot, Trial], None], report: Callable[[Row], None]
+        self,
+        spider: Spider,
+        proxies: str | Path | Sequence[str] | ProxyList | None = None,
+        *,
+        seeds: Iterable[str | Task] | None = None,
+        sizes: Sequence[int] | None = None,
+        pages: int | None = None,
+        minutes: float | None = None,
+        journal: str | Path | None = None,
+        fresh: bool = False,
+        tell: Callable[[str], None] = lambda line: None,
+        show: Callable[[Snapshot, Trial], None] = lambda view, trial: None,
+        report: Callable[[Row], None] = lambda row: None,
+        **settings: object,
     ) -> None:
-        self._plan, self._stop, self._show, self._report = plan, stop, show, report
-        self._path, self._pages_left = plan.launch.journal, plan.pages
-        self._until = time.monotonic() + 60 * plan.minutes
+        """Check everything. Nothing is written. Raises UsageError as `pinpool.crawl` does."""
+        end_if_starting()
+        spider.check(seeds=seeds is None)
+        self._seeds, chosen = seeds_of(spider, seeds), proxies_from(proxies)
+        for note in chosen.notes:
+            tell(note)
+        capacity = free_capacity(settings_from(settings, spider.settings).threads)
+        self._sizes = wanted = sorted(set(sizes or doublings(min(len(chosen.proxies), capacity.workers))))
+        if shortage := capacity.shortage(wanted[-1]):
+            raise SettingsError(f"sizes: {shortage}: give smaller ones")
+        self._pages, least = pages or max(LEAST_BUDGET, PAGES_EACH * sum(wanted)), FEWEST_EACH * wanted[0]
+        if self._pages < least:
+            few = f"pages: {self._pages} are too few for {counted(wanted[0], 'worker')}"
+            raise SettingsError(f"{few}: give {least} at least, or smaller sizes")
+        self.path = Path(journal or f"{spider.name}.db")
+        source, first = source_of(proxies), wanted[0]
+        self._launch = Launch(spider, spider.ref(), settings, chosen, source, self.path, first, tell=tell)
+        self._fixed, self._fresh, self._show, self._report = sizes is not None, fresh, show, report
+        self._seconds, self._minutes = max(SECONDS, PACES * self._launch.settings.pace), minutes or 10.0
+        self._pages_left, self._stop, self._until = self._pages, Stop(), 0.0
         self._trials: list[TrialResult] = []
-        self._result = Measured(proxies=len(plan.launch.proxies.proxies))
+        self._result = Measured(proxies=len(chosen.proxies))
+
+    @property
+    def words(self) -> str:
+        """The plan in one sentence, for the user who pays for it."""
+        trials = ("" if len(self._sizes) == 1 else "up to ") + counted(len(self._sizes), "trial")
+        workers = ", ".join([*map(str, self._sizes[:-1]), counted(self._sizes[-1], "worker")])
+        return (
+            f"{trials} with {workers} through {counted(self._result.proxies, 'proxy', 'proxies')}, "
+            f"of about {self._seconds:.0f} s or less: at most {counted(self._pages, 'page')} and {self._minutes:g} min "
+            f"in all; what they fetch is kept in {self.path}"
+        )
 
     def run(self) -> Measured:
-        stopped, result = self._grow(), self._result
-        for _ in range(0 if self._plan.fixed else REFINEMENTS):
-            if self._may_go_on() and self._trials and (size := halfway(self._trials)) is not None:
-                self._try(size, self._pages_left // 2)
-        if result.ended is not None:
-            with Reader(self._path) as reader:
-                result.pages = _expected_pages(list(reader.tree()))
-        if self._trials:
-            result.recommendation = recommend(harmless(self._trials), stopped)
-            if not result.interrupted:
-                self._predict(stopped)
-            rows = sorted((trial.row for trial in self._trials), key=lambda row: row.workers)
-            # The ideal is the best that a worker did in any trial: none is better than one that never waits.
-            best = max(row.pages_per_second / row.workers for row in rows)
-            result.rows = [row._replace(of_ideal=row.pages_per_second / row.workers / best) for row in rows]
-        elif stopped:
-            result.recommendation = Recommendation(0, stopped)
+        """Do the trials. Raises UsageError before anything is written, and StorageError. The job can be resumed."""
+        if self.path.exists():
+            kept = make_way(self.path, fresh=self._fresh)
+            self._launch.tell(f"{self.path}: the earlier run is kept as {kept}")
+        self._until = time.monotonic() + 60 * self._minutes
+        with answering_signals(self._stop):
+            stopped, result = self._grow(), self._result
+            for _ in range(0 if self._fixed else REFINEMENTS):
+                if self._may_go_on() and self._trials and (size := halfway(self._trials)) is not None:
+                    self._try(size, self._pages_left // 2)
+            if result.ended is not None:
+                with Reader(self.path) as reader:
+                    result.pages = _expected_pages(list(reader.tree()))
+            if self._trials:
+                result.recommendation = recommend(harmless(self._trials), stopped)
+                if not result.interrupted:
+                    self._predict(stopped)
+                rows = sorted((trial.row for trial in self._trials), key=lambda row: row.workers)
+                # The ideal is the best that a worker did in any trial: none is better than one that never waits.
+                best = max(row.pages_per_second / row.workers for row in rows)
+                result.rows = [row._replace(of_ideal=row.pages_per_second / row.workers / best) for row in rows]
+            elif stopped:
+                result.recommendation = Recommendation(0, stopped)
         return result
 
     def _grow(self) -> str:
         """Try the sizes in turn. Returns why one was the last, empty if all were tried."""
-        sizes, fixed = list(self._plan.sizes), self._plan.fixed
+        sizes, fixed = list(self._sizes), self._fixed
         while sizes and self._may_go_on():
             # Of what is left, the trials that look for the knee get as much as the largest of the others.
             others = [] if fixed else sizes[-1:]
@@ -205,17 +165,17 @@ class _Experiment:
 
     def _try(self, workers: int, pages: int) -> str:
         """Do one trial. Returns why it was not done, or what stopped it; empty if it went well."""
-        plan, words = self._plan, counted(workers, "worker")
+        words = counted(workers, "worker")
         # Pages in flight at the end of a trial are fetched, too.
         pages = min(pages, self._pages_left - window(workers))
         if pages < FEWEST_EACH * workers:
-            return f"the budget of {counted(plan.pages, 'page')} allows no trial of {words}"
+            return f"the budget of {counted(self._pages, 'page')} allows no trial of {words}"
         if time.monotonic() >= self._until:
-            return f"the {plan.minutes:g} minutes were over before a trial of {words}"
-        trial, stop = Trial(workers, seconds=plan.seconds, pages=pages), Stop()
-        launch = replace(plan.launch, workers=workers, stop=stop, limit=self._pages_left)
-        journal = launch.begin(plan.seeds) if self._result.ended is None else launch.go_on()
-        with Reader(self._path) as reader:
+            return f"the {self._minutes:g} minutes were over before a trial of {words}"
+        trial, stop = Trial(workers, seconds=self._seconds, pages=pages), Stop()
+        launch = replace(self._launch, workers=workers, stop=stop, limit=self._pages_left)
+        journal = launch.begin(self._seeds) if self._result.ended is None else launch.go_on()
+        with Reader(self.path) as reader:
             before = reader.place()
         fetched, over_at = 0, 0.0
 
@@ -243,7 +203,7 @@ class _Experiment:
         if measured is None or trial.begun is None:
             return
         since = time.time() - (time.monotonic() - trial.begun)
-        with Reader(self._path) as reader:
+        with Reader(self.path) as reader:
             rows = (row for row in reader.attempts(after) if row.ending != Ending.OVERTAKEN)
             attempts = [row for row in rows if since <= row.at + row.seconds <= until]
             details = [event.detail for event in reader.events() if event.at >= since]
@@ -270,7 +230,7 @@ class _Experiment:
 
     def _predict(self, stopped: str) -> None:
         """Predict with which numbers the list lasts: no trial is long enough to show it."""
-        launch, result, pressed = self._plan.launch, self._result, self._stop.asked
+        launch, result, pressed = self._launch, self._result, self._stop.asked
         launch.tell("the trials are over: simulating whether the list lasts to the end of the job")
 
         def check(_: int) -> None:
@@ -278,7 +238,7 @@ class _Experiment:
                 raise KeyboardInterrupt
 
         try:
-            recording = learn(self._path).changed(result.pages)._replace(settings=launch.settings)
+            recording = learn(self.path).changed(result.pages)._replace(settings=launch.settings)
             trials = []
             for trial in self._trials:
                 check(trial.row.workers)

@@ -1,7 +1,4 @@
-"""
-What a recorded job would do with other numbers of workers and proxies, or other rules: simulated often enough, and
-counted. Nothing is written.
-"""
+"""What a recorded job would do with other numbers of workers and proxies, or other rules, by many simulated crawls."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -35,9 +32,7 @@ def forecast(
 ) -> Result:
     """
     Simulate the job of a journal. What is None is as in the recorded run; `changed` holds the settings that differ.
-    `progress` gets a few words at each step, and an empty text at the end.
-
-    Raises SettingsError before anything is read, JournalError, and UsageError if too little is recorded.
+    `progress` gets a few words at each step. Raises SettingsError, JournalError, and UsageError if too little is known.
     """
     settings_from(changed)
     recording = learn(journal).changed(pages, changed)
@@ -66,8 +61,8 @@ def predict(recording: Recording, workers: int, *, proxies: int, seed: int) -> R
     speed = fmean(crawled.pages / crawled.seconds if crawled.seconds else 0.0 for crawled in crawls)
     lasted = [crawled.seconds for crawled in crawls if crawled.lasted]
     # Where no proxy is ever lost the chance is certain.
-    certain = not (workload.survival.loses_proxies or any(crawled.retired for crawled in crawls))
-    low, high = (1.0, 1.0) if certain and len(lasted) == len(crawls) else wilson(len(lasted), len(crawls))
+    certain = _is_calm(recording) and not any(crawled.retired for crawled in crawls) and len(lasted) == len(crawls)
+    low, high = (1.0, 1.0) if certain else wilson(len(lasted), len(crawls))
     factors = machine.stretches(workers, pace)
     alone = max((machine.mean + machine.overhead) * factors[0], pace, 1e-9)
     latencies, factor = workload.latencies, factors[min(workers, proxies)]
@@ -95,12 +90,16 @@ def predict(recording: Recording, workers: int, *, proxies: int, seed: int) -> R
     )
 
 
+def _is_calm(recording: Recording) -> bool:
+    return not (recording.workload.survival.hazard or recording.workload.survival.dead_on_arrival)
+
+
 def spares_needed(
     recording: Recording, workers: int, *, seed: int, progress: Callable[[int], None] = lambda spares: None
 ) -> int | None:
     """
-    About the fewest spare proxies, besides one for each worker, with which the list lasts in 95 of 100 crawls. None if
-    that takes long to find out, or if not even 2,000 are enough. `progress` gets each number that is tried.
+    About the fewest spare proxies with which the list lasts in 95 of 100 crawls, None if it takes long to find out or
+    not even 2,000 are enough. `progress` gets each number that is tried.
     """
     spares = spent = 0
     while spares <= MOST_SPARES and spent <= SEARCH_EFFORT:
@@ -125,7 +124,7 @@ def _crawls(recording: Recording, workers: int, proxies: int, seed: int, most: i
         retired += crawled.retired
         lasted += crawled.lasted
         cost += crawled.cost
-        calm = number >= CALM_CRAWLS and not (retired or recording.workload.survival.loses_proxies)
+        calm = number >= CALM_CRAWLS and not retired and _is_calm(recording)
         alike = number >= ALIKE_CRAWLS and lasted in (0, number)
         if calm or alike or (number >= LEAST_CRAWLS and cost >= EFFORT):
             return

@@ -26,8 +26,8 @@ IDLE = 0.4
 class Machine(NamedTuple):
     """
     Seconds a page: `wait` is shared with nobody, `demand` is what the scarcest of cores and parent is busy for at full
-    load, and `mean` is a good attempt's latency as recorded, with `overhead` between it and the next. Each worker
-    starts `boot` later than the one before it. `cpu` is CPU seconds of all processes, `last` what the last start used.
+    load, `mean` a good attempt's latency as recorded, `overhead` what follows it, `boot` between the starts of two
+    workers, `cpu` the CPU time of all processes. `last` is what the last start used.
     """
 
     wait: float

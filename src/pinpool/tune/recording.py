@@ -1,35 +1,70 @@
-"""What is learnt from a journal, to simulate the same job with other numbers of workers and proxies, or other rules."""
+"""
+What is learnt from a journal, to simulate the same job with other numbers of workers and proxies, or other rules.
+
+Each proxy has the rate of failure that was seen. Latencies, how failures follow each other, and the chance to die are
+those of all, used and waiting.
+"""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from pinpool.errors import SettingsError
+from pinpool.errors import SettingsError, UsageError
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import AttemptRow
-from pinpool.model import Ending, EventKind
+from pinpool.model import Ending, EventKind, Fault
+from pinpool.policy.faults import FAULTS
 from pinpool.settings import RULES, Settings, settings_from
 from pinpool.stats.resources import Usage
 from pinpool.text import counted
 from pinpool.tune.queueing import Machine, machine
-from pinpool.tune.workload import Job, Workload, job_of, observe
+from pinpool.tune.survival import FailureSample, History, Survival, estimate
 
-#: The largest values that are believed, as anybody may have written the journal: seconds of an attempt, an epoch
-#: second, workers.
+#: The largest seconds of an attempt, epoch seconds and workers that are believed: anybody may have written the journal.
 LONGEST_ATTEMPT, LATEST, MOST_WORKERS = 86_400.0, 1e11, 10_000
-#: With fewer lost proxies their rate is known to a quarter at best.
-FEW_DEATHS = 15
+#: With fewer good attempts latencies are not known; with fewer lost proxies their rate is known to a quarter at best.
+LEAST_ATTEMPTS, FEW_DEATHS = 30, 15
+#: An hour without an attempt means that the run was stopped and resumed: what the proxies did then is unknown.
+STOPPED_SECONDS = 3600.0
+
+
+class Behavior(NamedTuple):
+    """A living proxy: how likely it fails after a good attempt, and with what."""
+
+    failure: float
+    failures: Sequence[FailureSample]
+
+
+class Job(NamedTuple):
+    """The pages of a job, and how many of them can only be fetched one after another, as each is found on the last."""
+
+    pages: int
+    depth: int = 1
+
+
+class Workload(NamedTuple):
+    """
+    `latencies` are the sorted seconds of good attempts, `deaths` how dead proxies fail. `page_failure` is the chance
+    that an attempt fails for another reason than the proxy, as in `page_failures`.
+    """
+
+    latencies: Sequence[float]
+    behaviors: Sequence[Behavior]
+    survival: Survival
+    deaths: Sequence[Sequence[FailureSample]]
+    page_failure: float
+    page_failures: Sequence[FailureSample]
 
 
 class Recording(NamedTuple):
-    """
-    What was learnt from a run, and the `job` and `settings` to simulate: its own ones, or those that `changed` sets.
-    `workers` and `proxies` are its numbers of them. `notes` are for people.
-    """
+    """What was learnt from a run, and the job and settings to simulate: its own, or others. `notes` are for people."""
 
     workload: Workload
     machine: Machine
@@ -45,18 +80,14 @@ class Recording(NamedTuple):
         return self._replace(job=job, settings=settings_from(settings or {}, self.settings))
 
 
-def _is_sound(row: AttemptRow) -> bool:
-    known = row.ending in (Ending.OK, Ending.GONE, Ending.FAILED)
-    return known and 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST
-
-
 def learn(journal: str | Path) -> Recording:
     """Read a journal. Raises JournalError, and UsageError if too little is recorded."""
     rests: dict[int, list[float]] = {}
     measured, rules, notes = [], "", []
     with Reader(journal) as reader:
         info = reader.run_info(time.time())
-        attempts = [row for row in reader.attempts() if _is_sound(row)]
+        rows = (row for row in reader.attempts() if row.ending in (Ending.OK, Ending.GONE, Ending.FAILED))
+        attempts = [row for row in rows if 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST]
         job = job_of(reader.tree())
         listed = max(1, sum(row.listed for row in reader.proxies()))
         for event in reader.events():
@@ -81,6 +112,89 @@ def learn(journal: str | Path) -> Recording:
     workers = min(max(1, info.workers), MOST_WORKERS)
     most = min(max([workers, *(int(used.workers) for used in measured)]), MOST_WORKERS, listed)
     # A rate for the whole site spaces the requests of each worker, too.
-    pace = max(settings.pace, 1e-9 if settings.site_rate else 0.0)
-    known = machine(attempts, measured, workers=most, pace=pace)
+    known = machine(attempts, measured, workers=most, pace=settings.pace or (1e-9 if settings.site_rate else 0.0))
     return Recording(workload, known, job, settings, workers, listed, notes)
+
+
+def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]) -> Workload:
+    """What they show. `rests` are when each proxy (by id) went to rest. Raises UsageError if fewer than 30 are good."""
+    rows = sorted((row for row in attempts if row.proxy is not None), key=lambda row: row.at)
+    latencies = sorted(row.seconds for row in rows if row.ending != Ending.FAILED)
+    if len(latencies) < LEAST_ATTEMPTS:
+        few = f"only {len(latencies)} good attempts are recorded, and {LEAST_ATTEMPTS} are the least to learn from"
+        raise UsageError(f"{few}: crawl some more, `pinpool crawl SPIDER -p PROXIES --limit 300` for instance")
+    run_seconds = _run_seconds(rows)
+    by_proxy: dict[int, list[AttemptRow]] = {}
+    by_pages: list[FailureSample] = []
+    for row in rows:
+        if row.ending == Ending.FAILED and (not row.charged or row.forgiven):
+            by_pages.append(_failure(row))
+        else:
+            by_proxy.setdefault(row.proxy or 0, []).append(row)
+    histories = [_history(own, rests.get(proxy, ()), run_seconds) for proxy, own in by_proxy.items()]
+    survival = estimate(histories)
+    ends = list(zip(histories, survival.dead, strict=True))
+    # The end of a proxy that is likely dead does not show how living ones fail.
+    failures = [[*history.failures, *(history.end if dead <= 0.5 else ())] for history, dead in ends]
+    of_all = [failure for own in failures for failure in own]
+    every = zip(histories, failures, survival.failure, strict=True)
+    # Proxies that never worked show how proxies fail, not how they work.
+    behaviors = [Behavior(rate, own or of_all) for history, own, rate in every if history.last_good is not None]
+    # How dead proxies fail is seen at those that are surely dead; if none surely is, at the likeliest.
+    deaths = [history.end for history, dead in ends if dead and dead >= max(survival.dead) / 2]
+    return Workload(latencies, behaviors, survival, deaths, len(by_pages) / len(rows), by_pages)
+
+
+def job_of(tasks: Iterable[tuple[int, int | None, bool]]) -> Job:
+    """The job of a run, from (id, parent, is a list page) of each task."""
+    depths: dict[int | None, int] = {}
+    for task, parent, _ in tasks:
+        # Only an earlier page leads to a later one, so that a wrong journal cannot make circles.
+        depths[task] = depths.get(parent, 0) + 1
+    return Job(len(depths), max(depths.values(), default=1))
+
+
+def _history(rows: Sequence[AttemptRow], rests: Sequence[float], run_seconds: Mapping[float, float]) -> History:
+    """The attempts of one proxy, in order. At least one is needed."""
+    last = max((n for n, row in enumerate(rows) if row.ending != Ending.FAILED), default=-1)
+    lived, end = rows[: last + 1], rows[last + 1 :]
+    kinds = ["after_good", *(_kind(before, row, rests) for before, row in pairwise(rows))]
+    tries = Counter(kinds[: last + 1])
+    failed = Counter(kind for kind, row in zip(kinds, lived, strict=False) if row.ending == Ending.FAILED)
+    return History(
+        run_seconds[rows[0].at],
+        run_seconds[rows[last].at] if lived else None,
+        (failed["after_good"], tries["after_good"]),
+        (failed["again"], tries["again"]),
+        (failed["after_rest"], tries["after_rest"]),
+        ending=run_seconds[end[0].at] if end else None,
+        at_once=kinds[last + 1 :].count("again"),
+        rested=kinds[last + 1 :].count("after_rest"),
+        fatal=any(row.fault == Fault.PROXY_AUTH for row in end),
+        failures=[_failure(row) for row in lived if row.ending == Ending.FAILED],
+        end=[_failure(row) for row in end],
+    )
+
+
+def _kind(before: AttemptRow, row: AttemptRow, rests: Sequence[float]) -> str:
+    """Which field of a `History` counts the attempt `row`."""
+    if before.ending != Ending.FAILED:
+        return "after_good"
+    place = bisect_left(rests, before.at)
+    return "after_rest" if place < len(rests) and rests[place] <= row.at else "again"
+
+
+def _run_seconds(rows: Sequence[AttemptRow]) -> dict[float, float]:
+    """Seconds of the run by epoch seconds, without the pauses between a stop and a resume."""
+    seconds: dict[float, float] = {}
+    skipped = rows[0].at
+    for before, row in pairwise((rows[0], *rows)):
+        if (pause := row.at - before.at - before.seconds) > STOPPED_SECONDS:
+            skipped += pause
+        seconds[row.at] = row.at - skipped
+    return seconds
+
+
+def _failure(row: AttemptRow) -> FailureSample:
+    # An unknown fault, perhaps of a newer pinpool, is an open question.
+    return FailureSample(Fault(row.fault) if row.fault and row.fault in FAULTS else Fault.RESET, row.seconds)

@@ -18,6 +18,8 @@ from pinpool.tune.steady_state import Trial
 ENOUGH = 0.95
 #: Eighths of a character cell, and the cells of a bar.
 _BLOCKS, _BAR = " ▏▎▍▌▋▊▉█", 12
+#: What only the model knows of a row.
+SURVIVAL = ("survival", "survival_from", "survival_to")
 
 
 class Row(NamedTuple):
@@ -46,9 +48,6 @@ class Row(NamedTuple):
     error: float | None = None
 
 
-SURVIVAL = ("survival", "survival_from", "survival_to")
-
-
 class Recommendation(NamedTuple):
     """How many workers to take, 0 if nothing is known, and one sentence why."""
 
@@ -63,7 +62,7 @@ NOTHING = Recommendation(0, "no trial was long enough to show anything")
 class Result:
     """
     The rows by number of workers, for a list of `proxies` and a job of `pages`. `spares` is how many spare proxies the
-    list needs to last. None stands for what is not known. `notes` are for people.
+    list needs to last. `notes` are for people.
     """
 
     proxies: int
@@ -75,13 +74,11 @@ class Result:
 
     def document(self) -> dict[str, Any]:
         """The document of `tune --json`."""
+        figures = (row._asdict().items() for row in self.rows)
         return {
             "proxies": self.proxies,
             "pages": self.pages,
-            "rows": [
-                {name: round(value, 4) if isinstance(value, float) else value for name, value in row._asdict().items()}
-                for row in self.rows
-            ],
+            "rows": [{name: round(x, 4) if isinstance(x, float) else x for name, x in row} for row in figures],
             "recommended": self.recommendation.workers or None,
             "why": self.recommendation.why,
             "spares_to_hold": self.spares,
@@ -97,12 +94,9 @@ def recommend(rows: Sequence[Row], stopped: str = "") -> Recommendation:
     lasting = [row for row in rows if row.survival is None or row.survival >= ENOUGH]
     if not lasting:
         best = max(rows, key=lambda row: ((row.survival or 0.0) * row.pages_per_second, row.pages_per_second))
-        return Recommendation(
-            best.workers,
-            f"the list is likely to be used up: it lasts in {best.survival or 0.0:.0%} of such crawls, "
-            "and no other number of workers gives a better chance for the time; more proxies would"
-            + (f"; {stopped}" if stopped else ""),
-        )
+        why = f"the list is likely to be used up: it lasts in {best.survival or 0.0:.0%} of such crawls"
+        why += ", and no other number of workers gives a better chance for the time; more proxies would"
+        return Recommendation(best.workers, "; ".join(filter(None, [why, stopped])))
     top = max(lasting, key=lambda row: row.pages_per_second)
     as_fast = [row for row in lasting if row.pages_per_second >= top.pages_per_second - noise(row, top)]
     chosen = min(as_fast, key=lambda row: row.workers)
@@ -190,10 +184,8 @@ def _bar(share: float, *, blocks: bool) -> str:
 def _chance(row: Row) -> str:
     if row.survival is None:
         return ""
-    low, high = row.survival_from, row.survival_to
-    if low is None or high is None or high - low < 0.01:
-        return f"{row.survival:.0%}"
-    return f"{row.survival:.0%} ({100 * low:.0f}-{100 * high:.0f})"
+    low, high = row.survival_from or 0.0, row.survival_to or 0.0
+    return f"{row.survival:.0%}" + (f" ({100 * low:.0f}-{100 * high:.0f})" if high - low >= 0.01 else "")
 
 
 def progress_line(view: Snapshot, trial: Trial) -> str:

@@ -1,6 +1,4 @@
-"""
-Which numbers of workers to try, how much of the budget each gets, when to stop growing, and where the knee lies. Pure.
-"""
+"""Which numbers of workers to try, with how much of the budget, when to stop growing, and where the knee lies. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -18,7 +16,7 @@ from pinpool.tune.result import Row, noise, recommend
 STARVED, QUEUED = 0.1, 0.25
 #: Two numbers of workers this close are one.
 CLOSE = 1.25
-#: What a trial costs in pages besides what grows with its workers, in pages of one worker.
+#: What a trial costs besides what grows with its workers, in pages of one worker.
 FIXED_COST = 4
 #: Faults that load can cause.
 _BY_LOAD = {fault for fault in Fault if FAULTS[fault].charge in (Charge.DOUBTFUL, Charge.OPEN, Charge.SITE)}
@@ -36,8 +34,7 @@ class Tally(NamedTuple):
 class TrialResult(NamedTuple):
     """
     One trial: its row, and the tally of each proxy by id. `starved` is the share of the time with fewer tasks than
-    workers, `queued` the share of the workers' time that they waited for a core, and `stalled` what stopped the trial,
-    empty if nothing did.
+    workers, `queued` that of the workers' time without a core, `stalled` what stopped it, empty if nothing did.
     """
 
     row: Row
@@ -49,8 +46,7 @@ class TrialResult(NamedTuple):
 
 def doublings(most: int) -> list[int]:
     """The numbers of workers to try by default: 2, 4, 8 and so on, and at last `most`."""
-    sizes = [2**n for n in range(1, most.bit_length()) if 2**n * CLOSE < most]
-    return [*sizes, most]
+    return [*(2**n for n in range(1, most.bit_length()) if 2**n * CLOSE < most), most]
 
 
 def budget_share(sizes: Sequence[int], pages: int) -> int:
@@ -73,20 +69,19 @@ def why_stop(trials: Sequence[TrialResult], *, fixed: bool = False) -> str:
     Why no larger number of workers is tried after these trials, in words that follow the speed; empty to go on. If the
     user has `fixed` the numbers, only harm to the site or the proxies is a reason.
     """
-    last = trials[-1]
-    workers = counted(last.row.workers, "worker")
+    row, _, starved, queued, _ = trials[-1]
+    workers = counted(row.workers, "worker")
     if (harm := _harm(trials)) or fixed:
         return harm
-    if last.starved >= STARVED:
-        known = f"with {workers} the job had too few known pages for {last.starved:.0%} of the time"
+    if starved >= STARVED:
+        known = f"with {workers} the job had too few known pages for {starved:.0%} of the time"
         return f"{known}, so that nothing is known of more: try again when more list pages are read"
-    if last.row.cpu is not None and last.row.cpu >= BUSY:
-        return f"with {workers} {cores_text(last.row.cpu)}"
+    if row.cpu is not None and row.cpu >= BUSY:
+        return f"with {workers} {cores_text(row.cpu)}"
     if len(trials) > 1:
         best = max((trial.row for trial in trials[:-1]), key=lambda row: row.pages_per_second)
-        gain = last.row.pages_per_second - best.pages_per_second
-        if gain <= noise(last.row, best, CONFIDENT):
-            busy = f", which wait for a core {last.queued:.0%} of the time" if last.queued >= QUEUED else ""
+        if row.pages_per_second - best.pages_per_second <= noise(row, best, CONFIDENT):
+            busy = f", which wait for a core {queued:.0%} of the time" if queued >= QUEUED else ""
             return f"{workers} are not faster by more than the measurement's error{busy}"
     return ""
 
@@ -94,8 +89,7 @@ def why_stop(trials: Sequence[TrialResult], *, fixed: bool = False) -> str:
 def _harm(trials: Sequence[TrialResult]) -> str:
     """
     Whether the last trial has surely made bans or faults more frequent, in words. Worse proxies further down the list
-    are not its doing: bans count only of proxies that have served a page, other faults only of proxies that an earlier
-    trial used, too.
+    are not its doing: bans count only of proxies that have served a page, other faults only of those used before.
     """
     last, earlier = trials[-1].tallies, [entry for trial in trials[:-1] for entry in trial.tallies.items()]
     used_before = {proxy for proxy, _ in earlier}
@@ -116,12 +110,12 @@ def _sum(tallies: Iterable[Tally]) -> Tally:
 
 def halfway(trials: Sequence[TrialResult]) -> int | None:
     """A number of workers between the largest that is too small and the smallest that is enough; None if none is."""
-    rows = sorted(harmless(trials), key=lambda row: row.workers)
+    rows = harmless(trials)
     enough = recommend(rows).workers
-    smaller = [row.workers for row in rows if row.workers < enough]
-    if not smaller or enough == rows[-1].workers or enough <= CLOSE * smaller[-1]:
+    fewer = max((row.workers for row in rows if row.workers < enough), default=0)
+    if not fewer or enough == max(row.workers for row in rows) or enough <= CLOSE * fewer:
         return None
-    return (smaller[-1] + enough) // 2
+    return (fewer + enough) // 2
 
 
 def harmless(trials: Sequence[TrialResult]) -> list[Row]:

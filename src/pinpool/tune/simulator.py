@@ -9,8 +9,7 @@ its failures, or dies, is drawn beforehand; between two such events the pages of
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from math import inf, log1p
 from random import Random
 from statistics import fmean
@@ -29,6 +28,10 @@ from pinpool.tune.survival import FailureSample
 LAST_SECOND, MOST_EVENTS = 1e9, 300_000
 #: The shortest attempt in seconds. Of shorter ones a worker could make any number at one moment.
 SHORTEST = 1e-4
+
+#: The life of a proxy, or the start of the workers. It yields for how many seconds, or turns if these end first, it
+#: goes on as it is; or that it is spare, and whether it has just rested.
+_Life = Iterator[tuple[float, float] | bool]
 
 
 class Crawled(NamedTuple):
@@ -63,24 +66,26 @@ class Scenario:
 
     def __init__(self, recording: Recording, workers: int, proxies: int) -> None:
         self.recording, self.workers, self.proxies = recording, workers, proxies
-        machine, workload, rules = recording.machine, recording.workload, recording.settings
+        machine, workload, rules, job = recording.machine, recording.workload, recording.settings, recording.job
         latencies, busy = workload.latencies, min(workers, proxies)
         factors = machine.stretches(busy, rules.pace)
         # With a pace some pages are longer than it, and others not.
         times = latencies[:: max(1, len(latencies) // 20)] if rules.pace else [machine.mean]
-        #: Seconds from one good attempt of a worker to its next, by the number of busy workers.
-        self.slots = [
-            max(SHORTEST, fmean(paced((seconds + machine.overhead) * factor, rules.pace) for seconds in times))
-            for factor in factors
-        ]
+        #: Seconds from one good attempt of a worker to its next, by the number of busy workers. The rate of the site
+        #: and pages that are found one after another hold all of them up.
+        self.slots = []
+        for number, factor in enumerate(factors):
+            slot = fmean(paced((seconds + machine.overhead) * factor, rules.pace) for seconds in times)
+            limit = max(number / (rules.site_rate or inf), slot * number * job.depth / max(1, job.pages))
+            self.slots.append(max(SHORTEST, slot, limit))
+        #: Seconds from the moment at which all pages are done on average to the end of the last one: when it begins the
+        #: others are half through, and the slowest of them ends it.
+        self.last = latencies[int(len(latencies) * busy / (busy + 1))] * factors[busy] - slot / 2
         slot = self.slots[busy]
         # Failed attempts for each page that are not its proxy's, and those of them for which it waits for the site.
         for_page = sum(workload.page_failure**n for n in range(1, rules.attempts))
         of_site = [FAULTS[failure.fault].charge is Charge.SITE for failure in workload.page_failures]
         self.site_faults = for_page * fmean(of_site or [0.0])
-        #: Seconds from the moment at which all pages are done on average to the end of the last one: when it begins the
-        #: others are half through, and the slowest of them ends it.
-        self.last = latencies[int(len(latencies) * busy / (busy + 1))] * factors[busy] - slot / 2
         #: Seconds after which a page that hangs is asked for by another worker, when nothing else is left to do.
         late, median = latencies[int(len(latencies) * 0.95)], latencies[len(latencies) // 2]
         self.patience = patience(median, late)
@@ -101,7 +106,9 @@ class Scenario:
 
 def _runs(failures: Sequence[FailureSample], again: float, swap_after: int) -> tuple[float, float]:
     """Of failures in a row: how likely they end with a swap, and how many there are in a row that does not."""
-    sure = fmean(FAULTS[failure.fault].charge is Charge.PROXY for failure in failures) if failures else 0.0
+    if not failures:
+        return 0.0, 0.0
+    sure = fmean(FAULTS[failure.fault].charge is Charge.PROXY for failure in failures)
     swap, passing, goes_on = 0.0, 0.0, 1.0
     for strikes in range(1, swap_after + 1):
         swaps = goes_on * (sure if strikes < swap_after else 1.0)
@@ -111,180 +118,129 @@ def _runs(failures: Sequence[FailureSample], again: float, swap_after: int) -> t
     return swap, passing
 
 
-@dataclass(slots=True, eq=False)
-class _Proxy:
-    number: int
-    service: Service
-    dies: float
-    death: Sequence[FailureSample]
-    patience: Patience = field(default_factory=Patience)
-    strikes: int = 0
-    serving: int = 0  # the number of its present service, 0 if it does not serve
-    since: float = 0.0
-
-
 class Crawl:
     """A crawl over proxies that are drawn from the recorded ones."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self._scenario, self._random = scenario, Random(seed)
-        self._rules, self._workload = scenario.recording.settings, scenario.recording.workload
-        self._reputation = Reputation(self._rules.cooling)
-        survival, deaths, random = self._workload.survival, self._workload.deaths, self._random
+        self._recording, self._workload = scenario.recording, scenario.recording.workload
+        self._reputation = Reputation(self._recording.settings.cooling)
         # Those that have just rested are handed out last.
-        self._spares, self._probing = deque[_Proxy](), deque[_Proxy]()
-        # Each recorded proxy once before any comes a second time.
-        rounds = -(-scenario.proxies // len(scenario.services))
-        drawn = [service for _ in range(rounds) for service in random.sample(scenario.services, len(scenario.services))]
-        for number, service in enumerate(drawn[: scenario.proxies], 1):
-            self._reputation.admit(number, "")
-            dies = random.expovariate(survival.hazard) if survival.hazard else inf
-            dies = dies if random.random() >= survival.dead_on_arrival else 0.0
-            self._spares.append(_Proxy(number, service, dies, random.choice(deaths) if deaths else ()))
-        self._alive, self._parked = scenario.proxies, 0
-        self._now = self._parked_seconds = self._pages = self._faults = self._served = self._last_failure = 0.0
+        self._spares, self._rested = deque[_Life](), deque[_Life]()
+        self._alive, self._free = scenario.proxies, 0
+        self._now = self._parked = self._pages = self._faults = self._served = self._last_failure = 0.0
         # A proxy is worn out after some number of pages, however long they take: `_turns` is how many pages a proxy
         # that never fails would have served by now. `_speed` and `_failing` are pages and faults in one such turn.
         self._turns = self._speed = self._failing = 0.0
-        self._worn: list[tuple[float, int, _Proxy]] = []
-        self._moments: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count(1)
+        self._moments: list[tuple[float, int, _Life]] = []
+        self._worn: list[tuple[float, int, _Life]] = []
+        self._due: dict[_Life, int] = {}
+        self._order = itertools.count()
 
     def run(self) -> Crawled:
         """Do the crawl. To be called once."""
-        recording, workers = self._scenario.recording, self._scenario.workers
-        for number in range(workers):
-            self._at(number * recording.machine.boot, self._take)
+        services, proxies, pages = self._scenario.services, self._scenario.proxies, self._recording.job.pages
+        drawn: list[Service] = []
+        while len(drawn) < proxies:  # each recorded proxy once before any comes a second time
+            drawn += self._random.sample(services, len(services))
+        for life in (self._life(number, service) for number, service in enumerate(drawn[:proxies])):
+            self._go_on(life)
+        self._go_on(self._start())
         events, end = 0, None
         while self._alive and events < MOST_EVENTS and self._now < LAST_SECOND:
             events += 1
-            rate, left = self._rate(), recording.job.pages - self._pages
+            while self._free and (spares := self._spares or self._rested):
+                self._free -= 1
+                self._go_on(spares.popleft())
+            busy = min(self._scenario.workers - self._free, len(self._scenario.slots) - 1)
+            rate = 1.0 / self._scenario.slots[max(0, busy)]
             moment = self._moments[0][0] if self._moments else inf
             worn = self._now + (self._worn[0][0] - self._turns) / rate if self._worn else inf
-            over = self._now + left / (self._speed * rate) if self._speed > 1e-9 else inf
+            over = self._now + (pages - self._pages) / (self._speed * rate) if self._speed > 1e-9 else inf
             seconds = min(moment, worn, over) - self._now
             self._now += seconds
-            self._parked_seconds += seconds * self._parked
+            self._parked += seconds * self._free
             self._turns += seconds * rate
             self._pages += seconds * rate * self._speed
             self._faults += seconds * rate * self._failing
-            self._served = self._now if self._speed else self._served
+            self._served = self._now if self._speed > 1e-9 else self._served
             if over <= min(moment, worn):
                 end = self._end(rate)
                 break
-            if worn < moment:
-                _, service, proxy = heapq.heappop(self._worn)
-                self._stop(proxy, service, proxy.service.failures)
-            else:
-                heapq.heappop(self._moments)[2]()
-        return Crawled(
-            lasted=end is not None,
-            seconds=self._served if end is None else end,
-            pages=self._pages,
-            faults=self._faults,
-            parked=self._parked_seconds / (self._now * workers) if self._now else 0.0,
-            retired=self._scenario.proxies - self._alive,
-            cost=events + self._scenario.proxies,
+            _, serial, life = heapq.heappop(self._worn if worn < moment else self._moments)
+            if self._due[life] == serial:
+                self._go_on(life)
+        parked = self._parked / (self._now * self._scenario.workers) if self._now else 0.0
+        lasted, retired = end is not None, proxies - self._alive
+        return Crawled(lasted, end or self._served, self._pages, self._faults, parked, retired, events + proxies)
+
+    def _go_on(self, life: _Life) -> None:
+        serial = self._due[life] = next(self._order)
+        wait = next(life, None)
+        if isinstance(wait, bool):
+            (self._rested if wait else self._spares).append(life)
+        elif wait is not None:
+            for heap, due in ((self._moments, self._now + wait[0]), (self._worn, self._turns + wait[1])):
+                if due < inf:
+                    heapq.heappush(heap, (due, serial, life))
+
+    def _start(self) -> _Life:
+        for _ in range(self._scenario.workers):
+            self._free += 1
+            yield self._recording.machine.boot, inf
+
+    def _life(self, number: int, service: Service) -> _Life:
+        """The life of a proxy until it retires."""
+        random, rules, survival, deaths = (
+            self._random,
+            self._recording.settings,
+            self._workload.survival,
+            self._workload.deaths,
         )
-
-    def _rate(self) -> float:
-        """Turns in a second: as workers share the machine, the rate of the site, and pages that are not all known."""
-        slots, job = self._scenario.slots, self._scenario.recording.job
-        rate = 1.0 / slots[max(0, min(self._scenario.workers - self._parked, len(slots) - 1))]
-        if self._speed:
-            rate = min(rate, rate * job.pages / (job.depth * self._speed))
-            if self._rules.site_rate:
-                rate = min(rate, self._rules.site_rate / (self._speed + self._failing))
-        return rate
-
-    def _at(self, moment: float, act: Callable[[], None]) -> None:
-        heapq.heappush(self._moments, (moment, next(self._order), act))
-
-    def _take(self) -> None:
-        """A worker takes a proxy, or parks."""
-        if proxies := self._spares or self._probing:
-            proxy = proxies.popleft()
-            if self._now >= proxy.dies:
-                self._fail(proxy, proxy.death)
-            elif proxy.patience.probing and self._random.random() < self._workload.survival.after_rest:
-                self._fail(proxy, proxy.service.failures)
-            else:
-                self._serve(proxy)
-        else:
-            self._parked += 1
-
-    def _serve(self, proxy: _Proxy) -> None:
-        """Serve pages until it is worn out or dead."""
-        if proxy.patience.probing:
-            self._credit(proxy)
-        number, swap = next(self._order), proxy.service.swap
-        proxy.serving, proxy.since = number, self._turns
-        self._speed += proxy.service.speed
-        self._failing += proxy.service.speed * proxy.service.faults
-        if swap > 0.0:
-            pages = log1p(-self._random.random()) // log1p(-swap) if swap < 1.0 else 0.0
-            heapq.heappush(self._worn, (self._turns + pages / proxy.service.speed, number, proxy))
-        if proxy.dies < inf and proxy.death:
-            # It ends the page that it is at.
-            moment = proxy.dies + self._random.random() / self._rate()
-            self._at(moment, lambda: self._stop(proxy, number, proxy.death))
-
-    def _credit(self, proxy: _Proxy) -> None:
-        self._reputation.credit(proxy.number)
-        proxy.patience.served()
-        proxy.strikes = 0
-
-    def _stop(self, proxy: _Proxy, service: int, failures: Sequence[FailureSample]) -> None:
-        """It is worn out or dead, unless that service is over."""
-        if proxy.serving == service:
-            proxy.serving = 0
-            self._speed = max(0.0, self._speed - proxy.service.speed)
-            self._failing = max(0.0, self._failing - proxy.service.speed * proxy.service.faults)
-            if round((self._turns - proxy.since) * proxy.service.speed):
-                self._credit(proxy)
-            self._fail(proxy, failures)
-
-    def _fail(self, proxy: _Proxy, failures: Sequence[FailureSample]) -> None:
-        """Fail once more, if it is known how."""
-        if not failures:
-            self._serve(proxy)
-            return
-        failure = self._random.choice(failures)
-        until = self._now + self._scenario.seconds(failure)
-        self._last_failure = max(self._last_failure, until)
-        self._at(until, lambda: self._failed(proxy, failure, failures))
-
-    def _failed(self, proxy: _Proxy, failure: FailureSample, failures: Sequence[FailureSample]) -> None:
-        """The worker keeps the proxy or swaps it; then it rests, or retires."""
-        self._faults += 1
-        charge = FAULTS[failure.fault].charge
-        # No strike if the site or the page is to blame, or another proxy that works has failed the same page.
-        share = self._pages / (self._pages + self._faults)
-        dead, shared = self._now >= proxy.dies, self._random.random() < share * (1.0 - share)
-        proxy.strikes += dead or (charge in (Charge.DOUBTFUL, Charge.OPEN) and not shared)
-        if charge is not Charge.WORKER and not proxy.patience.ends(charge, self._rules.swap_after):
-            self._fail(proxy, failures)
-            return
-        needed = 1 if self._reputation.unproven(proxy.number) else self._rules.swap_after
-        deserved = charge is Charge.PROXY or proxy.strikes >= needed
-        jitter = self._random.random()
-        penalty = self._reputation.penalty(proxy.number, failure.fault, None, jitter) if deserved else NO_REST
-        if isinstance(penalty, Retire):
-            self._alive -= 1
-        else:
-            self._at(self._now + penalty.seconds, lambda: self._rested(proxy))
-        self._take()
-
-    def _rested(self, proxy: _Proxy) -> None:
-        proxy.patience = Patience(probing=True)
-        self._probing.append(proxy)
-        if self._parked:
-            self._parked -= 1
-            self._take()
+        reputation, probing, strikes = self._reputation, False, 0
+        reputation.admit(number, "")
+        dies = random.expovariate(survival.hazard) if survival.hazard and deaths else inf
+        dies = dies if random.random() >= survival.dead_on_arrival else 0.0
+        death = random.choice(deaths) if deaths else service.failures
+        while True:
+            yield probing
+            if self._now < dies and not (probing and random.random() < survival.after_rest):
+                # It serves until it is worn out or dead, and ends the page that it is at.
+                pages = log1p(-random.random()) // log1p(-service.swap) if 0.0 < service.swap < 1.0 else inf
+                begun, turns = self._turns, (0.0 if service.swap >= 1.0 else pages / service.speed)
+                self._speed += service.speed
+                self._failing += service.speed * service.faults
+                yield dies - self._now + random.random() * self._scenario.slots[-1], turns
+                self._speed -= service.speed
+                self._failing -= service.speed * service.faults
+                if probing or round((self._turns - begun) * service.speed):
+                    reputation.credit(number)
+                    probing, strikes = False, 0
+            patience, swapped = Patience(probing), False
+            while not swapped:
+                failure = random.choice(death if self._now >= dies else service.failures)
+                charge, seconds = FAULTS[failure.fault].charge, self._scenario.seconds(failure)
+                self._last_failure = max(self._last_failure, self._now + seconds)
+                yield seconds, inf
+                self._faults += 1
+                # No strike if the site or the page is to blame, or another proxy that works has failed the same page.
+                share = self._pages / (self._pages + self._faults)
+                shared = charge not in (Charge.DOUBTFUL, Charge.OPEN) or random.random() < share * (1.0 - share)
+                strikes += self._now >= dies or not shared
+                swapped = charge is Charge.WORKER or patience.ends(charge, rules.swap_after)
+            self._free += 1
+            needed = 1 if reputation.unproven(number) else rules.swap_after
+            deserved, jitter = charge is Charge.PROXY or strikes >= needed, random.random()
+            penalty = reputation.penalty(number, failure.fault, None, jitter) if deserved else NO_REST
+            if isinstance(penalty, Retire):
+                self._alive -= 1
+                return
+            yield penalty.seconds, inf
+            probing = True
 
     def _end(self, rate: float) -> float:
         """When the last page ends: pages that have failed at last take longer."""
-        scenario, random, busy = self._scenario, self._random, self._scenario.workers - self._parked
+        scenario, random, busy = self._scenario, self._random, self._scenario.workers - self._free
         last, patience = self._now + scenario.last, self._now + scenario.patience
         end = max(last, min(self._last_failure, patience) + 1.0 / rate)
         for service in random.sample(scenario.services, min(len(scenario.services), busy)):

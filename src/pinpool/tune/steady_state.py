@@ -20,16 +20,15 @@ LEAST_SECONDS, LEAST_PAGES, LEAST_EACH = 3.0, 30, BATCHES
 WARM_UP_EACH = 2
 #: A site that gives fewer than 30 pages in a trial's time gets three times that time.
 PATIENCE = 3
-#: Seconds between two samples, between two looks at the error, and in which no answer can come until a trial ends. Not
-#: at once: a proxy rests before it is retired.
+#: Seconds between two samples, between two looks at the error, and without an answer until a trial ends: a proxy rests
+#: for a moment before it is retired.
 SAMPLE_SECONDS, CHECK_SECONDS, STALLED_SECONDS = 0.05, 0.5, 1.0
 
 
 class Sample(NamedTuple):
     """
     The run at the moment `at` (seconds, monotonic). `pages` count from the trial's start. `able` workers have a proxy,
-    `parked` ones wait for one. `tasks` are known and not ended. `stalled` is the reason why no answer can come now,
-    empty if one can.
+    `parked` ones wait for one. `tasks` have not ended. `stalled` is why no answer can come now, empty if one can.
     """
 
     at: float
@@ -39,16 +38,11 @@ class Sample(NamedTuple):
     tasks: int
     stalled: str = ""
 
-    @property
-    def starved(self) -> bool:
-        """Whether there are fewer tasks than workers."""
-        return self.tasks < self.able
-
 
 class Throughput(NamedTuple):
     """
-    What a trial has measured: the speed in pages a second and its standard error, over `pages` in `seconds`. `parked`
-    is the share of the workers' time without a proxy, `starved` the share of the time with fewer tasks than workers.
+    What a trial has measured: pages a second and the standard error of that, over `pages` in `seconds`. `parked` is the
+    share of the workers' time without a proxy, `starved` the share of the time with fewer tasks than workers.
     """
 
     speed: float
@@ -65,14 +59,10 @@ class Throughput(NamedTuple):
 
 
 class Trial:
-    """
-    A start of the run with `workers` workers and at most `pages` pages. It measures for about `seconds` at most, and
-    ends as soon as the speed is known to 3 %.
-    """
+    """A start of the run with so many workers, for about `seconds` and `pages` at most, or until the speed is known."""
 
     def __init__(self, workers: int, *, seconds: float, pages: int) -> None:
-        self.workers, self._seconds, self._most = workers, seconds, pages
-        self.stalled = ""
+        self.workers, self._seconds, self._most, self.stalled = workers, seconds, pages, ""
         self._samples: list[Sample] = []
         self._started: float | None = None
         self._checked = self._flowing = 0.0
@@ -86,20 +76,23 @@ class Trial:
         """Take a sample. True if the trial is over. It may come as often as the caller likes."""
         if self._started is None:
             self._started = self._flowing = sample.at
-        if sample.at - self._samples[-1].at >= SAMPLE_SECONDS if self._samples else self._is_warm(sample):
+        waited = sample.at - self._started
+        if self._samples:
+            due = sample.at - self._samples[-1].at >= SAMPLE_SECONDS
+        else:  # warm, or nobody knows when
+            due = sample.pages >= WARM_UP_EACH * max(1, sample.able) or (
+                sample.pages > 0 and waited >= self._seconds / 2
+            )
+        if due:
             self._samples.append(sample)
         if not sample.stalled:
             self._flowing = sample.at
         self.stalled = sample.stalled if sample.at - self._flowing >= STALLED_SECONDS else ""
-        return bool(self.stalled) or sample.pages >= self._most or self._is_enough(sample)
+        return bool(self.stalled) or sample.pages >= self._most or self._is_enough(sample, waited)
 
-    def _is_warm(self, sample: Sample) -> bool:
-        waited = sample.at - (self._started or 0.0) >= self._seconds / 2
-        return bool(sample.pages) and (sample.pages >= WARM_UP_EACH * max(1, sample.able) or waited)
-
-    def _is_enough(self, sample: Sample) -> bool:
+    def _is_enough(self, sample: Sample, waited: float) -> bool:
         if not self._samples:
-            return sample.at - (self._started or 0.0) >= PATIENCE * self._seconds
+            return waited >= PATIENCE * self._seconds
         spent, pages = sample.at - self._samples[0].at, sample.pages - self._samples[0].pages
         if spent >= self._seconds and (pages >= LEAST_PAGES or spent >= PATIENCE * self._seconds):
             return True
@@ -111,12 +104,9 @@ class Trial:
         return measured is not None and measured.pages >= enough and measured.relative_error <= SMALL_ERROR
 
     def throughput(self, *, with_end: bool = True) -> Throughput | None:
-        """
-        What is measured so far, None if that is too little. For a job that ended, leave its end out: it had fewer tasks
-        than workers.
-        """
+        """What is measured so far, None if that is too little. Leave out the end of a job, when tasks are too few."""
         samples, last = self._samples, len(self._samples) - 1
-        while not with_end and last > 0 and samples[last].starved:
+        while not with_end and last > 0 and samples[last].tasks < samples[last].able:
             last -= 1
         if last < 1 or samples[last].pages - samples[0].pages < BATCHES:
             return None
@@ -130,12 +120,11 @@ class Trial:
             samples[last].pages - samples[0].pages,
             seconds,
             sum(gap * sample.parked for gap, sample in spent) / (seconds * self.workers),
-            sum(gap * sample.starved for gap, sample in spent) / seconds if with_end else 0.0,
+            sum(gap for gap, sample in spent if sample.tasks < sample.able) / seconds if with_end else 0.0,
         )
 
     def _pages_at(self, moment: float) -> float:
         """Pages at a moment between two samples, as if they had come evenly."""
         place = bisect_left(self._samples, moment, key=lambda sample: sample.at)
-        place = min(max(1, place), len(self._samples) - 1)
-        before, after = self._samples[place - 1], self._samples[place]
-        return before.pages + (after.pages - before.pages) * (moment - before.at) / (after.at - before.at)
+        before, after = self._samples[max(0, place - 1)], self._samples[min(max(1, place), len(self._samples) - 1)]
+        return before.pages + (after.pages - before.pages) * (moment - before.at) / ((after.at - before.at) or 1.0)

@@ -31,12 +31,10 @@ class FailureSample(NamedTuple):
 
 class History(NamedTuple):
     """
-    One proxy. `first`, `last_good` and `ending` are when those attempts began, in seconds since the run did. The counts
-    are (failed, all) attempts that followed a good one or none, a failed one at once, or a failed one and a rest.
+    One proxy: its first attempt, last good one, and `end`, the failures after that, at `ending` (seconds of the run).
 
-    They leave out its end: the failures after its last page. The end began at `ending`, None if the last attempt was
-    good. `at_once` and `rested` count its further failures. `fatal`: no proxy recovers from one of them. `failures` are
-    those before the end, `end` is those of the end.
+    The counts are (failed, all) attempts before the end that followed a good one or none, a failed one at once, or a
+    failed one and a rest. `at_once` and `rested` count those of the end; from a `fatal` one no proxy recovers.
     """
 
     first: float
@@ -65,11 +63,6 @@ class Survival(NamedTuple):
     after_rest: float
     dead_on_arrival: float
     hazard: float
-
-    @property
-    def loses_proxies(self) -> bool:
-        """Whether a proxy may be lost for good."""
-        return bool(self.hazard or self.dead_on_arrival)
 
 
 def estimate(histories: Sequence[History]) -> Survival:
@@ -120,8 +113,8 @@ def _deaths(
     histories: Sequence[History], dead: Sequence[float], dead_on_arrival: float, hazard: float
 ) -> tuple[float, float]:
     """
-    The share that never worked, and the chance a second to die, if these are dead. A proxy that failed at its first
-    use, late in a run, may once have worked: these two as known so far say how likely that is.
+    The share that never worked and the chance a second to die, if these are dead. A proxy that failed at its first use,
+    late in a run, may once have worked: the two as known so far say how likely that is.
     """
     never, died, lived = 0.0, 0.0, 0.0
     for history, chance in zip(histories, dead, strict=True):

@@ -10,10 +10,9 @@ from pinpool.model import Fault
 from pinpool.settings import Settings
 from pinpool.tune.forecast import predict, spares_needed
 from pinpool.tune.queueing import Machine
-from pinpool.tune.recording import Recording
+from pinpool.tune.recording import Behavior, Job, Recording, Workload
 from pinpool.tune.result import ENOUGH, Row
 from pinpool.tune.survival import FailureSample, Survival
-from pinpool.tune.workload import Behavior, Job, Workload
 
 RULES = Settings(cooling=0.1)
 PAGE = 0.05

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from pinpool.model import Fault
 from pinpool.settings import Settings
 from pinpool.tune.queueing import Machine
-from pinpool.tune.recording import Recording
+from pinpool.tune.recording import Behavior, Job, Recording, Workload
 from pinpool.tune.simulator import Crawl, Crawled, Scenario
 from pinpool.tune.survival import FailureSample, Survival
-from pinpool.tune.workload import Behavior, Job, Workload
 
 REFUSED = FailureSample(Fault.REFUSED, 0.01)
 BANNED = FailureSample(Fault.BANNED, 0.1)

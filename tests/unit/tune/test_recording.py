@@ -8,7 +8,7 @@ import pytest
 
 from attempts import START, attempt, good
 from pinpool.errors import UsageError
-from pinpool.tune.workload import Job, job_of, observe
+from pinpool.tune.recording import Job, job_of, observe
 
 
 def test_too_few_good_attempts_are_refused_with_what_to_do() -> None:
@@ -111,7 +111,7 @@ def test_a_proxy_that_may_die_dies_as_one_was_seen_to() -> None:
 
     seen = observe(rows, {})
 
-    assert bool(seen.deaths) == seen.survival.loses_proxies
+    assert bool(seen.deaths) == bool(seen.survival.hazard or seen.survival.dead_on_arrival)
 
 
 def test_hours_between_a_stop_and_a_resume_do_not_count_as_time_survived() -> None:
