@@ -142,7 +142,9 @@ def haul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haul]:
                 strike(worker)
             first.send(signal.SIGKILL)
             first.leaves_nobody()
-            second = films.resume("-w", "4", "-p", "proxies.txt", "-vv", "--log", "run.log", "--metrics", "run.prom")
+            second = films.resume(
+                "-w", "4", "--threads", "2", "-p", "proxies.txt", "-vv", "--log", "run.log", "--metrics", "run.prom"
+            )
             seen.watch(second, folders, *GIVEN, seconds=900)
             assert second.wait(900, tidy=False) == 3
             patch.setenv("PINPOOL_PROXIES", str(films.folder / "proxies.txt"))

@@ -29,7 +29,7 @@ from pinpool.stats.capacity import free_capacity
 from pinpool.stats.columns import stats_document
 from pinpool.stats.figures import figures
 from pinpool.stats.prometheus import Metrics
-from pinpool.stats.recommendation import advise
+from pinpool.stats.recommendation import advice_after
 from pinpool.stats.resources import Usage, Utilization
 from pinpool.stats.snapshot import Snapshot
 from pinpool.text import counted
@@ -70,7 +70,7 @@ class Run:
         with Reader(self.journal) as reader:
             utilization = Utilization.parse(reader.last(EventKind.WORKED))
             used = Usage.parse(reader.last(EventKind.MEASURED))
-        return advise(self.stats, utilization, used.load if used else None) if utilization else ""
+        return advice_after(self.stats, utilization, used)
 
     @property
     def proxies(self) -> list[dict[str, Any]]:

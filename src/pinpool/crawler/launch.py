@@ -118,7 +118,7 @@ class Launch:
             )
             rules = {name: getattr(self.settings, name) for name in RULES}
             journal.event(Event(time.time(), EventKind.RULES, detail=json.dumps(rules)))
-            meter = Meter(SYSTEM_CLOCK)
+            meter = Meter(SYSTEM_CLOCK, threads=self.settings.threads)
 
             def look(view: Snapshot) -> None:
                 meter.look(view.pages, view.census.workers)

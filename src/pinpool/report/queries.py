@@ -11,7 +11,7 @@ from pinpool.model import EventKind
 from pinpool.report.run_data import RunData, SlowPage, Totals
 from pinpool.report.timeline import Gap, Strip, TimeAxis, pauses, strip
 from pinpool.stats.columns import stats_document
-from pinpool.stats.recommendation import advise
+from pinpool.stats.recommendation import advice_after
 from pinpool.stats.resources import Usage, Utilization
 
 SLOWEST = 15  # pages that a report lists
@@ -95,5 +95,5 @@ def read_run(journal: Path, now: float) -> RunData:
             # The last problems, that tasks are open or failed, are no fault of the journal.
             damage=checked.problems[: len(checked.problems) - bool(checked.open) - bool(checked.failed)],
             silences=reader.silences(totals.axis),
-            advice=advise(document, utilization, used.load if used else None) if utilization else "",
+            advice=advice_after(document, utilization, used),
         )

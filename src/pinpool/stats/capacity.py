@@ -16,8 +16,11 @@ THREAD_BYTES = 500_000
 WORKER_FILES = 4
 #: Descriptors for everything else: the journal, outputs, the Manager, the interpreter.
 OTHER_FILES = 100
-#: Numbers of threads that a shortage proposes.
+#: Numbers of threads that a shortage proposes, and the one that the advice after a run names.
 _PROPOSED = (5, 10, 25, 50)
+ADVISED = 25
+#: What a run needs besides its workers: the parent, the Manager and the forkserver.
+OTHER_BYTES = 60_000_000
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -48,6 +51,12 @@ class Capacity(NamedTuple):
         line = f"{counted(wanted, 'worker')} would need {' and '.join(needs)}: {self.workers:,} fit"
         enough = (k for k in _PROPOSED if k > self.threads and self._replace(threads=k).workers >= wanted)
         return f"{line}, and all of them with --threads {threads}" if (threads := next(enough, 0)) else line
+
+
+def with_threads(memory: int, workers: int) -> int:
+    """About how many bytes a run would take, which took `memory`, if `ADVISED` of its workers shared a process."""
+    processes = -(-workers // ADVISED)
+    return OTHER_BYTES + processes * (memory // workers) + (workers - processes) * THREAD_BYTES
 
 
 def _bytes(workers: int, threads: int) -> int:

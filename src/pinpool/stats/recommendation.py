@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pinpool.stats.resources import Utilization
-from pinpool.text import counted
+from pinpool.stats.capacity import ADVISED, with_threads
+from pinpool.stats.resources import Usage, Utilization
+from pinpool.text import byte_size, counted
 
 #: Share of the machine's cores from which on they are the limit. The rest is lost in switching.
 BUSY = 0.85
@@ -15,6 +16,8 @@ BUSY = 0.85
 WAITING = 0.15
 #: Two speeds this close are the same: two runs alike differ as much.
 NOISE = 0.03
+#: Bytes of a run from which on less would be welcome.
+MUCH_MEMORY = 400_000_000
 #: A shorter run shows nothing.
 LEAST_PAGES, LEAST_SECONDS = 50, 3.0
 
@@ -22,6 +25,23 @@ LEAST_PAGES, LEAST_SECONDS = 50, 3.0
 def cores_text(load: float) -> str:
     """That the cores are the limit, in words. `load` is the share of them that is used."""
     return f"this machine's cores are {load:.0%} busy"
+
+
+def advice_after(document: Mapping[str, Any], utilization: Utilization | None, used: Usage | None) -> str:
+    """What a run teaches about its workers, in a line: their number and memory. Empty if it was too short."""
+    if utilization is None:
+        return ""
+    sentence = advise(document, utilization, used.load if used else None)
+    memory = memory_advice(used.tree_memory, used.workers, used.threads) if used else ""
+    return "; ".join(filter(None, (sentence, memory)))
+
+
+def memory_advice(memory: int, workers: int, threads: int) -> str:
+    """That workers should share processes, with the figures; empty if they do already, or take little. Bytes."""
+    if threads > 1 or memory < MUCH_MEMORY:
+        return ""
+    took, would = byte_size(memory), byte_size(with_threads(memory, workers))
+    return f"{counted(workers, 'worker')} took {took} of memory: with --threads {ADVISED} it would be about {would}"
 
 
 def advise(document: Mapping[str, Any], utilization: Utilization, load: float | None) -> str:

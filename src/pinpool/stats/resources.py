@@ -76,7 +76,7 @@ class Reading(NamedTuple):
 class Usage(NamedTuple):
     """
     What `pages` took in `seconds`, named as in `Reading`: CPU seconds on `cores`, seconds in which no core was free,
-    and at the end bytes and the living `workers`.
+    and at the end bytes and the living `workers`, of which `threads` share a process.
     """
 
     pages: int
@@ -88,6 +88,7 @@ class Usage(NamedTuple):
     tree_memory: int
     workers: int
     cores: float
+    threads: int = 1
 
     @property
     def load(self) -> float:
@@ -98,7 +99,7 @@ class Usage(NamedTuple):
     def parse(cls, text: str) -> Usage | None:
         """What the detail of a MEASURED event says. None if it is not as we write it."""
         try:
-            read = json.loads(text)
+            read = {"threads": 1, **json.loads(text)}  # an older journal does not say
             numbers = [read[name] for name in cls._fields]
         except (ValueError, TypeError, KeyError):
             return None
@@ -109,8 +110,9 @@ class Usage(NamedTuple):
 class Meter:
     """Measures one start of a run, from the first pages of its workers on: the start-up is no page's cost."""
 
-    def __init__(self, clock: Clock, read: Callable[[], Reading | None] | None = None) -> None:
+    def __init__(self, clock: Clock, read: Callable[[], Reading | None] | None = None, *, threads: int = 1) -> None:
         self._clock = clock
+        self._threads = threads
         self._read = read or read_tree
         self._begin: tuple[float, int, Reading] | None = None
         self._pages = self._workers = 0
@@ -129,7 +131,7 @@ class Meter:
         seconds = round(self._clock.monotonic() - begin, 3)
         # A process that died takes its share along, so a sum may shrink.
         spent = (round(max(0.0, now - then), 3) for then, now in zip(start[:3], end[:3], strict=True))
-        usage = Usage._make((self._pages - pages, seconds, *spent, *end[3:], self._workers, cores()))
+        usage = Usage._make((self._pages - pages, seconds, *spent, *end[3:], self._workers, cores(), self._threads))
         return Event(self._clock.epoch(), EventKind.MEASURED, detail=json.dumps(usage._asdict()))
 
 

@@ -25,6 +25,7 @@ from pinpool.spider.seeds import seeds_of
 from pinpool.spider.spider import Spider
 from pinpool.stats.capacity import free_capacity
 from pinpool.stats.histogram import Histogram
+from pinpool.stats.recommendation import memory_advice
 from pinpool.stats.resources import Usage
 from pinpool.stats.snapshot import Snapshot
 from pinpool.text import counted
@@ -91,6 +92,8 @@ class Experiment:
             tell(note)
         capacity = free_capacity(settings_from(settings, spider.settings).threads)
         self._sizes = wanted = sorted(set(sizes or doublings(min(len(chosen.proxies), capacity.workers))))
+        if not sizes and (shortage := capacity.shortage(len(chosen.proxies))):
+            tell(f"{shortage}, so no more are tried")
         if shortage := capacity.shortage(wanted[-1]):
             raise SettingsError(f"sizes: {shortage}: give smaller ones")
         self._pages, least = pages or max(LEAST_BUDGET, PAGES_EACH * sum(wanted)), FEWEST_EACH * wanted[0]
@@ -135,6 +138,7 @@ class Experiment:
                 result.recommendation = recommend(harmless(self._trials), stopped)
                 if not result.interrupted:
                     self._predict(stopped)
+                self._note_memory()
                 rows = sorted((trial.row for trial in self._trials), key=lambda row: row.workers)
                 # The ideal is the best that a worker did in any trial: none is better than one that never waits.
                 best = max(row.pages_per_second / row.workers for row in rows)
@@ -227,6 +231,14 @@ class Experiment:
         queued = used.queued / (used.seconds * trial.workers) if used and used.seconds else 0.0
         self._trials.append(TrialResult(row, tally(attempts), measured.starved, queued, trial.stalled))
         self._report(row)
+
+    def _note_memory(self) -> None:
+        """Say what the recommended number of workers would save if they shared processes."""
+        threads = self._launch.settings.threads
+        for row in (trial.row for trial in self._trials):
+            if row.workers == self._result.recommendation.workers and row.rss_mb is not None:
+                advice = memory_advice(round(row.rss_mb * 1e6), row.workers, threads)
+                self._result.notes += [advice] if advice else []
 
     def _predict(self, stopped: str) -> None:
         """Predict with which numbers the list lasts: no trial is long enough to show it."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pinpool.stats.recommendation import advise
-from pinpool.stats.resources import Utilization
+from pinpool.stats.recommendation import advice_after, advise, memory_advice
+from pinpool.stats.resources import Usage, Utilization
 
 
 def document(proxies: int = 30, *, unused: int = 0, retired: int = 0, pages: int = 5_000) -> dict[str, Any]:
@@ -100,3 +100,26 @@ def test_a_pace_leaves_room_for_the_spares_that_were_never_used() -> None:
 
     assert "6 spare proxies were never used: 27 workers would finish 11% sooner" in sentence
     assert "the pace sets the speed" in advise(document(), utilization(running=0.2, pacing=0.75), 0.3)
+
+
+def used(workers: int, memory: int, threads: int = 1) -> Usage:
+    return Usage(5_000, 100.0, 1.0, 60.0, 0.0, 30_000_000, memory, workers, 2.0, threads)
+
+
+def test_workers_that_take_much_memory_are_advised_to_share_processes() -> None:
+    sentence = memory_advice(1_087_000_000, 100, 1)
+
+    assert sentence == "100 workers took 1.1 GB of memory: with --threads 25 it would be about 151.5 MB"
+
+
+@pytest.mark.parametrize(("memory", "threads"), [(1_087_000_000, 25), (200_000_000, 1)])
+def test_nothing_is_said_of_memory_where_nothing_would_be_won(memory: int, threads: int) -> None:
+    assert memory_advice(memory, 100, threads) == ""
+
+
+def test_the_line_after_a_run_names_workers_and_memory() -> None:
+    line = advice_after(document(110), utilization(100), used(100, 1_000_000_000))
+
+    number, memory = line.split("; ")
+    assert number == advise(document(110), utilization(100), 0.3)
+    assert "--threads 25" in memory
