@@ -5,12 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
 import pytest
 
-from engines import Maker, scripted_engine, spares
+from engines import Maker, all_idle, scripted_engine, spares
 from ledger import Ledger
 from pinpool import calls, crawler
 from pinpool.model import Sign
@@ -111,6 +112,20 @@ def test_closing_an_engine_leaves_other_peoples_processes_alone(make: Maker, met
     mine.kill()
     mine.join(10)
     mine.close()
+
+
+def test_a_closed_engine_leaves_no_thread_behind(make: Maker) -> None:
+    """Idle workers hold a lock of the pool when they are killed, and its threads wait for that."""
+    before = set(threading.enumerate())
+    engine = make(workers=6, proxies=6)
+    all_idle(Ledger(engine), 6)
+
+    engine.close()
+
+    give_up = time.monotonic() + 30
+    while set(threading.enumerate()) - before:
+        assert time.monotonic() < give_up, threading.enumerate()
+        time.sleep(0.01)
 
 
 def test_an_engine_that_is_closed_at_once_leaves_nothing_behind(make: Maker) -> None:

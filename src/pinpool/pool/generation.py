@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from multiprocessing.pool import Pool
@@ -109,6 +110,9 @@ class Generation:
                 for pid in pids:
                     send(pid, signal.SIGKILL)
             time.sleep(0.005)
+        with suppress(AttributeError, ValueError):
+            # A dead worker may have held it, and then terminate() waits for it, with two threads and a dozen files.
+            self.pool._inqueue._rlock.release()  # type: ignore[union-attr]
 
     def _living(self) -> list[int]:
         children = [child.pid for child in self.children() if child.pid]
