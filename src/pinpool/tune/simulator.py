@@ -36,8 +36,8 @@ _Life = Iterator[tuple[float, float] | bool]
 
 class Crawled(NamedTuple):
     """
-    How the crawl went. `seconds` is when its last page ended, `lasted` whether every page ended before all proxies
-    were retired. `parked` is the share of the workers' time without a proxy. `cost` tells how long it took to simulate.
+    How the crawl went: whether its list `lasted`, when the last page ended, and the share of the workers' time without
+    a proxy. `cost` is how long the simulation took, in events.
     """
 
     lasted: bool
@@ -152,8 +152,7 @@ class Crawl:
             while self._free and (spares := self._spares or self._rested):
                 self._free -= 1
                 self._go_on(spares.popleft())
-            busy = min(self._scenario.workers - self._free, len(self._scenario.slots) - 1)
-            rate = 1.0 / self._scenario.slots[max(0, busy)]
+            rate = 1.0 / self._scenario.slots[max(0, min(self._scenario.workers - self._free, proxies))]
             moment = self._moments[0][0] if self._moments else inf
             worn = self._now + (self._worn[0][0] - self._turns) / rate if self._worn else inf
             over = self._now + (pages - self._pages) / (self._speed * rate) if self._speed > 1e-9 else inf
@@ -191,13 +190,8 @@ class Crawl:
 
     def _life(self, number: int, service: Service) -> _Life:
         """The life of a proxy until it retires."""
-        random, rules, survival, deaths = (
-            self._random,
-            self._recording.settings,
-            self._workload.survival,
-            self._workload.deaths,
-        )
-        reputation, probing, strikes = self._reputation, False, 0
+        random, rules, reputation = self._random, self._recording.settings, self._reputation
+        survival, deaths, probing, strikes = self._workload.survival, self._workload.deaths, False, 0
         reputation.admit(number, "")
         dies = random.expovariate(survival.hazard) if survival.hazard and deaths else inf
         dies = dies if random.random() >= survival.dead_on_arrival else 0.0
@@ -216,7 +210,7 @@ class Crawl:
                 if probing or round((self._turns - begun) * service.speed):
                     reputation.credit(number)
                     probing, strikes = False, 0
-            patience, swapped = Patience(probing), False
+            pin, swapped = Patience(probing), False
             while not swapped:
                 failure = random.choice(death if self._now >= dies else service.failures)
                 charge, seconds = FAULTS[failure.fault].charge, self._scenario.seconds(failure)
@@ -227,7 +221,7 @@ class Crawl:
                 share = self._pages / (self._pages + self._faults)
                 shared = charge not in (Charge.DOUBTFUL, Charge.OPEN) or random.random() < share * (1.0 - share)
                 strikes += self._now >= dies or not shared
-                swapped = charge is Charge.WORKER or patience.ends(charge, rules.swap_after)
+                swapped = charge is Charge.WORKER or pin.ends(charge, rules.swap_after)
             self._free += 1
             needed = 1 if reputation.unproven(number) else rules.swap_after
             deserved, jitter = charge is Charge.PROXY or strikes >= needed, random.random()
@@ -241,12 +235,12 @@ class Crawl:
     def _end(self, rate: float) -> float:
         """When the last page ends: pages that have failed at last take longer."""
         scenario, random, busy = self._scenario, self._random, self._scenario.workers - self._free
-        last, patience = self._now + scenario.last, self._now + scenario.patience
-        end = max(last, min(self._last_failure, patience) + 1.0 / rate)
+        last, asked = self._now + scenario.last, self._now + scenario.patience
+        end = max(last, min(self._last_failure, asked) + 1.0 / rate)
         for service in random.sample(scenario.services, min(len(scenario.services), busy)):
             if service.failures and random.random() < service.faults:
                 until = self._now + random.random() * random.choice(service.failures).seconds
-                end = max(end, min(until, patience) + scenario.last + 1.0 / rate)
+                end = max(end, min(until, asked) + scenario.last + 1.0 / rate)
         # Those that wait until the site may have recovered, by how often it has failed them.
         failing, rest = self._speed * rate * scenario.site_faults, FIRST_REST
         while failing * rest > 0.01 and rest < LONGEST_REST:
