@@ -118,6 +118,11 @@ def calibration() -> float:
     return time.process_time() - began
 
 
+def calibrated() -> float:
+    """The middle of three calibrations, for what is measured once."""
+    return median(calibration() for _ in range(3))
+
+
 def cpu_of(chunk: Callable[[], int], times: int) -> list[Reading]:
     """
     This process's CPU seconds, all its threads, for each of the things that `chunk` does. `chunk` returns their number

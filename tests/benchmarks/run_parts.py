@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from canned_job import SITE, CannedJob, result_of
-from measuring import Reading, bare_memory, calibration, cpu_of, cpu_of_tree, memory_of_tree
+from measuring import Reading, bare_memory, calibrated, cpu_of, cpu_of_tree, memory_of_tree
 
 from pinpool.crawler import PRELOAD
 from pinpool.crawler.loop import Loop
@@ -34,8 +36,8 @@ SPEED = 1000
 ABOUT = About("movies", "pinpool.examples.movies", "", 20, "processes", "", "{}", "", b"salt")
 
 
-def seeds() -> list[Task]:
-    return [request(f"{SITE}/page/{number}", stage="index") for number in range(1, LIST_PAGES + 1)]
+def seeds(lists: int = LIST_PAGES) -> list[Task]:
+    return [request(f"{SITE}/page/{number}", stage="index") for number in range(1, lists + 1)]
 
 
 def outcome_of(task: Task) -> Outcome:
@@ -66,12 +68,12 @@ def journal() -> dict[str, list[Reading]]:
     return {"journal": cpu_of(chunk, CHUNKS)}
 
 
-def crawl(engine: Engine, proxies: int, workers: int) -> int:
+def crawl(engine: Engine, proxies: int, workers: int, lists: int = LIST_PAGES) -> int:
     """A whole crawl over an engine that is started, with journal and output. Returns the number of its pages."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         path = Path(folder, "run.db")
         with (
-            Journal.create(path, ABOUT, time.time(), seeds()) as made,
+            Journal.create(path, ABOUT, time.time(), seeds(lists)) as made,
             Outputs(made, [parse_target(str(Path(folder, "films.jsonl")))]) as outputs,
         ):
             settings = Settings()
@@ -94,29 +96,36 @@ def loop() -> dict[str, list[Reading]]:
     return {"parent, crawl loop alone": cpu_of(lambda: crawl(FakeEngine(perform, 20), 20, 20), CHUNKS)}
 
 
-def pool(workers: int, threads: int, name: str) -> dict[str, list[Reading]]:
-    """Workers of a real pool, from their start to the end of a crawl. Each start needs a fresh process."""
-    settings, standings, before = Settings(threads=threads), spare_proxies(workers), calibration()
+@contextmanager
+def started(workers: int, threads: int) -> Iterator[Engine]:
+    """A real pool whose workers all have a pin. They make up their pages, `SPEED` a second in all."""
+    settings = Settings(threads=threads)
     engine = make_engine(
         partial(CannedJob, settings, workers / SPEED),
-        standings,
+        spare_proxies(workers),
         settings,
         workers=workers,
         start_method=None,
         preload=PRELOAD,
     )
-    cpu, began = cpu_of_tree(), time.perf_counter()
     engine.start()
     try:
         while engine.census().count(ProxyState.PINNED) < workers:
             engine.poll(0.01)
-        ready = f"ready in {time.perf_counter() - began:.2f} s"
-        started = Reading(cpu_of_tree() - cpu, (before + calibration()) / 2, ready)
-        memory = Reading(memory_of_tree(), bare_memory())
-        before, own, began = calibration(), time.process_time(), time.perf_counter()
-        pages = crawl(engine, workers, workers)
-        own, seconds = time.process_time() - own, time.perf_counter() - began
-        parent = Reading(own / pages, (before + calibration()) / 2, f"at {pages / seconds:,.0f} pages/s")
+        yield engine
     finally:
         engine.close()
-    return {f"start, {name}": [started], f"memory, {name}": [memory], f"parent, {name}": [parent]}
+
+
+def pool(workers: int, threads: int, name: str) -> dict[str, list[Reading]]:
+    """Workers of a real pool, from their start to the end of a crawl. Each start needs a fresh process."""
+    before, cpu, began = calibrated(), cpu_of_tree(), time.perf_counter()
+    with started(workers, threads) as engine:
+        cpu, ready = cpu_of_tree() - cpu, time.perf_counter() - began
+        start = Reading(cpu, (before + calibrated()) / 2, f"ready in {ready:.2f} s")
+        memory = Reading(memory_of_tree(), bare_memory())
+        before, own, began = calibrated(), time.process_time(), time.perf_counter()
+        pages = crawl(engine, workers, workers)
+        own, seconds = time.process_time() - own, time.perf_counter() - began
+        parent = Reading(own / pages, (before + calibrated()) / 2, f"at {pages / seconds:,.0f} pages/s")
+    return {f"start, {name}": [start], f"memory, {name}": [memory], f"parent, {name}": [parent]}
