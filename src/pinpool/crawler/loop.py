@@ -47,6 +47,8 @@ BATCH = 500
 #: Seconds that a first Ctrl-C waits for the attempts in flight.
 DRAIN_SECONDS = 10.0
 POLL_SECONDS = 0.1
+#: How long a task waits that is to be tried alone while another one is.
+ALONE_SECONDS = 0.02
 #: Failures of one page that are not counted because the site may be down. After that it is the page that looks so.
 EXCUSES = 4
 #: A heartbeat is due also when nothing happens, or readers take the run for dead.
@@ -112,6 +114,7 @@ class Loop:
             self._submit, self.journal, self._records, self._settler, self._judge, self.random, self.clock
         )
         self._frontier = Frontier()
+        self._alone: Entry | None = None  # the last that was tried alone
         self._attempts = Attempts[Entry](self.engine, self._settler)
         self._serials = itertools.count(1)
         self._next_request = self._next_beat = 0.0
@@ -208,7 +211,7 @@ class Loop:
             if row.attempts:
                 failures = self._history(entry)
                 entry.tried = frozenset(one.proxy for one in failures if one.proxy and not one.site_down)
-                entry.deadly = any(FAULTS[one.fault].loses_worker for one in failures)
+                entry.deadly = entry.alone = any(FAULTS[one.fault].loses_worker for one in failures)
             if row.not_before and row.not_before > now:
                 self._frontier.delay(entry, self.clock.monotonic() + row.not_before - now)
             else:
@@ -216,6 +219,11 @@ class Loop:
 
     def _send(self, entry: Entry, avoided: frozenset[int]) -> None:
         now = self.clock.monotonic()
+        if entry.alone:
+            if self._alone in self._attempts:  # one at a time: those that wait would take the room of others
+                self._frontier.delay(entry, now + ALONE_SECONDS)
+                return
+            self._alone = entry
         assignment = assign(entry, self.engine.census().states, avoided, now)
         if assignment is None:
             entry.decline(now)

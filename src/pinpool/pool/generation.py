@@ -74,13 +74,15 @@ class Generation:
         class NamedPool(QuietPool):
             @staticmethod
             def Process(ctx: Any, *arguments: Any, **options: Any) -> Any:  # noqa: N802  the stdlib's name
-                for dead in [child for child in carriers if child.exitcode is not None]:
-                    del carriers[dead]
-                missing = min(threads, workers - sum(carriers.values()))
+                missing = 0
                 if threads > 1:
+                    for dead in [child for child in carriers if child.exitcode is not None]:
+                        del carriers[dead]
+                    missing = min(threads, workers - sum(carriers.values()))
                     options |= {"target": carry, "args": (missing, *options["args"])}
                 child = ctx.Process(*arguments, **options)
-                carriers[child] = missing
+                if missing:
+                    carriers[child] = missing
                 child.name = name
                 return child
 
