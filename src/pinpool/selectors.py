@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from pinpool.text import cut
@@ -29,9 +30,14 @@ def is_xpath(selector: str) -> bool:
     return text in (".", "..") or text.startswith(("/", "./", "../", "(", "@")) or bool(_FUNCTION.match(text))
 
 
-@lru_cache(maxsize=1024)
 def compiled(selector: str) -> XPath:
     """The selector as a function of an element. Raises ValueError with the selector and the reason."""
+    # lxml locks an XPath while it is evaluated: with one for all threads, a slow page would hold up all others.
+    return _compiled(selector, get_ident())
+
+
+@lru_cache(maxsize=1024)
+def _compiled(selector: str, thread: int) -> XPath:
     from lxml import etree
 
     text, kind = selector.strip(), "an XPath"

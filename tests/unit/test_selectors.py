@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from lxml import etree
 
@@ -118,3 +120,9 @@ def test_text_does_not_keep_its_tree_alive() -> None:
 
 def test_a_selector_is_compiled_once() -> None:
     assert compiled("//a/b/c") is compiled("//a/b/c")
+
+
+def test_each_thread_compiles_for_itself() -> None:
+    """Rule: lxml evaluates an XPath for one thread at a time, and a slow page must not hold up the others."""
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(compiled, "//a/b/c").result() is not compiled("//a/b/c")

@@ -3,9 +3,8 @@
 import json
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
-from functools import cached_property
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 from lxml import etree
 
@@ -20,6 +19,25 @@ Data = Mapping[str, object]
 _BASE = re.compile("<base", re.IGNORECASE)
 _LINK_TAGS = ("a", "area", "link")
 Default = TypeVar("Default")
+Value = TypeVar("Value")
+
+
+class _Once(Generic[Value]):
+    """
+    As functools.cached_property, without its lock: before Python 3.12 all threads share that, so that a page which
+    takes long to parse would hold up all pages of its process.
+    """
+
+    def __init__(self, make: Callable[[Any], Value]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, page: Any, owner: type) -> Value:
+        value = vars(page)[self._name] = self._make(page)
+        return value
 
 
 class Page:
@@ -41,7 +59,7 @@ class Page:
     def __repr__(self) -> str:
         return f"<Page {self.status} {self.stage}, {len(self.body)} bytes>"
 
-    @cached_property
+    @_Once
     def data(self) -> dict[str, Any]:
         """The data that the page which made this task handed on."""
         data = json.loads(self._task.data) if self._task.data else {}
@@ -57,7 +75,7 @@ class Page:
         """The body as text, without byte order mark and NULs. What cannot be read is U+FFFD."""
         return self._decoded[1]
 
-    @cached_property
+    @_Once
     def root(self) -> etree._Element:
         """The root element; an empty one if there is no document."""
         # With UTF-8 bytes and a given encoding libxml2 ignores every declaration, in meta or XML, and never refuses
@@ -149,7 +167,7 @@ class Page:
             query_encoding=self._query_encoding,
         )
 
-    @cached_property
+    @_Once
     def _decoded(self) -> tuple[str, str]:
         return decode(self.body, self.headers.get("content-type"), self._settings.encoding)
 
@@ -161,7 +179,7 @@ class Page:
             return self.body
         return text.encode("utf-8", "replace")
 
-    @cached_property
+    @_Once
     def _base(self) -> str:
         # The first one counts (HTML standard, 4.2.3). What is inside a template is no part of the document, and inside
         # noscript only for a browser without scripts. JSON need not be parsed as HTML for it.

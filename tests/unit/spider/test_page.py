@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from codecs import BOM_UTF8
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peers import PATIENCE
 from pinpool.model import Fetched
 from pinpool.settings import Settings
 from pinpool.spider.page import Page
@@ -259,3 +262,20 @@ def test_a_bad_url_of_a_single_task_is_not_skipped_silently() -> None:
 def test_a_page_knows_what_was_handed_on() -> None:
     assert page(data={"rank": 1}).data == {"rank": 1}
     assert page().data == {}
+
+
+def test_a_page_that_takes_long_to_read_holds_up_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def slow(body: bytes, content_type: str | None, override: str | None) -> tuple[str, str]:
+        assert body != b"slow" or released.wait(PATIENCE)
+        return "utf-8", body.decode()
+
+    monkeypatch.setattr("pinpool.spider.page.decode", slow)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(lambda: page(b"slow").root)
+        try:
+            assert threads.submit(lambda: page(b"<p>quick").first("p")).result(PATIENCE / 2) == "quick"
+            assert not first.done()
+        finally:
+            released.set()
