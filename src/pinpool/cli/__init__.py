@@ -1,8 +1,10 @@
 """The command line. This package imports nothing before `main` runs: a worker must not load click."""
 
+import atexit
 import os
 import signal
 import sys
+import threading
 
 
 def main() -> None:
@@ -16,4 +18,25 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from pinpool.cli.app import run
 
-    run()
+    try:
+        run()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            _end(end.code)
+        raise
+
+
+def _end(code: int) -> None:
+    """
+    Leave as `sys.exit` does, but without clearing all modules: after a crawl that takes longer than ending its workers.
+
+    Returns where only Python's own way will do: output that cannot be written, threads of a spider that still run.
+    """
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, AttributeError, ValueError):  # a closed stream is None, or not open
+        return
+    if all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        atexit._run_exitfuncs()
+        os._exit(code)

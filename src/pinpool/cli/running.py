@@ -133,8 +133,9 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
         discard(sys.stdout)
     finally:
         progress.close()
-    stats = Run(journal).stats
-    text = json_text(stats) if options["as_json"] else summary(stats, journal, Run(journal).advice)
+    finished = Run(journal)
+    stats = finished.stats
+    text = json_text(stats) if options["as_json"] else summary(stats, journal, finished.advice_on(stats))
     if items_on_stdout:
         progress.tell(text)  # stdout holds items and nothing else
     else:

@@ -67,10 +67,14 @@ class Run:
     @property
     def advice(self) -> str:
         """A sentence: would another number of workers do better? Empty if the run was too short to say."""
+        return self.advice_on(self.stats)
+
+    def advice_on(self, stats: dict[str, Any]) -> str:
+        """The advice, when the `stats` are there already: these read every attempt."""
         with Reader(self.journal) as reader:
             utilization = Utilization.parse(reader.last(EventKind.WORKED))
             used = Usage.parse(reader.last(EventKind.MEASURED))
-        return advice_after(self.stats, utilization, used)
+        return advice_after(stats, utilization, used)
 
     @property
     def proxies(self) -> list[dict[str, Any]]:

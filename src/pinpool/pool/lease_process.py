@@ -1,6 +1,5 @@
 """The Manager process with the lease queue: how it is called, and how the parent starts, replaces and ends it."""
 
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
@@ -8,6 +7,7 @@ from functools import partial
 from multiprocessing import managers
 from multiprocessing.context import BaseContext
 from multiprocessing.managers import BaseManager, BaseProxy
+from multiprocessing.util import get_temp_dir
 from typing import Any, cast
 
 from pinpool.model import Event, EventKind, ProxyState
@@ -19,7 +19,7 @@ from pinpool.proxies.lifecycle import STATE_AFTER
 
 #: The longest wait for an answer; a worker's own `timeout` of a second is part of it.
 ANSWER_SECONDS = 10.0
-#: How long the Manager may take to end; after that it is killed.
+#: How long a killed Manager may take to end.
 END_SECONDS = 1.5
 #: How often a Manager that dies at its start is started again.
 TRIES = 3
@@ -152,6 +152,7 @@ class LeaseProcess:
         for _ in range(TRIES):
             try:
                 with keep_signals_from_children():
+                    get_temp_dir()  # ours: a Manager that is killed would leave a folder of its own behind
                     # Kept before signals are let through again, so that `end` ends it in any case.
                     self._manager = _Manager(ctx=self._context)
                     self._manager.start(initializer=_enter_manager)
@@ -175,17 +176,14 @@ class LeaseProcess:
         return events
 
     def end(self) -> None:
-        """End the process: ask it to, and kill it if it takes too long."""
+        """End the process."""
         manager, self._manager = self._manager, None
         if manager is None:
             return
-        shutdown = getattr(manager, "shutdown", None)  # made by start(), if that came to its end
-        if shutdown is not None:
-            # In a thread, because a stopped Manager would keep us waiting for ever.
-            asking = threading.Thread(target=shutdown, name="pinpool-manager-end", daemon=True)
-            asking.start()
-            asking.join(END_SECONDS)
+        # Killed first: nothing in it is needed any more, and a stopped Manager would keep us waiting for ever.
         _kill(manager)
+        if (shutdown := getattr(manager, "shutdown", None)) is not None:  # made by start(), if that came to its end
+            shutdown()
 
     def kill(self) -> None:
         """Kill the process; it may be dead already."""
@@ -246,8 +244,9 @@ class LeaseProcess:
 
 def _kill(manager: BaseManager) -> None:
     process = getattr(manager, "_process", None)
-    if process is not None:
+    if process is not None and process.pid is not None:  # None if its forkserver died before it came up
         process.kill()
+        process.join(END_SECONDS)
 
 
 def _enter_manager() -> None:

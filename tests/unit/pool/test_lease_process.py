@@ -1,8 +1,14 @@
 """The parent's copy of where the proxies stand, from which a new Manager starts."""
 
+import multiprocessing
+from typing import Any
+
+import pytest
+
 from engines import spare
 from pinpool.model import EventKind, ProxyState
-from pinpool.pool.lease_process import Standings
+from pinpool.pool.engine import EngineError
+from pinpool.pool.lease_process import LeaseProcess, Standings, _Manager
 from pinpool.pool.leases import LeaseQueue
 
 SPARE, PINNED, COOLING, RETIRED = ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED
@@ -59,3 +65,14 @@ def test_the_lease_queue_has_the_last_word_on_who_is_leaving() -> None:
 
     assert states(standings) == {1: PINNED}
     assert standings.to_leave(1) == 1
+
+
+def test_a_manager_whose_forkserver_dies_before_it_is_up_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(manager: Any, initializer: object) -> None:
+        manager._process = multiprocessing.Process()
+        raise EOFError
+
+    monkeypatch.setattr(_Manager, "start", start)
+
+    with pytest.raises(EngineError, match="no process came up"):
+        LeaseProcess([spare(1)], multiprocessing.get_context(), seats=1, cooling=60.0).start()

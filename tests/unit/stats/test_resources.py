@@ -11,7 +11,7 @@ import pytest
 
 from clocks import START, SetClock
 from pinpool.stats.capacity import cores
-from pinpool.stats.resources import Meter, Reading, Usage, Utilization, read_tree
+from pinpool.stats.resources import Meter, Reading, Usage, Utilization, _memory_of_all, read_tree
 
 
 def readings(*values: tuple[float, float]) -> list[Reading]:
@@ -105,3 +105,19 @@ def test_a_utilization_comes_back_from_its_text() -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"seconds": "x"}', "null"])
 def test_any_other_text_is_none(text: str) -> None:
     assert Utilization.parse(text) is None
+
+
+@pytest.mark.parametrize("processes", [1, 5, 26, 27, 107])
+def test_the_memory_of_many_workers_is_that_of_some_of_them(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
+    looked: list[str] = []
+
+    def kilobytes(path: str, name: str) -> int:
+        looked.append(path)
+        return 1000 if path == "/proc/1/smaps_rollup" else 10
+
+    monkeypatch.setattr("pinpool.stats.resources.kilobytes", kilobytes)
+
+    memory = _memory_of_all(range(1, processes + 1))
+
+    assert memory == (1000 + 10 * (processes - 1)) * 1024
+    assert len(looked) == len(set(looked)) <= 26
