@@ -156,3 +156,16 @@ def test_a_few_workers_find_the_good_ones_of_a_bad_list(shown: str, good: int, b
     crawl = Crawl(mixed(good, bad, shown), 400, workers, bad={100: "reset", 200: "503"}, patience=4000)
 
     crawl.run().are_just()
+
+
+@pytest.mark.grid(keep=1)
+@pytest.mark.parametrize("seed", range(3))
+def test_twenty_bad_proxies_of_a_hundred_cost_a_crawl_hardly_more_than_their_own_work(seed: int) -> None:
+    kinds = ["refused", "silent", "login", "banned", "drip", "reset", "empty"]
+    bad = [Behavior(kinds[number % len(kinds)]) for number in range(20)]
+    crawl = Crawl([GOOD] * 80 + bad, pages=5005, seed=seed)
+
+    result = crawl.run()
+
+    result.are_just()
+    assert result.seconds < 5005 * crawl.latency / 80 / 0.9

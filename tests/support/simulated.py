@@ -29,7 +29,8 @@ from pinpool.settings import Settings
 
 __all__ = ["GOOD", "Crawl", "Behavior", "Result"]
 
-#: What may be shown in place of a page, and after how many seconds. Any other word is a status.
+#: What may be shown in place of a page, and after how many seconds. Any other word is a status, but ``drip``, which is
+#: the page after 20 s.
 SHOWN = {
     "refused": (Evidence(Step.CONNECT, Sign.REFUSED), 0.005),
     "login": (Evidence(Step.PROXY, Sign.AUTH), 0.05),
@@ -168,9 +169,10 @@ class Crawl:
     def _attempt(self, lease: Lease, work: Assignment) -> tuple[JobResult, float]:
         number = int(work.task.url)
         shown = self._shown(self.behaviors[lease.proxy - 1], number)
-        if not shown:
+        if shown in ("", "drip"):
             self.served.add(number)
-            return JobResult(Ending.OK, 200, items=("{}",)), self.latency * self.random.uniform(0.7, 1.3)
+            seconds = 20.0 if shown else self.latency
+            return JobResult(Ending.OK, 200, items=("{}",)), seconds * self.random.uniform(0.7, 1.3)
         if shown.isdecimal():
             evidence, seconds = Evidence(Step.PAGE, Sign.STATUS, status=int(shown)), 0.05
         else:
