@@ -47,10 +47,7 @@ LONGEST_REST = 5.0
 
 @dataclass
 class Measured(Result):
-    """
-    What the trials have measured. `ended` is how the last start ended, None if there was none; `interrupted` is true
-    after Ctrl-C. `pages` counts the tasks of the job as far as they are known.
-    """
+    """What the trials have measured, how the last start ended, if there was one, and whether after Ctrl-C."""
 
     ended: Ended | None = None
     interrupted: bool = False
@@ -163,9 +160,9 @@ class Experiment:
 
     def _may_go_on(self) -> bool:
         """Whether there is work left, and no Ctrl-C."""
-        result = self._result
-        result.interrupted = result.interrupted or bool(self._stop.asked)
-        return not result.interrupted and (result.ended is None or result.ended.end == "interrupted")
+        ended = self._result.ended
+        self._result.interrupted |= bool(self._stop.asked)
+        return not self._result.interrupted and (ended is None or ended.end == "interrupted")
 
     def _try(self, workers: int, pages: int) -> str:
         """Do one trial. Returns why it was not done, or what stopped it; empty if it went well."""

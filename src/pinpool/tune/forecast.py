@@ -12,10 +12,8 @@ from pinpool.tune.result import ENOUGH, Result, Row, recommend
 from pinpool.tune.simulator import Crawl, Crawled, Scenario
 
 #: Crawls simulated for a row where no proxy is ever lost; one in which all end alike; and any other. A share of 400 is
-#: known to 5 points, one of 60 to 13.
-CALM_CRAWLS, ALIKE_CRAWLS, MOST_CRAWLS = 4, 60, 400
-#: They end earlier at this effort, about a fifth of a second, but there are never fewer than so many.
-EFFORT, LEAST_CRAWLS = 30_000, 10
+#: known to 5 points, one of 60 to 13. They end earlier, though not before ten, at this effort: a tenth of a second.
+CALM_CRAWLS, ALIKE_CRAWLS, MOST_CRAWLS, EFFORT, LEAST_CRAWLS = 4, 60, 400, 30_000, 10
 #: Crawls by which a number of spare proxies is judged, the effort for the whole search, and the largest number tried.
 SPARE_CRAWLS, SEARCH_EFFORT, MOST_SPARES = 60, 300_000, 2_000
 

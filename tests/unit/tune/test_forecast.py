@@ -8,7 +8,7 @@ import pytest
 
 from pinpool.model import Fault
 from pinpool.settings import Settings
-from pinpool.tune.forecast import predict, spares_needed
+from pinpool.tune.forecast import default_sizes, predict, spares_needed
 from pinpool.tune.queueing import Machine
 from pinpool.tune.recording import Behavior, Job, Recording, Workload
 from pinpool.tune.result import ENOUGH, Row
@@ -64,3 +64,9 @@ def test_a_list_that_is_banned_page_by_page_is_predicted_in_seconds() -> None:
     seen = row(recording(failure=0.4, again=0.9), workers=2, proxies=4, pages=2000)
 
     assert seen.pages_per_second < 10
+
+
+def test_the_numbers_looked_at_grow_by_half_and_end_with_one_worker_for_each_proxy() -> None:
+    assert default_sizes(100, 1) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 100]
+    assert default_sizes(5, 9) == [1, 2, 3, 4, 5, 9]
+    assert default_sizes(1, 1) == [1]

@@ -191,3 +191,12 @@ def test_a_proxy_that_is_banned_rests_longer_each_time_and_retires() -> None:
 
     assert all((seen.retired, seen.lasted, seen.pages) == (1, False, 0.0) for seen in figures)
     assert {round(seen.faults) for seen in figures} == {3 + 5}
+
+
+def test_a_page_that_hangs_at_the_end_is_asked_for_through_another_proxy_and_not_waited_for() -> None:
+    """A fifth of the list hangs for 45 s; fifty pages are done before that."""
+    dead = workload(0.2, dead_on_arrival=0.2)._replace(deaths=[[FailureSample(Fault.DEADLINE, 45.0)]])
+
+    seconds = [crawl(dead, workers=10, proxies=10, job=Job(50), seed=seed).seconds for seed in range(20)]
+
+    assert max(seconds) < 10.0
