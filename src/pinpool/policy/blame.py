@@ -57,7 +57,8 @@ class Blame:
 
     def failed_alone(self, task: int, failure: FailedAttempt) -> None:
         """A proxy has failed `task`, whose page another has fetched meanwhile."""
-        if failure.proxy is not None and self.failed(task, failure) and FAULTS[failure.fault].reports:
+        self.failed(task, failure)
+        if failure.proxy is not None and FAULTS[failure.fault].reports:
             self.reputation.blame(failure.proxy, task)
 
     def suspects(self, failures: Iterable[FailedAttempt]) -> set[int]:

@@ -280,10 +280,12 @@ def test_a_late_failure_counts_against_the_proxy_and_decides_its_rest() -> None:
     refused = Outcome(1, 7, 1, Ending.FAILED, 0.0, 2.0, evidence=Evidence(Step.CONNECT, Sign.REFUSED), swapped=True)
     silent = Outcome(2, 7, 2, Ending.FAILED, 0.0, 15.0, evidence=Evidence(Step.HEAD, Sign.TIMEOUT), swapped=True)
 
-    desk.settler.failed_late(1, refused)
-    desk.settler.failed_late(1, silent)
+    unavailable = Outcome(3, 7, 3, Ending.FAILED, 0.0, 9.0, evidence=Evidence(Step.PAGE, Sign.STATUS, status=502))
+
+    for late in (refused, silent, unavailable):
+        desk.settler.failed_late(1, late)
 
     rests = [line[1:3] for line in desk.written.lines if line[0] == "cooled"]
     assert rests == [(1, Fault.REFUSED), (2, Fault.TIMEOUT)]
     assert (desk.reputation[1].coolings, desk.reputation[2].coolings) == (1, 0)
-    assert desk.reputation.strikes(2) == 1
+    assert (desk.reputation.strikes(2), desk.reputation.strikes(3)) == (1, 1)
