@@ -19,7 +19,8 @@ BAD = VERSION.replace("--version", "--nonsense")
         ("", BAD, 2, []),
         ("import atexit; atexit.register(print, 'tidied')\n", VERSION, 0, ["pinpool", "tidied"]),
         (
-            "import threading, time\nthreading.Thread(target=lambda: (time.sleep(0.3), print('worked'))).start()\n",
+            "import threading\n"
+            "threading.Thread(target=lambda: (threading.main_thread().join(), print('worked'))).start()\n",
             VERSION,
             0,
             ["pinpool", "worked"],
