@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -74,3 +75,15 @@ def test_a_call_that_crashes_fails_and_no_other_is_charged_with_it() -> None:
         with pytest.raises(CallFailed, match="crash"):
             bad.result(120)
         assert [future.result(60) for future in good] == [2 * number for number in range(200)]
+
+
+def test_a_resume_goes_on_with_as_many_threads_unless_it_is_given_others(tmp_path: Path) -> None:
+    with Lab(pages=6, proxies=4, latency=0.02) as lab, job(tmp_path / "run", lab) as films:
+        films.crawl("-w", "4", "--limit", "30", "-q").wait()
+        films.resume("--limit", "20", "-q").wait()
+        films.resume("--threads", "2", "-q").wait()
+
+        with closing(sqlite3.connect(films.journal)) as db:
+            details = db.execute("SELECT detail FROM events WHERE kind = 'measured' ORDER BY id").fetchall()
+        assert [json.loads(detail)["threads"] for (detail,) in details] == [10, 10, 2]
+        films.complete()

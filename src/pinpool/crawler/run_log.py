@@ -51,7 +51,7 @@ class RunLog:
         """Log a lost worker, a rebuilt pool, a silent site, or a proxy that moved."""
         context = self._context(worker=event.worker, proxy=event.proxy)
         if event.kind is EventKind.WORKER_LOST:
-            log.warning("worker process %s was lost while in %s", event.worker, event.detail, extra=context)
+            log.warning("worker %s was lost while in %s", event.worker, event.detail, extra=context)
         elif event.kind is EventKind.REBUILT:
             log.warning("the pool was rebuilt: %s", one_line(event.detail), extra=context)
         elif event.kind is EventKind.PAUSED:

@@ -140,8 +140,8 @@ class Metrics:
             "idle": census.idle,
         }
         by_activity = labelled("activity", doing)
-        yield Family("workers", "gauge", "Worker processes by what they do.", by_activity)
-        yield Family("worker_losses", "counter", "Worker processes that died.", run.worker_losses)
+        yield Family("workers", "gauge", "Workers by what they do.", by_activity)
+        yield Family("worker_losses", "counter", "Workers that died.", run.worker_losses)
         yield Family("pool_rebuilds", "counter", "Times that the pool was rebuilt.", run.pool_rebuilds)
 
     def _proxy_families(self, proxies: Iterable[ProxyRow]) -> Iterator[Family]:
