@@ -16,8 +16,8 @@ from ledger import Ledger
 from pinpool import calls, crawler
 from pinpool.model import Sign
 
-#: Every test runs over forkserver or over spawn, with --slow over both.
-pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.5)]
+#: Every test runs over forkserver or spawn, alone in a process or not; with --slow over all four.
+pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.25)]
 
 
 def test_every_task_is_answered_through_a_pinned_proxy(make: Maker) -> None:

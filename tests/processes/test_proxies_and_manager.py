@@ -14,8 +14,8 @@ from pinpool.model import Ending, ProxyState
 from pinpool.pool import lease_process
 from pinpool.pool.engine import Noted
 
-#: Every test runs over forkserver or over spawn, with --slow over both.
-pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.5)]
+#: Every test runs over forkserver or spawn, alone in a process or not; with --slow over all four.
+pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.25)]
 
 
 def test_a_worker_whose_proxy_is_withdrawn_gives_the_task_back_untried_and_waits_for_one_that_joins(

@@ -13,8 +13,8 @@ from ledger import Ledger
 from pinpool.model import Sign
 from pinpool.pool.status_board import Activity
 
-#: Every test runs over forkserver or over spawn, with --slow over both.
-pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.5)]
+#: Every test runs over forkserver or spawn, alone in a process or not; with --slow over all four.
+pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.25)]
 
 
 @pytest.mark.parametrize("death", ["exit", "kill", "segfault"])
