@@ -12,8 +12,10 @@ from pinpool.tune.result import ENOUGH, Result, Row, recommend
 from pinpool.tune.simulator import Crawl, Crawled, Scenario
 
 #: Crawls simulated for a row where no proxy is ever lost; one in which all end alike; and any other. A share of 400 is
-#: known to 5 points, one of 60 to 13. They end earlier, though not before ten, at this effort: a tenth of a second.
-CALM_CRAWLS, ALIKE_CRAWLS, MOST_CRAWLS, EFFORT, LEAST_CRAWLS = 4, 60, 400, 30_000, 10
+#: known to 5 points, one of 60 to 13.
+CALM_CRAWLS, ALIKE_CRAWLS, MOST_CRAWLS = 4, 60, 400
+#: Ten crawls are enough at this effort, about a tenth of a second, and three at twice as much.
+EFFORT = 30_000
 #: Crawls by which a number of spare proxies is judged, the effort for the whole search, and the largest number tried.
 SPARE_CRAWLS, SEARCH_EFFORT, MOST_SPARES = 60, 300_000, 2_000
 
@@ -124,5 +126,5 @@ def _crawls(recording: Recording, workers: int, proxies: int, seed: int, most: i
         cost += crawled.cost
         calm = number >= CALM_CRAWLS and not retired and _is_calm(recording)
         alike = number >= ALIKE_CRAWLS and lasted in (0, number)
-        if calm or alike or (number >= LEAST_CRAWLS and cost >= EFFORT):
+        if calm or alike or (number >= 10 and cost >= EFFORT) or (number >= 3 and cost >= 2 * EFFORT):
             return

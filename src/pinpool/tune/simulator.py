@@ -24,8 +24,8 @@ from pinpool.tune.queueing import paced
 from pinpool.tune.recording import Recording
 from pinpool.tune.survival import FailureSample
 
-#: A crawl that goes on for ever ends here: after years of simulated time, or as many events.
-LAST_SECOND, MOST_EVENTS = 1e9, 300_000
+#: Years of simulated time, or so many events, and the rest of a crawl is taken to be as what came before.
+LAST_SECOND, MOST_EVENTS = 1e9, 100_000
 #: The shortest attempt in seconds. Of shorter ones a worker could make any number at one moment.
 SHORTEST = 1e-4
 
@@ -169,6 +169,9 @@ class Crawl:
             _, serial, life = heapq.heappop(self._worn if worn < moment else self._moments)
             if self._due[life] == serial:
                 self._go_on(life)
+        if end is None and self._alive and self._pages:
+            longer = pages / self._pages
+            end = self._now * longer if (proxies - self._alive) * longer < proxies else None
         parked = self._parked / (self._now * self._scenario.workers) if self._now else 0.0
         lasted, retired = end is not None, proxies - self._alive
         return Crawled(lasted, end or self._served, self._pages, self._faults, parked, retired, events + proxies)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pinpool.model import Fault
 from pinpool.settings import Settings
+from pinpool.tune import simulator
 from pinpool.tune.queueing import Machine
 from pinpool.tune.recording import Behavior, Job, Recording, Workload
 from pinpool.tune.simulator import Crawl, Crawled, Scenario
@@ -200,3 +201,14 @@ def test_a_page_that_hangs_at_the_end_is_asked_for_through_another_proxy_and_not
     seconds = [crawl(dead, workers=10, proxies=10, job=Job(50), seed=seed).seconds for seed in range(20)]
 
     assert max(seconds) < 10.0
+
+
+def test_a_crawl_of_very_many_events_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    shaky = workload(failure=0.1, again=0.2)
+    whole = crawl(shaky, job=Job(20_000))
+
+    monkeypatch.setattr(simulator, "MOST_EVENTS", whole.cost // 2)
+    half = crawl(shaky, job=Job(20_000))
+
+    assert half.lasted
+    assert half.seconds == pytest.approx(whole.seconds, rel=0.1)
