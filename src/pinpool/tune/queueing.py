@@ -77,13 +77,14 @@ def machine(
     else:
         # Workers that start hold each other up; the CPU time was measured after that.
         cycle = min(cycle, workers * seconds)
-        # What an attempt takes beyond its CPU time and its queueing, corrected by how far the cycle that follows is
-        # from the recorded one. At a busy station the cycle hardly depends on the wait, and this corrects little.
-        alone = max(0.0, mean - (cpu - own_cpu) - queued)
         # By Little's law. The other workers were parked, or had no task.
         busy = max(1.0, cycle / seconds)
-        table = cycles(alone, demand, int(busy) + 1)
-        wait = max(0.0, alone + cycle - table[-2] - (busy - int(busy)) * (table[-1] - table[-2]))
+        # What an attempt takes beyond its CPU time and its queueing, corrected by how far the cycle that follows is
+        # from the recorded one. At a busy station the cycle hardly depends on the wait: two steps correct it little.
+        wait = max(0.0, mean - (cpu - own_cpu) - queued)
+        for _ in range(2):
+            *_, below, above = cycles(wait, demand, int(busy) + 1)
+            wait = max(0.0, wait + cycle - below - (busy - int(busy)) * (above - below))
     firsts = sorted(own[0].at for own in by_worker.values())[: max(1, workers)]
     boot = (firsts[-1] - firsts[0]) / max(1, len(firsts) - 1)
     # A worker that starts later replaces a lost one.

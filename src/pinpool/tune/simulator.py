@@ -247,6 +247,7 @@ class Crawl:
         # Those that wait until the site may have recovered, by how often it has failed them.
         failing, rest = self._speed * rate * scenario.site_faults, FIRST_REST
         while failing * rest > 0.01 and rest < LONGEST_REST:
-            end = max(end, last - random.expovariate(failing) + rest * random.uniform(0.75, 1.25) + 1.0 / rate)
+            ages = itertools.accumulate(random.expovariate(failing) for _ in range(10))
+            end = max(end, *(last - age + rest * random.uniform(0.75, 1.25) + 1.0 / rate for age in ages))
             failing, rest = failing * self._workload.page_failure, 2 * rest + FIRST_REST
         return end
