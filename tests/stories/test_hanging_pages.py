@@ -6,6 +6,7 @@ Who asked for a page while whom held it is read from the lab's own books.
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +15,7 @@ from random import Random
 
 import pytest
 
-from crawling import Job, job, spider, until
+from crawling import Job, job, spider, strike, until
 from pinpool.lab import Lab
 
 pytestmark = [
@@ -94,9 +95,39 @@ def test_a_run_that_is_killed_while_a_page_is_asked_for_twice_goes_on_and_has_al
 
     until(asked_twice, "a page that was asked for twice")
     start.runs_for(Random(seed).uniform(0.0, 0.3))
-    films.starts[-1].send(9)
+    films.starts[-1].send(signal.SIGKILL)
     films.starts[-1].leaves_nobody()
     code = films.resume(*patient).wait()
 
     films.complete()
     assert code == 0
+
+
+@pytest.mark.grid(keep=1)
+@pytest.mark.parametrize("options", [(), ("--threads", "4")], ids=["processes", "threads"])
+@pytest.mark.parametrize("seed", range(4))
+def test_hanging_pages_and_proxies_and_kills_at_any_moment_lose_nothing(
+    tmp_path: Path, seed: int, options: tuple[str, ...]
+) -> None:
+    random = Random(seed)
+    options = ("--timeout", "6", "-s", "cooling=1", *options)
+    with Lab(pages=15, proxies=8, latency=0.05) as lab, job(tmp_path / "run", lab) as films:
+        for index in random.sample(range(8), 3):
+            lab.set_fault(index, random.choice(["drip", "blackhole", "flaky"]))
+        for number in random.sample(range(1, 151), 6):
+            lab.set_site_fault(f"/detail/{number}", "silent", times=1)
+        start = films.crawl(*options)
+        for _ in range(3):
+            if not start.runs_for(random.uniform(1.0, 5.0)):
+                break
+            if random.random() < 0.5 and (workers := start.cast().workers):
+                strike(random.choice(workers))
+            else:
+                start.send(signal.SIGKILL)
+                start.leaves_nobody()
+                start = films.resume(*options)
+
+        code = start.wait()
+
+        films.complete()
+        assert code == 0
