@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from engines import Maker, all_idle, scripted_engine, spares
+from engines import Maker, all_idle, is_alive, scripted_engine, spares
 from ledger import Ledger
 from pinpool import calls, crawler
 from pinpool.model import Sign
+from pinpool.pool.status_board import Activity
 
 #: Every test runs over forkserver or spawn, alone in a process or not; with --slow over all four.
 pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.25)]
@@ -132,3 +133,19 @@ def test_an_engine_that_is_closed_at_once_leaves_nothing_behind(make: Maker) -> 
     engine = make(workers=8, proxies=8)
 
     engine.close()
+
+
+@pytest.mark.parametrize("hang", ["loop", "swallow", "grip", "stop"])
+def test_closing_an_engine_ends_workers_that_hang(make: Maker, hang: str, threads: int) -> None:
+    if (hang, threads > 1) == ("stop", True):
+        pytest.skip("the thread that stops its process may come back from that before the process stops")
+    engine = make(workers=3, proxies=3)
+    ledger = Ledger(engine)
+    ledger.submit(hang)
+    ledger.run(until=lambda: any(line.activity is Activity.RUN for line in engine.workers()))
+    pids = engine.worker_pids
+
+    engine.close()
+
+    assert pids
+    assert [pid for pid in pids if is_alive(pid)] == []
