@@ -13,7 +13,7 @@ from pinpool.tune.simulator import Crawl, Crawled, Scenario
 
 #: Crawls simulated for a row where no proxy is ever lost; one in which all end alike; and any other. A share of 400 is
 #: known to 5 points, one of 60 to 13.
-CALM_CRAWLS, ALIKE_CRAWLS, MOST_CRAWLS = 4, 60, 400
+CALM_CRAWLS, ALIKE_CRAWLS, MOST_CRAWLS = 20, 60, 400
 #: Ten crawls are enough at this effort, about a tenth of a second, and three at twice as much.
 EFFORT = 30_000
 #: Crawls by which a number of spare proxies is judged, the effort for the whole search, and the largest number tried.

@@ -33,7 +33,7 @@ def row(made: Recording, *, workers: int, proxies: int, pages: int) -> Row:
 
 
 def test_the_chance_of_a_list_is_that_of_not_all_of_it_dying() -> None:
-    """Few crawls lose the whole list, and the first four none: not until hundreds have been made does it show."""
+    """Few crawls lose the whole list, and the first twenty often none: hundreds are needed to show it."""
     seen = row(recording(hazard=DYING), workers=1, proxies=3, pages=55)
 
     all_dead = (1 - math.exp(-DYING * 55 * PAGE)) ** 3
@@ -43,7 +43,7 @@ def test_the_chance_of_a_list_is_that_of_not_all_of_it_dying() -> None:
     assert seen.survival_to - seen.survival_from < 0.07
 
 
-def test_where_no_proxy_dies_four_crawls_are_enough_to_be_sure() -> None:
+def test_where_no_proxy_dies_a_few_crawls_are_enough_to_be_sure() -> None:
     seen = row(recording(failure=0.05), workers=2, proxies=4, pages=200)
 
     assert (seen.survival, seen.survival_from, seen.survival_to) == (1.0, 1.0, 1.0)
