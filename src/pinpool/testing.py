@@ -69,9 +69,10 @@ def crawl(
     """
     Run a whole crawl of `spider` over `pages`. A URL that is not in a mapping is answered with 404.
 
-    `seeds` replace those of the spider, and `settings` overrule its own. Each answer takes `seconds` of simulated time.
-    `limit` is a number of pages after which to stop. The hook on_pin is not called, and no pace is kept. What a
-    function `pages` raises ends the crawl and is raised here, as are SpiderError and SettingsError.
+    `seeds` replace those of the spider, and `settings` overrule its own. Each answer takes `seconds` of simulated time;
+    with more than three, an idle proxy may be asked for the page too. `limit` is a number of pages after which to stop.
+    The hook on_pin is not called, and no pace is kept. What a function `pages` raises ends the crawl and is raised
+    here, as are SpiderError and SettingsError.
     """
     chosen = settings_from(settings, spider.settings)
     spider.check(seeds=seeds is None)
