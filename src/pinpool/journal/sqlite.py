@@ -123,13 +123,12 @@ def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
         draft.unlink(missing_ok=True)
         draft.touch(_MODE, exist_ok=False)
         with closing(open_for_writing(draft)) as db:
-            if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-                raise JournalError(f"{path}: cannot be on this file system: name a local disk with -j")
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             for fast in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_BUILD_CACHE}"):
                 db.execute(f"PRAGMA {fast}")
             _apply(db, 0, fill)
-            db.execute("PRAGMA journal_mode = WAL")
+            if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                raise JournalError(f"{path}: cannot be on this file system: name a local disk with -j")
         with draft.open("rb+") as whole:
             os.fsync(whole.fileno())
         draft.rename(path)

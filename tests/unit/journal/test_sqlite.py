@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,16 @@ def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.
 
     assert rows(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert rows(path, "SELECT count(*) FROM items") == [(3,)]
+
+
+def test_a_new_journal_is_built_without_care_and_then_handled_with_all(path: Path) -> None:
+    """While it is built nobody knows it. From then on a reader must not block the writer, nor a kill lose a commit."""
+    with new_journal(path):
+        assert rows(path, "PRAGMA journal_mode") == [("wal",)]
+
+    with closing(sqlite.open_for_writing(path)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        indexes = db.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").fetchall()
+    assert ("tasks_waiting",) in indexes
