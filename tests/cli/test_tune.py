@@ -101,7 +101,7 @@ def test_the_rules_of_the_run_are_those_of_the_model_though_the_spider_is_gone(t
         assert desk.run("crawl", "films.py", *options).code == 0
     (desk / "films.py").unlink()
 
-    said = desk.run("tune", "--from", "run.db", "--sizes", 4, "--json")
+    said = desk.run("tune", "--from", "run.db", "--sizes", 4, "--pages", 1000, "--json")
 
     assert said.err == ""
     assert said.json()["rows"][0]["pages_per_second"] == pytest.approx(40.0, rel=0.1)

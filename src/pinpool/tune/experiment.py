@@ -239,29 +239,20 @@ class Experiment:
 
     def _predict(self, stopped: str) -> None:
         """Predict with which numbers the list lasts: no trial is long enough to show it."""
-        launch, result, pressed = self._launch, self._result, self._stop.asked
+        launch, result = self._launch, self._result
         launch.tell("the trials are over: simulating whether the list lasts to the end of the job")
-
-        def check(_: int) -> None:
-            if self._stop.asked > pressed:
-                raise KeyboardInterrupt
-
         try:
             recording = learn(self.path).changed(result.pages)._replace(settings=launch.settings)
-            trials = []
-            for trial in self._trials:
-                check(trial.row.workers)
-                model = predict(recording, trial.row.workers, proxies=result.proxies, seed=1)
-                lasts = {name: getattr(model, name) for name in SURVIVAL}
-                trials.append(trial._replace(row=trial.row._replace(**lasts)))
-            self._trials = trials
-            result.recommendation = recommend(harmless(self._trials), stopped)
-            result.notes += recording.notes
-            result.spares = spares_needed(recording, result.recommendation.workers, seed=1, progress=check)
         except UsageError:
             result.notes.append("too little was fetched to predict whether the list lasts")
-        except KeyboardInterrupt:
-            result.interrupted = True
+            return
+        for place, trial in enumerate(self._trials):
+            model = predict(recording, trial.row.workers, proxies=result.proxies, seed=1)
+            lasts = {name: getattr(model, name) for name in SURVIVAL}
+            self._trials[place] = trial._replace(row=trial.row._replace(**lasts))
+        result.recommendation = recommend(harmless(self._trials), stopped)
+        result.notes += recording.notes
+        result.spares = spares_needed(recording, result.recommendation.workers, seed=1)
 
 
 def _sample(view: Snapshot, now: float) -> Sample:

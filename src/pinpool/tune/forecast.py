@@ -94,16 +94,10 @@ def _is_calm(recording: Recording) -> bool:
     return not (recording.workload.survival.hazard or recording.workload.survival.dead_on_arrival)
 
 
-def spares_needed(
-    recording: Recording, workers: int, *, seed: int, progress: Callable[[int], None] = lambda spares: None
-) -> int | None:
-    """
-    About the fewest spare proxies with which the list lasts in 95 of 100 crawls, None if it takes long to find out or
-    not even 2,000 are enough. `progress` gets each number that is tried.
-    """
+def spares_needed(recording: Recording, workers: int, *, seed: int) -> int | None:
+    """About the fewest spare proxies with which the list lasts in 95 of 100 crawls, None if that takes long to find."""
     spares = spent = 0
     while spares <= MOST_SPARES and spent <= SEARCH_EFFORT:
-        progress(spares)
         lost = number = 0
         for crawled in _crawls(recording, workers, workers + spares, seed, most=SPARE_CRAWLS):
             number, lost, spent = number + 1, lost + (not crawled.lasted), spent + crawled.cost
