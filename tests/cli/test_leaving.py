@@ -43,3 +43,4 @@ def test_a_full_disk_under_the_output_is_not_reported_as_success() -> None:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
 
     assert ended.returncode != 0
+    assert b"No space left on device" in ended.stderr

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 
 
 def main() -> None:
@@ -32,11 +33,10 @@ def _end(code: int) -> None:
 
     Returns where only Python's own way will do: output that cannot be written, threads of a spider that still run.
     """
-    try:
+    if not all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        return
+    atexit._run_exitfuncs()
+    with suppress(OSError, AttributeError, ValueError):  # a closed stream is None, or not open
         sys.stdout.flush()
         sys.stderr.flush()
-    except (OSError, AttributeError, ValueError):  # a closed stream is None, or not open
-        return
-    if all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        atexit._run_exitfuncs()
         os._exit(code)
