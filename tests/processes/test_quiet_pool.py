@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Iterator
 from multiprocessing.pool import Pool
@@ -34,8 +35,14 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def pool(rounds: list[int], method: str) -> Iterator[Pool]:
     pool = QuietPool(2, context=multiprocessing.get_context(method))
     yield pool
-    pool.terminate()
-    pool.join()
+    # As the engine ends one: terminate() may wait for ever for the lock of a worker that has ended.
+    threading.Thread(target=pool.terminate, daemon=True).start()
+    until_gone = time.monotonic() + 30
+    while children := multiprocessing.active_children():
+        assert time.monotonic() < until_gone
+        for child in children:
+            child.kill()
+        time.sleep(0.01)
 
 
 def test_answers_do_not_wake_the_worker_handler(pool: Pool, rounds: list[int]) -> None:
