@@ -103,7 +103,9 @@ def run(folder: Path, lab: Lab, authority: Authority, asked: argparse.Namespace)
     ideal, seconds = pages * LATENCY / PROXIES, last - first
     print(f"{answered:,} pages in {whole:.1f} s; first attempt to last page {seconds:.1f} s: ", end="")
     print(f"{ideal / seconds:.1%} of the ideal {ideal:.0f} s")
-    print("memory: " + ", ".join(f"{size:.0f} MB after {count:,} requests" for count, size in memory))
+    # The first look and the last may meet a run that starts or ends.
+    shown = memory[1:-1][:: max(1, len(memory) // 8)]
+    print("memory: " + ", ".join(f"{size:.0f} MB after {count:,} requests" for count, size in shown))
 
 
 def judge(job: Job, pages: int, repeats: int) -> None:
