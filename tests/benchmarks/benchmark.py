@@ -39,7 +39,11 @@ class Part(NamedTuple):
 
 def pool(name: str, workers: int, threads: int = 1) -> Part:
     """A real pool of so many workers, `threads` of them in a process."""
-    rows = Row(f"start, {name}", "ms", 1e3), Row(f"memory, {name}", "MB", 1e-6), Row(f"parent, {name}", "µs/page")
+    rows = (
+        Row(f"start, {name}", "ms", 1e3),
+        Row(f"memory at start, {name}", "MB", 1e-6),
+        Row(f"parent, {name}", "µs/page"),
+    )
     return Part(partial(run_parts.pool, workers, threads, name), rows)
 
 

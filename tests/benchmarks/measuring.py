@@ -90,13 +90,13 @@ def summed_up(row: Row, readings: Sequence[Reading], baseline: float | None) -> 
 
 def table(results: Iterable[Result]) -> str:
     """The results for people, a line each."""
-    lines = [f"{'':28}{'cost':>18}{'ratio':>10}{'baseline':>10}{'change':>9}"]
+    lines = [f"{'':34}{'cost':>18}{'ratio':>10}{'baseline':>10}{'change':>9}"]
     for result in results:
         cost = f"{result.cost * result.row.scale:,.1f} {result.row.unit:9}"
         known, change = result.baseline is not None, result.change or 0.0
         mark = "  !" if abs(change) > LIMIT else ""
         against = f"{result.baseline:10.4g}{change:+9.1%}" if known else f"{'-':>10}{'new':>9}"
-        lines.append(f"{result.row.name:28}{cost:>18}{result.ratio:10.4g}{against}{mark:3}  {result.note}".rstrip())
+        lines.append(f"{result.row.name:34}{cost:>18}{result.ratio:10.4g}{against}{mark:3}  {result.note}".rstrip())
     return "\n".join(lines)
 
 

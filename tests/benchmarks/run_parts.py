@@ -128,4 +128,4 @@ def pool(workers: int, threads: int, name: str) -> dict[str, list[Reading]]:
         pages = crawl(engine, workers, workers)
         own, seconds = time.process_time() - own, time.perf_counter() - began
         parent = Reading(own / pages, (before + calibrated()) / 2, f"at {pages / seconds:,.0f} pages/s")
-    return {f"start, {name}": [start], f"memory, {name}": [memory], f"parent, {name}": [parent]}
+    return {f"start, {name}": [start], f"memory at start, {name}": [memory], f"parent, {name}": [parent]}
