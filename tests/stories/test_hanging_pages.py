@@ -49,6 +49,7 @@ def attempts(films: Job, where: str = "1") -> list[tuple[str, int, str, str | No
         return db.execute(query).fetchall()
 
 
+@pytest.mark.grid(share=0.5)
 @pytest.mark.parametrize("options", [(), ("--threads", "3")], ids=["processes", "threads"])
 @pytest.mark.parametrize("path", ["/page/1", "/page/4", "/detail/60"])
 def test_a_page_that_hangs_at_the_start_in_the_middle_or_at_the_end_is_given_by_another_proxy(
@@ -82,6 +83,7 @@ def test_pages_behind_dripping_proxies_hold_nothing_up(films: Job) -> None:
     assert not films.failures()
 
 
+@pytest.mark.grid(keep=1)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_run_that_is_killed_while_a_page_is_asked_for_twice_goes_on_and_has_all_once(films: Job, seed: int) -> None:
     for number in (0, 1, 2):

@@ -92,7 +92,7 @@ MOMENTS: list[Moment] = [
 ]
 
 
-@pytest.mark.grid(keep=3)
+@pytest.mark.grid(keep=2)
 @pytest.mark.parametrize(
     ("number", "to_group", "method"),
     [

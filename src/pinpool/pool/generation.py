@@ -103,7 +103,7 @@ class Generation:
     def dispose(self) -> None:
         """End every process of this generation. Does not wait for the pool: a jammed one would never end."""
         if self.pool is not None:
-            threading.Thread(target=self.pool.terminate, name="pinpool-terminate", daemon=True).start()
+            threading.Thread(target=_terminate, args=(self.pool,), name="pinpool-terminate", daemon=True).start()
         now = time.monotonic()
         # With several loops in a process terminate() waits for ever, as one end mark comes for each process.
         soft, hard = now + (TERMINATE_PATIENCE if self._threads == 1 else 0.0), now + KILL_PATIENCE
@@ -119,6 +119,12 @@ class Generation:
     def _living(self) -> list[int]:
         children = [child.pid for child in self.children() if child.pid]
         return children or [line.pid for line in self.survivors()]
+
+
+def _terminate(pool: Pool) -> None:
+    # It reads the pipe of tasks, where a killed worker may have left half of one. The pool is thrown away anyhow.
+    with suppress(Exception):
+        pool.terminate()
 
 
 def stop_check_kill(board: StatusBoard, line: Line) -> None:
