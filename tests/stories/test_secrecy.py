@@ -129,6 +129,8 @@ def haul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haul]:
         for index, fault in enumerate(("refused", "blackhole", "ban", "drip", "reset"), 2):
             lab.set_fault(index, fault)
         patch.setenv("TMPDIR", str(temporary))
+        # The bytecode of the spider is Python's copy of what the user has written there.
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         source = SPIDER.replace("PLANTED", quote(PASSWORD, safe=""))
         with job(tmp_path_factory.mktemp("run"), lab, source) as films:
             (films.folder / "proxies.txt").write_text(listed(lab))
