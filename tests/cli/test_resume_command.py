@@ -59,6 +59,7 @@ def test_a_limited_crawl_stops_there_and_can_be_resumed(desk: Desk, lab: Lab) ->
     assert len(lab.requests) == 22
 
 
+@pytest.mark.grid(keep=2)
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "Ctrl-C"])
 def test_an_interrupted_crawl_is_exit_130_and_a_resume_completes_it(desk: Desk, how: str) -> None:
     with Lab(pages=2, proxies=3, latency=0.2) as lab:

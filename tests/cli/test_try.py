@@ -134,6 +134,7 @@ def drip(line: Line) -> None:
     line.drip(b"x", 0.2)
 
 
+@pytest.mark.grid(keep=1)
 @pytest.mark.parametrize(
     ("bad", "said"),
     [

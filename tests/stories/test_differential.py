@@ -133,6 +133,7 @@ def assert_every_page_was_asked_for_once(lab: Lab) -> None:
 SILENT = {"pproxy-socks5": Fault.REFUSED, "pproxy-socks4": Fault.RESET}
 
 
+@pytest.mark.grid(keep=4)
 @EVERY_KIND
 def test_a_crawl_gets_every_film_though_the_first_line_of_the_list_has_a_wrong_login(
     kind: str, get: Get, lab: Lab, certificate: Certificate, tmp_path: Path

@@ -323,6 +323,7 @@ def film(page: Page):
 """
 
 
+@pytest.mark.grid(keep=1)
 @pytest.mark.processes
 @pytest.mark.parametrize("route", ROUTES)
 def test_what_ends_a_worker_is_reported_as_crash_or_hang(desk: Desk, route: str, authority: Authority) -> None:

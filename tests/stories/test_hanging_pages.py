@@ -49,7 +49,7 @@ def attempts(films: Job, where: str = "1") -> list[tuple[str, int, str, str | No
         return db.execute(query).fetchall()
 
 
-@pytest.mark.grid(share=0.5)
+@pytest.mark.grid(share=0.3)
 @pytest.mark.parametrize("options", [(), ("--threads", "3")], ids=["processes", "threads"])
 @pytest.mark.parametrize("path", ["/page/1", "/page/4", "/detail/60"])
 def test_a_page_that_hangs_at_the_start_in_the_middle_or_at_the_end_is_given_by_another_proxy(

@@ -180,6 +180,7 @@ def test_a_list_page_with_a_hollow_item_is_believed_by_three_and_its_links_are_f
 # --- pace and rate
 
 
+@pytest.mark.grid(keep=1)
 @pytest.mark.parametrize("victim", ["workers", "manager"])
 def test_a_proxy_keeps_its_pace_from_worker_to_worker(tmp_path: Path, victim: str) -> None:
     """Also where it is warmed, and where robots.txt is asked: these are requests like any other."""

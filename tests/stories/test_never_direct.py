@@ -126,6 +126,7 @@ def assert_only_these_were_met(desk: Desk, lab: Lab, *proxies: int) -> None:
     assert lab.direct == 0
 
 
+@pytest.mark.grid(keep=2)
 @pytest.mark.processes
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 @pytest.mark.parametrize("which", ["proxies", "exceptions", "both"])

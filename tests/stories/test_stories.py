@@ -21,7 +21,7 @@ from pinpool.lab import Lab
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc"),
-    pytest.mark.grid(share=0.5),
+    pytest.mark.grid(share=0.25),
 ]
 
 #: A hung page is ended after three seconds.
@@ -92,7 +92,7 @@ MOMENTS: list[Moment] = [
 ]
 
 
-@pytest.mark.grid(keep=2)
+@pytest.mark.grid(keep=1)
 @pytest.mark.parametrize(
     ("number", "to_group", "method"),
     [

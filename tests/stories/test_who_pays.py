@@ -45,7 +45,7 @@ def proxies(films: Job) -> list[dict[str, Any]]:
     return Run(films.journal).proxies
 
 
-@pytest.mark.grid(keep=2)
+@pytest.mark.grid(keep=1)
 @pytest.mark.parametrize("fault", [503, 403, "reset"])
 def test_a_site_that_is_down_for_a_while_pauses_the_run_and_costs_neither_proxy_nor_page(
     films: Job, lab: Lab, fault: SiteFault
