@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from crawling import until
 from engines import Maker, all_idle, is_alive, scripted_engine, spares
 from ledger import Ledger
 from pinpool import calls, crawler
@@ -123,10 +124,7 @@ def test_a_closed_engine_leaves_no_thread_behind(make: Maker) -> None:
 
     engine.close()
 
-    give_up = time.monotonic() + 30
-    while set(threading.enumerate()) - before:
-        assert time.monotonic() < give_up, threading.enumerate()
-        time.sleep(0.01)
+    until(lambda: not set(threading.enumerate()) - before, "no thread of the engine", seconds=30)
 
 
 def test_an_engine_that_is_closed_at_once_leaves_nothing_behind(make: Maker) -> None:

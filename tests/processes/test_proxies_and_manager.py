@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 import pytest
 
+from crawling import until
 from engines import Maker, all_idle, all_pinned, kill_manager, proxyless, spare
 from ledger import Ledger
 from pinpool.model import Ending, ProxyState
@@ -198,10 +198,7 @@ def test_t11_a_manager_that_somebody_has_stopped_is_replaced(make: Maker, monkey
 def test_flush_returns_the_moves_since_the_last_poll(make: Maker) -> None:
     """The last swaps of a run, and the pins of a short one, belong in its figures."""
     engine = make(workers=2, proxies=2)
-    give_up = time.monotonic() + 60
-    while sum(line.proxy > 0 for line in engine.workers()) < 2:
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
+    until(lambda: sum(line.proxy > 0 for line in engine.workers()) == 2, "two pins", seconds=60)
 
     moves = [noted.event.kind for noted in engine.flush() if isinstance(noted, Noted)]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-import time
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing.pool import Pool
 from typing import Any
 
 import pytest
 
+from crawling import until
 from pinpool.pool.generation import QuietPool
 
 pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.5)]
@@ -37,12 +38,13 @@ def pool(rounds: list[int], method: str) -> Iterator[Pool]:
     yield pool
     # As the engine ends one: terminate() may wait for ever for the lock of a worker that has ended.
     threading.Thread(target=pool.terminate, daemon=True).start()
-    until_gone = time.monotonic() + 30
-    while children := multiprocessing.active_children():
-        assert time.monotonic() < until_gone
-        for child in children:
+
+    def all_are_gone() -> bool:
+        for child in (children := multiprocessing.active_children()):
             child.kill()
-        time.sleep(0.01)
+        return not children
+
+    until(all_are_gone, "no worker", seconds=30)
 
 
 def test_answers_do_not_wake_the_worker_handler(pool: Pool, rounds: list[int]) -> None:
@@ -56,12 +58,13 @@ def test_a_worker_that_ends_is_replaced_at_once(pool: Pool) -> None:
     for _ in range(3):
         before = workers()
         pool.apply_async(os._exit, (0,))
-        give_up = time.monotonic() + 30
-        while len(now := workers()) < 2 or now == before:
-            assert time.monotonic() < give_up
-            time.sleep(0.005)
+        until(partial(are_others, before), "another worker", seconds=30)
 
     assert pool.apply_async(abs, (-1,)).get(30) == 1
+
+
+def are_others(before: set[int | None]) -> bool:
+    return len(now := workers()) >= 2 and now != before
 
 
 def workers() -> set[int | None]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pinpool.cli.options import PATH, ExitCode, checked_by, defaulted, json_option, json_text, leave
+from pinpool.settings.values import number
 from pinpool.text import counted, shown_path
 from pinpool.urls import clean_url
-from pinpool.values import number
 
 if TYPE_CHECKING:
     from pinpool.check.result import Finding

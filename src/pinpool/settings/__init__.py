@@ -9,9 +9,9 @@ from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from pinpool import values
 from pinpool.errors import SettingsError
-from pinpool.values import DAY, Check, number, optional, whole
+from pinpool.settings import values
+from pinpool.settings.values import DAY, Check, number, optional, whole
 
 T = TypeVar("T")
 
