@@ -15,6 +15,7 @@ from multiprocessing.pool import Pool
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from pinpool.pool.packet_queue import PacketQueue, has_packets
 from pinpool.pool.pids import is_gone, is_stopped, send
 from pinpool.pool.shared_process import carry
 from pinpool.pool.status_board import WIDTH, Activity, Line, StatusBoard
@@ -43,6 +44,13 @@ class QuietPool(Pool):
         if isinstance(cache, dict):
             # It wakes the handler whenever its last entry goes. No job has this key.
             cache[_NO_JOB] = None
+
+    def _setup_queues(self) -> None:
+        if not has_packets():
+            super()._setup_queues()  # type: ignore[misc]
+            return
+        self._inqueue, self._outqueue = PacketQueue(), PacketQueue()
+        self._quick_put, self._quick_get = self._inqueue.put, self._outqueue.get
 
     def _get_sentinels(self) -> list[Any]:
         # Without the pipe of answers, which `_change_notifier` does not need.

@@ -1,0 +1,98 @@
+"""
+The queues between parent and workers, as sockets that keep messages apart. Linux has these.
+
+A queue of the stdlib is a pipe with locks. A worker reads a task in two steps and holds the lock in between, so that
+all others wait until it runs again: where threads share an interpreter, for 20 to 40 ms between two pages. Killed
+there, it holds the lock for ever. Here one system call takes a whole message or nothing, and needs no lock.
+"""
+
+import errno
+import os
+import socket
+import time
+from contextlib import nullcontext
+from multiprocessing.connection import wait
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+#: Bytes of the longest message that the socket takes by itself. Linux has room for 212,992 by default, with its own
+#: records. A longer one goes through a file in memory, whose descriptor is sent.
+INLINE = 1 << 16
+#: The kernel counts the descriptors that nobody has received yet. So long until there may be fewer.
+FULL_SECONDS = 0.005
+
+
+def has_packets() -> bool:
+    """Whether this system has what the queues need."""
+    return hasattr(socket, "SOCK_SEQPACKET") and hasattr(os, "memfd_create") and hasattr(socket, "recv_fds")
+
+
+class End:
+    """One end. Any number of processes and threads may use it at a time; each message goes to one of them."""
+
+    def __init__(self, one: socket.socket) -> None:
+        self._socket = one
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def poll(self, timeout: float = 0.0) -> bool:
+        """Whether a message is there, or no writer is left."""
+        return bool(wait([self], timeout))
+
+    def send(self, value: object) -> None:
+        """Waits while the socket is full. OSError if no reader is left."""
+        message = ForkingPickler.dumps(value)
+        if len(message) <= INLINE:
+            self._socket.send(message)
+            return
+        file = os.memfd_create("pinpool-message", os.MFD_CLOEXEC)
+        try:
+            with open(file, "wb", closefd=False) as body:
+                body.write(message)
+            self._send_file(file)
+        finally:
+            os.close(file)
+
+    def _send_file(self, file: int) -> None:
+        while True:
+            try:
+                socket.send_fds(self._socket, [b"file"], [file])
+            except OSError as error:
+                if error.errno != errno.ETOOMANYREFS:
+                    raise
+                time.sleep(FULL_SECONDS)
+            else:
+                return
+
+    def recv(self) -> Any:
+        """The next message. EOFError if no writer is left."""
+        message, files, _, _ = socket.recv_fds(self._socket, INLINE, 1)
+        if files:
+            with open(files[0], "rb") as body:
+                body.seek(0)
+                message = body.read()
+        elif not message:
+            raise EOFError
+        return ForkingPickler.loads(message)
+
+
+class PacketQueue:
+    """In place of ``multiprocessing.SimpleQueue``, with the private names by which the Pool uses it."""
+
+    def __init__(self) -> None:
+        reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._reader, self._writer = End(reader), End(writer)
+        self._rlock = _NoLock()
+        self.get, self.put = self._reader.recv, self._writer.send
+
+
+class _NoLock(nullcontext[None]):
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
