@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import time
+import weakref
 from contextlib import nullcontext
 from multiprocessing.connection import wait
 from multiprocessing.reduction import ForkingPickler
@@ -32,6 +33,11 @@ class End:
 
     def __init__(self, one: socket.socket) -> None:
         self._socket = one
+        # Nobody closes the ends of a pool that is thrown away: it may still use them.
+        weakref.finalize(self, one.close)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return End, (self._socket,)
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -83,11 +89,14 @@ class End:
 class PacketQueue:
     """In place of ``multiprocessing.SimpleQueue``, with the private names by which the Pool uses it."""
 
-    def __init__(self) -> None:
-        reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._reader, self._writer = End(reader), End(writer)
-        self._rlock = _NoLock()
-        self.get, self.put = self._reader.recv, self._writer.send
+    def __init__(self, reader: End | None = None, writer: End | None = None) -> None:
+        if reader is None or writer is None:
+            reader, writer = map(End, socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        self._reader, self._writer, self._rlock = reader, writer, _NoLock()
+        self.get, self.put = reader.recv, writer.send
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PacketQueue, (self._reader, self._writer)
 
 
 class _NoLock(nullcontext[None]):
