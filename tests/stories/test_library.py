@@ -6,12 +6,14 @@ import os
 import queue
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import calls
 import pinpool
 from commands import DEADLINE, SPIDER, Desk
+from crawling import until
 from journals import new_journal, task
 from pinpool import (
     CallFailed,
@@ -26,6 +28,7 @@ from pinpool import (
 from pinpool.journal.records import Mark
 from pinpool.lab import Lab
 from pinpool.output.target import Target
+from pinpool.pool.engine import Lost, Signal
 from pinpool.spider.loader import load, parse_ref
 
 METHODS = ["forkserver", "spawn"]
@@ -375,6 +378,27 @@ def test_a_repeatable_call_that_hangs_is_made_by_an_idle_worker_too(lab: Lab, of
     assert sum(row["ok"] for row in rows) == 1
     assert [row["overtaken"] for row in rows] == [int(number == first.proxy) for number in range(4)]
     assert sum(row["failed"] + row["charged"] for row in rows) == 0
+
+
+def test_a_call_of_which_one_of_two_attempts_is_lost_is_left_to_the_other(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PinnedPool(listed(lab), timeout=60, deadline=90, repeatable=True) as pool:
+        engine, sent = pool._engine, list[int]()
+        poll, submit = engine.poll, engine.submit
+        future = pool.submit(calls.hold, tmp_path)
+        until(lambda: len(list(tmp_path.iterdir())) == 2, "a second attempt", seconds=DEADLINE)
+
+        # As when a process that carries several workers ends: the call may not be to blame.
+        answers: list[list[Signal]] = [[Lost(2, None, "its process ended")], [], []]
+        monkeypatch.setattr(engine, "submit", lambda serial, *rest, **more: sent.append(serial))
+        monkeypatch.setattr(engine, "poll", lambda timeout: answers.pop(0) if answers else poll(timeout))
+        until(lambda: not answers, "the loss is settled", seconds=DEADLINE)
+        monkeypatch.setattr(engine, "submit", submit)
+        tmp_path.joinpath("go").touch()
+
+        assert future.result(DEADLINE) == "done"
+    assert sent == []
 
 
 def test_a_call_that_hangs_is_made_once_unless_it_is_repeatable(lab: Lab) -> None:

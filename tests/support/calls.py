@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import NoReturn
 
 from pinpool import session
@@ -18,6 +19,7 @@ __all__ = [
     "double_but_zero",
     "fetch",
     "generator",
+    "hold",
     "leave",
     "place",
     "raise_for",
@@ -66,6 +68,14 @@ def sleep() -> None:
 def generator() -> object:
     """Something that cannot be pickled."""
     return (number for number in range(3))
+
+
+def hold(folder: Path) -> str:
+    """Leaves a file in `folder`, and returns once that has one named go."""
+    folder.joinpath(f"call-{pinned().lease.proxy}").touch()
+    while not folder.joinpath("go").exists():
+        time.sleep(0.02)
+    return "done"
 
 
 class Stubborn:

@@ -47,7 +47,7 @@ class End:
 
     def poll(self, timeout: float = 0.0) -> bool:
         """Whether a message is there, or no writer is left."""
-        return bool(wait([self], timeout))
+        return bool(wait([self._socket], timeout))
 
     def send(self, value: object) -> None:
         """Waits while the socket is full. OSError if no reader is left."""
