@@ -57,7 +57,7 @@ class End:
             return
         file = os.memfd_create("pinpool-message", os.MFD_CLOEXEC)
         try:
-            with open(file, "wb", closefd=False) as body:
+            with os.fdopen(file, "wb", closefd=False) as body:
                 body.write(message)
             self._send_file(file)
         finally:
@@ -78,7 +78,7 @@ class End:
         """The next message. EOFError if no writer is left."""
         message, files, _, _ = socket.recv_fds(self._socket, INLINE, 1)
         if files:
-            with open(files[0], "rb") as body:
+            with os.fdopen(files[0], "rb") as body:
                 body.seek(0)
                 message = body.read()
         elif not message:
