@@ -1,8 +1,8 @@
 """
 What is learnt from a journal, to simulate the same job with other numbers of workers and proxies, or other rules.
 
-Each proxy has the rate of failure that was seen. Latencies, how failures follow each other, and the chance to die are
-those of all, used and waiting.
+Each proxy has the rate of failure that was seen, and the pages after which it was banned, if it was. Latencies, how
+failures follow each other, and the chance to die are those of all, used and waiting.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pinpool.settings import RULES, Settings, settings_from
 from pinpool.stats.resources import Usage
 from pinpool.text import counted
 from pinpool.tune.queueing import Machine, machine
-from pinpool.tune.survival import FailureSample, History, Survival, estimate
+from pinpool.tune.survival import AFTER_GOOD, AFTER_REST, AGAIN, FailureSample, History, Kind, Survival, estimate
 
 #: The largest seconds of an attempt, epoch seconds and workers that are believed: anybody may have written the journal.
 LONGEST_ATTEMPT, LATEST, MOST_WORKERS = 86_400.0, 1e11, 10_000
@@ -36,10 +36,15 @@ STOPPED_SECONDS = 3600.0
 
 
 class Behavior(NamedTuple):
-    """A living proxy: how likely it fails after a good attempt, and with what."""
+    """
+    A proxy that has worked: how likely it fails after a good attempt, and with what, how many pages it has served, and
+    with what it has failed since, if these were all before the site banned it for good.
+    """
 
     failure: float
     failures: Sequence[FailureSample]
+    pages: int = 0
+    ban: Sequence[FailureSample] = ()
 
 
 class Job(NamedTuple):
@@ -133,15 +138,21 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
             by_proxy.setdefault(row.proxy or 0, []).append(row)
     histories = [_history(own, rests.get(proxy, ()), run_seconds) for proxy, own in by_proxy.items()]
     survival = estimate(histories)
-    ends = list(zip(histories, survival.dead, strict=True))
-    # The end of a proxy that is likely dead does not show how living ones fail.
-    failures = [[*history.failures, *(history.end if dead <= 0.5 else ())] for history, dead in ends]
-    of_all = [failure for own in failures for failure in own]
-    every = zip(histories, failures, survival.failure, strict=True)
-    # Proxies that never worked show how proxies fail, not how they work.
-    behaviors = [Behavior(rate, own or of_all) for history, own, rate in every if history.last_good is not None]
+    behaviors, ends = [], []
+    for history, dead, failure in zip(histories, survival.dead, survival.failure, strict=True):
+        # The end of a proxy that is likely dead does not show how living ones fail.
+        alive, ban = history.end if dead <= 0.5 else (), history.end if dead > 0.5 and history.banned else ()
+        # Proxies that never worked show how proxies fail, not how they work.
+        if history.last_good is not None:
+            behaviors.append(Behavior(failure, [*history.failures, *alive], history.pages, ban))
+        if dead and not history.banned:
+            ends.append((dead, history.end))
+    of_all = [failure for behavior in behaviors for failure in behavior.failures]
+    behaviors = [
+        own._replace(failure=own.failure if of_all else 0.0, failures=own.failures or of_all) for own in behaviors
+    ]
     # How dead proxies fail is seen at those that are surely dead; if none surely is, at the likeliest.
-    deaths = [history.end for history, dead in ends if dead and dead >= max(survival.dead) / 2]
+    deaths = [end for dead, end in ends if dead >= max(ends)[0] / 2]
     return Workload(latencies, behaviors, survival, deaths, len(by_pages) / len(rows), by_pages)
 
 
@@ -156,32 +167,28 @@ def job_of(tasks: Iterable[tuple[int, int | None, bool]]) -> Job:
 
 def _history(rows: Sequence[AttemptRow], rests: Sequence[float], run_seconds: Mapping[float, float]) -> History:
     """The attempts of one proxy, in order. At least one is needed."""
-    last = max((n for n, row in enumerate(rows) if row.ending != Ending.FAILED), default=-1)
-    lived, end = rows[: last + 1], rows[last + 1 :]
-    kinds = ["after_good", *(_kind(before, row, rests) for before, row in pairwise(rows))]
-    tries = Counter(kinds[: last + 1])
-    failed = Counter(kind for kind, row in zip(kinds, lived, strict=False) if row.ending == Ending.FAILED)
+    failed = [row.ending == Ending.FAILED for row in rows]
+    last = max((n for n, is_failed in enumerate(failed) if not is_failed), default=-1)
+    before = [AFTER_GOOD, *(_before(*pair, rests) for pair in pairwise(rows))]
+    failures, end = (
+        [_failure(row) for row in part if row.ending == Ending.FAILED] for part in (rows[: last + 1], rows[last + 1 :])
+    )
     return History(
         run_seconds[rows[0].at],
-        run_seconds[rows[last].at] if lived else None,
-        (failed["after_good"], tries["after_good"]),
-        (failed["again"], tries["again"]),
-        (failed["after_rest"], tries["after_rest"]),
-        ending=run_seconds[end[0].at] if end else None,
-        at_once=kinds[last + 1 :].count("again"),
-        rested=kinds[last + 1 :].count("after_rest"),
-        fatal=any(row.fault == Fault.PROXY_AUTH for row in end),
-        failures=[_failure(row) for row in lived if row.ending == Ending.FAILED],
-        end=[_failure(row) for row in end],
+        run_seconds[rows[last].at] if last >= 0 else None,
+        Counter(Kind(*kind, n > last) for n, kind in enumerate(zip(before, failed, strict=True))),
+        run_seconds[rows[last + 1].at] if end else 0.0,
+        failures,
+        end,
     )
 
 
-def _kind(before: AttemptRow, row: AttemptRow, rests: Sequence[float]) -> str:
-    """Which field of a `History` counts the attempt `row`."""
-    if before.ending != Ending.FAILED:
-        return "after_good"
-    place = bisect_left(rests, before.at)
-    return "after_rest" if place < len(rests) and rests[place] <= row.at else "again"
+def _before(earlier: AttemptRow, row: AttemptRow, rests: Sequence[float]) -> int:
+    """What came before the attempt `row`, as in `Kind`."""
+    if earlier.ending != Ending.FAILED:
+        return AFTER_GOOD
+    place = bisect_left(rests, earlier.at)
+    return AFTER_REST if place < len(rests) and rests[place] <= row.at else AGAIN
 
 
 def _run_seconds(rows: Sequence[AttemptRow]) -> dict[float, float]:

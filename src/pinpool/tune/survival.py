@@ -3,12 +3,15 @@ Which proxies of a run have died, and how the living ones fail: by expectation-m
 
 A proxy whose attempts end with failures may be dead, or alive with bad luck; the journal does not show which. The
 proxies that came back show how likely bad luck is. How likely death is follows from how many have died, and that from
-how likely each of these ends is death: both are improved in turn until they agree. At last the ends that were bad luck
-count as failures of living proxies.
+how likely each of these ends is death: both are improved in turn until they agree.
+
+A proxy that a site bans for good has had its fill of pages: it would have lived on without them. All other deaths take
+time, whether a proxy is used or waits.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import NamedTuple
 
 from pinpool.model import Fault
@@ -18,8 +21,10 @@ PRIOR = 10
 #: Death has to explain the end of a history ten times better than bad luck, or it was bad luck: paid proxies seldom
 #: die, and one that is taken for dead is predicted to die in every crawl to come. With fewer dead, in all, none is.
 ODDS, LEAST_DEAD = 10, 0.5
-#: Most rounds of improvement, and the relative change below which there is nothing to gain.
-MOST_ROUNDS, SETTLED = 500, 1e-5
+#: Rounds of improvement.
+ROUNDS = 200
+#: How a site shows that it has banned a proxy.
+_BANS = (Fault.BANNED, Fault.EMPTY)
 
 
 class FailureSample(NamedTuple):
@@ -29,25 +34,42 @@ class FailureSample(NamedTuple):
     seconds: float
 
 
+class Kind(NamedTuple):
+    """
+    An attempt by what came before (a good one or none, a failed one, or a failed one and a rest), whether it failed,
+    and whether no good one followed.
+    """
+
+    before: int
+    failed: bool = False
+    at_end: bool = False
+
+
+AFTER_GOOD, AGAIN, AFTER_REST = range(3)
+
+
 class History(NamedTuple):
     """
-    One proxy: its first attempt, last good one, and `end`, the failures after that, at `ending` (seconds of the run).
-
-    The counts are (failed, all) attempts before the end that followed a good one or none, a failed one at once, or a
-    failed one and a rest. `at_once` and `rested` count those of the end; from a `fatal` one no proxy recovers.
+    One proxy: its first attempt and last good one (seconds of the run), how many attempts of each kind it has made,
+    its `failures` before the last good one, and `end`, those after it, which began at `ending`.
     """
 
     first: float
     last_good: float | None
-    after_good: tuple[int, int] = (0, 0)
-    again: tuple[int, int] = (0, 0)
-    after_rest: tuple[int, int] = (0, 0)
-    ending: float | None = None
-    at_once: int = 0
-    rested: int = 0
-    fatal: bool = False
+    counts: Mapping[Kind, int]
+    ending: float = 0.0
     failures: Sequence[FailureSample] = ()
     end: Sequence[FailureSample] = ()
+
+    @property
+    def pages(self) -> int:
+        """How many pages it has served."""
+        return sum(number for kind, number in self.counts.items() if not kind.failed)
+
+    @property
+    def banned(self) -> bool:
+        """Whether it served pages until the site refused it."""
+        return self.last_good is not None and bool(self.end) and self.end[-1].fault in _BANS
 
 
 class Survival(NamedTuple):
@@ -67,68 +89,60 @@ class Survival(NamedTuple):
 
 def estimate(histories: Sequence[History]) -> Survival:
     """What the histories of all proxies of a run show. At least one is needed."""
-    dead = [float(history.ending is not None) for history in histories]
+    dead = [float(bool(history.end)) for history in histories]
     # How the living fail is learnt from proxies that came back. Learnt from these ends too, a list of which no proxy
     # comes back would be one of living proxies that fail for ever.
-    living = _failures(histories, dead)
-    deaths = _deaths(histories, dead, 0.5, 0.0)
-    for _ in range(MOST_ROUNDS):
-        seen = Survival(dead, *living, *deaths)
-        dead = [_chance_dead(history, failure, seen) for history, failure in zip(histories, seen.failure, strict=True)]
-        before, deaths = deaths, _deaths(histories, dead, *deaths)
-        if math.dist(before, deaths) <= SETTLED * math.hypot(*deaths):
-            break
+    failures, again, after_rest = _failures(histories, dead)
+    share = 0.5
+    for _ in range(ROUNDS):
+        dead = []
+        for history, failure in zip(histories, failures, strict=True):
+            at_once, rested = (history.counts.get(Kind(before, True, True), 0) for before in (AGAIN, AFTER_REST))
+            luck = ODDS * (1.0 - share) * failure * again**at_once * after_rest**rested
+            # No proxy recovers that refuses our login.
+            fatal = any(failure.fault is Fault.PROXY_AUTH for failure in history.end)
+            dead.append(1.0 if fatal else share / (share + luck or 1.0) if history.end else 0.0)
+        share = fmean(dead)
     if sum(dead) < LEAST_DEAD:
-        dead, deaths = [0.0] * len(histories), (0.0, 0.0)
-    return Survival(dead, *_failures(histories, dead), *deaths)
+        dead = [0.0] * len(histories)
+    return Survival(dead, *_failures(histories, dead), *_deaths(histories, dead))
 
 
 def _failures(histories: Sequence[History], dead: Sequence[float]) -> tuple[list[float], float, float]:
     """How living proxies fail, if these are dead: `failure`, `again` and `after_rest` of a `Survival`."""
-    sums = [[0.0, 0.0], [0.5, 1.0], [0.5, 1.0]]  # half a case of each kind: what was not seen is not impossible
-    counts = []
+    sums = {AFTER_GOOD: (0.0, 0.0), AGAIN: (0.5, 1.0), AFTER_REST: (0.5, 1.0)}  # what was not seen is not impossible
+    each = []
     for history, chance in zip(histories, dead, strict=True):
-        # The end of a history counts by the chance that it was bad luck.
-        luck = 0.0 if history.ending is None else 1.0 - chance
-        more = (luck, luck * history.at_once, luck * history.rested)
-        for place, (failed, tries) in enumerate((history.after_good, history.again, history.after_rest)):
-            sums[place][0] += failed + more[place]
-            sums[place][1] += tries + more[place]
-        counts.append((history.after_good[0] + luck, history.after_good[1] + luck))
-    overall, again, after_rest = (failed / (tries or 1.0) for failed, tries in sums)
-    return [(failed + PRIOR * overall) / (tries + PRIOR) for failed, tries in counts], again, after_rest
+        for before, (failed, tries) in sums.items():
+            passes, fails, ends = (history.counts.get(Kind(before, *of), 0) for of in ((False,), (True,), (True, True)))
+            # The end of a history counts by the chance that it was bad luck.
+            own = fails + (1.0 - chance) * ends
+            sums[before] = (failed + own, tries + passes + own)
+            if before == AFTER_GOOD:
+                each.append((own, passes + own))
+    overall, again, after_rest = (failed / (tries or 1.0) for failed, tries in sums.values())
+    return [(failed + PRIOR * overall) / (tries + PRIOR) for failed, tries in each], again, after_rest
 
 
-def _chance_dead(history: History, failure: float, seen: Survival) -> float:
-    """How likely its end is death and not bad luck."""
-    if history.ending is None or history.fatal:
-        return float(history.fatal)
-    worked = 1.0 if history.last_good is not None else 1.0 - seen.dead_on_arrival
-    died = 1.0 - worked * math.exp(-seen.hazard * (history.ending - (history.last_good or 0.0)))
-    unlucky = ODDS * (1.0 - died) * failure * seen.again**history.at_once * seen.after_rest**history.rested
-    return died / (died + unlucky) if died + unlucky else 0.0
-
-
-def _deaths(
-    histories: Sequence[History], dead: Sequence[float], dead_on_arrival: float, hazard: float
-) -> tuple[float, float]:
-    """
-    The share that never worked and the chance a second to die, if these are dead. A proxy that failed at its first use,
-    late in a run, may once have worked: the two as known so far say how likely that is.
-    """
-    never, died, lived = 0.0, 0.0, 0.0
-    for history, chance in zip(histories, dead, strict=True):
-        if history.last_good is not None:
-            died += chance
-            # It died between its last page and its first failure.
-            lived += history.last_good + chance * ((history.ending or history.last_good) - history.last_good) / 2
-        elif chance:
-            span = hazard * history.first
-            later = (1.0 - dead_on_arrival) * -math.expm1(-span)
-            later *= chance / (dead_on_arrival + later or 1.0)
-            never += chance - later
-            died += later
-            # The mean age at death of proxies that die at this rate before they are used.
-            age = history.first / 2 if span < 1e-6 else (1.0 + span * math.exp(-span) / math.expm1(-span)) / hazard
-            lived += later * age
-    return never / len(histories), died / lived if lived else 0.0
+def _deaths(histories: Sequence[History], dead: Sequence[float]) -> tuple[float, float]:
+    """The share that never worked and the chance a second to die, if these are dead."""
+    dead_on_arrival, hazard = 0.5, 0.0
+    for _ in range(ROUNDS):
+        never = died = lived = 0.0
+        for history, chance in zip(histories, dead, strict=True):
+            if history.last_good is not None:
+                lost = 0.0 if history.banned else chance
+                died += lost
+                # It died between its last page and its first failure.
+                lived += history.last_good + lost * (history.ending - history.last_good) / 2
+            elif chance:
+                # One that failed at its first use, late in a run, may once have worked.
+                span = min(hazard * history.first, 100.0)
+                later = (1.0 - dead_on_arrival) * -math.expm1(-span)
+                later *= chance / (dead_on_arrival + later or 1.0)
+                never += chance - later
+                died += later
+                # The mean age at death of proxies that die at this rate before they are used.
+                lived += later * (history.first / 2 if span < 1e-6 else 1 / hazard - history.first / math.expm1(span))
+        dead_on_arrival, hazard = never / len(histories), died / lived if lived else 0.0
+    return dead_on_arrival, hazard

@@ -51,6 +51,15 @@ def test_a_proxy_that_comes_back_after_its_rest_has_not_died() -> None:
     assert seen.survival.after_rest < 0.5
 
 
+def test_a_proxy_that_the_site_bans_for_good_has_its_pages_counted_and_is_no_sign_of_deaths() -> None:
+    rows = [*good(400, proxy=2), *good(10), *(attempt(3.0 + n, fault="banned") for n in range(3))]
+
+    seen = observe(rows, {1: [START + 5.1]})
+
+    assert (seen.survival.hazard, seen.deaths) == (0.0, [])
+    assert sorted((behavior.pages, len(behavior.ban)) for behavior in seen.behaviors) == [(10, 3), (400, 0)]
+
+
 def test_a_proxy_that_refused_from_the_first_moment_never_worked() -> None:
     rows = [*good(100), *(attempt(n, 0.01, proxy=2, fault="refused") for n in (0.0, 20.0))]
 

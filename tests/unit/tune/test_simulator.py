@@ -204,7 +204,7 @@ def test_a_page_that_hangs_at_the_end_is_asked_for_through_another_proxy_and_not
 
 
 def test_a_crawl_of_very_many_events_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
-    shaky = workload(failure=0.1, again=0.2)
+    shaky = workload(failure=0.02, again=0.2)
     whole = crawl(shaky, job=Job(20_000))
 
     monkeypatch.setattr(simulator, "MOST_EVENTS", whole.cost // 2)
@@ -212,3 +212,23 @@ def test_a_crawl_of_very_many_events_goes_on_as_it_began(monkeypatch: pytest.Mon
 
     assert half.lasted
     assert half.seconds == pytest.approx(whole.seconds, rel=0.1)
+
+
+def test_proxies_that_the_site_bans_after_some_pages_leave_the_work_to_the_others() -> None:
+    """Three of ten serve ten pages each. The longer the job is, the less that matters."""
+    served = [Behavior(0.0, [], 10, [BANNED])] * 3 + [Behavior(0.0, [], 50)] * 7
+    made = workload(0.2)._replace(behaviors=served)
+
+    figures = crawl(made, workers=10, job=Job(50_000))
+
+    assert (figures.lasted, figures.retired) == (True, 3)
+    assert speed(figures) == pytest.approx(7 / 0.2, rel=0.01)
+
+
+def test_a_site_that_bans_every_proxy_after_some_pages_gives_so_many_pages_and_no_more() -> None:
+    """One of the ten was tried late, and had served two pages when the run ended."""
+    served = [Behavior(0.0, [], 40, [BANNED])] * 9 + [Behavior(0.0, [], 2)]
+    made = workload(0.2)._replace(behaviors=served)
+
+    assert crawl(made, job=Job(399)).lasted
+    assert crawl(made, job=Job(401)).pages == pytest.approx(400)

@@ -6,11 +6,28 @@ from random import Random
 
 import pytest
 
-from pinpool.tune.survival import History, estimate
+from pinpool.model import Fault
+from pinpool.tune.survival import AFTER_GOOD, AGAIN, FailureSample, History, Kind, estimate
 
-HEALTHY = History(first=0.0, last_good=99.0, after_good=(0, 100))
+
+def history(
+    last_good: float | None,
+    *,
+    passed: tuple[int, ...] = (0, 0, 0),
+    failed: tuple[int, ...] = (0, 0, 0),
+    ends: tuple[int, ...] = (0, 0, 0),
+    ending: float = 0.0,
+    fault: Fault = Fault.REFUSED,
+) -> History:
+    """A proxy with so many attempts after a good one, after a failed one, and after a rest."""
+    kinds = {(False, False): passed, (True, False): failed, (True, True): ends}
+    counts = {Kind(before, *kind): numbers[before] for kind, numbers in kinds.items() for before in range(3)}
+    return History(0.0, last_good, counts, ending, (), [FailureSample(fault, 0.1)] * sum(ends))
+
+
+HEALTHY = history(99.0, passed=(100, 0, 0))
 #: It was banned ten times, and came back each time at the third try after a rest.
-FORGIVEN = History(first=0.0, last_good=99.0, after_good=(10, 110), again=(20, 20), after_rest=(20, 30), ending=100.0)
+FORGIVEN = history(99.0, passed=(100, 0, 10), failed=(10, 20, 20))
 
 
 def lived(random: Random, *, failure: float, hazard: float) -> History:
@@ -18,19 +35,12 @@ def lived(random: Random, *, failure: float, hazard: float) -> History:
     dies = random.expovariate(hazard)
     failed = [now > dies or random.random() < failure for now in range(100)]
     last = max((now for now in range(100) if not failed[now]), default=-1)
-    after = {True: [0, 0], False: [0, 0]}
+    seen = {failed: [0, 0, 0] for failed in (False, True)}
     for now in range(last + 1):
-        kind = after[now > 0 and failed[now - 1]]
-        kind[0] += failed[now]
-        kind[1] += 1
-    return History(
-        first=0.0,
-        last_good=float(last) if last >= 0 else None,
-        after_good=(after[False][0], after[False][1]),
-        again=(after[True][0], after[True][1]),
-        ending=None if last == 99 else last + 1.0,
-        at_once=98 - last,
-    )
+        seen[failed[now]][AGAIN if now > 0 and failed[now - 1] else AFTER_GOOD] += 1
+    ends = (1, 98 - last, 0) if last < 99 else (0, 0, 0)
+    good = float(last) if last >= 0 else None
+    return history(good, passed=(*seen[False],), failed=(*seen[True],), ends=ends, ending=last + 1.0)
 
 
 def test_a_calm_list_has_lost_no_proxy() -> None:
@@ -41,7 +51,7 @@ def test_a_calm_list_has_lost_no_proxy() -> None:
 
 def test_proxies_that_never_served_a_page_never_worked_though_no_rest_has_proven_it() -> None:
     """Twenty hidden bans among a hundred proxies, in a run too short for any rest."""
-    silent = History(first=0.5, last_good=None, ending=0.5, at_once=1)
+    silent = history(None, ends=(1, 1, 0))
 
     seen = estimate([HEALTHY] * 80 + [silent] * 20)
 
@@ -50,8 +60,8 @@ def test_proxies_that_never_served_a_page_never_worked_though_no_rest_has_proven
 
 
 def test_a_newcomer_with_one_failure_among_many_that_fail_now_and_then_is_alive() -> None:
-    flaky = History(first=0.0, last_good=99.0, after_good=(20, 100), again=(5, 20))
-    newcomer = History(first=0.0, last_good=None, ending=0.0)
+    flaky = history(99.0, passed=(80, 15, 0), failed=(20, 5, 0))
+    newcomer = history(None, ends=(1, 0, 0))
 
     seen = estimate([flaky] * 20 + [newcomer])
 
@@ -78,27 +88,37 @@ def test_failures_that_always_pass_are_no_deaths_though_a_few_have_not_passed_ye
 
 
 def test_a_list_that_is_banned_and_forgiven_again_and_again_loses_no_proxy() -> None:
-    resting = FORGIVEN._replace(at_once=2, rested=1)
+    resting = history(99.0, passed=(100, 0, 10), failed=(10, 20, 20), ends=(1, 2, 1), ending=100.0)
 
-    seen = estimate([FORGIVEN._replace(ending=None)] * 15 + [resting] * 5)
+    seen = estimate([FORGIVEN] * 15 + [resting] * 5)
 
     assert max(seen.dead) < 0.1
     assert seen.after_rest == pytest.approx(2 / 3, abs=0.05)
 
 
 def test_a_proxy_that_refuses_our_login_is_dead_whatever_the_others_do() -> None:
-    seen = estimate([FORGIVEN] * 10 + [History(first=0.0, last_good=50.0, ending=51.0, fatal=True)])
+    refused = history(50.0, passed=(50, 0, 0), ends=(1, 0, 0), ending=51.0, fault=Fault.PROXY_AUTH)
+
+    seen = estimate([FORGIVEN] * 10 + [refused])
 
     assert seen.dead[-1] == 1.0
 
 
 def test_a_list_of_which_no_proxy_ever_comes_back_dies_and_does_not_fail_for_ever() -> None:
     used_up = [
-        History(first=0.0, last_good=age, after_good=(0, int(age)), ending=age + 1.0, rested=3)
-        for age in (10.0, 20.0, 30.0, 40.0)
+        history(age, passed=(int(age), 0, 0), ends=(1, 0, 3), ending=age + 1.0) for age in (10.0, 20.0, 30.0, 40.0)
     ]
 
     seen = estimate(used_up)
 
     assert min(seen.dead) > 0.99
     assert seen.hazard == pytest.approx(4 / 102, rel=0.01)
+
+
+def test_a_proxy_that_the_site_has_banned_after_some_pages_shows_no_rate_of_deaths() -> None:
+    banned = history(10.0, passed=(10, 0, 0), ends=(1, 2, 0), ending=11.0, fault=Fault.BANNED)
+
+    seen = estimate([HEALTHY] * 7 + [banned] * 3)
+
+    assert list(seen.dead) == [0.0] * 7 + [1.0] * 3
+    assert (seen.hazard, seen.dead_on_arrival) == (0.0, 0.0)
