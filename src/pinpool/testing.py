@@ -41,7 +41,8 @@ Pages = Mapping[str, Answer] | Callable[[Task, int], Answer]
 
 class Crawled(NamedTuple):
     """
-    What a crawl came to. `end` is ``complete``, or ``starved`` if no usable proxy was left.
+    What a crawl came to. `end` is ``complete``, ``stopped`` if a stage yielded nothing, ``limited`` if `limit` ended
+    it, or ``starved`` if no usable proxy was left.
 
     `failures` and `stats` are the documents of `pinpool failures --json` and `pinpool stats --json`. `requests` are the
     URLs of all attempts, in order; `missing` are those that `pages` does not have, each once.
@@ -63,6 +64,7 @@ def crawl(
     proxies: int = 4,
     workers: int | None = None,
     limit: int | None = None,
+    max_failures: int = 0,
     seconds: float = 0.1,
     **settings: object,
 ) -> Crawled:
@@ -70,7 +72,8 @@ def crawl(
     Run a whole crawl of `spider` over `pages`. A URL that is not in a mapping is answered with 404.
 
     `seeds` replace those of the spider, and `settings` overrule its own. Each answer takes `seconds` of simulated time;
-    with more than three, an idle proxy may be asked for the page too. `limit` is a number of pages after which to stop.
+    with more than three, an idle proxy may be asked for the page too. `limit` is a number of pages after which to stop,
+    `max_failures` of pages that may come to nothing.
     The hook on_pin is not called, and no pace is kept. What a function `pages` raises ends the crawl and is raised
     here, as are SpiderError and SettingsError.
     """
@@ -103,6 +106,7 @@ def crawl(
                 workers=workers,
                 stop=Stop(),
                 limit=limit,
+                max_failures=max_failures,
                 random=Random(1),
                 clock=clock,
             )

@@ -116,7 +116,7 @@ def test_on_pin_is_not_called() -> None:
 def test_seeds_limit_and_settings_are_those_of_the_test() -> None:
     run = crawl(films(), PAGES, seeds=[f"{SITE}/2"], limit=1, workers=1)
 
-    assert (run.end, run.requests) == ("interrupted", [f"{SITE}/2"])
+    assert (run.end, run.requests) == ("limited", [f"{SITE}/2"])
     with pytest.raises(SettingsError):
         crawl(films(), PAGES, attempts="many")
     with pytest.raises(SpiderError):

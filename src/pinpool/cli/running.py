@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -106,7 +107,8 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
     `run` is `pinpool.crawl` or `pinpool.resume` with its other arguments bound.
     """
     from pinpool.crawler.api import Run
-    from pinpool.terminal.summary import summary
+    from pinpool.stats.verdict import verdict
+    from pinpool.terminal.summary import empty_fields, summary
 
     outputs = targets(options)
     items_on_stdout = any(target.path == "-" for target in outputs)
@@ -119,23 +121,28 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
             workers=options["workers"],
             outputs=outputs,
             limit=options["limit"],
+            max_failures=options["max_failures"],
             reload=options["watch"],
             metrics=options["metrics"],
             watch=progress,
             tell=progress.tell,
             **given_settings(options),
         ).ended
-        code, last_line = _ending(ended, journal, options["max_failures"])
+        code, last_lines = _ending(ended, Run(journal), options["max_failures"])
     except NoUsableProxy as error:
-        code, last_line = ExitCode.NO_PROXY, str(error)
+        code, last_lines = ExitCode.NO_PROXY, [str(error)]
     except BrokenPipeError:  # the reader of the items has seen enough
-        code, last_line = _ending(None, journal, 0)
+        code, last_lines = _ending(None, Run(journal), 0)
         discard(sys.stdout)
     finally:
         progress.close()
     finished = Run(journal)
-    stats = finished.stats
-    text = json_text(stats) if options["as_json"] else summary(stats, journal, finished.advice_on(stats))
+    stats, fields = finished.stats, finished.fields
+    if options["as_json"]:
+        text = json_text(stats)
+    else:
+        words = verdict(stats["run"]["state"], stats["run"]["tasks"]["failed"], finished.found)
+        text = summary(stats, journal, finished.advice_on(stats), verdict=words, fields=fields)
     if items_on_stdout:
         progress.tell(text)  # stdout holds items and nothing else
     else:
@@ -143,21 +150,37 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
             click.echo(text)
         except OSError:  # nobody reads any more; the exit code is still that of the run
             discard(sys.stdout)
-    if last_line:
-        progress.tell(last_line)
+    for line in [*empty_fields(fields), *last_lines]:
+        progress.tell(line)
     leave(code)
 
 
-def _ending(ended: Ended | None, journal: Path, max_failures: int) -> tuple[ExitCode, str]:
-    """The exit code of a run that was not starved, and the last line for people. None: it was interrupted."""
-    goes_on = f"`pinpool resume {journal}` goes on"
-    if ended is None or (ended.end == "interrupted" and not ended.limited):
-        return ExitCode.INTERRUPTED, f"interrupted; {goes_on}"
-    if ended.end == "interrupted":
-        return ExitCode.COMPLETE, f"stopped at the wanted number of pages; {goes_on}"
-    if ended.failed > max_failures:
-        return ExitCode.INCOMPLETE, failed_line(ended.failed, journal)
-    return ExitCode.COMPLETE, ""
+def _ending(ended: Ended | None, run: Run, max_failures: int) -> tuple[ExitCode, list[str]]:
+    """The exit code of a run that was not starved, and the last lines for people. None: it was interrupted."""
+    goes_on = f"`pinpool resume {run.journal}` goes on"
+    if ended is None or ended.end == "interrupted":
+        return ExitCode.INTERRUPTED, [f"interrupted; {goes_on}"]
+    if ended.end == "limited":
+        return ExitCode.COMPLETE, [f"stopped at the wanted number of pages; {goes_on}"]
+    found = run.found
+    elsewhere = sum(stage.failed for stage in found.stages)  # a stage that yielded nothing has lines of its own
+    lines = [failed_line(elsewhere, run.journal)] if elsewhere and ended.failed > max_failures else []
+    if ended.end == "stopped" or found.fruitless > max_failures or not max_failures:
+        lines += lacking(run)
+    return ExitCode.INCOMPLETE if lines else ExitCode.COMPLETE, lines
+
+
+def lacking(run: Run) -> list[str]:
+    """What keeps a run that is over from being a success, and what to do; empty if nothing does."""
+    from pinpool.journal.reader import Reader
+    from pinpool.spider.user_errors import shown_file
+    from pinpool.terminal.lacking import lacking_lines
+
+    with Reader(run.journal) as reader:
+        found, info = reader.run_yield(), reader.run_info(time.time())
+        samples = {sample.stage: sample.id for sample in reader.page_samples()}
+    spider = shown_file(info.spider_ref).removesuffix(":spider")
+    return lacking_lines(found, run.journal, spider, shown_file(info.proxies or "LIST"), samples)
 
 
 def failed_line(failed: int, journal: Path) -> str:

@@ -14,6 +14,7 @@ from pinpool.files import SQLITE_SIDES
 from pinpool.journal.reader import Reader
 from pinpool.journal.verify import Coverage, coverage
 from pinpool.journal.writer import Journal
+from pinpool.journal.yields import RunYield
 from pinpool.model import EventKind, Task
 from pinpool.output.outputs import check_targets
 from pinpool.output.target import Target, parse_target
@@ -27,6 +28,7 @@ from pinpool.spider.seeds import seeds_of
 from pinpool.spider.spider import Spider
 from pinpool.stats.capacity import free_capacity
 from pinpool.stats.columns import stats_document
+from pinpool.stats.fields import StageFields, fields_filled
 from pinpool.stats.figures import figures
 from pinpool.stats.prometheus import Metrics
 from pinpool.stats.recommendation import advice_after
@@ -55,6 +57,18 @@ class Run:
         """The result of `pinpool verify`."""
         with Reader(self.journal) as reader:
             return coverage(reader)
+
+    @property
+    def found(self) -> RunYield:
+        """What each stage has yielded, and what keeps the run from being a success."""
+        with Reader(self.journal) as reader:
+            return reader.run_yield()
+
+    @property
+    def fields(self) -> list[StageFields]:
+        """Which fields of the items are filled, stage by stage. Reads every item."""
+        with Reader(self.journal) as reader:
+            return fields_filled(reader.items_by_stage())
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -103,6 +117,7 @@ def crawl(
     outputs: Iterable[str | Target] = (),
     seeds: Iterable[str | Task] | None = None,
     limit: int | None = None,
+    max_failures: int = 0,
     fresh: bool = False,
     reload: bool = False,
     start_method: str | None = None,
@@ -116,10 +131,11 @@ def crawl(
 
     `proxies` is the path of a list, or its lines; without it PINPOOL_PROXIES is read. By default there is one worker
     for each proxy, and `journal` is ``<spider>.db`` in the working directory. `outputs` are ``FILE[:FORMAT]``, appended
-    to. `limit` is the number of pages after which to stop. `fresh` keeps an earlier journal under another name and
-    starts over. With `reload` the list's file is watched: new lines join within two seconds, removed ones retire when
-    their page is done; without it, only SIGHUP does that. `metrics` is a file, ending in .prom, that is kept up to date
-    for Prometheus. `watch` gets a snapshot many times a second, `tell` gets lines for people. `settings` override those
+    to. `limit` is the number of pages after which to stop. A stage whose first pages all yield nothing is stopped,
+    unless they are no more than `max_failures`. `fresh` keeps an earlier journal under another name and starts over.
+    With `reload` the list's file is watched: new lines join within two seconds, removed ones retire when their page is
+    done; without it, only SIGHUP does that. `metrics` is a file, ending in .prom, that is kept up to date for
+    Prometheus. `watch` gets a snapshot many times a second, `tell` gets lines for people. `settings` override those
     of the spider.
 
     Raises UsageError before anything is written; NoUsableProxy if no proxy is left (the run can be resumed).
@@ -138,6 +154,7 @@ def crawl(
         start_method=start_method,
         outputs=_targets(outputs),
         limit=limit,
+        max_failures=max_failures,
         listing=_listing(proxies, reload=reload),
         watching=reload,
         tell=tell,
@@ -158,6 +175,7 @@ def resume(
     workers: int | None = None,
     outputs: Iterable[str | Target] = (),
     limit: int | None = None,
+    max_failures: int = 0,
     reload: bool = False,
     metrics: str | Path | None = None,
     watch: Callable[[Snapshot], None] = lambda view: None,
@@ -188,6 +206,7 @@ def resume(
         start_method=info.start_method,
         outputs=_targets(outputs),
         limit=limit,
+        max_failures=max_failures,
         forgiving=proxies is not None,
         listing=_listing(source, reload=reload),
         watching=reload,

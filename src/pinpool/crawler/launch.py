@@ -40,11 +40,10 @@ from pinpool.stats.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class Ended:
-    """How a start of a run ended. `limited`: at the wanted number of pages. `why`: what it lacks if it is starved."""
+    """How a start of a run ended. `why`: what it lacks if it is starved."""
 
     end: RunEnd
     failed: int
-    limited: bool
     why: str = ""
 
 
@@ -70,6 +69,7 @@ class Launch:
     start_method: str | None = None
     outputs: Sequence[Target] = ()
     limit: int | None = None
+    max_failures: int = 0
     forgiving: bool = False
     listing: WatchedList | None = None
     watching: bool = False
@@ -85,10 +85,14 @@ class Launch:
         return Journal.create(self.journal, self._about(secrets.token_bytes(16)), time.time(), seeds)
 
     def go_on(self) -> Journal:
-        """Open the journal of an earlier start. Raises JournalError, also if it belongs to another spider."""
+        """
+        Open the journal of an earlier start. The pages of a stage that yielded nothing wait again: the spider may be
+        mended. Raises JournalError, also if it belongs to another spider.
+        """
         journal = Journal.open(self.journal)
         try:
             journal.resume(self._about(b""), time.time())
+            journal.ask_again([stage.stage for stage in journal.stage_yields() if stage.is_barren])
         except BaseException:
             journal.close()
             raise
@@ -116,7 +120,7 @@ class Launch:
                 tell=self.tell,
                 learn=redaction.learn,
             )
-            rules = {name: getattr(self.settings, name) for name in RULES}
+            rules = {name: getattr(self.settings, name) for name in (*RULES, "empty_ok")}
             journal.event(Event(time.time(), EventKind.RULES, detail=json.dumps(rules)))
             meter = Meter(SYSTEM_CLOCK, threads=self.settings.threads)
 
@@ -132,6 +136,7 @@ class Launch:
                 workers=self.workers,
                 stop=self.stop,
                 limit=self.limit,
+                max_failures=self.max_failures,
                 committed=outputs.advance,
                 watch=look,
                 between=reloading,
@@ -155,7 +160,7 @@ class Launch:
                 raise
             journal.finish(end, time.time())
             log.info("run of %s ends: %s", self.spider.name, end)
-            return Ended(end, journal.task_counts()[TaskState.FAILED], loop.limited, loop.why)
+            return Ended(end, journal.task_counts()[TaskState.FAILED], loop.why)
 
     def _engage(self, journal: Journal) -> tuple[Engine, Reputation, dict[Proxy, int]]:
         """The engine, not started yet, the reputation with what the journal knows of each proxy, and their ids."""

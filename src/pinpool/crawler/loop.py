@@ -16,6 +16,7 @@ from pinpool.crawler.run_log import RunLog
 from pinpool.crawler.scheduler import LONGEST_BREAK, Entry, Frontier, assign, offer_delay, proxies_to_avoid
 from pinpool.crawler.signals import Stop
 from pinpool.crawler.site_probe import SiteProbe
+from pinpool.crawler.stage_guard import StageGuard
 from pinpool.journal.records import RunEnd, Settlement
 from pinpool.journal.schema import INDEX_STAGE
 from pinpool.journal.writer import Journal
@@ -84,8 +85,8 @@ class Loop:
     """
     One start of a run, from the first submission to the last commit.
 
-    `limit`: pages after which to stop. `committed` is called after each commit, `between` before each turn, and `watch`
-    after each turn. `why` is the reason if the run is starved.
+    `limit`: pages after which to stop. `max_failures`: pages that may come to nothing. `committed` is called after each
+    commit, `between` before each turn, and `watch` after each turn. `why` is the reason if the run is starved.
     """
 
     engine: Engine
@@ -96,6 +97,7 @@ class Loop:
     workers: int
     stop: Stop
     limit: int | None = None
+    max_failures: int = 0
     committed: Callable[[], None] = lambda: None
     watch: Callable[[Snapshot], None] = lambda view: None
     between: Callable[[], None] = lambda: None
@@ -113,7 +115,9 @@ class Loop:
         self._site_probe = SiteProbe(
             self._submit, self.journal, self._records, self._settler, self._judge, self.random, self.clock
         )
+        self._stages = StageGuard(self.journal, self._settler, self.max_failures)
         self._frontier = Frontier()
+        self._at_hand: frozenset[int] = frozenset()  # read before the journal was read again from its start
         self._alone: Entry | None = None  # the last that was tried alone
         self._attempts = Attempts[Entry](self.engine, self._settler)
         self._serials = itertools.count(1)
@@ -154,12 +158,12 @@ class Loop:
             self._save()
             if drain_until is None and (self.stop.asked or self.limited):
                 drain_until = self.clock.monotonic() + DRAIN_SECONDS
+            if self._complete:
+                return "stopped" if self._stages.found_nothing() else "complete"
             if drain_until is not None:
                 over = self.clock.monotonic() > drain_until or self.stop.asked > 1
                 if over or not self._attempts:
-                    return "complete" if self._complete else "interrupted"
-            elif self._complete:
-                return "complete"
+                    return "interrupted" if self.stop.asked else "limited"
             elif self.engine.census().alive == 0:
                 self.why = "no usable proxy is left"
                 return "starved"
@@ -179,6 +183,8 @@ class Loop:
         if self._site_probe.hold_back:
             self._site_probe.send_if_due(self.engine.census(), self._frontier)
             return
+        if self._stages.held:
+            self._frontier.keep(self._stages.admits)
         for kind in (True, False):
             if self._tally.unread[kind] and self._frontier.runs_short(kind):
                 self._read(kind)
@@ -202,11 +208,13 @@ class Loop:
         return room if self.limit is None else min(room, max(0, self.limit - self._tally.pages))
 
     def _read(self, is_index: bool) -> None:
-        rows = self.journal.waiting(is_index, self._tally.cursor[is_index], BATCH)
+        rows = self.journal.waiting(is_index, self._tally.cursor[is_index], BATCH, self._stages.held)
         self._tally.unread[is_index] = len(rows) == BATCH
         now = self.clock.epoch()
         for row in rows:
             self._tally.cursor[is_index] = row.id
+            if row.id in self._at_hand:
+                continue
             entry = Entry(row.id, row.task, is_index)
             if row.attempts:
                 failures = self._history(entry)
@@ -216,6 +224,12 @@ class Loop:
                 self._frontier.delay(entry, self.clock.monotonic() + row.not_before - now)
             else:
                 self._frontier.push(entry)
+
+    def _read_again(self) -> None:
+        """A stage is no longer held: what was left out or dropped is read after all."""
+        self._at_hand = frozenset(entry.id for entry in (*self._frontier, *self._attempts.tasks()))
+        self._tally.cursor = {True: 0, False: 0}
+        self._tally.unread = {True: True, False: True}
 
     def _send(self, entry: Entry, avoided: frozenset[int]) -> None:
         now = self.clock.monotonic()
@@ -356,6 +370,7 @@ class Loop:
         self._tally.last_fault = f"{decision.fault}: {message}"[:80]
         self._tally.faults.setdefault(decision.fault, FaultCount()).add(message, self.clock.monotonic())
         self._run_log.attempt_failed(entry.task.url, outcome, decision.fault)
+        self._stages.failed(entry, outcome.proxy, decision.fault)
         match decision.verdict:
             case Resubmit(after):
                 self._put_back(entry, outcome, decision, after, excused=excused)
@@ -393,6 +408,11 @@ class Loop:
         fault, charged = (decision.fault, decision.charged) if decision else (None, False)
         settlement = Settlement(entry.id, outcome, fault, charged, state, reason)
         new = self.journal.settle(settlement, self.clock.epoch())
+        was_held = entry.task.stage in self._stages.held
+        if why := self._stages.ended(entry, outcome, state, fault, len(self.engine.census().living)):
+            self._records.event(Event(self.clock.epoch(), EventKind.STAGE_STOPPED, detail=why))
+        elif was_held and entry.task.stage not in self._stages.held:
+            self._read_again()
         if state is TaskState.FAILED:
             self._run_log.given_up(entry.task.url, outcome, reason or "")
         else:

@@ -56,6 +56,8 @@ class RunLog:
             log.warning("the pool was rebuilt: %s", one_line(event.detail), extra=context)
         elif event.kind is EventKind.PAUSED:
             log.warning("the run pauses: %s", one_line(event.detail), extra=context)
+        elif event.kind is EventKind.STAGE_STOPPED:
+            log.warning("%s", one_line(event.detail), extra=context)
         elif event.kind is EventKind.CONTINUED:
             log.warning("the site answers again", extra=context)
         elif log.isEnabledFor(logging.DEBUG):

@@ -10,7 +10,7 @@ Reads no clock: `now` is seconds of any clock.
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pinpool.model import Assignment, ProxyState, Task
@@ -95,6 +95,16 @@ class Frontier:
         """Make a task ready at `until`."""
         heapq.heappush(self._delayed, (until, next(self._order), entry))
 
+    def __iter__(self) -> Iterator[Entry]:
+        delayed = (entry for _, _, entry in self._delayed)
+        return itertools.chain(self._ready[True], self._ready[False], delayed)
+
+    def keep(self, wanted: Callable[[Entry], bool]) -> None:
+        """Drop all tasks that are not wanted. They still wait in the journal."""
+        self._ready = {kind: deque(filter(wanted, ready)) for kind, ready in self._ready.items()}
+        self._delayed = [delayed for delayed in self._delayed if wanted(delayed[2])]
+        heapq.heapify(self._delayed)
+
     def take(self, now: float, room: int) -> Entry | None:
         """The next task. `room` is how many tasks the engine holds at a time; with twice as many, details suffice."""
         while self._delayed and self._delayed[0][0] <= now:
@@ -106,9 +116,7 @@ class Frontier:
 
     def first(self, number: int) -> list[Task]:
         """Up to `number` tasks that would go next. They stay where they are."""
-        delayed = (entry for _, _, entry in self._delayed)
-        ready = itertools.chain(self._ready[True], self._ready[False], delayed)
-        return [entry.task for entry in itertools.islice(ready, number)]
+        return [entry.task for entry in itertools.islice(self, number)]
 
     def next_ready(self) -> float | None:
         """When the first delayed task is ready; None if there is none."""

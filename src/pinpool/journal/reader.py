@@ -13,6 +13,7 @@ from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import body_of, kind_of, was_read
 from pinpool.journal.records import AttemptRow, Mark, Place, ProxyRow, Pulse, RunInfo, SampleRow
 from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS
+from pinpool.journal.yields import RunYield, run_yield
 from pinpool.model import Event, EventKind, Fetched, Task
 from pinpool.text import stamp
 
@@ -103,6 +104,10 @@ class Reader:
         query = "SELECT detail FROM events WHERE kind = ? ORDER BY id DESC LIMIT 1"
         return str(next(self.rows(query, (kind,)), ("",))[0])
 
+    def run_yield(self) -> RunYield:
+        """What the run has yielded so far."""
+        return run_yield(self.rows)
+
     def outputs(self) -> list[Mark]:
         """How far each output file of the run has been written."""
         return [Mark(*row) for row in self.rows(LIST_OUTPUTS)]
@@ -115,6 +120,10 @@ class Reader:
     def items(self) -> Iterator[tuple[int, str]]:
         """(id, JSON text) of every item, in the order in which they were stored."""
         yield from self.rows("SELECT id, data FROM items ORDER BY id")
+
+    def items_by_stage(self) -> Iterator[tuple[str, str]]:
+        """(stage, JSON text) of every item, in the order in which they were stored."""
+        yield from self.rows("SELECT stage, items.data FROM items JOIN tasks ON tasks.id = task ORDER BY items.id")
 
     def failures(self) -> Iterator[dict[str, Any]]:
         """

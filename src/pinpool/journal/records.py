@@ -131,7 +131,7 @@ class SampleRow(NamedTuple):
     size: int
 
 
-RunEnd = Literal["complete", "interrupted", "starved"]
+RunEnd = Literal["complete", "interrupted", "starved", "stopped", "limited"]
 
 
 class Settlement(NamedTuple):

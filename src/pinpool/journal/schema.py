@@ -188,4 +188,38 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "DROP TABLE kept",
     ),
+    # The states "stopped" and "limited", in the same way.
+    (
+        "CREATE TEMP TABLE kept AS SELECT * FROM run",
+        "DROP TABLE run",
+        """
+        CREATE TABLE run (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            spider TEXT NOT NULL,
+            spider_ref TEXT NOT NULL,
+            version TEXT NOT NULL,
+            workers INTEGER NOT NULL,
+            engine TEXT NOT NULL,
+            start_method TEXT,
+            settings TEXT NOT NULL,
+            proxies TEXT NOT NULL,
+            salt BLOB NOT NULL,
+            state TEXT NOT NULL CHECK (
+                state IN ('running', 'complete', 'interrupted', 'starved', 'stopped', 'limited')
+            ),
+            started REAL NOT NULL,
+            ended REAL,
+            heartbeat REAL NOT NULL,
+            seconds REAL NOT NULL DEFAULT 0,
+            starts INTEGER NOT NULL DEFAULT 1,
+            seeds INTEGER NOT NULL DEFAULT 0,
+            in_flight INTEGER NOT NULL DEFAULT 0,
+            worker_losses INTEGER NOT NULL DEFAULT 0,
+            pool_rebuilds INTEGER NOT NULL DEFAULT 0,
+            pid INTEGER
+        )
+        """,
+        "INSERT INTO run SELECT * FROM kept",
+        "DROP TABLE kept",
+    ),
 )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from pinpool.errors import JournalError
 from pinpool.journal.reader import Reader
 from pinpool.journal.schema import COUNT_TASKS
+from pinpool.journal.yields import run_yield
 from pinpool.model import Fault
 from pinpool.text import counted
 
@@ -30,13 +31,16 @@ class Coverage(NamedTuple):
 
 
 def coverage(reader: Reader) -> Coverage:
-    """Check that every task ended exactly once, and that everything its page gave is stored exactly once."""
+    """
+    Check that every task ended exactly once, that everything its page gave is stored exactly once, and that the run has
+    something in hand.
+    """
     problems: list[str] = []
 
-    def rows(query: str) -> list[Any]:
+    def rows(query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         """An unreadable table is a problem, and must not hide those of the others."""
         try:
-            return list(reader.rows(query))
+            return list(reader.rows(query, values))
         except JournalError as error:
             problems.extend(problem for problem in error.problems if problem not in problems)
             return []
@@ -60,6 +64,8 @@ def coverage(reader: Reader) -> Coverage:
         problems.append("there are no seeds: nothing was ever asked for")
     if seeds != stored_seeds:
         problems.append(f"{counted(seeds, 'seed was', 'seeds were')} given, {stored_seeds:,} in the journal")
+    if not problems:  # damaged tables prove nothing
+        problems += run_yield(rows).problems()
     if open_:
         problems.append(f"{counted(open_, 'task is', 'tasks are')} still open: `pinpool resume {path}` goes on")
     if failed:

@@ -24,6 +24,7 @@ from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.records import About, Mark, ProxyRow, RunEnd, Settlement, Waiting
 from pinpool.journal.schema import COUNT_TASKS, INDEX_STAGE, LIST_OUTPUTS, WITHDRAWN
+from pinpool.journal.yields import FRUITLESS, StageYield, stage_yields
 from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, ProxyState, Task, TaskState
 from pinpool.text import one_line
 
@@ -323,6 +324,19 @@ class Journal:
             self._db.execute("UPDATE run SET state = 'interrupted'")
         return count
 
+    @_committing
+    def ask_again(self, stages: Collection[str]) -> None:
+        """
+        Make the pages of these stages that gave nothing wait again, with a fresh budget, and commit: for a spider that
+        was mended. Their attempts stay on record.
+        """
+        query = f"""
+            UPDATE tasks SET state = 'waiting', reason = NULL, ended = NULL, charged = 0, not_before = NULL,
+                forgotten = attempts
+            WHERE stage = ? AND id IN (SELECT tasks.id FROM {FRUITLESS})
+        """
+        self._db.executemany(query, [(stage,) for stage in stages])
+
     @_storing
     def output(self, mark: Mark) -> None:
         """Record how far an output file has been written. The file must hold that much already."""
@@ -337,13 +351,18 @@ class Journal:
         """The recorded output files, in order of their paths."""
         return [Mark(*row) for row in self._read(LIST_OUTPUTS)]
 
-    def waiting(self, is_index: bool, after: int, limit: int) -> list[Waiting]:
-        """At most `limit` tasks that have not ended, in flight or not, with ids above `after`, in order of ids."""
-        query = """
-            SELECT id, stage, url, key, method, body, headers, data, attempts - forgotten, not_before
-            FROM tasks WHERE state = 'waiting' AND is_index = ? AND id > ? ORDER BY id LIMIT ?
+    def waiting(self, is_index: bool, after: int, limit: int, but: Collection[str] = ()) -> list[Waiting]:
         """
-        rows = self._read(query, (is_index, after, limit))
+        At most `limit` tasks that have not ended, in flight or not, with ids above `after`, in order of ids; none of
+        the stages `but`.
+        """
+        query = f"""
+            SELECT id, stage, url, key, method, body, headers, data, attempts - forgotten, not_before
+            FROM tasks WHERE state = 'waiting' AND is_index = ? AND id > ?
+                {f"AND stage NOT IN ({', '.join('?' * len(but))})" if but else ""}
+            ORDER BY id LIMIT ?
+        """
+        rows = self._read(query, (is_index, after, *but, limit))
         return [Waiting(row[0], _task_of(row[1:8]), *row[8:]) for row in rows]
 
     def history(self, task_id: int) -> list[FailedAttempt]:
@@ -380,6 +399,10 @@ class Journal:
     def items_after(self, item: int, limit: int) -> list[tuple[int, str]]:
         """At most `limit` (id, JSON text) above id `item`, in order. Right after `commit` all of them are durable."""
         return self._read("SELECT id, data FROM items WHERE id > ? ORDER BY id LIMIT ?", (item, limit))
+
+    def stage_yields(self) -> list[StageYield]:
+        """What each stage has yielded so far. Reads every task, as `task_counts` does."""
+        return stage_yields(self._read)
 
     def last_item(self) -> int:
         """The id of the newest item, 0 if there is none."""

@@ -5,6 +5,7 @@ Reads no clock and draws no random number: `jitter`, 0 to 1, is handed in. Only 
 of a proxy.
 """
 
+from collections.abc import KeysView
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -87,6 +88,10 @@ class Reputation:
 
     def __contains__(self, proxy: object) -> bool:
         return proxy in self._scores
+
+    def keys(self) -> KeysView[int]:
+        """The proxies."""
+        return self._scores.keys()
 
     def credit(self, proxy: int) -> bool:
         """The proxy has served a page. True if that ends a row of rests."""

@@ -173,6 +173,22 @@ COLUMNS = (
 )
 
 
+#: What is known of a proxy, in a word; see `standing`.
+STANDINGS = ("good", "doubtful", "bad", "untried", "retired")
+
+
+def standing(row: Row) -> str:
+    """
+    What is known of the proxy of this entry of `proxies`: only one that has served a page is good. One that was asked
+    and has served none is doubtful, and bad once it was taken out for it. A retired one served pages before.
+    """
+    if not row["attempts"] and row["state"] != "retired":
+        return "untried"
+    if row["ok"]:
+        return "retired" if row["state"] == "retired" else "good"
+    return "bad" if row["state"] in ("cooling", "retired") else "doubtful"
+
+
 def stats_document(
     run: RunInfo, proxies: Sequence[ProxyRow], by_proxy: Mapping[int, ProxyFigures], pins: Mapping[int, int]
 ) -> dict[str, Any]:

@@ -25,7 +25,7 @@ PERIOD_SECONDS = 5.0
 #: At most a fiftieth of the time goes into writing: 10,000 proxies take a third of a second, so they come less often.
 SHARE = 50
 _BEGINNING = b"# HELP pinpool_"
-_RUN_STATES = ("running", "complete", "interrupted", "starved")
+_RUN_STATES = ("running", "complete", "interrupted", "starved", "stopped", "limited")
 
 
 class Family(NamedTuple):

@@ -20,7 +20,7 @@ def status_line(snapshot: Snapshot, throughput: Throughput, epoch: float) -> str
     resting, retired = census.count(ProxyState.COOLING), census.count(ProxyState.RETIRED)
     if resting or retired:
         usable = counted(census.usable, "proxy", "proxies")
-        parts.append(f"{usable} good, {resting} resting, {retired} out")
+        parts.append(f"{usable} usable, {resting} resting, {retired} out")
     if snapshot.failed:
         parts.append(f"{snapshot.failed} failed")
     if snapshot.last_fault and not waits:

@@ -162,7 +162,7 @@ class Experiment:
         """Whether there is work left, and no Ctrl-C."""
         ended = self._result.ended
         self._result.interrupted |= bool(self._stop.asked)
-        return not self._result.interrupted and (ended is None or ended.end == "interrupted")
+        return not self._result.interrupted and (ended is None or ended.end in ("interrupted", "limited"))
 
     def _try(self, workers: int, pages: int) -> str:
         """Do one trial. Returns why it was not done, or what stopped it; empty if it went well."""

@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from commands import Desk
-from journals import START, answered, done, new_journal, task
+from journals import START, answered, done, item, new_journal, task
 from leaks import PASSWORD, traces
 from pinpool.crawler.page_job import PageJob
 from pinpool.errors import JournalError
@@ -279,7 +279,7 @@ def test_verify_is_not_led_astray_by_kept_pages(path: Path) -> None:
             Settlement(1, unread(kept()), Fault.EXTRACT, False, None, None, None),
             START,
         )
-        journal.settle(done(1, answered()), START)
+        journal.settle(done(1, answered(item("1"))), START)
 
     with Reader(path) as reader:
         assert coverage(reader).complete

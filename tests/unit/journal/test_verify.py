@@ -202,9 +202,10 @@ def test_an_unknown_fault_is_a_problem_only_while_a_resume_would_meet_it(path: P
 
 
 def test_an_empty_list_page_that_was_believed_is_complete(path: Path) -> None:
-    with new_journal(path, task("1", "index")) as journal:
+    with new_journal(path, task("1", "index"), task("2", "index")) as journal:
         believed = Settlement(1, failed(), Fault.EMPTY, False, TaskState.DONE, "empty list")
         journal.settle(believed, START)
+        journal.settle(done(2, answered(item("2"))), START)
 
     assert verified(path).complete
 
@@ -213,7 +214,7 @@ def test_a_task_that_was_put_back_and_then_answered_is_complete(path: Path) -> N
     with new_journal(path, task("1", "index")) as journal:
         journal.settle(given_up(1, failed()), START)
         journal.requeue()
-        journal.settle(done(1, answered()), START)
+        journal.settle(done(1, answered(item("1"))), START)
 
     assert verified(path).complete
 

@@ -232,7 +232,7 @@ def test_a_run_leaves_its_figures_and_a_resume_continues_them(tmp_path: Path) ->
     whole = samples(desk / "films.prom")
     state, pages = 'pinpool_run_state{run="films",state="%s"}', 'pinpool_pages_total{run="films"}'
     assert (first.code, second.code) == (0, 0)
-    assert half[state % "interrupted"] == 1
+    assert half[state % "limited"] == 1
     assert 5 <= half[pages] < 22
     assert (whole[state % "complete"], whole[pages]) == (1, 22)
     assert whole['pinpool_items_total{run="films"}'] == 20

@@ -30,7 +30,7 @@ def test_the_rows_say_how_the_run_is_doing() -> None:
 def test_the_line_says_how_the_run_is_doing() -> None:
     assert status_line(snapshot(), Throughput(0.0), EPOCH) == (
         "11/1022 pages, 10 items, 0.0 pages/s, 1 fetching, 1 waiting for a proxy, "
-        "1 proxy good, 0 resting, 1 out, 1 failed, last fault timeout: no answer"
+        "1 proxy usable, 0 resting, 1 out, 1 failed, last fault timeout: no answer"
     )
 
 
@@ -41,7 +41,7 @@ def test_a_run_that_waits_says_why_and_until_when() -> None:
     assert "proxies  0 pinned, 0 spare, 1 resting (next wakes in 1 min 30 s), 1 retired" in rows(snapshot(resting=True))
     line = status_line(snapshot(resting=True), Throughput(0.0), EPOCH)
     assert waits in line[:79]  # as much as a narrow terminal shows
-    assert line.endswith("0 proxies good, 1 resting, 1 out, 1 failed")
+    assert line.endswith("0 proxies usable, 1 resting, 1 out, 1 failed")
 
 
 def test_a_pause_of_the_whole_run_is_given_in_its_own_words() -> None:

@@ -1,0 +1,77 @@
+"""Holds back the tasks of a stage that yields nothing, and stops it; see `policy.stage_watch`."""
+
+from collections import defaultdict
+from functools import partial
+
+from pinpool.crawler.scheduler import Entry
+from pinpool.journal.writer import Journal
+from pinpool.journal.yields import NOTHING
+from pinpool.model import Ending, Fault, Outcome, TaskState
+from pinpool.policy.stage_watch import FIRST, StageWatch
+from pinpool.pool.settle import Settler
+from pinpool.text import counted
+
+
+class StageGuard:
+    """
+    What may go out, stage by stage. A run may have `max_failures` pages without anything in hand.
+
+    `held` are the stages of which nothing new goes out, `stopped` those of which nothing does. Their tasks stay in the
+    journal. A stage that has yielded something, now or in an earlier start, is never held.
+    """
+
+    def __init__(self, journal: Journal, settler: Settler, max_failures: int) -> None:
+        self._journal = journal
+        self._settler = settler
+        self._max_failures = max_failures
+        self._watches = defaultdict[str, StageWatch](partial(StageWatch, max(FIRST, max_failures + 1)))
+        for stage in journal.stage_yields():
+            self._watches[stage.stage].fruitful = bool(stage.fruitful)
+        self.held: set[str] = set()
+        self.stopped: set[str] = set()
+
+    def admits(self, entry: Entry) -> bool:
+        """True if the task may go out."""
+        stage = entry.task.stage
+        return stage not in self.held or (stage not in self.stopped and entry.id in self._watches[stage].fruitless)
+
+    def failed(self, entry: Entry, proxy: int, fault: Fault) -> None:
+        """An attempt of the task has failed. The end of the task comes after it."""
+        if fault in NOTHING and not (watch := self._watches[entry.task.stage]).fruitful:
+            watch.failed(entry.id, proxy)
+            if watch.holds:
+                self.held.add(entry.task.stage)
+
+    def ended(self, entry: Entry, outcome: Outcome, state: TaskState, fault: Fault | None, alive: int) -> str:
+        """A task has ended. Returns why its stage stops now; empty if it does not."""
+        stage = entry.task.stage
+        watch = self._watches[stage]
+        if watch.fruitful:
+            return ""
+        if state is TaskState.DONE and (outcome.ending is Ending.OK or outcome.tasks):
+            watch.fruitful = True
+            watch.fruitless.clear()
+        else:
+            watch.ended(entry.id, fruitless=state is not TaskState.GONE and fault in NOTHING)
+        if stage in self.held and not watch.holds:
+            self.held.discard(stage)
+            self.stopped.discard(stage)
+        if stage in self.stopped or not watch.stops(alive):
+            return ""
+        self.stopped.add(stage)
+        self._clear(watch)
+        pages = counted(len(watch.fruitless), "page")
+        return f"stage {stage}: its first {pages} yielded nothing, so no more are asked for"
+
+    def found_nothing(self) -> bool:
+        """True if a stage has ended, or was stopped, with nothing in hand. Reads the journal."""
+        barren = (one for one in self._journal.stage_yields() if one.is_barren and one.settled)
+        return bool(self.stopped) or any(one.fruitless > self._max_failures for one in barren)
+
+    def _clear(self, watch: StageWatch) -> None:
+        """The spider is to blame: no proxy pays for its pages."""
+        for task, proxies in watch.fruitless.items():
+            self._journal.forgive(task, proxies)
+            for proxy in proxies & self._settler.reputation.keys():
+                if self._settler.reputation.clear(proxy, task):
+                    self._settler.release(proxy)

@@ -1,0 +1,33 @@
+"""The last lines of a run with nothing in hand: what is missing, and how to find out why."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from pinpool.journal.yields import RunYield, StageYield
+from pinpool.text import bare_url, one_line
+
+
+def lacking_lines(found: RunYield, journal: Path, spider: str, proxies: str, samples: Mapping[str, int]) -> list[str]:
+    """
+    A line for each thing that is missing, then what to do. Empty if nothing is.
+
+    `spider` and `proxies` are as a command takes them; `samples` are the page samples, by stage.
+    """
+    lines = []
+    for stage in found.barren:
+        lines += [one_line(str(stage)), f"  see why: `{_try(stage, journal, spider, proxies, samples)}`"]
+    if found.barren:
+        resume = f"`pinpool resume {shlex.quote(str(journal))}` asks for these pages again"
+        fine = "; if they may be empty, add -s empty_ok=yes" if any(stage.is_empty for stage in found.barren) else ""
+        lines.append(f"  mend the spider, then {resume}{fine}")
+    for problem in found.problems()[len(found.barren) :]:
+        lines += [problem, f"  see what the spider makes of a seed: `pinpool try {shlex.quote(spider)} -p {proxies}`"]
+    return lines
+
+
+def _try(stage: StageYield, journal: Path, spider: str, proxies: str, samples: Mapping[str, int]) -> str:
+    command = f"pinpool try {shlex.quote(spider)}"
+    if stage.stage in samples:
+        return f"{command} --page {shlex.quote(f'{journal}:{samples[stage.stage]}')} --stage {stage.stage}"
+    return f"{command} {shlex.quote(bare_url(stage.url))} --stage {stage.stage} -p {proxies}"
