@@ -1,36 +1,30 @@
-"""URLs as a browser sends them, and the check of headers."""
+"""URLs as a browser sends them, by the URL standard of the WHATWG, and the check of headers."""
 
 import re
 from collections.abc import Mapping
-from ipaddress import AddressValueError, IPv6Address
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
 from pinpool.text import shown_url
 
 MAX_URL = 65_536  # characters; most servers refuse far shorter ones
 
-_EDGES = "".join(map(chr, range(0x21)))  # a browser strips C0 controls and spaces from both ends
-_BREAKS = str.maketrans("", "", "\t\r\n")  # and removes these everywhere
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f]|[^\x00-\xff]")  # in a header
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NON_ASCII = re.compile(r"[^\x00-\x7f]+")
-_HOST = re.compile(r"(?=.{1,253}\.?\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.ASCII)
-
-# Not quoted in a path and in a query, by the URL standard. To quote the percent sign again would ask for another page.
-_PATH_SAFE = "!$%&'()*+,/:;=@[]|"
-_QUERY_SAFE = _PATH_SAFE + "?^`{}\\"
-
-# Most links and seeds are as they should be: these take a tenth of the time. The others go the long way.
-_AUTHORITY = r"https?://(?=[^/:]{1,253}[/:])(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}(?::[1-9][0-9]{0,3})?"
-_CLEAN = re.compile(_AUTHORITY + r"/[A-Za-z0-9_.~!$%&'()*+,/:;=@|-]*(?:\?[A-Za-z0-9_.~!$%&'()*+,/:;=@|?^`{}-]+)?")
-_PATH = re.compile(
-    r"/(?![/.])(?:[A-Za-z0-9_~!$%&'()*+,:=@-]|\.(?=\w)|/(?![/.]))*(?:\?[A-Za-z0-9_.~!$%&'()*+,/:;=@?-]+)?"
+#: What DNS can ask for. The standard leaves that to the resolver; here it is a proxy, which would be blamed.
+_HOST = re.compile(r"(?=.{1,253}\.?\Z)(?:[^.]{1,63}\.)*[^.]{1,63}\.?")
+#: A URL as the standard writes it. The fields: host, port, path with query.
+_WRITTEN = re.compile(r"(https?://)([^/?#@:\[]+|\[[0-9a-f:.]+\])(:[0-9]+)?(/[^#]*)(?:#.*)?")
+#: Most links and seeds are written so already: these take a quarter of the time. All others go the long way.
+_PLAIN = re.compile(
+    r"https?://(?=[^/:]{1,253}[/:])(?:(?!xn--)[a-z0-9_-]{1,63}\.)*(?!xn--)[a-z][a-z0-9_-]{0,62}"
+    r"(?::(?!80/|443/)[1-9][0-9]{0,3})?(?:/(?!\.|%2[eE])[A-Za-z0-9_.~!$%&'()*+,:;=@|-]*)+"
+    r"(?:\?[A-Za-z0-9_.~!$%&()*+,/:;=@|?^`{}-]+)?",
+    re.ASCII,
 )
-_SITE = re.compile(f"({_AUTHORITY})/")
 _FIELD = "[A-Za-z0-9_.~-]+=[A-Za-z0-9_.~-]*"
-_CANONICAL = re.compile(rf"{_AUTHORITY}(?:/(?!\.)[A-Za-z0-9_.~-]*)+(?:\?({_FIELD}(?:&{_FIELD})*))?")
+_CANONICAL = re.compile(rf"https?://[^/?#]+(?:/[A-Za-z0-9_.~-]*)+(?:\?({_FIELD}(?:&{_FIELD})*))?")
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SET_BY_PINPOOL = frozenset({"content-length", "transfer-encoding", "proxy-authorization"})
@@ -38,40 +32,82 @@ _SET_BY_PINPOOL = frozenset({"content-length", "transfer-encoding", "proxy-autho
 
 def clean_url(url: str, query_encoding: str = "utf-8") -> str:
     """
-    The URL as it can be requested: http or https, ASCII, without a fragment.
+    The URL as a browser requests it: http or https, ASCII, without a fragment. Cleaning it again changes nothing.
 
-    White space is removed as in a browser, percent signs stay, and only what cannot be sent is quoted. A browser
-    encodes a query in the encoding of the page that holds the link; `query_encoding` names it.
+    A browser encodes a query in the encoding of the page that holds the link; `query_encoding` names it.
 
-    Raises ValueError with the URL and the reason, and never with a password.
+    Raises ValueError with the URL and the reason, and never with a password. Refused are also URLs with a login, which
+    belongs in a header, with port 0, and with a host name that is longer than DNS has room for.
     """
     if not isinstance(url, str):
         raise ValueError(f"a URL is text, not {type(url).__name__}")
-    if len(url) <= MAX_URL and _CLEAN.fullmatch(url):
+    if len(url) <= MAX_URL and _PLAIN.fullmatch(url):
         return str(url)  # lxml's strings are of a class of their own, and keep their page alive
-    text = _tidy(url)
-    if len(text) > MAX_URL:
-        raise _refused(text, f"it has more than {MAX_URL:,} characters")
-    if _CONTROL.search(text):
-        raise _refused(text, "it contains control characters")
+    return _parsed(url, None, query_encoding)
+
+
+def resolve_url(base: str, href: str, query_encoding: str = "utf-8") -> str:
+    """The clean URL to which `href` leads on a page whose clean URL is `base`. Raises ValueError as `clean_url`."""
+    return _parsed(href, base, query_encoding)
+
+
+def _parsed(url: str, base: str | None, query_encoding: str) -> str:
+    # Importing it takes 16 ms, and `pinpool --help` does not need it.
+    from ada_url import join_url, normalize_url
+
+    if len(url) > MAX_URL:
+        raise _refused(url, f"it has more than {MAX_URL:,} characters")
+    text = url if url.isascii() else _with_query_in(query_encoding, _SURROGATE.sub("\ufffd", url))
     try:
-        parts = urlsplit(_SURROGATE.sub("\ufffd", text))
-        host, port = parts.hostname or "", parts.port
+        whole = normalize_url(text) if base is None else join_url(base, text)
     except ValueError:
-        # urllib's own reason may quote half a password.
-        raise _refused(text, "its host or port is malformed") from None
-    if parts.scheme not in ("http", "https"):
-        raise _refused(text, "it must start with http:// or https://")
-    if "@" in parts.netloc:
-        raise _refused(text, "it contains a user name or password; send those in a header instead")
-    if port == 0:
-        raise _refused(text, "its port is 0")
-    authority = _host(host, text) + (f":{port}" if port is not None else "")
-    path = quote(parts.path or "/", safe=_PATH_SAFE)
+        raise _refused(url, _why_no_url(url)) from None
+    written = _WRITTEN.fullmatch(whole)
+    if written is None:
+        raise _refused(url, _why_not_sent(whole))
+    scheme, host, port, rest = written.groups()
+    if port == ":0":
+        raise _refused(url, "its port is 0")
+    if host[0] != "[" and not _HOST.fullmatch(host):
+        raise _refused(url, "its host name is missing or malformed")
+    if len(whole) > MAX_URL:
+        raise _refused(url, f"it has more than {MAX_URL:,} characters")
+    return f"{scheme}{host}{port or ''}{rest}"
+
+
+def _with_query_in(encoding: str, url: str) -> str:
+    """The URL with the query in this encoding. The URL standard has UTF-8 for all the rest."""
+    before, mark, query = url.partition("?")
+    if not mark or "#" in before or encoding == "utf-8":
+        return url
+    query, hash_, fragment = query.partition("#")
     # What the encoding lacks is sent as a reference, &#20140;, and all of that is quoted: its & splits no field.
-    query = _NON_ASCII.sub(lambda run: quote(run[0].encode(query_encoding, "xmlcharrefreplace"), safe=""), parts.query)
-    query = quote(query, safe=_QUERY_SAFE)
-    return f"{parts.scheme}://{authority}{path}" + (f"?{query}" if query else "")
+    query = _NON_ASCII.sub(lambda run: quote(run[0].encode(encoding, "xmlcharrefreplace"), safe=""), query)
+    return f"{before}?{query}{hash_}{fragment}"
+
+
+_NOT_HTTP = "it must start with http:// or https://"
+_SCHEME = re.compile(r"[\x00-\x20]*https?:", re.IGNORECASE)
+_BAD_PORT = re.compile(r":[^/\\?#@\]]*(?:[/\\?#]|\Z)")
+
+
+def _why_no_url(url: str) -> str:
+    """What is wrong with a URL that the standard refuses, for people."""
+    if not (scheme := _SCHEME.match(url)):
+        return _NOT_HTTP
+    authority = re.split(r"[/\\?#]", url[scheme.end() :].lstrip("/\\"), maxsplit=1)[0].rpartition("@")[2]
+    if authority.startswith("["):
+        return "its host is not an IPv6 address" if "]" in authority else "its host or port is malformed"
+    if _BAD_PORT.search(authority):
+        return "its host or port is malformed"
+    return "its host name is missing or malformed"
+
+
+def _why_not_sent(url: str) -> str:
+    """Why a URL as the standard writes it is not for us."""
+    if not url.startswith(("http://", "https://")):
+        return _NOT_HTTP
+    return "it contains a user name or password; send those in a header instead"
 
 
 def canonical_url(url: str) -> str:
@@ -92,14 +128,6 @@ def canonical_url(url: str) -> str:
     return str(canonicalize_url(url))
 
 
-def join_url(base: str, href: str) -> str:
-    """`href` as a browser resolves it against `base`, not yet checked by `clean_url`. May raise ValueError."""
-    # A path without dot segments, and without what urljoin takes apart.
-    if _PATH.fullmatch(href) and (site := _SITE.match(base)):
-        return site[1] + href
-    return urljoin(base, _tidy(href))
-
-
 def header_problems(headers: Mapping[Any, Any]) -> list[str]:
     """One line for each header that cannot be sent. Values may be secret, so only names are quoted."""
     problems = []
@@ -113,34 +141,6 @@ def header_problems(headers: Mapping[Any, Any]) -> list[str]:
         elif _UNSENDABLE.search(value):
             problems.append(f"the value of {name} contains line breaks or characters beyond Latin-1")
     return problems
-
-
-def _tidy(url: str) -> str:
-    text = url.strip(_EDGES).translate(_BREAKS)
-    if "\\" not in text:
-        return text
-    # A browser reads a backslash before the query as a slash.
-    head = re.split(r"[?#]", text, maxsplit=1)[0]
-    return head.replace("\\", "/") + text[len(head) :]
-
-
-def _host(host: str, url: str) -> str:
-    if ":" in host:
-        try:
-            # A zone, as in fe80::1%eth0, has a meaning on this machine only: it is refused.
-            return f"[{IPv6Address(host.replace('%', ' '))}]"
-        except AddressValueError:
-            raise _refused(url, "its host is not an IPv6 address") from None
-    if not host.isascii():
-        import idna
-
-        try:
-            host = idna.encode(host, uts46=True).decode("ascii")
-        except idna.IDNAError:
-            raise _refused(url, "its host name cannot be encoded") from None
-    if not _HOST.fullmatch(host):
-        raise _refused(url, "its host name is missing or malformed")
-    return host
 
 
 def _refused(url: str, reason: str) -> ValueError:

@@ -198,3 +198,17 @@ def test_characters_that_could_drive_the_terminal_are_escaped(desk: Desk) -> Non
     item = out[out.index("{") : out.index("}") + 1]
     assert json.loads(item) == {"title": title}
     assert "Amélie \\u007f\\u202e\\u2066" in item
+
+
+def test_links_that_lead_nowhere_are_shown(desk: Desk) -> None:
+    desk.write(
+        "films.py",
+        'from pinpool import Spider\n\nspider = Spider(seeds=[])\nspider.index(lambda page: page.details("//a/@href"))\n',
+    )
+    body = b'<a href="mailto:a@b.example">x</a><a href="/detail/1">y</a>'
+
+    with Peer(answering(answer(body))) as site:
+        code, out, err = desk.run("try", "films.py", f"http://{site.netloc}/page/1", "--direct")
+
+    assert (code, out.splitlines()[-1]) == (0, "0 items, 1 task, 1 link left out")
+    assert err == "left out: 'mailto:a@b.example' cannot be requested: it must start with http:// or https://\n"

@@ -141,7 +141,10 @@ def _show_extracted(found: Extracted) -> bool:
         click.echo(f"{child.stage}: {child.method} {child.url}")
     if len(found.tasks) > SHOWN_TASKS:
         click.echo(f"... and {counted(len(found.tasks) - SHOWN_TASKS, 'more task')}")
-    click.echo(f"{counted(len(found.items), 'item')}, {counted(len(found.tasks), 'task')}")
+    for link in found.left_out[:SHOWN_TASKS]:
+        click.echo(f"left out: {link}", err=True)
+    left_out = f", {counted(len(found.left_out), 'link')} left out" if found.left_out else ""
+    click.echo(f"{counted(len(found.items), 'item')}, {counted(len(found.tasks), 'task')}{left_out}")
     if found.empty:
         click.echo("nothing extracted: a crawl would try this page through other proxies, too", err=True)
     return not found.empty

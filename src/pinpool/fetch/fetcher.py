@@ -26,7 +26,7 @@ from pinpool.fetch.heads import Head, request_bytes
 from pinpool.fetch.session import NO_PROFILE, PinnedSession
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
 from pinpool.settings import Settings
-from pinpool.urls import clean_url, join_url
+from pinpool.urls import resolve_url
 
 if TYPE_CHECKING:
     from pinpool.fetch.adapter import Answer
@@ -161,7 +161,7 @@ class Fetcher:
         status = head.status
         try:
             (location,) = {value for name, value in head.headers if name.lower() == "location"}
-            url = clean_url(join_url(request.url, _unescaped(location)))
+            url = resolve_url(request.url, _unescaped(location))
         except ValueError:
             # The target is not shown: a proxy could put its password there.
             message = "redirected to something that is not an http(s) URL"

@@ -18,6 +18,7 @@ import multiprocessing.synchronize  # noqa: F401
 import os
 import runpy  # noqa: F401  each child runs its parent's script with it
 
+import ada_url  # noqa: F401
 import parsel.csstranslator  # noqa: F401  90 ms in each worker, for the first CSS selector of its spider
 
 import pinpool.fetch.fetcher

@@ -27,12 +27,14 @@ class Extracted(NamedTuple):
 
     `empty` is true if no field other than url has a value, and the page has no tasks. Tasks beside items do not count
     if every item has other fields: a block page in the site's own frame still links to other pages. One item with a
-    value makes the page a real one, and its empty items are kept.
+    value makes the page a real one, and its empty items are kept. `left_out` has the links that lead nowhere, with the
+    reason.
     """
 
     items: tuple[str, ...]
     tasks: tuple[Task, ...]
     empty: bool
+    left_out: tuple[str, ...] = ()
 
 
 def read(
@@ -80,7 +82,7 @@ def extract(spider: Spider, page: Page) -> Extracted | Evidence:
             return Evidence(Step.PAGE, Sign.BAN, message, page.status)
         if function is None:
             raise _UnusableError(f"no stage {page.stage}; the spider has {', '.join(spider.stages)}")
-        return _collected(spider, page.stage, function(page))
+        return _collected(spider, page.stage, function(page))._replace(left_out=tuple(page.left_out))
     except DeadlinePassed:
         raise
     except _UnusableError as error:

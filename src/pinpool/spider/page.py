@@ -13,7 +13,7 @@ from pinpool.selectors import evaluate, text_of
 from pinpool.settings import Settings
 from pinpool.spider.encoding import decode
 from pinpool.tasks import Form, request
-from pinpool.urls import clean_url, join_url
+from pinpool.urls import clean_url, resolve_url
 
 Data = Mapping[str, object]
 _BASE = re.compile("<base", re.IGNORECASE)
@@ -53,6 +53,8 @@ class Page:
         self.headers: Mapping[str, str] = fetched.headers
         self.body = fetched.body
         self.stage = task.stage
+        #: The links that lead nowhere, each with the reason.
+        self.left_out: list[str] = []
         self._task = task
         self._settings = settings
 
@@ -126,7 +128,8 @@ class Page:
         A task for each link that the selector finds, handing on `data` and every other keyword.
 
         The selector finds URLs (``//a/@href``), or elements with an ``href``. Links that a browser could not open, or
-        would not leave the page for, are skipped: empty, ``#top``, ``mailto:``, ``javascript:``, malformed URLs.
+        would not leave the page for, are left out: empty, ``#top``, ``mailto:``, ``javascript:``, malformed URLs.
+        `pinpool try` shows those.
         Raises ValueError if the selector finds something else.
         """
         data = {**(data or {}), **more}
@@ -135,8 +138,9 @@ class Page:
             if href is None or not href.strip() or href.strip().startswith("#"):
                 continue
             try:
-                url = clean_url(join_url(self._base, href), self._query_encoding)
-            except ValueError:
+                url = resolve_url(self._base, href, self._query_encoding)
+            except ValueError as refused:
+                self.left_out.append(str(refused))
                 continue
             yield request(url, stage=stage, data=data)
 
@@ -157,7 +161,7 @@ class Page:
         With `form` or `json` it is a POST. Raises ValueError if the URL or anything else cannot be sent.
         """
         return request(
-            join_url(self._base, url),
+            resolve_url(self._base, url, self._query_encoding),
             stage=stage,
             method=method,
             form=form,
@@ -191,7 +195,7 @@ class Page:
         )
         href = next(bases, "")
         try:
-            return clean_url(join_url(self.url, href) if href else self.url, self._query_encoding)
+            return resolve_url(self.url, href, self._query_encoding) if href else clean_url(self.url)
         except ValueError:  # a browser ignores a base such as javascript:
             return self.url
 

@@ -153,7 +153,7 @@ def test_elements_stand_for_their_links() -> None:
     assert [task.url for task in page('<a href="/1"></a><a>no link</a>').details("a")] == ["https://site.example/1"]
 
 
-def test_what_a_browser_would_not_leave_the_page_for_is_skipped() -> None:
+def test_what_a_browser_would_not_leave_the_page_for_is_left_out_and_that_can_be_seen() -> None:
     odd = [
         "",
         " ",
@@ -170,6 +170,10 @@ def test_what_a_browser_would_not_leave_the_page_for_is_skipped() -> None:
     listing = page("".join(f'<a href="{href}">x</a>' for href in odd) + '<a href="/good">x</a>')
 
     assert [task.url for task in listing.details("//a/@href")] == ["https://site.example/good"]
+    shown = "\n".join(listing.left_out)
+    assert len(listing.left_out) == len(odd) - 4
+    assert "mailto:a@b.example' cannot be requested: it must start with http" in shown
+    assert "s3cret" not in shown
 
 
 @pytest.mark.parametrize("selector", ["//p", "count(//a)", "//comment()"])
