@@ -1,17 +1,29 @@
 """Files that users name: which of them may be written, and writing one so that readers find it whole."""
 
+import atexit
+import errno
 import os
 import secrets
 import shutil
 import stat
+import sys
+import tempfile
+import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
+from glob import escape
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any, TextIO
 
 from pinpool.errors import StorageError
 
 STDOUT = "-"
+LOCK_SECONDS = 0.5
+_FOLDER = "pinpool-run-"
+#: Not the user's mistake: the same command works when there is room again.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 #: The endings of the files that SQLite puts beside a database.
 SQLITE_SIDES = ("-wal", "-shm", "-journal")
 
@@ -95,7 +107,7 @@ def replacing(path: str | Path, *, mode: int | None = None, durable: bool = True
     them before anything is written. `durable` waits until the disk has it. Raises OSError.
     """
     real = Path(os.path.realpath(path))
-    part = real.with_name(f".{real.name[:50]}.{secrets.token_hex(4)}.part")
+    part = real.with_name(f"{_part_name(real)}{secrets.token_hex(4)}.part")
     try:
         if mode is not None:
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
@@ -118,4 +130,68 @@ def storing(what: str, next_step: str, kind: Callable[[str], Exception] = Storag
     except BrokenPipeError:
         raise
     except OSError as error:
+        if error.errno in _NO_ROOM:
+            kind, next_step = StorageError, "look at the disk and make room, then do it again, or `pinpool resume`"
         raise kind(f"{what}: cannot be written ({error.strerror}): {next_step}") from error
+
+
+def lock(file: IO[Any] | int, seconds: float = LOCK_SECONDS) -> bool:
+    """
+    Claim an open file or folder, whatever name leads to it, until it is closed; False if it is claimed already.
+
+    The kernel ends a claim when its process ends. Where there are no such locks, everybody may claim.
+    """
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    give_up = time.monotonic() + seconds  # a check claims it for a moment
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up:
+                return False
+            time.sleep(0.02)
+        except OSError:
+            return True
+        else:
+            return True
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what a killed `replacing` has left beside the file at `path`. Its claim must be held."""
+    real = Path(os.path.realpath(path))
+    for part in real.parent.glob(f"{escape(_part_name(real))}*.part*"):
+        part.unlink(missing_ok=True)
+
+
+def _part_name(real: Path) -> str:
+    return f".{real.name[:50]}.{zlib.crc32(os.fsencode(real.name)):08x}."
+
+
+@cache
+def temporary_folder() -> Path:
+    """
+    The folder for all temporary files of this process, which ends with it. The first call also removes those that
+    killed processes have left.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        with suppress(OSError):  # gone meanwhile, or somebody else's
+            claim = os.open(left, os.O_RDONLY)
+            if lock(claim, seconds=0):
+                shutil.rmtree(left, ignore_errors=True)
+            os.close(claim)
+    while True:
+        made = Path(tempfile.mkdtemp(prefix=_FOLDER))
+        claim = os.open(made, os.O_RDONLY)  # held until the process ends
+        if lock(claim) and made.exists():
+            break
+        os.close(claim)  # somebody took it for one that was left
+    atexit.register(_remove_own, made, os.getpid())
+    return made
+
+
+def _remove_own(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # not in a child that was forked
+        shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,8 @@ from typing import Any
 
 MAX_MESSAGE = 300  # characters of a message that somebody else wrote
 MAX_URL = 200  # characters of a URL
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_SIGNED = re.compile(r"[+-]\d+(?:[.,]\d+)*%?\Z")
 _SECRET = re.compile(r"//(?:[^/?#]*@|.*:.*@)")
 # user:password@host:port in all its spellings, or host:port:user:password.
 _LOGIN = re.compile(r"@.*:|:.*@|\A[^:]*:[0-9]+:[^:]+:.", re.DOTALL)
@@ -121,6 +123,11 @@ def one_line(text: str) -> str:
     """`text` in at most 300 characters, without anything by which a hostile page could control a terminal."""
     text = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * MAX_MESSAGE])
     return cut(" ".join(text.split()), MAX_MESSAGE)
+
+
+def formula_safe(text: str) -> str:
+    """`text` for a cell of a table: an apostrophe goes before what a spreadsheet would run. Numbers stay."""
+    return f"'{text}" if text.startswith(_FORMULA) and not _SIGNED.match(text) else text
 
 
 def cut(text: str, width: int) -> str:

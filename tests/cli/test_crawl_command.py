@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from commands import LIST, Desk
+from commands import DEADLINE, LIST, Desk
 from films import films, holds_each_film_once, stored
 from pinpool.lab import Lab
 
@@ -29,10 +29,26 @@ def test_a_crawl_appends_its_items_and_says_how_it_went(desk: Desk, lab: Lab) ->
     code, out, err = desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl")
 
     old, *new = (item["url"] for item in desk.lines("films.jsonl"))
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "appends to films.jsonl, which has 1 line\n")
     assert (old, sorted(new)) == ("old", films(lab))
     assert out.startswith("complete: 22 pages, 20 items")
     assert "proxies: 4, 4 good" in out
+
+
+def test_two_crawls_never_write_one_file_and_the_second_leaves_no_journal(desk: Desk) -> None:
+    with Lab(pages=2, proxies=4, latency=0.2) as lab:
+        desk.prepare(lab)
+        (desk / "link.jsonl").symlink_to("films.jsonl")
+        first = desk.start("crawl", "films.py", *LIST, "-o", "films.jsonl")
+        lab.wait_for(lambda: len(lab.requests) >= 4, DEADLINE)
+
+        second = desk.run("crawl", "films.py", *LIST, "-j", "other.db", "-o", "link.jsonl")
+
+        refused = "output link.jsonl: another pinpool is writing it: wait for it, or name another file\n"
+        assert (second.code, second.out, second.err) == (2, "", refused)
+        assert first.end().code == 0
+        assert holds_each_film_once(desk, lab)
+    assert not (desk / "other.db").exists()
 
 
 def test_overwriting_and_csv_and_two_outputs_at_once(desk: Desk, lab: Lab) -> None:

@@ -20,9 +20,12 @@ def export(journal: Path, **options: Any) -> None:
     item. Nested values become JSON text; only plain lists stay lists in Parquet. Parquet needs
     `pip install 'pinpool[parquet]'`.
 
+    FILE:csv-safe is CSV in which no cell is a formula: an apostrophe goes before a text that a spreadsheet would run.
+    FILE:csv-excel is the same with the mark by which Excel knows UTF-8.
+
     \b
     Example:
-      pinpool export movies.db -o films.csv -o films.parquet
+      pinpool export movies.db -o films.csv -o films.parquet -O excel.csv:csv-excel
       pinpool export movies.db -o - | head
     """
     from pinpool.journal.reader import Reader

@@ -83,7 +83,7 @@ output_options = together(
         "outputs",
         multiple=True,
         metavar="FILE[:FORMAT]",
-        help="Append the items to FILE (jsonl, csv, parquet); - is stdout. A crawl writes tables when it ends.",
+        help="Append the items to FILE (jsonl, csv, csv-safe, csv-excel, parquet); - is stdout. Tables come at the end.",
     ),
     click.option("-O", "overwrites", multiple=True, metavar="FILE[:FORMAT]", help="The same, but overwrite FILE."),
 )

@@ -103,7 +103,7 @@ class Launch:
         redaction = Redaction(self.proxies.proxies)
         with (
             journal,
-            Outputs(journal, self.outputs) as outputs,
+            Outputs(journal, self.outputs, self.tell) as outputs,
             answering_signals(self.stop),
             redacting(redaction),
         ):

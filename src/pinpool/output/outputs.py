@@ -2,14 +2,13 @@
 Items to files: some formats grow while the run goes on, tables are written from the whole journal at its end. Each
 item once, also after a kill and a resume.
 
-For that the journal keeps a `Mark` for each file. The file is written first and its mark after it. So a resume cuts
-off what the run wrote behind the mark, and writes it again. What others wrote there stays. A file that is not as its
-mark says gets the run from its first item: maybe items twice, but never one missing.
+For that the journal keeps a `Mark` for each file, from before its first item on: what is before its `base` is older
+than the run. Behind it `growing.py` finds the run's own lines, whoever was killed, and whatever others did there.
 
 Stdout, pipes and devices are streams: they get what is stored from now on, and no mark.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from pinpool.journal.records import Mark
 from pinpool.journal.writer import Journal
 from pinpool.output.format import ItemRow, Items, Output, UnfitFile
 from pinpool.output.registry import FORMATS
-from pinpool.output.streams import check_file, storing_items
+from pinpool.output.streams import check_file, line_count, open_output, storing_items
 from pinpool.output.target import Target
+from pinpool.text import counted
 
 BATCH = 1000  # items that are read from the journal at once
 
@@ -31,8 +31,9 @@ def check_targets(
     earlier: Iterable[Mark] = (),
 ) -> list[Mark]:
     """
-    Raise SettingsError, for all problems at once, if targets cannot be written, are named twice, are one of `inputs`,
-    such as ``{"the journal": path}``, or hold what their format cannot add to and the run did not write.
+    Raise SettingsError, for all problems at once, if targets cannot be written, are written by another pinpool, are
+    named twice, are one of `inputs`, such as ``{"the journal": path}``, or hold what their format cannot add to and the
+    run did not write.
 
     `earlier` are the outputs of earlier starts, which go on beside the targets. One that cannot be written is a
     problem too, unless a target is a new file in its place. Returns those that are given up so. All files stay as
@@ -78,18 +79,20 @@ def _problems(target: Target, *, is_own: bool) -> Sequence[str]:
 class Outputs(ExitStack):
     """
     All output files of a run: those of earlier starts, for which the journal has a mark, and new ones. A context that
-    closes all of them, also if one cannot be made durable.
+    closes all of them, also if one cannot be made durable. `tell` gets lines for people.
 
     Raises SettingsError for everything that cannot be opened, before anything is written.
     """
 
-    def __init__(self, journal: Journal, targets: Sequence[Target] = ()) -> None:
+    def __init__(
+        self, journal: Journal, targets: Sequence[Target] = (), tell: Callable[[str], None] = lambda line: None
+    ) -> None:
         super().__init__()
         self._journal = journal
+        self._tell = tell
         self._outputs: list[Output] = []
         try:
             self._open_all(targets)
-            # Before the first item: a resume would take a file that grows without a mark for somebody else's.
             for output in self._outputs:
                 self._record(output)
             journal.commit()
@@ -100,9 +103,9 @@ class Outputs(ExitStack):
     def advance(self) -> None:
         """Write the items that are new since the last time. Call it right after a commit of the journal."""
         for output in self._outputs:
-            before = output.mark
+            base = output.mark.base
             output.advance(self._items_after)
-            if output.mark != before:
+            if output.mark.base != base:  # others have changed the file
                 self._record(output)
 
     def finish(self) -> None:
@@ -141,6 +144,8 @@ class Outputs(ExitStack):
                 opened = output.resume(known, self._items_after)
             else:
                 opened = output.begin(path, overwrite=target.overwrite)
+                if opened.mark.base:
+                    self._tell(f"appends to {path}, which has {counted(line_count(path), 'line')}")
             self._outputs.append(opened)
             self.callback(opened.close)
 
@@ -161,11 +166,15 @@ def write_all(target: Target, items: Items) -> None:
 
     Raises SettingsError if the file cannot be opened, StorageError if it cannot be written.
     """
+
+    def after(item: int) -> Iterator[ItemRow]:
+        return (row for row in items() if row[0] > item)
+
     output = FORMATS[target.format]
     if is_stream_path(target.path):
-        output.stream(target.path, 0).finish(lambda _: items())
+        output.stream(target.path, 0).finish(after)
     elif target.overwrite:
-        with storing_items(target.path), replacing(target.path) as part:
+        with storing_items(target.path), open_output(target.path), replacing(target.path) as part:
             output.write_file(part, items)
     else:
-        output.begin(target.path, overwrite=False).finish(lambda _: items())
+        output.begin(target.path, overwrite=False).finish(after)

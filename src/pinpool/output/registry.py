@@ -1,8 +1,11 @@
 """The formats of output files. A new one is one file beside this, and one name here."""
 
-from pinpool.output.csv_table import CsvTable
+from pinpool.output.csv_table import CsvTable, ExcelTable, SafeCsvTable
 from pinpool.output.format import Output
 from pinpool.output.jsonl import JsonLines
 from pinpool.output.parquet import ParquetTable
 
-FORMATS: dict[str, type[Output]] = {output.name: output for output in (JsonLines, CsvTable, ParquetTable)}
+_ALL: tuple[type[Output], ...] = (JsonLines, CsvTable, SafeCsvTable, ExcelTable, ParquetTable)
+FORMATS = {output.name: output for output in _ALL}
+#: Those that a file's ending can name.
+ENDINGS = [name for name in FORMATS if "-" not in name]

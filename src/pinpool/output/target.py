@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pinpool.errors import SettingsError
 from pinpool.files import STDOUT
-from pinpool.output.registry import FORMATS
+from pinpool.output.registry import ENDINGS, FORMATS
 from pinpool.text import shown_path
 
 
@@ -31,7 +31,7 @@ def parse_target(text: str, *, overwrite: bool = False) -> Target:
     if kind.lower() not in FORMATS:
         *names, last = FORMATS
         raise SettingsError(
-            f"output {text!r}: its format is not known: end it in .{', .'.join(names)} or .{last},"
+            f"output {text!r}: its format is not known: end it in .{', .'.join(ENDINGS[:-1])} or .{ENDINGS[-1]},"
             f" or add :{', :'.join(names)} or :{last}"
         )
     return Target(path, kind.lower(), overwrite)

@@ -5,13 +5,12 @@ import io
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
-from typing import Any
 
 from click import style
 
 from pinpool.model import Fault
 from pinpool.stats.columns import COLUMNS, Row
-from pinpool.text import counted, cut, cut_middle, megabytes_column, one_line
+from pinpool.text import counted, cut, cut_middle, formula_safe, megabytes_column, one_line
 
 WIDTH = 100  # columns: two windows fit side by side on a wide screen, and one into a mail
 WHY_WIDTH = len("connect_timeout 99")
@@ -69,7 +68,7 @@ def proxy_csv(rows: Iterable[Row]) -> str:
         cells = {**row, **dict.fromkeys(faults, 0)}
         for fault, count in row["faults"].items():
             cells[fault if fault in faults else "unknown"] += count
-        table.writerow({name: _harmless(cell) for name, cell in cells.items()})
+        table.writerow({name: formula_safe(cell) if isinstance(cell, str) else cell for name, cell in cells.items()})
     return out.getvalue()
 
 
@@ -131,7 +130,3 @@ def _details(row: Row) -> list[str]:
             at = row[f"{which}_error_at"] or ""
             lines.append(f"{which} error {at}: {one_line(row[f'{which}_error'])}")
     return lines
-
-
-def _harmless(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

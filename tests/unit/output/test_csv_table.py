@@ -88,5 +88,19 @@ def test_a_column_that_is_not_there_is_told_and_nothing_is_lost(tmp_path: Path, 
     assert path.read_text() == "title\nx\n"
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝"])
+def test_no_cell_of_safe_csv_is_a_formula_and_numbers_stay(tmp_path: Path, journal: Journal, start: str) -> None:
+    hostile = f"{start}cmd|' /C calc'!A0"
+    store_all(journal, {hostile: hostile, "n": -5, "text": "-5.5", "plain": "a=b"})
+
+    for kind, beginning in (("csv-safe", b""), ("csv-excel", b"\xef\xbb\xbf")):
+        with Outputs(journal, [Target(str(tmp_path / kind), kind)]) as outputs:
+            outputs.finish()
+        data = (tmp_path / kind).read_bytes()
+        assert data.startswith(beginning)
+        (row,) = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+        assert row == {f"'{hostile}": f"'{hostile}", "n": "-5", "text": "-5.5", "plain": "a=b"}
+
+
 def test_a_run_without_items_gives_an_empty_table(tmp_path: Path, journal: Journal) -> None:
     assert write_csv(journal, tmp_path / "items.csv") == ""
