@@ -203,7 +203,7 @@ def test_characters_that_could_drive_the_terminal_are_escaped(desk: Desk) -> Non
 def test_links_that_lead_nowhere_are_shown(desk: Desk) -> None:
     desk.write(
         "films.py",
-        'from pinpool import Spider\n\nspider = Spider(seeds=[])\nspider.index(lambda page: page.details("//a/@href"))\n',
+        "from pinpool import Spider\n\nspider = Spider(seeds=[])\nspider.index(lambda page: page.more('//a'))\n",
     )
     body = b'<a href="mailto:a@b.example">x</a><a href="/detail/1">y</a>'
 
