@@ -83,7 +83,7 @@ output_options = together(
         "outputs",
         multiple=True,
         metavar="FILE[:FORMAT]",
-        help="Append the items to FILE (jsonl, csv, csv-safe, csv-excel, parquet); - is stdout. Tables come at the end.",
+        help="Append the items to FILE (jsonl, csv, csv-safe, csv-excel, parquet); - is stdout. Tables come last.",
     ),
     click.option("-O", "overwrites", multiple=True, metavar="FILE[:FORMAT]", help="The same, but overwrite FILE."),
 )
