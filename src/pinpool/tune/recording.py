@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from bisect import bisect_left
-from collections import Counter
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +24,7 @@ from pinpool.settings import RULES, Settings, settings_from
 from pinpool.stats.resources import Usage
 from pinpool.text import counted
 from pinpool.tune.queueing import Machine, machine
-from pinpool.tune.survival import AFTER_GOOD, AFTER_REST, AGAIN, FailureSample, History, Kind, Survival, estimate
+from pinpool.tune.survival import FAILED, GOOD, RESTED, Attempt, FailureSample, History, Survival, estimate, failures
 
 #: The largest seconds of an attempt, epoch seconds and workers that are believed: anybody may have written the journal.
 LONGEST_ATTEMPT, LATEST, MOST_WORKERS = 86_400.0, 1e11, 10_000
@@ -128,31 +127,42 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
     if len(latencies) < LEAST_ATTEMPTS:
         few = f"only {len(latencies)} good attempts are recorded, and {LEAST_ATTEMPTS} are the least to learn from"
         raise UsageError(f"{few}: crawl some more, `pinpool crawl SPIDER -p PROXIES --limit 300` for instance")
-    run_seconds = _run_seconds(rows)
-    by_proxy: dict[int, list[AttemptRow]] = {}
+    by_proxy: dict[int, list[Attempt]] = {}
     by_pages: list[FailureSample] = []
-    for row in rows:
-        if row.ending == Ending.FAILED and (not row.charged or row.forgiven):
-            by_pages.append(_failure(row))
-        else:
-            by_proxy.setdefault(row.proxy or 0, []).append(row)
-    histories = [_history(own, rests.get(proxy, ()), run_seconds) for proxy, own in by_proxy.items()]
+    latest: dict[int, float] = {}
+    stopped = rows[0].at
+    for earlier, row in pairwise([rows[0], *rows]):
+        # What the proxies did while the run was stopped is unknown.
+        pause = row.at - earlier.at - earlier.seconds
+        stopped += pause if pause > STOPPED_SECONDS else 0.0
+        failure = _failure(row) if row.ending == Ending.FAILED else None
+        if failure is not None and (not row.charged or row.forgiven):
+            by_pages.append(failure)
+            continue
+        proxy = row.proxy or 0
+        own, resting = by_proxy.setdefault(proxy, []), rests.get(proxy, ())
+        rested = bisect_left(resting, latest.get(proxy, 0.0)) < bisect_right(resting, row.at)
+        before = GOOD if not own or own[-1].failure is None else RESTED if rested else FAILED
+        own.append(Attempt(row.at - stopped, before, failure))
+        latest[proxy] = row.at
+    histories = []
+    for own in by_proxy.values():
+        good = max((n for n, attempt in enumerate(own, 1) if attempt.failure is None), default=0)
+        histories.append(History(own[:good], own[good:]))
     survival = estimate(histories)
-    behaviors, ends = [], []
-    for history, dead, failure in zip(histories, survival.dead, survival.failure, strict=True):
-        # The end of a proxy that is likely dead does not show how living ones fail.
-        alive, ban = history.end if dead <= 0.5 else (), history.end if dead > 0.5 and history.banned else ()
+    behaviors, deaths = [], []
+    for history, dead, chance in zip(histories, survival.dead, survival.failure, strict=True):
+        end = failures(history.end)
         # Proxies that never worked show how proxies fail, not how they work.
-        if history.last_good is not None:
-            behaviors.append(Behavior(failure, [*history.failures, *alive], history.pages, ban))
+        if history.lived:
+            alive = [*failures(history.lived), *(() if dead else end)]
+            behaviors.append(Behavior(chance, alive, history.pages, end if dead and history.banned else ()))
         if dead and not history.banned:
-            ends.append((dead, history.end))
+            deaths.append(end)
     of_all = [failure for behavior in behaviors for failure in behavior.failures]
     behaviors = [
         own._replace(failure=own.failure if of_all else 0.0, failures=own.failures or of_all) for own in behaviors
     ]
-    # How dead proxies fail is seen at those that are surely dead; if none surely is, at the likeliest.
-    deaths = [end for dead, end in ends if dead >= max(ends)[0] / 2]
     return Workload(latencies, behaviors, survival, deaths, len(by_pages) / len(rows), by_pages)
 
 
@@ -163,43 +173,6 @@ def job_of(tasks: Iterable[tuple[int, int | None, bool]]) -> Job:
         # Only an earlier page leads to a later one, so that a wrong journal cannot make circles.
         depths[task] = depths.get(parent, 0) + 1
     return Job(len(depths), max(depths.values(), default=1))
-
-
-def _history(rows: Sequence[AttemptRow], rests: Sequence[float], run_seconds: Mapping[float, float]) -> History:
-    """The attempts of one proxy, in order. At least one is needed."""
-    failed = [row.ending == Ending.FAILED for row in rows]
-    last = max((n for n, is_failed in enumerate(failed) if not is_failed), default=-1)
-    before = [AFTER_GOOD, *(_before(*pair, rests) for pair in pairwise(rows))]
-    failures, end = (
-        [_failure(row) for row in part if row.ending == Ending.FAILED] for part in (rows[: last + 1], rows[last + 1 :])
-    )
-    return History(
-        run_seconds[rows[0].at],
-        run_seconds[rows[last].at] if last >= 0 else None,
-        Counter(Kind(*kind, n > last) for n, kind in enumerate(zip(before, failed, strict=True))),
-        run_seconds[rows[last + 1].at] if end else 0.0,
-        failures,
-        end,
-    )
-
-
-def _before(earlier: AttemptRow, row: AttemptRow, rests: Sequence[float]) -> int:
-    """What came before the attempt `row`, as in `Kind`."""
-    if earlier.ending != Ending.FAILED:
-        return AFTER_GOOD
-    place = bisect_left(rests, earlier.at)
-    return AFTER_REST if place < len(rests) and rests[place] <= row.at else AGAIN
-
-
-def _run_seconds(rows: Sequence[AttemptRow]) -> dict[float, float]:
-    """Seconds of the run by epoch seconds, without the pauses between a stop and a resume."""
-    seconds: dict[float, float] = {}
-    skipped = rows[0].at
-    for before, row in pairwise((rows[0], *rows)):
-        if (pause := row.at - before.at - before.seconds) > STOPPED_SECONDS:
-            skipped += pause
-        seconds[row.at] = row.at - skipped
-    return seconds
 
 
 def _failure(row: AttemptRow) -> FailureSample:
