@@ -38,12 +38,12 @@ def main(crawls: int) -> None:
             rules = {"cooling": "0.1", "pace": "0.5"}
             recording = learn(crawl(folder / "recorded", lab, 100, 80, rules))
         recording = recording.changed(FAMILIES * FAMILY, {"pace": "0"})
-        rows = [predict(recording, size, proxies=PROXIES, seed=1) for size in SIZES]
+        rows = [predict(recording, size, proxies=PROXIES) for size in SIZES]
         advice = recommend(rows)
         print(table(rows, advice.workers))
         print(f"take {advice.workers} workers: {advice.why}")
         for workers in (CAREFUL, advice.workers):
-            spares = spares_needed(recording, workers, seed=1)
+            spares = spares_needed(recording, workers)
             print(f"{workers} workers need {spares} spare proxies to last in 95 of 100 crawls")
 
             def once(seed: int, workers: int = workers) -> bool:

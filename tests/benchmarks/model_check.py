@@ -196,7 +196,7 @@ def forecast_of(
     recording: Recording, workers: int, proxies: int, changed: dict[str, str], pages: int | None = None
 ) -> tuple[float, float]:
     """What the model says: pages a second, and the chance that the list lasts."""
-    row = predict(recording.changed(pages, changed), workers, proxies=proxies, seed=1)
+    row = predict(recording.changed(pages, changed), workers, proxies=proxies)
     assert row.survival is not None
     return row.pages_per_second, row.survival
 

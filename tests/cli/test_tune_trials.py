@@ -174,7 +174,6 @@ def test_a_trial_whose_proxies_all_rest_is_the_last(desk: Desk) -> None:
     [
         ((), "name a spider to try it, or with --from"),
         (("films.py", "--from", "run.db"), "name a spider to try it, or with --from"),
-        (("films.py", "--seed", "3"), "--seed means nothing without --from"),
         (("--from", "run.db", "--seeds", "-"), "--seeds means nothing with --from"),
         (("--from", "run.db", "--fresh", "-j", "a.db"), "--journal, --fresh means nothing with --from"),
         (("--from", "run.db", "-p", "proxies.txt"), "with --from give a number from 1"),

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from pinpool.tune.result import Result
 
 MOST_WORKERS = 10_000
-#: Parameters that mean nothing in the other form of the command.
-ONLY_MODELLED = ("seed",)
+#: Parameters that mean nothing with --from.
 ONLY_MEASURED = ("minutes", "journal", "seeds", "fresh", "settings", "quiet", "threads")
 
 
@@ -50,7 +49,6 @@ FROM_HELP = "Instead of SPIDER: learn from the run in this journal; nothing is f
 @cli.new_run_options
 @click.option("--from", "recorded", type=click.Path(path_type=Path), metavar="RUN.db", help=FROM_HELP)
 @cli.setting_options("threads", "pace", "attempts", "swap_after", "cooling", defaults=False)
-@cli.defaulted("--seed", default=1, help="With --from: the same seed gives the same figures.")
 @cli.json_option
 @cli.quiet_option
 @click.pass_context
@@ -68,14 +66,14 @@ def tune(context: click.Context, /, spider: str | None, recorded: Path | None, *
     """
     if (spider is None) == (recorded is None):
         raise click.UsageError("name a spider to try it, or with --from the journal of a run; see --help")
-    form, others = ("with --from", ONLY_MEASURED) if recorded else ("without --from", ONLY_MODELLED)
-    if given := [name for name in others if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]:
-        names = {parameter.name: parameter.opts[-1] for parameter in context.command.params}
-        raise click.UsageError(f"{', '.join(names[name] for name in given)} means nothing {form}")
-    if recorded is not None:
-        _model(recorded, options)
-    elif spider is not None:
+    if spider is not None:
         _measure(spider, options)
+    elif recorded is not None:
+        given = [name for name in ONLY_MEASURED if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+        names = {parameter.name: parameter.opts[-1] for parameter in context.command.params}
+        if given:
+            raise click.UsageError(f"{', '.join(names[name] for name in given)} means nothing with --from")
+        _model(recorded, options)
 
 
 def _model(journal: Path, options: dict[str, Any]) -> None:
@@ -91,8 +89,6 @@ def _model(journal: Path, options: dict[str, Any]) -> None:
         proxies=None if proxies is None else int(proxies),
         pages=options["pages"],
         changed=given_settings(options),
-        seed=options["seed"],
-        progress=_overwrite_line,
     )
     for note in predicted.notes:
         click.echo(note, err=True)
@@ -144,12 +140,6 @@ def _ending(result: Measured, journal: Path) -> tuple[ExitCode, str]:
     if result.interrupted:
         return ExitCode.INTERRUPTED, f"interrupted; `{goes_on}` goes on"
     return ExitCode.COMPLETE, f"what was fetched is kept: `{goes_on}` does the rest of the job"
-
-
-def _overwrite_line(text: str) -> None:
-    """One line that the next one overwrites; nothing off a terminal."""
-    if sys.stderr.isatty():
-        click.echo(f"\r{text:<40}\r{text}", err=True, nl=False)
 
 
 def _print(options: dict[str, Any], result: Result, journal: Path | None = None) -> None:

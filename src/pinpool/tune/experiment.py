@@ -247,12 +247,12 @@ class Experiment:
             result.notes.append("too little was fetched to predict whether the list lasts")
             return
         for place, trial in enumerate(self._trials):
-            model = predict(recording, trial.row.workers, proxies=result.proxies, seed=1)
+            model = predict(recording, trial.row.workers, proxies=result.proxies)
             lasts = {name: getattr(model, name) for name in SURVIVAL}
             self._trials[place] = trial._replace(row=trial.row._replace(**lasts))
         result.recommendation = recommend(harmless(self._trials), stopped)
         result.notes += recording.notes
-        result.spares = spares_needed(recording, result.recommendation.workers, seed=1)
+        result.spares = spares_needed(recording, result.recommendation.workers)
 
 
 def _sample(view: Snapshot, now: float) -> Sample:

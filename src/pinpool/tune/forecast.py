@@ -1,22 +1,19 @@
 """What a recorded job would do with other numbers of workers and proxies, or other rules, by many simulated crawls."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 
 from pinpool.settings import settings_from
 from pinpool.stats.histogram import wilson
-from pinpool.text import counted
 from pinpool.tune.recording import Recording, learn
 from pinpool.tune.result import ENOUGH, Result, Row, recommend
 from pinpool.tune.simulator import Crawl, Crawled, Scenario
 
-#: Crawls simulated for a row where no proxy is ever lost; one in which all end alike; and any other. A share of 400 is
+#: Simulated crawls for a row at most, and events after which three are enough, a fifth of a second. A share of 400 is
 #: known to 5 points, one of 60 to 13.
-CALM_CRAWLS, ALIKE_CRAWLS, MOST_CRAWLS = 20, 60, 400
-#: Ten crawls are enough at this effort, about a tenth of a second, and three at twice as much.
-EFFORT = 30_000
-#: Crawls by which a number of spare proxies is judged, the effort for the whole search, and the largest number tried.
+MOST_CRAWLS, EFFORT = 400, 30_000
+#: Crawls by which a number of spare proxies is judged, the events of the whole search, and the largest number tried.
 SPARE_CRAWLS, SEARCH_EFFORT, MOST_SPARES = 60, 300_000, 2_000
 
 
@@ -27,25 +24,19 @@ def forecast(
     proxies: int | None = None,
     pages: int | None = None,
     changed: Mapping[str, object],
-    seed: int,
-    progress: Callable[[str], None],
 ) -> Result:
     """
     Simulate the job of a journal. What is None is as in the recorded run; `changed` holds the settings that differ.
-    `progress` gets a few words at each step. Raises SettingsError, JournalError, and UsageError if too little is known.
+    Raises SettingsError, JournalError, and UsageError if too little is known.
     """
     settings_from(changed)
     recording = learn(journal).changed(pages, changed)
     listed = proxies or recording.proxies
-    rows = []
-    for size in sizes or default_sizes(listed, recording.workers if proxies is None else 1):
-        progress(f"simulating {counted(size, 'worker')}")
-        rows.append(predict(recording, size, proxies=listed, seed=seed))
-    progress("looking for the number of spare proxies")
-    recommendation = recommend(rows)
-    spares = spares_needed(recording, recommendation.workers, seed=seed)
-    progress("")
-    return Result(listed, rows, recommendation, recording.job.pages, spares, [*recording.notes])
+    sizes = sizes or default_sizes(listed, recording.workers if proxies is None else 1)
+    rows = [predict(recording, size, proxies=listed) for size in sizes]
+    advice = recommend(rows)
+    spares = spares_needed(recording, advice.workers)
+    return Result(listed, rows, advice, recording.job.pages, spares, [*recording.notes])
 
 
 def default_sizes(proxies: int, recorded: int) -> list[int]:
@@ -54,24 +45,19 @@ def default_sizes(proxies: int, recorded: int) -> list[int]:
     return sorted(steps | {proxies, max(1, recorded)})
 
 
-def predict(recording: Recording, workers: int, *, proxies: int, seed: int) -> Row:
+def predict(recording: Recording, workers: int, *, proxies: int) -> Row:
     """The figures for one number of workers."""
-    crawls = list(_crawls(recording, workers, proxies, seed))
-    workload, machine, pace = recording.workload, recording.machine, recording.settings.pace
+    crawls = list(_crawls(recording, workers, proxies))
+    machine, used, pace = recording.machine, recording.machine.last, recording.settings.pace
     speed = fmean(crawled.pages / crawled.seconds if crawled.seconds else 0.0 for crawled in crawls)
     lasted = [crawled.seconds for crawled in crawls if crawled.lasted]
-    # Where no proxy is ever lost the chance is certain.
-    certain = _is_calm(recording) and not any(crawled.retired for crawled in crawls) and len(lasted) == len(crawls)
+    # Where no proxy is lost in any crawl there is no doubt.
+    certain = len(lasted) == len(crawls) and not any(crawled.retired for crawled in crawls)
     low, high = (1.0, 1.0) if certain else wilson(len(lasted), len(crawls))
     factors = machine.stretches(workers, pace)
     alone = max((machine.mean + machine.overhead) * factors[0], pace, 1e-9)
-    latencies, factor = workload.latencies, factors[min(workers, proxies)]
+    latencies, factor = recording.workload.latencies, factors[min(workers, proxies)]
     faults, pages = (sum(getattr(crawled, name) for crawled in crawls) for name in ("faults", "pages"))
-    used, cpu, memory = machine.last, None, None
-    if used is not None:
-        cpu = min(1.0, speed * machine.cpu / used.cores)
-        each = (used.tree_memory - used.own_memory) / max(1, used.workers)
-        memory = (used.own_memory + workers * each) / 1e6
     return Row(
         workers=workers,
         pages_per_second=speed,
@@ -80,8 +66,10 @@ def predict(recording: Recording, workers: int, *, proxies: int, seed: int) -> R
         latency_p50=latencies[len(latencies) // 2] * factor,
         latency_p95=latencies[int(len(latencies) * 0.95)] * factor,
         fault_rate=faults / (faults + pages) if faults else 0.0,
-        cpu=cpu,
-        rss_mb=memory,
+        cpu=min(1.0, speed * machine.cpu / used.cores) if used else None,
+        rss_mb=(used.own_memory + workers * (used.tree_memory - used.own_memory) / max(1, used.workers)) / 1e6
+        if used
+        else None,
         spares=max(0, proxies - workers),
         parked=fmean(crawled.parked for crawled in crawls),
         survival=len(lasted) / len(crawls),
@@ -90,16 +78,12 @@ def predict(recording: Recording, workers: int, *, proxies: int, seed: int) -> R
     )
 
 
-def _is_calm(recording: Recording) -> bool:
-    return not (recording.workload.survival.hazard or recording.workload.survival.dead_on_arrival)
-
-
-def spares_needed(recording: Recording, workers: int, *, seed: int) -> int | None:
+def spares_needed(recording: Recording, workers: int) -> int | None:
     """About the fewest spare proxies with which the list lasts in 95 of 100 crawls, None if that takes long to find."""
     spares = spent = 0
     while spares <= MOST_SPARES and spent <= SEARCH_EFFORT:
         lost = number = 0
-        for crawled in _crawls(recording, workers, workers + spares, seed, most=SPARE_CRAWLS):
+        for crawled in _crawls(recording, workers, workers + spares, SPARE_CRAWLS):
             number, lost, spent = number + 1, lost + (not crawled.lasted), spent + crawled.cost
             if lost > SPARE_CRAWLS * (1 - ENOUGH):
                 break
@@ -109,16 +93,11 @@ def spares_needed(recording: Recording, workers: int, *, seed: int) -> int | Non
     return None
 
 
-def _crawls(recording: Recording, workers: int, proxies: int, seed: int, most: int = MOST_CRAWLS) -> Iterator[Crawled]:
-    scenario = Scenario(recording, workers, proxies)
-    retired = lasted = cost = 0
+def _crawls(recording: Recording, workers: int, proxies: int, most: int = MOST_CRAWLS) -> Iterator[Crawled]:
+    scenario, cost = Scenario(recording, workers, proxies), 0
     for number in range(1, most + 1):
         # The same seeds for every row, so that rows do not differ by luck.
-        yield (crawled := Crawl(scenario, seed * 1_000_003 + number).run())
-        retired += crawled.retired
-        lasted += crawled.lasted
+        yield (crawled := Crawl(scenario, number).run())
         cost += crawled.cost
-        calm = number >= CALM_CRAWLS and not retired and _is_calm(recording)
-        alike = number >= ALIKE_CRAWLS and lasted in (0, number)
-        if calm or alike or (number >= 10 and cost >= EFFORT) or (number >= 3 and cost >= 2 * EFFORT):
+        if number >= 3 and cost >= EFFORT:
             return

@@ -90,13 +90,17 @@ def estimate(histories: Sequence[History]) -> Survival:
     # How bad luck goes on is learnt from proxies that came back. Learnt from these ends too, a list of which no proxy
     # comes back would be one of living proxies that fail for ever.
     own, again, after_rest = _rates(histories, dead)
+    pages = fmean(history.pages for history in histories) or 1.0  # of a proxy, after each of which it may have died
     for _ in histories:
-        share, luck = fmean(dead), (1.0 - fmean(dead)) * ODDS
+        share = fmean(dead)
         for place, (history, failure) in enumerate(zip(histories, own, strict=True)):
+            # A failure promises no good.
+            chances = failure, max(again, failure), max(after_rest, failure)
+            luck = prod(chances[attempt.before] for attempt in history.end)
+            death = share / (pages if history.lived else 1.0)
             # No proxy recovers that refuses our login.
-            dead[place] &= any(failed.fault is Fault.PROXY_AUTH for failed in failures(history.end)) or (
-                share > luck * prod((failure, again, after_rest)[attempt.before] for attempt in history.end)
-            )
+            fatal = any(failed.fault is Fault.PROXY_AUTH for failed in failures(history.end))
+            dead[place] &= fatal or death > (1.0 - share) * ODDS * luck
         if fmean(dead) == share:
             break
     return Survival(dead, *_rates(histories, dead), *_deaths(histories, dead))
