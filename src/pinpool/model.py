@@ -193,12 +193,14 @@ class Outcome(NamedTuple):
 class FailedAttempt(NamedTuple):
     """
     One failed attempt of a task. `proxy` is None if it is unknown or not on this start's list. `site_down`: the whole
-    site seemed to be down, so that the failure counts against nobody.
+    site seemed to be down, so that the failure counts against nobody. `error` is what the spider's code raised, and
+    where.
     """
 
     proxy: int | None
     fault: Fault
     site_down: bool = False
+    error: str = ""
 
 
 class TaskState(StrEnum):

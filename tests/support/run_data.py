@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
+from pinpool.journal.yields import RunYield, StageYield
 from pinpool.model import Ending
 from pinpool.report.run_data import RunData, SlowPage, Totals
 from pinpool.report.timeline import TimeAxis, strip
@@ -95,6 +96,9 @@ def run_data(
         "complete": True,
         "damage": [],
         "silences": [],
+        "found": RunYield((StageYield("detail", fruitful=100),), 100, {"done": 1}),
+        "fields": [],
+        "samples": {},
         "advice": "",
     }
     return RunData(**{**made, **others})

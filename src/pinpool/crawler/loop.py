@@ -6,7 +6,7 @@ of the journal. A task leaves the loop only by ending in the journal.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import KW_ONLY, dataclass, field
 from random import Random
 
@@ -225,8 +225,11 @@ class Loop:
             else:
                 self._frontier.push(entry)
 
-    def _read_again(self) -> None:
-        """A stage is no longer held: what was left out or dropped is read after all."""
+    def _read_again(self, ended: Collection[int]) -> None:
+        """A stage is no longer held: what was dropped is read after all, and these tasks that have ended wait again."""
+        failed = self.journal.put_back(ended)
+        self._tally.ended -= len(ended)
+        self._tally.failed -= failed
         self._at_hand = frozenset(entry.id for entry in (*self._frontier, *self._attempts.tasks()))
         self._tally.cursor = {True: 0, False: 0}
         self._tally.unread = {True: True, False: True}
@@ -238,7 +241,10 @@ class Loop:
                 self._frontier.delay(entry, now + ALONE_SECONDS)
                 return
             self._alone = entry
-        assignment = assign(entry, self.engine.census().states, avoided, now)
+        states = self.engine.census().states
+        if entry.wary:
+            avoided |= {proxy for proxy in states if proxy in self.reputation and not self.reputation.credible(proxy)}
+        assignment = assign(entry, states, avoided, now)
         if assignment is None:
             entry.decline(now)
             self._frontier.delay(entry, now + LONGEST_BREAK)
@@ -385,6 +391,7 @@ class Loop:
         settlement = Settlement(entry.id, outcome, decision.fault, decision.charged, None, None, not_before)
         self.journal.settle(settlement, self.clock.epoch())
         entry.declined = 0
+        entry.wary |= decision.fault is Fault.EXTRACT
         if excused:
             self.journal.excuse(entry.id, outcome.proxy)
         elif outcome.proxy > 0:
@@ -408,11 +415,8 @@ class Loop:
         fault, charged = (decision.fault, decision.charged) if decision else (None, False)
         settlement = Settlement(entry.id, outcome, fault, charged, state, reason)
         new = self.journal.settle(settlement, self.clock.epoch())
-        was_held = entry.task.stage in self._stages.held
         if why := self._stages.ended(entry, outcome, state, fault, len(self.engine.census().living)):
             self._records.event(Event(self.clock.epoch(), EventKind.STAGE_STOPPED, detail=why))
-        elif was_held and entry.task.stage not in self._stages.held:
-            self._read_again()
         if state is TaskState.FAILED:
             self._run_log.given_up(entry.task.url, outcome, reason or "")
         else:
@@ -427,6 +431,8 @@ class Loop:
         if new:
             for kind in {task.stage == INDEX_STAGE for task in outcome.tasks}:
                 tally.unread[kind] = True
+        if (again := self._stages.take_again()) is not None:
+            self._read_again(again)
 
     # ------------------------------------------------------------------ what is recorded
 

@@ -29,6 +29,7 @@ class StageGuard:
             self._watches[stage.stage].fruitful = bool(stage.fruitful)
         self.held: set[str] = set()
         self.stopped: set[str] = set()
+        self._again: set[int] | None = None
 
     def admits(self, entry: Entry) -> bool:
         """True if the task may go out."""
@@ -49,19 +50,29 @@ class StageGuard:
         if watch.fruitful:
             return ""
         if state is TaskState.DONE and (outcome.ending is Ending.OK or outcome.tasks):
-            watch.fruitful = True
-            watch.fruitless.clear()
+            if watch.settled or stage in self.held:
+                self._again = (self._again or set()) | watch.settled
+            self._watches[stage] = watch = StageWatch(fruitful=True)
         else:
             watch.ended(entry.id, fruitless=state is not TaskState.GONE and fault in NOTHING)
         if stage in self.held and not watch.holds:
             self.held.discard(stage)
             self.stopped.discard(stage)
+            self._again = self._again or set()
         if stage in self.stopped or not watch.stops(alive):
             return ""
         self.stopped.add(stage)
         self._clear(watch)
         pages = counted(len(watch.fruitless), "page")
         return f"stage {stage}: its first {pages} yielded nothing, so no more are asked for"
+
+    def take_again(self) -> set[int] | None:
+        """
+        None, but once after a stage was let go: then the tasks that had ended with nothing before it yielded anything.
+        Proxies that show something else in place of pages are quicker than those that fetch them.
+        """
+        again, self._again = self._again, None
+        return again
 
     def found_nothing(self) -> bool:
         """True if a stage has ended, or was stopped, with nothing in hand. Reads the journal."""

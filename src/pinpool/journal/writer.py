@@ -30,6 +30,7 @@ from pinpool.text import one_line
 
 MESSAGE_LIMIT = 1000  # characters of a message that are stored: a hostile site may send megabytes
 
+_WAITS_AGAIN = "state = 'waiting', reason = NULL, ended = NULL, charged = 0, not_before = NULL, forgotten = attempts"
 _IF_WAITING = "WHERE id = ? AND state = 'waiting' RETURNING attempts"
 _SHARED = Task._fields.index("stage"), Task._fields.index("method")
 _ROWS = 50  # tasks added by one statement: each number is a statement of its own, and SQLite keeps 128
@@ -310,8 +311,8 @@ class Journal:
         Without a filter all failed tasks. `reason` finds tasks whose reason contains it, or whose last fault it is.
         """
         wanted: Collection[int | None] = [None] if ids is None else ids
-        query = """
-            UPDATE tasks SET state = 'waiting', reason = NULL, ended = NULL, charged = 0, forgotten = attempts
+        query = f"""
+            UPDATE tasks SET {_WAITS_AGAIN}
             WHERE state = 'failed'
                 AND (:id IS NULL OR id = :id)
                 AND (:url IS NULL OR url = :url)
@@ -324,6 +325,19 @@ class Journal:
             self._db.execute("UPDATE run SET state = 'interrupted'")
         return count
 
+    @_storing
+    def put_back(self, ids: Collection[int]) -> int:
+        """
+        Make tasks wait again that have ended with nothing in hand, with a fresh budget; returns how many had failed.
+        Their attempts stay on record.
+        """
+        ended = "WHERE id = ? AND items_n + links_n = 0 AND state IN ('failed', 'done')"
+        failed: int = sum(
+            self._db.execute(f"SELECT state = 'failed' FROM tasks {ended}", (task,)).fetchone()[0] for task in ids
+        )
+        self._db.executemany(f"UPDATE tasks SET {_WAITS_AGAIN} {ended}", [(task,) for task in ids])
+        return failed
+
     @_committing
     def ask_again(self, stages: Collection[str]) -> None:
         """
@@ -331,8 +345,7 @@ class Journal:
         was mended. Their attempts stay on record.
         """
         query = f"""
-            UPDATE tasks SET state = 'waiting', reason = NULL, ended = NULL, charged = 0, not_before = NULL,
-                forgotten = attempts
+            UPDATE tasks SET {_WAITS_AGAIN}
             WHERE stage = ? AND id IN (SELECT tasks.id FROM {FRUITLESS})
         """
         self._db.executemany(query, [(stage,) for stage in stages])
@@ -372,12 +385,15 @@ class Journal:
         Raises JournalError for a fault that this pinpool does not know.
         """
         query = """
-            SELECT proxy, fault, excused FROM attempts WHERE task = ? AND ending = 'failed' AND fault IS NOT NULL
+            SELECT proxy, fault, excused, iif(fault = 'extract', message, NULL) FROM attempts
+            WHERE task = ? AND ending = 'failed' AND fault IS NOT NULL
                 AND n > (SELECT forgotten FROM tasks WHERE id = attempts.task) ORDER BY n
         """
         rows = self._read(query, (task_id,))
         try:
-            return [FailedAttempt(proxy, Fault(fault), bool(excused)) for proxy, fault, excused in rows]
+            return [
+                FailedAttempt(proxy, Fault(fault), bool(excused), error or "") for proxy, fault, excused, error in rows
+            ]
         except ValueError as error:
             raise JournalError(
                 f"{self.path}: task {task_id} has an attempt with an unknown fault ({one_line(str(error))}): upgrade"

@@ -36,8 +36,8 @@ class Decision(NamedTuple):
 def failed_attempt(outcome: Outcome) -> FailedAttempt:
     """The failed attempt that an outcome with evidence reports."""
     assert outcome.evidence is not None
-    proxy = outcome.proxy if outcome.proxy > 0 else None
-    return FailedAttempt(proxy, fault_of(outcome.evidence))
+    proxy, fault = outcome.proxy if outcome.proxy > 0 else None, fault_of(outcome.evidence)
+    return FailedAttempt(proxy, fault, error=outcome.evidence.message if fault is Fault.EXTRACT else "")
 
 
 class Judge:

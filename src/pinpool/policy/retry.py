@@ -5,13 +5,15 @@ The rules, in the order in which they are tried:
 
 - a proxy that was not asked for the page says nothing of it: the task is tried again, as long as a proxy is left;
 - three lost workers: the page is quarantined;
-- agreement: enough proxies report the same of the page (it is empty, it is no page, it breaks the extractor);
+- agreement: enough proxies report the same of the page (it is empty, it is no page, it breaks the extractor; two are
+  enough where the spider raises the same error at the same line);
 - budget: `attempts` charged failures, on enough proxies that no single one decides;
 - caps, so that every task ends: 60 proxies that did not carry it, 5 x `attempts` failures of any other kind, and both
   together counting those while the site was down;
 - otherwise the task is tried again: at once if another proxy may do better, later if the site is in trouble.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -26,6 +28,8 @@ PROXY_FAULTS = 60
 #: Proxies that work elsewhere and agree, or all there are, and it is the page. Two that answer every other page with a
 #: block page, a 400 or an empty one agree too often. The figure is the design's.
 WITNESSES = 3
+#: The same, where the spider raised the same error at the same line. One of them works elsewhere, if any does.
+ERROR_WITNESSES = 2
 #: Lost workers before a page counts as the one that kills them.
 LOST_WORKERS = 3
 #: Most failures but those of proxies, as a multiple of `attempts`.
@@ -35,6 +39,8 @@ HARD_CAP = 5
 FIRST_REPORTS = 2
 #: Seconds of the first back-off and of the longest, jitter included.
 FIRST_REST, LONGEST_REST = 2.0, 300.0
+
+_PLACE = re.compile(r" \([^()]{1,100}:\d+\)\Z")  # where the spider raised: (movies.py:12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,17 @@ class _Quorum(NamedTuple):
         believed = _proxies([report for report in reports if self.believes(report)])
         return _proxies(reports) >= enough and believed >= min(enough, len(self.believed) or enough)
 
+    def repeated(self, reports: Sequence[FailedAttempt]) -> bool:
+        """True if enough proxies have shown the spider a page on which it raises the same error."""
+        enough = min(ERROR_WITNESSES, self.alive) or ERROR_WITNESSES
+        return _proxies(reports) >= enough and any(map(self.believes, reports))
+
+
+def _raised(error: str) -> str:
+    """What was raised and where, without the text of the error, which may quote the page."""
+    place = _PLACE.search(error)
+    return error.partition(":")[0] + place[0] if place else error
+
 
 def _agreed(reports: Sequence[FailedAttempt], last: FailedAttempt, attempts: int, quorum: _Quorum) -> bool:
     """True if enough proxies report of the page what the last one does."""
@@ -146,7 +163,10 @@ def _agreed(reports: Sequence[FailedAttempt], last: FailedAttempt, attempts: int
         return False
     same = [report for report in reports if report.fault is last.fault]
     # The only proxy left is asked a second time, unless the budget forbids it.
-    return len(same) >= min(2, attempts) and quorum.reached(WITNESSES, same)
+    if len(same) < min(2, attempts):
+        return False
+    alike = [report for report in same if last.error and _raised(report.error) == _raised(last.error)]
+    return quorum.reached(WITNESSES, same) or (bool(alike) and quorum.repeated(alike))
 
 
 def _budget_spent(reports: Sequence[FailedAttempt], last: FailedAttempt, attempts: int, quorum: _Quorum) -> bool:
@@ -163,7 +183,8 @@ def _summary(reports: Sequence[FailedAttempt], last: FailedAttempt) -> str:
     same = [report for report in reports if report.fault is last.fault]
     text = f"{last.fault} on {counted(_proxies(same), 'proxy', 'proxies')}"
     others = len(reports) - len(same)
-    return f"{text}, and {counted(others, 'other failure')}" if others else text
+    error = f": {last.error}" if last.error else ""
+    return (f"{text}, and {counted(others, 'other failure')}" if others else text) + error
 
 
 def _losses(lost: Sequence[FailedAttempt]) -> str:

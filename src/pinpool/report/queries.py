@@ -11,6 +11,7 @@ from pinpool.model import EventKind
 from pinpool.report.run_data import RunData, SlowPage, Totals
 from pinpool.report.timeline import Gap, Strip, TimeAxis, pauses, strip
 from pinpool.stats.columns import stats_document
+from pinpool.stats.fields import fields_filled
 from pinpool.stats.recommendation import advice_after
 from pinpool.stats.resources import Usage, Utilization
 
@@ -78,6 +79,7 @@ def read_run(journal: Path, now: float) -> RunData:
         for row in reader.attempts():
             totals.add(row)
         proxies, pins, checked = reader.proxies(), reader.pins(), coverage(reader)
+        found = reader.run_yield()
         utilization = Utilization.parse(reader.last(EventKind.WORKED))
         used = Usage.parse(reader.last(EventKind.MEASURED))
         document = stats_document(run, proxies, totals.histories, pins)
@@ -92,8 +94,15 @@ def read_run(journal: Path, now: float) -> RunData:
             given_up=list(islice(reader.failures(), GIVEN_UP)),
             faults_of_failed=reader.faults_of_failed(),
             complete=checked.complete,
-            # The last problems, that tasks are open or failed, are no fault of the journal.
-            damage=checked.problems[: len(checked.problems) - bool(checked.open) - bool(checked.failed)],
+            # That tasks are open or failed, or yielded nothing, is no fault of the journal.
+            damage=[
+                problem
+                for problem in checked.problems[: len(checked.problems) - bool(checked.open) - bool(checked.failed)]
+                if problem not in found.problems()
+            ],
             silences=reader.silences(totals.axis),
+            found=found,
+            fields=fields_filled(reader.items_by_stage()),
+            samples={sample.stage: sample.id for sample in reader.page_samples()},
             advice=advice_after(document, utilization, used),
         )

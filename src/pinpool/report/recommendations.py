@@ -58,6 +58,13 @@ def _unfinished(data: RunData) -> Iterator[Recommendation]:
             "Every proxy of the list is retired. A resume with a list, the same or a better one, tries them again.",
             (f"pinpool resume {journal} -p PROXIES",),
         )
+    elif state == "limited" and waiting:
+        yield Recommendation(
+            90,
+            f"The run reached the wanted number of pages; {still_waiting}",
+            "A resume without --limit asks for them.",
+            (f"pinpool resume {journal}",),
+        )
     elif state == "interrupted" and waiting:
         yield Recommendation(
             95,
@@ -65,6 +72,36 @@ def _unfinished(data: RunData) -> Iterator[Recommendation]:
             "Nothing is lost: a resume goes on where it stopped.",
             (f"pinpool resume {journal}",),
         )
+
+
+def _nothing_in_hand(data: RunData) -> Iterator[Recommendation]:
+    spider, resume = _quoted(data.run.spider_ref), f"pinpool resume {_quoted(data.journal)}"
+    for stage in data.found.barren:
+        if (sample := data.samples.get(stage.stage)) is not None:
+            page = "--page " + _quoted(f"{data.journal}:{sample}")
+        else:
+            page = f"{_quoted(bare_url(stage.url))} -p PROXIES"
+        yield Recommendation(
+            99,
+            f"Stage {one_line(stage.stage)} yielded nothing",
+            f"{one_line(str(stage))}. {counted(stage.waiting, 'page of it waits', 'pages of it wait')}. See what the"
+            " spider makes of one, mend it, and resume: that asks for all of them again.",
+            (f"pinpool try {spider} {page} --stage {_quoted(stage.stage)}", resume),
+        )
+    for problem in data.found.problems()[len(data.found.barren) :]:
+        yield Recommendation(99, "The run has no items", f"{problem}.", (f"pinpool try {spider} -p PROXIES",))
+
+
+def _empty_fields(data: RunData) -> Iterator[Recommendation]:
+    for stage in data.fields:
+        if stage.empty:
+            names, are = first_few(stage.empty, NAMED), "is" if len(stage.empty) == 1 else "are"
+            yield Recommendation(
+                75,
+                f"{names} {are} empty in all items of stage {one_line(stage.stage)}",
+                f"None of {counted(stage.items, 'item')} has a value there: see whether the selectors are right.",
+                (f"pinpool try {_quoted(data.run.spider_ref)} URL -p PROXIES --stage {_quoted(stage.stage)}",),
+            )
 
 
 def _damaged_journal(data: RunData) -> Iterator[Recommendation]:
@@ -254,6 +291,8 @@ def _slow(data: RunData) -> Iterator[Recommendation]:
 
 _RULES: tuple[Callable[[RunData], Iterator[Recommendation]], ...] = (
     _unfinished,
+    _nothing_in_hand,
+    _empty_fields,
     _damaged_journal,
     _refused_logins,
     _never_worked,

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
+from pinpool.journal.yields import RunYield
 from pinpool.model import Ending
 from pinpool.report.timeline import Gap, Slice, Strip, TimeAxis
+from pinpool.stats.fields import StageFields
 from pinpool.stats.figures import ProxyFigures
+from pinpool.stats.verdict import verdict
 
 
 class Waste(NamedTuple):
@@ -98,7 +101,8 @@ class RunData:
     `given_up` are the first tasks that failed for good, as in `failures --json`; `faults_of_failed` counts all of them
     by their last fault.
     `complete` is what `verify` found, `damage` those of its problems that no resume solves. `silences` are the times
-    in which the whole site did not answer. `advice` is on the number of workers, or empty.
+    in which the whole site did not answer. `found` is what the run has yielded, `fields` what its items hold, `samples`
+    are page samples by stage. `advice` is on the number of workers, or empty.
     """
 
     journal: str
@@ -113,7 +117,15 @@ class RunData:
     complete: bool
     damage: Sequence[str]
     silences: Sequence[Gap]
+    found: RunYield
+    fields: Sequence[StageFields]
+    samples: Mapping[str, int]
     advice: str
+
+    @property
+    def verdict(self) -> str:
+        """What became of the run, in a few words."""
+        return verdict(self.run.state, self.run.tasks["failed"], self.found)
 
     @property
     def shown(self) -> list[tuple[ProxyRow, History]]:

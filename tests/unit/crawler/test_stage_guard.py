@@ -102,3 +102,33 @@ def test_a_limit_that_was_reached_has_its_own_word() -> None:
 
     assert run.end == "limited"
     assert run.stats["run"]["tasks"]["waiting"] > 0
+
+
+def test_an_extractor_that_raises_is_tried_on_two_proxies_and_the_error_is_shown() -> None:
+    run = crawl(spider("h2", raises=True), PAGES, proxies=8)
+
+    assert max(Counter(run.requests).values()) == 2
+    assert "extract on 2 proxies: AttributeError: " in run.failures[0]["reason"]
+    assert "(test_stage_guard.py:" in run.failures[0]["reason"]
+
+
+def test_pages_that_bad_proxies_ended_before_a_stage_yielded_anything_are_asked_for_again() -> None:
+    first = f"{SITE}/film/0"
+
+    came: list[str] = []
+    lists = {
+        f"{SITE}/list/0": '<a href="/film/0"><a href="/next">',
+        first: "<h1>Up</h1>",
+        f"{SITE}/next": "<h1>Her</h1>",
+    }
+
+    def pages(task: Task, proxy: int) -> Answer:
+        if task.url == f"{SITE}/next":
+            came.append(task.url)
+            return lists[task.url] if len(came) > 6 else 503
+        return lists[task.url] if len(came) > 6 or "/list/" in task.url else "<p>Who are you?</p>"
+
+    run = crawl(spider("h1", raises=True), pages, seeds=[f"{SITE}/list/0"], attempts=9)
+
+    assert run.end == "complete"
+    assert sorted(item["url"] for item in run.items) == [first, f"{SITE}/next"]

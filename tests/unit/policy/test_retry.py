@@ -156,6 +156,28 @@ def test_a_bad_page_is_asked_for_twice_more_elsewhere(fault: Fault) -> None:
     assert ended(verdict(failed(fault, 1, 1), alive=1)) == f"{fault} on 1 proxy"
 
 
+RAISED = "AttributeError: 'NoneType' object has no attribute 'strip' (movies.py:12)"
+
+
+def raised(error: str, *proxies: int) -> list[FailedAttempt]:
+    return [FailedAttempt(proxy, Fault.EXTRACT, error=error) for proxy in proxies]
+
+
+def test_an_extractor_that_raises_the_same_error_at_the_same_line_is_tried_on_two_proxies() -> None:
+    assert ended(verdict(raised(RAISED, 1, 2))) == f"extract on 2 proxies: {RAISED}"
+    assert ended(verdict(raised(RAISED, 1) + raised(RAISED.replace("'None", "'Other"), 2))).startswith("extract on 2")
+
+
+@pytest.mark.parametrize("other", [RAISED.replace("12", "13"), RAISED.replace("Attribute", "Type"), ""])
+def test_another_error_or_another_line_needs_a_third_witness(other: str) -> None:
+    assert isinstance(verdict(raised(RAISED, 1) + raised(other, 2)), Resubmit)
+
+
+def test_one_of_the_two_works_elsewhere_if_any_proxy_does() -> None:
+    assert isinstance(verdict(raised(RAISED, 1, 2), unbelieved=[1, 2]), Resubmit)
+    assert isinstance(verdict(raised(RAISED, 1, 2), unbelieved=[1]), GiveUp)
+
+
 def test_an_extractor_that_raises_needs_a_third_witness() -> None:
     """A block page makes an extractor raise as well."""
     assert isinstance(verdict(failed(Fault.EXTRACT, 1, 2)), Resubmit)

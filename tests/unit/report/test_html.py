@@ -15,10 +15,12 @@ import pytest
 from journals import whole_run
 from pinpool.errors import SettingsError, StorageError
 from pinpool.journal.records import ProxyRow
+from pinpool.journal.yields import RunYield, StageYield
 from pinpool.report import html as report
 from pinpool.report.cost import Price
 from pinpool.report.html import check_page, money, render, write_page
 from pinpool.report.run_data import SlowPage
+from pinpool.stats.fields import StageFields
 from run_data import START, bad, given_up, good, run_data
 
 #: What sites, lists and hands could put into a journal.
@@ -237,3 +239,32 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_nothing_else(
 
     assert page.read_text() == "old"
     assert not [path for path in journal.parent.iterdir() if path.name.startswith(".report")]
+
+
+@pytest.mark.parametrize(
+    ("state", "failed", "stages", "heading"),
+    [
+        ("complete", 0, (StageYield("detail", fruitful=9),), "complete"),
+        ("complete", 3, (StageYield("detail", fruitful=9),), "over, 3 pages missing"),
+        ("complete", 0, (StageYield("index", gone=1),), "over, nothing extracted"),
+        ("stopped", 3, (StageYield("detail", fruitless=3, settled=3),), "stopped, nothing from stage detail"),
+        ("limited", 0, (StageYield("detail", fruitful=9, waiting=2),), "limited"),
+    ],
+)
+def test_badge_and_title_say_what_is_missing(
+    state: str, failed: int, stages: tuple[StageYield, ...], heading: str
+) -> None:
+    found = RunYield(stages, 9 * stages[0].fruitful, {"done": 1})
+
+    page = render(run_data([good(1, 1)], state=state, tasks={"failed": failed}, found=found), START)
+
+    badge = "fine" if heading == "complete" else "bad"
+    assert f'<span class="state {badge}">{heading}</span>' in page
+    assert f"<title>movies: {heading}: pinpool report</title>" in page
+
+
+def test_the_share_of_filled_items_stands_by_field() -> None:
+    page = render(run_data([good(1, 1)], fields=[StageFields("detail", 20, {"title": 19, "<score>": 0})]), START)
+
+    assert '<td class="text">title</td><td data-value="0.95">95%</td><td data-value="20">20</td>' in page
+    assert '<td class="text">&lt;score&gt;</td><td data-value="0.0" class="bad">0%</td>' in page

@@ -3,7 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pinpool.journal.yields import RunYield, StageYield
 from pinpool.report.recommendations import recommend
+from pinpool.stats.fields import StageFields
 from run_data import START, bad, given_up, good, label, run_data
 
 
@@ -178,3 +180,35 @@ def test_what_no_proxy_is_charged_for_speaks_against_none() -> None:
     told = titles([*(good(1, n) for n in range(90)), *spider, *site], proxies=2)
 
     assert [title for title in told if "never" in title or "worked" in title] == []
+
+
+BARREN = StageYield(
+    "detail", fruitless=10, settled=3, waiting=67, proxies=4, url="http://films.example/1", message="so"
+)
+
+
+def test_a_stage_that_yielded_nothing_is_the_first_thing_to_look_at() -> None:
+    found = RunYield((StageYield("index", fruitful=7), BARREN), 0, {"done": 7})
+
+    first = recommend(run_data(calm(), state="stopped", complete=False, found=found, samples={"detail": 2}))[0]
+
+    assert first.title == "Stage detail yielded nothing"
+    assert first.evidence.startswith(
+        "stage detail yielded nothing from 10 pages on 4 proxies: so. 67 pages of it wait."
+    )
+    assert first.commands == (
+        "pinpool try movies.py --page movies.db:2 --stage detail",
+        "pinpool resume movies.db",
+    )
+
+
+def test_a_field_that_is_empty_in_all_items_is_named() -> None:
+    fields = [StageFields("detail", 20, {"title": 20, "score": 0})]
+
+    assert recommend(run_data(calm(), fields=fields))[0].title == "score is empty in all items of stage detail"
+
+
+def test_a_run_at_its_limit_can_go_on() -> None:
+    found = recommend(run_data(calm(), state="limited", complete=False, tasks={"waiting": 3}))
+
+    assert found[0].commands == ("pinpool resume movies.db",)
