@@ -131,7 +131,8 @@ class Call(NamedTuple):
 class Fetched(NamedTuple):
     """
     A complete answer. `headers` has lower-case names; `body` is decompressed; `size` counts the body's bytes as they
-    came over the wire; `seconds` runs from the first byte sent to the last received.
+    came over the wire; `seconds` runs from the first byte sent to the last received. `note` says what was wrong with
+    the answer but could be forgiven.
     """
 
     url: str
@@ -140,6 +141,7 @@ class Fetched(NamedTuple):
     body: bytes
     seconds: float
     size: int
+    note: str = ""
 
 
 class PageSample(NamedTuple):
@@ -170,7 +172,8 @@ class Ending(StrEnum):
 class Outcome(NamedTuple):
     """
     What a worker says of one attempt. `at` is epoch seconds, `items` are JSON objects as text, `size` is bytes.
-    `unasked` says why a page that was never requested counts as gone (robots.txt); then `proxy` is -1.
+    `unasked` says why a page that was never requested counts as gone (robots.txt); then `proxy` is -1. `note` is that
+    of the answer, as in `Fetched`.
     """
 
     serial: int
@@ -188,6 +191,7 @@ class Outcome(NamedTuple):
     result: bytes | None = None  # what a function run by PinnedPool returned, pickled
     unasked: str = ""
     sample: PageSample | None = None
+    note: str = ""
 
 
 class FailedAttempt(NamedTuple):

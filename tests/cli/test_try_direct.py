@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,19 @@ def test_what_the_spider_makes_of_the_page_is_shown(spider: str) -> None:
     assert shown.exit_code == 0, shown.output
     assert '"title": "Heat"' in shown.stdout
     assert "1 item, 0 tasks" in shown.stdout
+
+
+@responses.activate
+def test_a_compressed_page_is_read_as_in_a_crawl_with_a_note_of_what_was_forgiven(spider: str) -> None:
+    packed = gzip.compress(b"<h1>Heat</h1>")[:-8]
+    headers = {"Content-Encoding": "gzip", "Content-Length": str(len(packed))}
+    responses.get("http://movies.test/1", body=packed, headers=headers)
+
+    shown = CliRunner().invoke(app, ["try", spider, "--direct"])
+
+    assert shown.exit_code == 0, shown.output
+    assert '"title": "Heat"' in shown.stdout
+    assert "the check sum of the gzip data is wrong or missing" in shown.stderr
 
 
 @responses.activate

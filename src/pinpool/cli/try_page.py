@@ -129,6 +129,8 @@ def _show(task: Task, attempts: Iterable[PageTry], *, fetched_now: bool) -> bool
 def _show_answer(task: Task, fetched: Fetched, *, fetched_now: bool) -> None:
     answer = f"{fetched.status} {one_line(fetched.url)}: {counted(len(fetched.body), 'byte')}"
     click.echo(f"{answer} in {fetched.seconds:.2f} s" if fetched_now else f"{answer}, stage {task.stage}")
+    if fetched.note:
+        click.echo(fetched.note, err=True)
     if not fetched_now and len(fetched.body) < fetched.size:
         click.echo(f"the page sample is cut: the page had {counted(fetched.size, 'byte')}", err=True)
 

@@ -78,7 +78,7 @@ class PageJob:
             tunnelled=not pin.fetcher.session.pin.asks_proxy(fetched.url),
         )
         if found is None:
-            return JobResult(Ending.GONE, fetched.status, fetched.size)
+            return JobResult(Ending.GONE, fetched.status, fetched.size, note=fetched.note)
         if isinstance(found, Evidence):
             found = found._replace(retry_after=retry_after(fetched))
             return self._failed(pin, task, fetched, found)
@@ -86,10 +86,13 @@ class PageJob:
             nothing = Evidence(Step.PAGE, Sign.EMPTY, "nothing extracted")
             # Its links are followed once the page is believed. Its items hold nothing.
             return self._failed(pin, task, fetched, nothing)._replace(tasks=found.tasks)
-        return JobResult(Ending.OK, fetched.status, fetched.size, items=found.items, tasks=found.tasks)
+        items, tasks = found.items, found.tasks
+        return JobResult(Ending.OK, fetched.status, fetched.size, items=items, tasks=tasks, note=fetched.note)
 
     def _failed(self, pin: Pin, task: Task, fetched: Fetched, evidence: Evidence) -> JobResult:
         """The page came, but is of no use. The first page of each kind of failure becomes a page sample."""
+        if fetched.note:
+            evidence = evidence._replace(message=f"{evidence.message}; {fetched.note}")
         fault, sample = fault_of(evidence), None
         kind = kind_of(task.stage, fault, evidence.message, fetched.size)
         if FAULTS[fault].sampled and was_read(fetched.status) and may_send(kind, self._sent_kinds):

@@ -1,14 +1,33 @@
 """Undoes the content codings of a body (gzip, deflate), within a limit."""
 
 import zlib
+from typing import NamedTuple
 
 from pinpool.errors import FetchFailed
 from pinpool.model import Evidence, Sign, Step
+from pinpool.text import cut
 
 #: Bytes given to a decompressor at a time.
 CHUNK = 65_536
 #: Content codings on top of each other. No honest page has more.
 MAX_CODINGS = 3
+
+_READ = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
+_NO_CODING = frozenset({"", "identity"})
+#: Codings that exist but are never asked for. Any other word in the header is a mistake of the site.
+_UNASKED = frozenset({"br", "zstd", "dcb", "dcz", "compress", "x-compress", "exi", "pack200-gzip", "aes128gcm"})
+#: Bytes that no text has, in any encoding but UTF-16.
+_NOT_TEXT = bytes({*range(0x20)} - {*b"\t\n\f\r\x1b"})
+
+_MAGIC = b"\x1f\x8b"
+_GZIP_TRAILER = 8
+
+
+class Decoded(NamedTuple):
+    """A body without its content codings. `note` says what had to be forgiven; mostly it is empty."""
+
+    body: bytes
+    note: str = ""
 
 
 def too_large(limit: int, status: int | None = None) -> FetchFailed:
@@ -16,44 +35,110 @@ def too_large(limit: int, status: int | None = None) -> FetchFailed:
     return FetchFailed(Evidence(Step.BODY, Sign.TOO_LARGE, f"the body is larger than {limit:,} bytes", status))
 
 
-def decoded(body: bytes, coding: str, limit: int) -> bytes:
-    """`body` without its content codings, never more than `limit` bytes. Raises FetchFailed."""
-    codings = [name.strip().lower() for name in coding.split(",")]
+def decoded(body: bytes, coding: str, limit: int, *, complete: bool) -> Decoded:
+    """
+    `body` without its content codings, never more than `limit` bytes. Raises FetchFailed.
+
+    As in browsers, a word that is no content coding is passed over, and so is a wrong check sum. Data without an end
+    are taken as far as they go, but only if the body is `complete`: it has the length that was announced.
+    """
+    codings = [name.strip(' \t"').lower() for name in coding.split(",")]
     if len(codings) > MAX_CODINGS:
-        raise _unreadable(f"the body is compressed {len(codings)} times")
+        raise _failed(Sign.BROKEN, f"the body has {len(codings)} content codings")
+    notes = []
     for name in reversed(codings):
-        try:
-            if name in ("gzip", "x-gzip"):
-                body = _inflated(body, 16 + zlib.MAX_WBITS, limit)
-            elif name == "deflate":
-                # The standard says zlib, and some servers send the bare stream.
-                is_zlib = len(body) > 1 and body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0
-                body = _inflated(body, zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS, limit)
-            elif name not in ("", "identity"):
-                raise _unreadable("the body has a content coding that was not asked for")
-        except zlib.error:
-            raise _unreadable(f"the body is not {name}, though the headers say so") from None
-    return body
+        if name in _READ:
+            body, note = _inflated(body, _READ[name], limit, complete)
+            notes += [note] if note else []
+        elif name in _UNASKED and not _is_text(body):
+            raise _failed(Sign.BROKEN, f"the body has the content coding {name}, which was not asked for")
+        elif name not in _NO_CODING:
+            notes.append(f"the content coding {cut(name, 40)!r} is passed over")
+    return Decoded(body, "; ".join(notes))
 
 
-def _inflated(body: bytes, window: int, limit: int) -> bytes:
+def _is_text(body: bytes) -> bool:
+    start = body[:1024]
+    return len(start.translate(None, _NOT_TEXT)) == len(start)
+
+
+def _inflated(body: bytes, name: str, limit: int, complete: bool) -> Decoded:
+    window = 16 + zlib.MAX_WBITS
+    if name == "deflate":
+        # The standard says zlib, and some servers send the bare stream.
+        window = zlib.MAX_WBITS if _is_zlib(body) else -zlib.MAX_WBITS
     inflater, whole, position = zlib.decompressobj(window), bytearray(), 0
-    while position < len(body):
-        # In chunks, because zlib copies what follows a gzip member, and there may be a hundred thousand members.
-        chunk = body[position : position + CHUNK]
-        whole += inflater.decompress(chunk, limit + 1 - len(whole))
-        if len(whole) > limit:
-            raise too_large(limit)
-        position += len(chunk) - len(inflater.unused_data)
-        if inflater.eof:
-            # Browsers go on if another member follows, and ignore anything else.
-            if window < 16 or body[position : position + 2] != b"\x1f\x8b":
-                break
-            inflater = zlib.decompressobj(window)
-    if not inflater.eof:
-        raise FetchFailed(Evidence(Step.BODY, Sign.SHORT, "the compressed data is cut off"))
-    return bytes(whole)
+    try:
+        while position < len(body):
+            # In chunks, because zlib copies what follows a gzip member, and there may be a hundred thousand members.
+            chunk = body[position : position + CHUNK]
+            whole += inflater.decompress(chunk, limit + 1 - len(whole))
+            if len(whole) > limit:
+                raise too_large(limit)
+            position += len(chunk) - len(inflater.unused_data)
+            if inflater.eof:
+                # Browsers go on if another member follows, and ignore anything else.
+                if name != "gzip" or body[position : position + 2] != _MAGIC:
+                    return Decoded(bytes(whole))
+                inflater = zlib.decompressobj(window)
+    except zlib.error:
+        pass  # with this error zlib drops what it had read
+    return _salvaged(body, name, limit, complete)
 
 
-def _unreadable(message: str) -> FetchFailed:
-    return FetchFailed(Evidence(Step.BODY, Sign.BROKEN, message))
+def _salvaged(body: bytes, name: str, limit: int, complete: bool) -> Decoded:
+    """As much of damaged data as can be believed: the bare streams are read, without check sums."""
+    whole, position = bytearray(), 0
+    while True:
+        start = _stream_start(body, position) if name == "gzip" else position + 2 * _is_zlib(body)
+        if start is None and position:
+            break  # the first member was whole, and what follows is none
+        if start is None:
+            raise _failed(Sign.BROKEN, _not(name))
+        inflater, position = zlib.decompressobj(-zlib.MAX_WBITS), start
+        while position < len(body) and not inflater.eof:
+            chunk = body[position : position + CHUNK]
+            try:
+                whole += inflater.decompress(chunk, limit + 1 - len(whole))
+            except zlib.error:
+                reason = f"the {name} data are damaged" if name == "gzip" or _is_zlib(body) else _not(name)
+                raise _failed(Sign.BROKEN, reason) from None
+            if len(whole) > limit:
+                raise too_large(limit)
+            position += len(chunk) - len(inflater.unused_data)
+        if not inflater.eof:
+            if complete and whole:
+                return Decoded(bytes(whole), f"the {name} data are cut off")
+            raise _failed(Sign.SHORT, "the compressed data is cut off")
+        position += _GZIP_TRAILER
+        if name != "gzip" or body[position : position + 2] != _MAGIC:
+            break
+    return Decoded(bytes(whole), f"the check sum of the {name} data is wrong or missing")
+
+
+def _is_zlib(body: bytes) -> bool:
+    return len(body) > 1 and body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+
+
+def _stream_start(body: bytes, member: int) -> int | None:
+    """Where the bare stream of a gzip member starts (RFC 1952, 2.3); the end if it is not there. None: no member."""
+    magic = body[member : member + 3]
+    if not magic or not (_MAGIC + b"\x08").startswith(magic):
+        return None
+    flags = body[member + 3] if len(body) > member + 3 else 0
+    position = member + 10
+    if flags & 4:
+        position += 2 + int.from_bytes(body[position : position + 2], "little")
+    for flag in (8, 16):  # the name and the comment end with NUL
+        if flags & flag:
+            end = body.find(b"\0", position)
+            position = len(body) if end < 0 else end + 1
+    return position + 2 * bool(flags & 2)
+
+
+def _not(name: str) -> str:
+    return f"the body is not {name}, though the headers say so"
+
+
+def _failed(sign: Sign, message: str) -> FetchFailed:
+    return FetchFailed(Evidence(Step.BODY, sign, message))

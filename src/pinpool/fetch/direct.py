@@ -7,7 +7,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from pinpool.errors import FetchFailed
-from pinpool.fetch.content_coding import too_large
+from pinpool.fetch.content_coding import decoded, too_large
 from pinpool.fetch.diagnosis import diagnose
 from pinpool.fetch.session import DEFAULT_HEADERS, first_profile
 from pinpool.fetch.wire import CHUNK
@@ -50,12 +50,16 @@ class DirectFetcher:
                 stream=True,
             ) as answer:
                 step = Step.BODY
-                for chunk in answer.iter_content(CHUNK):
+                # Not by iter_content: urllib3 forgives less than a crawl does.
+                for chunk in answer.raw.stream(CHUNK, decode_content=False):
                     body += chunk
                     if len(body) > settings.max_body:
                         raise too_large(settings.max_body, answer.status_code)
         except (requests.RequestException, HTTPError, OSError) as error:
             raise FetchFailed(diagnose(error, step, late=False)) from None
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        seconds = time.monotonic() - start
-        return Fetched(answer.url, answer.status_code, headers, bytes(body), seconds, len(body))
+        content, note, seconds = bytes(body), "", time.monotonic() - start
+        if content and (coding := headers.get("content-encoding")):
+            complete = "content-length" in headers or "transfer-encoding" in headers
+            content, note = decoded(content, coding, settings.max_body, complete=complete)
+        return Fetched(answer.url, answer.status_code, headers, content, seconds, len(body), note)

@@ -97,11 +97,11 @@ class Fetcher:
                 request = self._redirected(request, answer.head)
                 continue
             body = answer.body(self._settings.max_body)
-            size = len(body)
+            size, note = len(body), ""
             # The answer to a HEAD has the headers of a body without the body.
             if body and (coding := headers.get("content-encoding")):
-                body = decoded(body, coding, self._settings.max_body)
-            return Fetched(request.url, status, headers, body, time.monotonic() - start, size)
+                body, note = decoded(body, coding, self._settings.max_body, complete=answer.framing.is_complete)
+            return Fetched(request.url, status, headers, body, time.monotonic() - start, size, note)
         message = f"more than {self._settings.max_redirects} redirects"
         raise _failed(Step.PAGE, Sign.REDIRECTS, message, status)
 

@@ -71,6 +71,11 @@ class Framing(NamedTuple):
     length: int | None
     reusable: bool
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether a body that was read has all its bytes. One that ends with the connection may have been cut."""
+        return self.chunked or self.length is not None
+
 
 class HeadReader:
     """

@@ -220,7 +220,8 @@ class Journal:
             return 0
         (n,) = found
         _, worker, proxy, ending, at, seconds, status, size, evidence, *_ = outcome
-        message = _storable(evidence.message[:MESSAGE_LIMIT]) if evidence else None
+        words = evidence.message if evidence else outcome.note or None
+        message = words if words is None else _storable(words[:MESSAGE_LIMIT])
         # After a crash nobody may know which proxy the worker held: such an attempt has none.
         via = proxy if proxy > 0 else None
         db.execute(

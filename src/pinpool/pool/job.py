@@ -25,6 +25,7 @@ class JobResult(NamedTuple):
     result: bytes | None = None
     unasked: str = ""
     sample: PageSample | None = None
+    note: str = ""
 
 
 class Job(Protocol):

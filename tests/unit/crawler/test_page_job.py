@@ -8,11 +8,13 @@ from typing import cast
 import pytest
 import requests
 
-from pinpool.crawler.page_job import refused_login_or_ban, warm
+from pinpool.crawler.page_job import PageJob, refused_login_or_ban, warm
 from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.diagnosis import attach
-from pinpool.model import Evidence, Sign, Step
+from pinpool.model import Assignment, Ending, Evidence, Fetched, Sign, Step
 from pinpool.pool.pin import Pin
+from pinpool.proxies.proxy import Proxy
+from pinpool.settings import Settings
 from pinpool.spider.spider import Spider
 from pinpool.tasks import request
 
@@ -36,6 +38,22 @@ def test_a_407_from_a_proxy_that_has_served_pages_may_be_the_sites_own_word() ->
 
     assert (plain.step, plain.sign) == (Step.PAGE, Sign.BAN)
     assert secure == refused
+
+
+@pytest.mark.parametrize(("value", "ending"), [("x", Ending.OK), ("", Ending.FAILED)])
+def test_what_was_forgiven_in_an_answer_goes_with_what_came_of_it(value: str, ending: Ending) -> None:
+    spider = Spider(["http://site.test/"])
+    spider.index(lambda page: {"url": page.url, "value": value})
+    answer = Fetched("http://site.test/", 200, {}, b"<p>", 0.1, 3, note="the gzip data are cut off")
+    fetcher = SimpleNamespace(fetch=lambda *_: answer, session=SimpleNamespace(pin=SimpleNamespace(asks_proxy=bool)))
+    lease = SimpleNamespace(address=Proxy("http", "192.0.2.1", 8080))
+
+    result = PageJob(spider, Settings()).perform(
+        cast(Pin, SimpleNamespace(fetcher=fetcher, lease=lease)), Assignment(request("http://site.test/"))
+    )
+
+    assert result is not None and result.ending is ending
+    assert "gzip" in (result.evidence.message if result.evidence else result.note)
 
 
 # --- on_pin

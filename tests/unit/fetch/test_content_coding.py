@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from exchanges import evidence, fetch, soon, task
-from peers import Line, Peer, answer, answering
+from peers import Line, Peer, answer, answering, saying
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.model import Sign, Step
 from pinpool.settings import Settings
@@ -32,6 +32,7 @@ def raw_deflate(data: bytes) -> bytes:
         ("deflate", raw_deflate(b"Heat" * 9)),
         ("deflate, gzip", gzip.compress(zlib.compress(b"Heat" * 9), mtime=0)),
         ("identity", b"Heat" * 9),
+        (' "gzip" ,', gzip.compress(b"Heat" * 9, mtime=0)),
     ],
 )
 def test_a_compressed_body_is_unpacked_and_its_size_is_that_on_the_wire(coding: str, packed: bytes) -> None:
@@ -40,25 +41,90 @@ def test_a_compressed_body_is_unpacked_and_its_size_is_that_on_the_wire(coding: 
 
     assert page.body == b"Heat" * 9
     assert page.size == len(packed)
+    assert page.note == ""
+
+
+PAGE = b"<p>" + bytes(range(256)) * 9
+GZIP = gzip.compress(PAGE, mtime=0)
+NAMED = b"\x1f\x8b\x08\x1e" + GZIP[4:10] + b"\x02\0ab" + b"name\0" + b"comment\0" + b"\0\0" + GZIP[10:]
 
 
 @pytest.mark.parametrize(
-    ("coding", "packed", "sign"),
+    ("coding", "packed"),
     [
-        ("gzip", b"no gzip at all", Sign.BROKEN),
-        ("deflate", b"no deflate at all", Sign.BROKEN),
-        ("gzip", gzip.compress(b"Heat" * 99, mtime=0)[:-9], Sign.SHORT),
-        ("gzip", gzip.compress(bytes(range(256)), mtime=0)[:-1], Sign.SHORT),
-        ("deflate", zlib.compress(b"Heat" * 99)[:-5], Sign.SHORT),
-        ("br", b"unasked", Sign.BROKEN),
-        ("gzip, gzip, gzip, gzip", b"x", Sign.BROKEN),
+        ("gzip", GZIP[:-8]),
+        ("gzip", GZIP[:-1]),
+        ("gzip", GZIP[:-8] + b"12345678"),
+        ("gzip", GZIP[:-4] + b"1234"),
+        ("gzip", NAMED[:-8] + b"12345678"),
+        ("gzip", gzip.compress(PAGE[:5]) + gzip.compress(PAGE[5:])[:-2]),
+        ("gzip", gzip.compress(PAGE[:5])[:-8] + b"12345678" + gzip.compress(PAGE[5:])),
+        ("gzip", GZIP + b"\x1f\x8b no gzip"),
+        ("deflate", zlib.compress(PAGE)[:-4]),
+        ("deflate", zlib.compress(PAGE)[:-4] + b"1234"),
+        ("deflate, gzip", gzip.compress(zlib.compress(PAGE)[:-4])[:-8]),
     ],
 )
-def test_a_body_that_cannot_be_unpacked_is_evidence(coding: str, packed: bytes, sign: Sign) -> None:
+def test_a_check_sum_that_is_wrong_or_missing_is_forgiven_with_a_note(coding: str, packed: bytes) -> None:
+    with Peer(answering(answer(packed, Content_Encoding=coding))) as proxy:
+        page = fetch(proxy.proxy())
+
+    assert page.body == PAGE
+    assert page.note.startswith("the check sum of the")
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [("gzip", GZIP[:100]), ("deflate", zlib.compress(PAGE)[:100]), ("deflate", raw_deflate(PAGE)[:100])],
+)
+def test_what_the_site_itself_cut_off_is_taken_as_far_as_it_goes(coding: str, packed: bytes) -> None:
+    """Rule: only if the length is right. If the connection ends the body, a proxy may have cut it."""
+    cut_on_the_way = b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\n\r\n%s" % (coding.encode(), packed)
+
+    with Peer(answering(answer(packed, Content_Encoding=coding))) as proxy:
+        page = fetch(proxy.proxy())
+    with Peer(saying(cut_on_the_way)) as proxy:
+        found = evidence(proxy.proxy())
+
+    assert PAGE.startswith(page.body) and page.body.startswith(b"<p>")
+    assert page.note == f"the {coding} data are cut off"
+    assert found[:2] == (Step.BODY, Sign.SHORT)
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "none", "binary", "aws-chunked", "UTF-8, none", "8bit"])
+def test_a_word_that_is_no_content_coding_is_passed_over(coding: str) -> None:
+    with Peer(answering(answer(b"<p>x", Content_Encoding=coding))) as proxy:
+        plain = fetch(proxy.proxy())
+    with Peer(answering(answer(GZIP, Content_Encoding=f"{coding},gzip"))) as proxy:
+        packed = fetch(proxy.proxy())
+
+    assert (plain.body, packed.body) == (b"<p>x", PAGE)
+    assert f"{coding.split(',', maxsplit=1)[0].lower()!r} is passed over" in plain.note
+
+
+def test_a_coding_that_was_not_asked_for_is_passed_over_where_the_body_is_text() -> None:
+    with Peer(answering(answer(b"<p>x", Content_Encoding="br"))) as proxy:
+        assert fetch(proxy.proxy()).body == b"<p>x"
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed", "sign", "reason"),
+    [
+        ("gzip", b"no gzip at all", Sign.BROKEN, "not gzip"),
+        ("gzip", b"\x1f\x8b\x08", Sign.SHORT, "cut off"),
+        ("gzip", NAMED[:14], Sign.SHORT, "cut off"),
+        ("gzip", GZIP[:10] + b"\xff" * 99, Sign.BROKEN, "damaged"),
+        ("deflate", b"no deflate at all", Sign.BROKEN, "not deflate"),
+        ("br", b"\x8b\x02\x80Heat\x03", Sign.BROKEN, "br, which was not asked for"),
+        ("gzip, gzip, gzip, gzip", b"x", Sign.BROKEN, "4 content codings"),
+    ],
+)
+def test_a_body_that_cannot_be_unpacked_is_evidence(coding: str, packed: bytes, sign: Sign, reason: str) -> None:
     with Peer(answering(answer(packed, Content_Encoding=coding))) as proxy:
         found = evidence(proxy.proxy())
 
     assert found[:2] == (Step.BODY, sign)
+    assert reason in found.message
 
 
 def test_a_bomb_is_stopped_with_little_memory() -> None:

@@ -139,6 +139,13 @@ def test_a_failed_attempt_leaves_the_task_waiting_and_is_remembered(journal: Jou
     assert (waiting.attempts, waiting.not_before) == (2, None)
 
 
+def test_what_was_forgiven_is_noted_in_the_attempt(path: Path, journal: Journal) -> None:
+    journal.settle(done(1, answered(item("x"))._replace(note="the gzip data are cut off")), START)
+    journal.commit()
+
+    assert rows(path, "SELECT ending, message FROM attempts") == [("ok", "the gzip data are cut off")]
+
+
 def test_a_fault_that_nobody_knows_is_an_error_and_not_a_traceback(path: Path, journal: Journal) -> None:
     journal.settle(put_off(1, failed()), START)
     journal.commit()
