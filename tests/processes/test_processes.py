@@ -36,7 +36,7 @@ def test_every_task_is_answered_through_a_pinned_proxy(make: Maker) -> None:
 
 def test_a_worker_imports_nothing_that_its_forkserver_could_have_imported_once() -> None:
     """It would cost each of a hundred workers a megabyte and 10 ms."""
-    preloads = ", ".join((*crawler.PRELOAD, *calls.PRELOAD, "pinpool.pool.preload"))
+    preloads = ", ".join((*crawler.PRELOAD, *calls.PRELOAD, "pinpool.pool.quiet_server", "pinpool.pool.preload"))
     program = f"import sys, {preloads}; print(*sys.modules)"
     preloaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     engine = scripted_engine(1, spares(1), start_method="forkserver")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,8 @@ def start_workers_early() -> None:
     from pinpool.crawler import PRELOAD
     from pinpool.pool.child_process import warm_up
 
-    warm_up(PRELOAD)
+    with suppress(OSError):  # the engine tries it again, and tells the reason
+        warm_up(PRELOAD)
 
 
 def load_spider(spider: str, *, seeds: str | None, proxies: str | None) -> tuple[Spider, Seeds | None]:

@@ -11,11 +11,13 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
+from types import FrameType
 
 from pinpool.proxies.source import VARIABLE
 
@@ -26,15 +28,23 @@ _LOOK_SECONDS = 5.0
 #: What a terminal, its end, or a service manager sends to every process of a run.
 _STOPPING = {getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)}
 
+# Another tracker starts at once, and on Linux a run has nothing that it tracks: no news for anybody.
+warnings.filterwarnings("ignore", "resource_tracker: process died unexpectedly", UserWarning)
 
-def ignore_terminal(*, also_sigterm: bool = False) -> None:
-    """Ignore Ctrl-C: the parent alone answers it. The Manager ignores SIGTERM too; the parent ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if also_sigterm else signal.SIG_DFL)
+
+def leave_signals_to_parent() -> None:
+    """
+    Do nothing at Ctrl-C, SIGTERM and SIGHUP: a terminal and a service manager send them to the parent, too, and that
+    alone answers them. Programs that a spider starts do not inherit this, as they would a signal that is ignored.
+    """
+    for number in _STOPPING:
+        signal.signal(number, _leave_to_parent)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+
+def _leave_to_parent(number: int, frame: FrameType | None) -> None:
+    pass
 
 
 def never_outlive_parent(hang_seconds: float | None = None) -> None:
@@ -99,7 +109,7 @@ def warm_up(preload: Sequence[str]) -> None:
     It is a process of its own: called before your own imports, both take the time of one.
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
-        multiprocessing.set_forkserver_preload([*preload, "pinpool.pool.preload"])
+        multiprocessing.set_forkserver_preload(["pinpool.pool.quiet_server", *preload, "pinpool.pool.preload"])
         with _keep_list_from_children(), keep_signals_from_children():
             forkserver.ensure_running()
 

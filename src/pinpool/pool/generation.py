@@ -8,20 +8,20 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.context import BaseContext
 from multiprocessing.pool import Pool
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from pinpool.pool.packet_queue import PacketQueue, has_packets
-from pinpool.pool.pids import is_gone, is_stopped, send
+from pinpool.pool.pids import born, is_gone, is_stopped, send
 from pinpool.pool.shared_process import carry
+from pinpool.pool.startup import TRIES, end_stopped_servers
 from pinpool.pool.status_board import WIDTH, Activity, Line, StatusBoard
 
-#: How long terminate() may take before all processes are killed: a healthy pool needs 0.02 to 0.14 s.
-TERMINATE_PATIENCE = 0.3
 KILL_PATIENCE = 5.0
 STOP_PATIENCE = 0.5
 _NO_JOB = -1
@@ -38,23 +38,38 @@ class QuietPool(Pool):
     a plain Pool.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, processes: int, initializer: Any = None, initargs: Any = (), *, context: Any) -> None:
+        context = _PacketContext(context) if has_packets() else context
+        super().__init__(processes, initializer, initargs, context=context)
         cache = getattr(self, "_cache", None)
         if isinstance(cache, dict):
             # It wakes the handler whenever its last entry goes. No job has this key.
             cache[_NO_JOB] = None
 
-    def _setup_queues(self) -> None:
-        if not has_packets():
-            super()._setup_queues()  # type: ignore[misc]
-            return
-        self._inqueue, self._outqueue = PacketQueue(), PacketQueue()
-        self._quick_put, self._quick_get = self._inqueue.put, self._outqueue.get
+    def _repopulate_pool(self) -> None:
+        try:
+            super()._repopulate_pool()  # type: ignore[misc]
+        except Exception:
+            # The stdlib asks them to end by SIGTERM, which they leave to the parent, and waits for that.
+            for child in getattr(self, "_pool", ()):
+                child.kill()
+            raise
 
     def _get_sentinels(self) -> list[Any]:
         # Without the pipe of answers, which `_change_notifier` does not need.
         return [self._change_notifier._reader]  # type: ignore[attr-defined]
+
+
+class _PacketContext:
+    """A context whose queues need no lock, and so no semaphore of the system, which the resource tracker keeps."""
+
+    SimpleQueue = PacketQueue
+
+    def __init__(self, context: BaseContext) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
 
 
 @dataclass
@@ -64,7 +79,8 @@ class Generation:
     number: int
     board: StatusBoard
     pool: Pool | None = None
-    _threads: int = 1
+    #: The processes that it has started, by pid, and when each was born.
+    _started: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def prepare(cls, context: BaseContext, seats: int) -> Generation:
@@ -76,8 +92,7 @@ class Generation:
         Start the workers, so many threads a process; the last process carries fewer. Their processes have a name of
         their own, so that `children` finds no others.
         """
-        name, carriers = self._name, dict[BaseProcess, int]()
-        self._threads = threads
+        name, carriers, start_child = self._name, dict[BaseProcess, int](), self._start_child
 
         class NamedPool(QuietPool):
             @staticmethod
@@ -92,9 +107,26 @@ class Generation:
                 if missing:
                     carriers[child] = missing
                 child.name = name
+                start, child.start = child.start, lambda: start_child(child, start)
                 return child
 
         self.pool = NamedPool(-(-workers // threads), initializer, (config,), context=context)
+
+    def _start_child(self, child: Any, start: Callable[[], None]) -> None:
+        del child.start  # a child that is sent to its process takes its attributes along
+        is_new = self.pool is None
+        for tries_left in reversed(range(1 if is_new else TRIES)):
+            try:
+                start()
+                break
+            except Exception:
+                if is_new:
+                    raise  # nothing of this pool is kept
+                if not tries_left:
+                    # The thread of the pool that replaces workers ends, without a traceback. `WorkerWatch` sees that.
+                    raise SystemExit from None
+        self._started = {pid: birth for pid, birth in self._started.items() if not is_gone(pid, birth)}
+        self._started[child.pid] = born(child.pid)
 
     @property
     def _name(self) -> str:
@@ -110,23 +142,24 @@ class Generation:
 
     def dispose(self) -> None:
         """End every process of this generation. Does not wait for the pool: a jammed one would never end."""
+        end_stopped_servers()
         if self.pool is not None:
-            threading.Thread(target=_terminate, args=(self.pool,), name="pinpool-terminate", daemon=True).start()
-        now = time.monotonic()
-        # With several loops in a process terminate() waits for ever, as one end mark comes for each process.
-        soft, hard = now + (TERMINATE_PATIENCE if self._threads == 1 else 0.0), now + KILL_PATIENCE
-        while (pids := self._living()) and time.monotonic() < hard:
-            if time.monotonic() >= soft:
-                for pid in pids:
-                    send(pid, signal.SIGKILL)
+            with suppress(RuntimeError):  # no thread can be started: it would only tidy up
+                threading.Thread(target=_terminate, args=(self.pool,), name="pinpool-terminate", daemon=True).start()
+        give_up = time.monotonic() + KILL_PATIENCE
+        while (pids := self._living()) and time.monotonic() < give_up:
+            for pid in pids:
+                send(pid, signal.SIGKILL)
             time.sleep(0.005)
         with suppress(AttributeError, ValueError):
             # A dead worker may have held it, and then terminate() waits for it, with two threads and a dozen files.
             self.pool._inqueue._rlock.release()  # type: ignore[union-attr]
 
-    def _living(self) -> list[int]:
-        children = [child.pid for child in self.children() if child.pid]
-        return children or [line.pid for line in self.survivors()]
+    def _living(self) -> set[int]:
+        children = {child.pid for child in self.children() if child.pid}
+        # Once its forkserver is dead, a worker is no child any more.
+        started = {pid for pid, birth in [*self._started.items()] if not is_gone(pid, birth)}
+        return children | started | {line.pid for line in self.survivors()}
 
 
 def _terminate(pool: Pool) -> None:

@@ -1,5 +1,8 @@
 """The Manager process with the lease queue: how it is called, and how the parent starts, replaces and ends it."""
 
+import os
+import signal
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
@@ -11,18 +14,16 @@ from multiprocessing.util import get_temp_dir
 from typing import Any, cast
 
 from pinpool.model import Event, EventKind, ProxyState
-from pinpool.pool.child_process import ignore_terminal, keep_signals_from_children, never_outlive_parent
-from pinpool.pool.engine import UNGUARDED, EngineError
+from pinpool.pool.child_process import keep_signals_from_children, leave_signals_to_parent, never_outlive_parent
 from pinpool.pool.lease_types import Report, Standing
 from pinpool.pool.leases import LeaseQueue
+from pinpool.pool.pids import born, is_gone, send
 from pinpool.proxies.lifecycle import STATE_AFTER
 
 #: The longest wait for an answer; a worker's own `timeout` of a second is part of it.
 ANSWER_SECONDS = 10.0
 #: How long a killed Manager may take to end.
 END_SECONDS = 1.5
-#: How often a Manager that dies at its start is started again.
-TRIES = 3
 #: The rest of a proxy whose worker cannot be killed, and may still use it.
 UNKILLABLE_SECONDS = 3600.0
 #: For a call to a Manager that is dead: the next `report` sees that, and its successor starts from the standings.
@@ -139,6 +140,7 @@ class LeaseProcess:
         self._seats = seats
         self._cooling = cooling
         self._manager: _Manager | None = None
+        self._birth = 0
         self.queue: LeaseQueue
 
     @property
@@ -148,47 +150,41 @@ class LeaseProcess:
         return process.pid if process is not None else None
 
     def start(self) -> None:
-        """Start a Manager with the standings. Raises EngineError if it dies at its start, again and again."""
-        for _ in range(TRIES):
-            try:
-                with keep_signals_from_children():
-                    get_temp_dir()  # ours: a Manager that is killed would leave a folder of its own behind
-                    # Kept before signals are let through again, so that `end` ends it in any case.
-                    self._manager = _Manager(ctx=self._context)
-                    self._manager.start(initializer=_enter_manager)
-                self.queue = self._manager.leases(tuple(self.standings), self._seats, self._cooling)
-                return
-            except (OSError, EOFError):
-                self.end()
-        raise EngineError(f"no process came up; {UNGUARDED}")
+        """Start a Manager with the standings. Raises whatever comes of its death, or of a lack; call `end` then."""
+        with keep_signals_from_children():
+            get_temp_dir()  # ours: a Manager that is killed would leave a folder of its own behind
+            # Kept before signals are let through again, so that `end` ends it in any case.
+            self._manager = _Manager(ctx=self._context)
+            self._manager.start(initializer=_enter_manager)
+        self._birth = born(self.pid) if self.pid else 0
+        self.queue = self._manager.leases(tuple(self.standings), self._seats, self._cooling)
 
-    def restart(self, in_use: Iterable[int]) -> list[Event]:
+    def bury(self, in_use: Iterable[int]) -> list[Event]:
         """
-        Replace a dead Manager. All workers are dead but those that cannot be killed, which hold the proxies `in_use`.
-
-        Returns the moves that the dead Manager did not report. Raises EngineError as `start` does.
+        End a Manager in doubt, before another is started. All workers are dead but those that cannot be killed, which
+        hold the proxies `in_use`. Returns the moves that the Manager did not report.
         """
         self.end()
         for proxy in in_use:
             self.standings.move(proxy, EventKind.FAULTED, UNKILLABLE_SECONDS)
-        events = self.standings.retire_leaving()
-        self.start()
-        return events
+        return self.standings.retire_leaving()
 
     def end(self) -> None:
-        """End the process."""
-        manager, self._manager = self._manager, None
-        if manager is None:
-            return
+        """End the process, however far its start came."""
         # Killed first: nothing in it is needed any more, and a stopped Manager would keep us waiting for ever.
-        _kill(manager)
+        self.kill()
+        manager, self._manager, self._birth = self._manager, None, 0
         if (shutdown := getattr(manager, "shutdown", None)) is not None:  # made by start(), if that came to its end
             shutdown()
 
     def kill(self) -> None:
-        """Kill the process; it may be dead already."""
-        if self._manager is not None:
-            _kill(self._manager)
+        """Kill the process; it may be dead already, or not there."""
+        if (pid := self.pid) is None:
+            return
+        # By its pid: once its forkserver is dead, the stdlib takes it for dead as well, and would not kill it.
+        if not is_gone(pid, self._birth):
+            send(pid, signal.SIGKILL)
+        cast(Any, self._manager)._process.join(END_SECONDS)
 
     # ------------------------------------------------------------------ what the parent asks of the queue
 
@@ -242,13 +238,8 @@ class LeaseProcess:
             self.queue.withdraw(tuple(proxies), reason)
 
 
-def _kill(manager: BaseManager) -> None:
-    process = getattr(manager, "_process", None)
-    if process is not None and process.pid is not None:  # None if its forkserver died before it came up
-        process.kill()
-        process.join(END_SECONDS)
-
-
 def _enter_manager() -> None:
-    ignore_terminal(also_sigterm=True)
+    # It runs no code but ours. If it cannot start or dies, the parent sees that, and says it in its own words.
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123  for the life of the process
+    leave_signals_to_parent()
     never_outlive_parent()

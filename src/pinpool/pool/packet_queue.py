@@ -98,6 +98,10 @@ class PacketQueue:
     def __reduce__(self) -> tuple[Any, ...]:
         return PacketQueue, (self._reader, self._writer)
 
+    def empty(self) -> bool:
+        """Whether no message is there."""
+        return not self._reader.poll()
+
 
 class _NoLock(nullcontext[None]):
     def acquire(self) -> bool:

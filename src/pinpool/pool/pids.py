@@ -27,9 +27,10 @@ def born(pid: int) -> int:
     return int(fields[19]) if len(fields) > 19 else 0
 
 
-def is_stopped(pid: int) -> bool:
-    """True if SIGSTOP has stopped the process, and where that cannot be read."""
-    return _stat(pid)[:1] in ([], [b"T"], [b"t"])
+def is_stopped(pid: int, *, unknown: bool = True) -> bool:
+    """True if SIGSTOP has stopped the process; `unknown` where that cannot be read."""
+    state = _stat(pid)[:1]
+    return state in ([b"T"], [b"t"]) if state else unknown
 
 
 def send(pid: int, number: int) -> None:

@@ -45,6 +45,7 @@ from pinpool.pool.lease_process import LeaseProcess
 from pinpool.pool.lease_types import Report, Standing
 from pinpool.pool.log_pipe import LogPipe
 from pinpool.pool.pids import is_gone
+from pinpool.pool.startup import StoppedTwice, bring_up, end_stopped_servers, server_pids
 from pinpool.pool.status_board import Activity, Line, StatusBoard
 from pinpool.pool.worker import init_worker, run
 from pinpool.pool.worker_watch import WorkerWatch
@@ -59,8 +60,6 @@ TURN_SECONDS = 0.002
 MANY_IN_FLIGHT = 8
 #: Pools replaced in a row without one answer in between.
 MANY_REBUILDS = 5
-#: How often a pool is started whose forkserver dies meanwhile.
-TRIES = 3
 #: How long the solo pool waits for more work.
 SOLO_PATIENCE = 5.0
 
@@ -123,9 +122,7 @@ class ProcessEngine:
         self._redaction = Redaction(standing.address for standing in self._leases.standings)
         self._logs = LogPipe(self._redaction)
         try:
-            self._warm_up()
-            self._leases.start()
-            self._build()
+            self._bring_up(new_manager=True)
         except BaseException:
             self.close()
             raise
@@ -206,6 +203,7 @@ class ProcessEngine:
         for generation, _ in self._pools() if self._generation is not None else ():
             generation.dispose()
         self._generation = self._solo = None
+        end_stopped_servers()
         self._leases.end()
         if self._logs is not None:
             self._logs.close()
@@ -342,7 +340,7 @@ class ProcessEngine:
         if self._solo is None:
             self._solo = Generation.prepare(self._context, self._seats)
             self._leases.begin(self._present().number, self._solo.number)
-            self._start(self._solo, 1, 1)
+            self._try(partial(self._start, self._solo, 1, 1), self._solo.dispose)
             self._solo_watch.begin(self._solo.board)
 
     def _solo_is_over(self) -> bool:
@@ -367,6 +365,28 @@ class ProcessEngine:
         if self.start_method == "forkserver":
             warm_up(self._preload)
 
+    def _bring_up(self, *, new_manager: bool) -> None:
+        """Start a pool, and before it a forkserver and a Manager if need be. Raises EngineError."""
+
+        def start() -> None:
+            if new_manager:
+                self._warm_up()
+                self._leases.start()
+            self._build()
+
+        def undo() -> None:
+            if self._generation is not None:
+                self._generation.dispose()
+            self._generation = None
+            if new_manager:
+                self._leases.end()
+
+        self._try(start, undo)
+
+    def _try(self, start: Callable[[], None], undo: Callable[[], None]) -> None:
+        stopped = StoppedTwice()
+        bring_up(start, undo, lambda: stopped.look(*server_pids(), self._leases.pid))
+
     def _build(self) -> None:
         generation = Generation.prepare(self._context, self._seats)
         self._leases.begin(generation.number, self._solo.number if self._solo else 0)
@@ -386,14 +406,8 @@ class ProcessEngine:
             self._stacks,
             self._logs.reporting(),
         )
-        for tries_left in reversed(range(TRIES)):
-            try:
-                with keep_signals_from_children():
-                    generation.start(self._context, workers, threads, init_worker, config)
-                break
-            except (OSError, EOFError):  # the forkserver has just died; the next call starts another
-                if not tries_left:
-                    raise
+        with keep_signals_from_children():
+            generation.start(self._context, workers, threads, init_worker, config)
 
     def _rebuild(self, reason: str, signals: list[Signal], *, new_manager: bool = False) -> None:
         self._rebuilds_in_a_row += 1
@@ -414,15 +428,14 @@ class ProcessEngine:
         signals.extend(Lost(serial, None, reason) for serial in self._flight)
         self._flight.clear()
         if new_manager:
-            self._warm_up()
             in_use = [line.proxy for line in generation.survivors() if line.proxy >= 0]
-            signals.extend(map(Noted, self._leases.restart(in_use)))
+            signals.extend(map(Noted, self._leases.bury(in_use)))
         else:
             report = self._read_leases(signals)
             if report is None:
                 return  # the Manager was dead as well, and all is rebuilt by now
             self._leases.reap([holder.token for holder in report.holders if is_gone(holder.pid)])
-        self._build()
+        self._bring_up(new_manager=new_manager)
         self._rebuilds += 1
         states = {one.proxy: one.state_without_worker for one in self._leases.standings}
         self._census = Census(self._size, losses=self._losses, rebuilds=self._rebuilds, states=states)

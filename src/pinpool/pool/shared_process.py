@@ -52,8 +52,11 @@ def carry(
         finally:
             ended.set()
 
-    for number in range(workers):
-        threading.Thread(target=loop, name=f"pinpool-worker-{number}", daemon=True).start()
+    try:
+        for number in range(workers):
+            threading.Thread(target=loop, name=f"pinpool-worker-{number}", daemon=True).start()
+    except RuntimeError as error:  # a limit of processes or memory
+        complain(config, error)
     while not ended.wait(BEAT_SECONDS):
         for worker in carried:
             worker.beat()

@@ -23,7 +23,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 from pinpool.errors import AttemptFailed, DeadlinePassed
 from pinpool.fetch.session import NO_PROFILE
 from pinpool.model import Assignment, Call, Ending, Evidence, Outcome, Sign, Step
-from pinpool.pool.child_process import dump_stack_to, ignore_terminal, never_outlive_parent
+from pinpool.pool.child_process import dump_stack_to, leave_signals_to_parent, never_outlive_parent
 from pinpool.pool.deadline import disarm
 from pinpool.pool.job import JobResult, WorkerConfig, pack, unpack_work
 from pinpool.pool.lease_types import Lease
@@ -240,7 +240,7 @@ def init_worker(config: WorkerConfig) -> None:
 
 def enter_process(config: WorkerConfig) -> None:
     """What a process of the pool does before it has a worker."""
-    ignore_terminal()
+    leave_signals_to_parent()
     never_outlive_parent(config.hang_seconds)
     config.reporting.begin(_whereabouts)
     with suppress(OSError):  # a hang without a stack is reported all the same

@@ -7,7 +7,6 @@ import pytest
 
 from engines import spare
 from pinpool.model import EventKind, ProxyState
-from pinpool.pool.engine import EngineError
 from pinpool.pool.lease_process import LeaseProcess, Standings, _Manager
 from pinpool.pool.leases import LeaseQueue
 
@@ -67,12 +66,16 @@ def test_the_lease_queue_has_the_last_word_on_who_is_leaving() -> None:
     assert standings.to_leave(1) == 1
 
 
-def test_a_manager_whose_forkserver_dies_before_it_is_up_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manager_whose_forkserver_dies_before_it_is_up_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(manager: Any, initializer: object) -> None:
         manager._process = multiprocessing.Process()
         raise EOFError
 
     monkeypatch.setattr(_Manager, "start", start)
+    process = LeaseProcess([spare(1)], multiprocessing.get_context(), seats=1, cooling=60.0)
 
-    with pytest.raises(EngineError, match="no process came up"):
-        LeaseProcess([spare(1)], multiprocessing.get_context(), seats=1, cooling=60.0).start()
+    with pytest.raises(EOFError):
+        process.start()
+    process.end()
+
+    assert process.pid is None

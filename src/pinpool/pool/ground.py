@@ -1,0 +1,114 @@
+"""What a run needs of its machine. The one place that looks, before any process is started or anything is written."""
+
+import errno
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pinpool.errors import UsageError
+from pinpool.text import byte_size, shown_path
+
+#: With fewer open files not even one worker comes up; 28 are enough, measured.
+FEWEST_FILES = 40
+#: A socket's path may have 107 bytes on Linux, and 103 on other systems. Python adds 32 to the folder.
+LONGEST_FOLDER = 70
+#: Where Linux has the shared memory of Python's processes.
+SHARED_MEMORY = Path("/dev/shm")
+_CGROUP = Path("/sys/fs/cgroup")
+#: With fewer processes or less memory left, their lack is the likely reason for a failed start.
+_FEW_PROCESSES = 8
+_LITTLE_MEMORY = 50_000_000
+
+
+def check_ground() -> None:
+    """Raises UsageError with a line for each thing that would keep workers from starting, and the next step."""
+    if problems := [*_problems()]:
+        raise UsageError(problems)
+
+
+def _problems() -> Iterator[str]:
+    if multiprocessing.current_process().daemon:
+        yield (
+            "a daemonic process may not have children, so no worker can start in it: "
+            "make it with Process(..., daemon=False), or use a thread"
+        )
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if file == "<stdin>":
+        yield (
+            "a script that comes from stdin cannot have workers, because each of them imports it: "
+            "save it in a file, script.py, and run that"
+        )
+    try:
+        folder = Path.cwd()
+    except OSError:
+        yield "the current folder does not exist any more: change to another one (cd)"
+        return  # hardly anything works there
+    yield from _problems_of_temporary_folder(folder)
+    if sys.platform == "linux":
+        yield from _problems_of_shared_memory()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < FEWEST_FILES:
+        yield f"only {most} open files are allowed, and a run needs {FEWEST_FILES}: raise the limit (ulimit -n 1024)"
+
+
+def _problems_of_temporary_folder(folder: Path) -> Iterator[str]:
+    try:
+        temporary = tempfile.gettempdir()
+    except OSError:
+        yield "no folder for temporary files can be written: make room in /tmp, or set TMPDIR to a folder that can"
+        return
+    if len(os.fsencode(temporary)) > LONGEST_FOLDER:
+        yield (
+            f"the folder for temporary files has too long a name for a socket ({len(temporary)} characters, at most "
+            f"{LONGEST_FOLDER}): set TMPDIR to another one, for example TMPDIR=/tmp"
+        )
+
+
+def _problems_of_shared_memory() -> Iterator[str]:
+    where = shown_path(SHARED_MEMORY)
+    try:
+        with tempfile.TemporaryFile(dir=SHARED_MEMORY):
+            pass
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            return  # the stdlib takes the folder for temporary files then
+        reason = "is missing" if error.errno == errno.ENOENT else f"cannot be written ({error.strerror})"
+        yield (
+            f"{where} {reason}, and the processes of a run share memory there: mount it "
+            f"(mount -t tmpfs tmpfs {where}; in a container: --shm-size 64m)"
+        )
+
+
+def shortages() -> list[str]:
+    """What this process is about to run out of, and what to do: the likely reason why another one has died."""
+    return [*_too_many_processes(), *_too_little_memory()]
+
+
+def _too_many_processes() -> Iterator[str]:
+    most, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    if most != resource.RLIM_INFINITY and (used := _threads_of_user()) > most - _FEW_PROCESSES:
+        yield f"this user has {used} of {most} processes and threads: raise the limit (ulimit -u)"
+    with suppress(OSError, ValueError):  # no such file; no limit is written "max"
+        most, used = (int((_CGROUP / f"pids.{name}").read_text()) for name in ("max", "current"))
+        if used > most - _FEW_PROCESSES:
+            yield f"this container has {used} of {most} processes and threads: raise its limit (pids.max)"
+
+
+def _threads_of_user() -> int:
+    threads = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is hidden
+            if process.stat().st_uid == os.getuid():
+                threads += len([*(process / "task").iterdir()])
+    return threads
+
+
+def _too_little_memory() -> Iterator[str]:
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if most != resource.RLIM_INFINITY and most < 10 * _LITTLE_MEMORY:
+        yield f"each process may have {byte_size(most)} of memory: raise the limit (ulimit -v)"
