@@ -11,12 +11,10 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
-from requests.cookies import MockRequest, get_cookie_header
 from requests.structures import CaseInsensitiveDict
 
 from pinpool.errors import FetchFailed
@@ -125,8 +123,9 @@ class Fetcher:
         if left <= 0:
             raise TimeoutError
         headers: Mapping[str, Any] = request.headers
-        if session.cookies and (cookies := get_cookie_header(session.cookies, _for_jar(request))):  # type: ignore[no-untyped-call]
-            headers = {**headers, "Cookie": cookies}
+        if session.cookies and "cookie" not in map(str.lower, headers):
+            cookies = session.cookies.header(request.url, time.time())
+            headers = {**headers, "Cookie": cookies} if cookies else headers
         asks_proxy = session.pin.asks_proxy(request.url)
         pool = session.pin.pool(scheme, host, port)
         if asks_proxy:
@@ -145,16 +144,17 @@ class Fetcher:
             answer.connection.close()
             raise FetchFailed(failure)
         if "set-cookie" in answer.headers:
-            self._keep_cookies(request, answer.head)
+            self._keep_cookies(request.url, answer.head)
         return answer
 
-    def _keep_cookies(self, request: _Request, head: Head) -> None:
-        cookies = self.session.cookies
-        answer = SimpleNamespace(info=head.message)
-        cookies.extract_cookies(cast(Any, answer), cast(Any, MockRequest(_for_jar(request))))
-        if sum(len(cookie.name) + len(cookie.value or "") for cookie in cookies) > MAX_COOKIES:
+    def _keep_cookies(self, url: str, head: Head) -> None:
+        jar = self.session.cookies
+        for name, value in head.headers:
+            if name.lower() == "set-cookie":
+                jar.keep(value, url, time.time())
+        if sum(len(cookie.name) + len(cookie.value or "") for cookie in jar) > MAX_COOKIES:
             # Sent back with each request, so many would make the next ones fail.
-            cookies.clear()
+            jar.clear()
 
     def _redirected(self, request: _Request, head: Head) -> _Request:
         """The next request, as a browser would send it."""
@@ -181,11 +181,6 @@ class _Request(NamedTuple):
     url: str
     headers: dict[str, str]
     body: bytes | None
-
-
-def _for_jar(request: _Request) -> Any:
-    """The parts of a request that a cookie jar reads."""
-    return SimpleNamespace(url=request.url, headers=CaseInsensitiveDict(request.headers))
 
 
 def _head_failure(answer: Answer, asks_proxy: bool) -> Evidence | None:

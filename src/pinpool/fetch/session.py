@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import requests
 from requests.adapters import BaseAdapter
+from requests.cookies import merge_cookies
 from requests.structures import CaseInsensitiveDict
 
 from pinpool.fetch.adapter import PinnedAdapter
+from pinpool.fetch.cookies import CookieJar
 from pinpool.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,10 +42,13 @@ class PinnedSession(requests.Session):
     headers come from `settings`; headers of `profile` overrule these. Answers are not limited in size.
     """
 
+    cookies: CookieJar
+
     def __init__(self, proxy: Proxy, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
         self.pin = PinnedAdapter(proxy, settings)
         super().__init__()
         self.adapters = cast(Any, MappingProxyType({"https://": self.pin, "http://": self.pin}))
+        self.cookies = CookieJar()
         self.trust_env = False
         self.max_redirects = settings.max_redirects
         self.headers = CaseInsensitiveDict(DEFAULT_HEADERS)
@@ -55,6 +60,15 @@ class PinnedSession(requests.Session):
 
     def __reduce__(self) -> NoReturn:
         self.pin.__reduce__()
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        prepared = super().prepare_request(request)
+        if "Cookie" not in CaseInsensitiveDict(request.headers or {}):
+            # Requests puts the cookies into a jar with rules of its own.
+            jar: Any = merge_cookies(self.cookies.copy(), request.cookies or {})  # type: ignore[no-untyped-call]
+            prepared.headers.pop("Cookie", None)
+            prepared.prepare_cookies(jar)
+        return prepared
 
     def get_adapter(self, url: str | bytes) -> BaseAdapter:
         if str(url).lower().startswith(("http://", "https://")):
