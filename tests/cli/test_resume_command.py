@@ -22,7 +22,7 @@ def test_a_run_whose_proxies_are_used_up_is_exit_4_and_goes_on_with_a_better_lis
     resumed = desk.run("resume", "films.db", "-p", "better.txt")
 
     assert starved.code == 4
-    assert "no usable proxy is left" in starved.err
+    assert "all 2 proxies refuse the login\ncorrect user and password in the list" in starved.err
     assert "`pinpool resume films.db -p LIST`" in starved.err
     assert starved.json()["run"]["state"] == "starved"
     assert [row["state"] for row in starved.json()["proxies"]] == ["retired", "retired"]

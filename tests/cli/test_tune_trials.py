@@ -137,7 +137,7 @@ def test_a_list_that_is_used_up_ends_as_it_ends_a_crawl(desk: Desk) -> None:
     assert said.code == 4
     assert said.json()["recommended"] is None
     assert said.json()["rows"] == []
-    assert "no usable proxy is left" in said.err
+    assert "all 2 proxies refuse the login" in said.err
 
 
 def test_a_site_that_turns_workers_away_ends_the_growth(desk: Desk) -> None:

@@ -90,20 +90,47 @@ def test_an_outage_costs_neither_page_nor_proxy(shown: str, seconds: int, proxie
 @pytest.mark.grid(keep=3)
 @pytest.mark.parametrize("proxies", [1, 2, 10, 100])
 @pytest.mark.parametrize("shown", ["503", "banned", "reset", "silent"])
-def test_an_outage_from_the_first_second_on_is_waited_for(shown: str, proxies: int) -> None:
-    result = Crawl([GOOD] * proxies, 300, site_shows=lambda now: shown if now < 60 else "").run()
+def test_a_hiccup_in_the_first_seconds_is_waited_for(shown: str, proxies: int) -> None:
+    result = Crawl([GOOD] * proxies, 300, site_shows=lambda now: shown if now < 8 else "").run()
 
     result.are_just()
 
 
 @pytest.mark.grid(keep=2)
-@pytest.mark.parametrize("shown", ["503", "banned", "reset", "silent", "stuck"])
-def test_a_site_that_turns_everybody_away_from_the_start_ends_the_run_and_nothing_is_lost(shown: str) -> None:
-    result = Crawl([GOOD] * 20, 200, site_shows=lambda now: shown).run()
+@pytest.mark.parametrize("pages", [1, 200])
+@pytest.mark.parametrize("proxies", [1, 2, 20, 100])
+@pytest.mark.parametrize("shown", ["400", "401", "503", "banned", "reset", "silent", "stuck", "refused"])
+def test_a_site_that_turns_everybody_away_from_the_start_ends_the_run_and_nothing_is_lost(
+    shown: str, proxies: int, pages: int
+) -> None:
+    result = Crawl([GOOD] * proxies, pages, site_shows=lambda now: shown).run()
 
-    assert (result.end, result.waiting, result.retired) == ("starved", 200, (0, 0)), result
-    assert 600 < result.seconds < 700
-    assert result.attempts < 100, "it is asked now and then"
+    assert (result.end, result.waiting, result.retired) == ("starved", pages, (0, 0)), result
+    assert result.seconds < 60
+    assert result.attempts <= max(4 * proxies, 10), "each proxy is asked once or twice"
+
+
+@pytest.mark.grid(keep=2)
+@pytest.mark.parametrize("pages", [1, 20])
+@pytest.mark.parametrize("workers", [4, 10])
+def test_a_list_of_which_nothing_works_ends_the_run_whatever_each_proxy_does(pages: int, workers: int) -> None:
+    kinds = ["refused", "refused", "login", "login", "banned", "banned", "silent", "silent", "reset", "empty"]
+
+    result = Crawl([Behavior(kind) for kind in kinds], pages, workers).run()
+
+    assert (result.end, result.waiting) == ("starved", pages), result
+    assert result.seconds < 120
+
+
+@pytest.mark.grid(keep=2)
+@pytest.mark.parametrize("shown", ["503", "banned", "reset", "silent"])
+def test_a_run_that_has_worked_waits_as_long_as_its_site_patience_says(shown: str) -> None:
+    crawl = Crawl([GOOD] * 10, 200, site_shows=lambda now: shown if now > 2 else "", settings={"site_patience": 1200})
+
+    result = crawl.run()
+
+    assert (result.end, result.retired) == ("starved", (0, 0)), result
+    assert 1200 < result.seconds < 1600
 
 
 @pytest.mark.grid(keep=2)

@@ -156,7 +156,7 @@ def test_a_script_can_catch_that_no_proxy_is_usable(desk: Desk, lab: Lab) -> Non
     said = desk.start_python("films.py").end()
 
     assert (said.code, said.err) == (0, "")
-    assert said.out.startswith("no usable proxy is left; `pinpool stats run.db` says more")
+    assert said.out.startswith("no page was ever fetched: all 4 proxies refuse the login\n")
     assert desk.run("stats", "run.db", "--json").json()["run"]["state"] == "starved"
 
 

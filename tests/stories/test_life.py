@@ -120,13 +120,13 @@ RESTING = "SELECT until, (SELECT max(at) FROM attempts) FROM proxies WHERE state
 @pytest.mark.processes
 def test_a_site_that_asks_everybody_to_wait_is_left_alone_for_as_long_as_it_asks(films: Job) -> None:
     seeds = films.folder / "seeds"
-    seeds.write_text(f"{films.lab.named_url}/status/429?retry-after=600\n")
+    seeds.write_text(f"{films.lab.named_url}/page/1\n{films.lab.named_url}/status/429?retry-after=600\n")
     start = films.crawl("--swap-after", "1", "--seeds", "seeds")
 
     until(lambda: asked(films, PAUSED), "the run pauses")
 
     [(words,)] = asked(films, PAUSED)
-    assert words == "every proxy fails (banned): the site seems to be down; asked again in 600 s"
+    assert words.startswith("1 of 1 proxy failed (banned 429), next try ")
     start.send(15)
     assert start.wait() == 130
 

@@ -19,10 +19,10 @@ class Authority:
         self.bundle = str(folder / "authority.pem")
         self._ca.cert_pem.write_to_path(self.bundle)
 
-    def context(self, *names: str) -> ssl.SSLContext:
-        """For a server with these names."""
+    def context(self, *names: str, owner: str | None = None) -> ssl.SSLContext:
+        """For a server with these names, that belongs to `owner`."""
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._ca.issue_cert(*names).configure_cert(made)
+        self._ca.issue_cert(*names, organization_name=owner).configure_cert(made)
         return made
 
     def files(self, *names: str) -> tuple[Path, Path]:

@@ -136,7 +136,7 @@ def _ending(result: Measured, journal: Path) -> tuple[ExitCode, str]:
         return ExitCode.COMPLETE, done
     if ended is not None and ended.end == "starved":
         hint = f"`{goes_on} -p LIST` goes on, with a better list or at a better time"
-        return ExitCode.NO_PROXY, f"{ended.why}; {hint}"
+        return ExitCode.NO_PROXY, f"{ended.why}\n{hint}"
     if result.interrupted:
         return ExitCode.INTERRUPTED, f"interrupted; `{goes_on}` goes on"
     return ExitCode.COMPLETE, f"what was fetched is kept: `{goes_on}` does the rest of the job"

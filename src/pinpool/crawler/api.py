@@ -255,7 +255,7 @@ def _go(launch: Launch, journal: Journal, watch: Callable[[Snapshot], None], gau
             gauges.finish()
     if ended.end == "starved":
         raise NoUsableProxy(
-            f"{ended.why}; `pinpool stats {launch.journal}` says more, "
+            f"{ended.why}\n`pinpool stats {launch.journal}` says more, "
             f"`pinpool resume {launch.journal} -p LIST` goes on, with a better list or at a better time"
         )
     return Run(launch.journal, ended)

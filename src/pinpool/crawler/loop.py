@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from random import Random
 
 from pinpool.clock import SYSTEM_CLOCK, Clock
+from pinpool.crawler.outlook import Outlook
 from pinpool.crawler.proxy_records import ProxyRecords
 from pinpool.crawler.run_log import RunLog
 from pinpool.crawler.scheduler import LONGEST_BREAK, Entry, Frontier, assign, offer_delay, proxies_to_avoid
@@ -32,8 +33,10 @@ from pinpool.model import (
     Sign,
     TaskState,
 )
+from pinpool.policy.circuit_breaker import PROBES
 from pinpool.policy.decision import Decision, Judge, failed_attempt
 from pinpool.policy.faults import FAULTS
+from pinpool.policy.proxy_reports import ProxyReports
 from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Believe, GiveUp, Resubmit
 from pinpool.pool.attempts import Attempts
@@ -112,10 +115,20 @@ class Loop:
             self.engine, self.journal, self.reputation, self._run_log, self.settings.cooling, self.clock
         )
         self._settler = Settler(self.engine, self._judge, self._records)
+        self._reports = ProxyReports(answered=self.journal.has_answer())
         self._site_probe = SiteProbe(
-            self._submit, self.journal, self._records, self._settler, self._judge, self.random, self.clock
+            self._submit,
+            self.journal,
+            self._records,
+            self._settler,
+            self._judge,
+            self._reports,
+            self.random,
+            self.clock,
         )
         self._stages = StageGuard(self.journal, self._settler, self.max_failures)
+        patience = self.settings.site_patience
+        self._outlook = Outlook(self._reports, self._site_probe, self.reputation, patience, self.clock)
         self._frontier = Frontier()
         self._at_hand: frozenset[int] = frozenset()  # read before the journal was read again from its start
         self._alone: Entry | None = None  # the last that was tried alone
@@ -164,10 +177,7 @@ class Loop:
                 over = self.clock.monotonic() > drain_until or self.stop.asked > 1
                 if over or not self._attempts:
                     return "interrupted" if self.stop.asked else "limited"
-            elif self.engine.census().alive == 0:
-                self.why = "no usable proxy is left"
-                return "starved"
-            elif why := self._site_probe.gave_up(self.settings.site_patience):
+            elif why := self._outlook.gave_up(self.engine.census()):
                 self.why = why
                 return "starved"
 
@@ -181,7 +191,8 @@ class Loop:
         if self.stop.asked or self.limited:
             return
         if self._site_probe.hold_back:
-            self._site_probe.send_if_due(self.engine.census(), self._frontier)
+            waiting = self._frontier.first(PROBES) or [entry.task for entry in self._attempts.tasks()]
+            self._site_probe.send_if_due(self.engine.census(), waiting)
             return
         if self._stages.held:
             self._frontier.keep(self._stages.admits)
@@ -360,7 +371,7 @@ class Loop:
         census, history, failure = self.engine.census(), self._history(entry), failed_attempt(outcome)
         undecided = self._attempts.failed(entry, self.clock.monotonic())
         entry.deadly |= FAULTS[failure.fault].loses_worker
-        site_down = self._site_probe.failed(entry.id, failure, outcome, census)
+        site_down = self._site_probe.failed(entry.id, failure, outcome, census, len(self._attempts))
         excused = site_down and sum(earlier.site_down for earlier in history) < EXCUSES
         decision = self._judge.failed(
             entry.id,
@@ -371,6 +382,7 @@ class Loop:
             retry_after=outcome.evidence.retry_after,
             is_index=entry.is_index,
             undecided=undecided,
+            answered=self._reports.answered,
         )
         message = outcome.evidence.message.partition("\n")[0]
         self._tally.last_fault = f"{decision.fault}: {message}"[:80]

@@ -1,23 +1,21 @@
 """Acts on the circuit breaker: when most proxies fail at once, pages that were fetched before are asked for again."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from pinpool.clock import Clock
 from pinpool.crawler.proxy_records import ProxyRecords
-from pinpool.crawler.scheduler import Frontier
 from pinpool.journal.writer import Journal
 from pinpool.model import Assignment, Ending, Event, EventKind, FailedAttempt, Outcome, ProxyState, Task
 from pinpool.policy.circuit_breaker import PROBES, BreakerState, CircuitBreaker, site_sign
 from pinpool.policy.decision import Judge, failed_attempt
 from pinpool.policy.faults import SiteSign
+from pinpool.policy.proxy_reports import SURVEY, ProxyReports
 from pinpool.pool.engine import Census
 from pinpool.pool.settle import Settler
-
-#: Most seconds to wait for a site that has never answered: its address may be wrong.
-FIRST_PATIENCE = 600.0
+from pinpool.text import local_time
 
 
 @dataclass(eq=False, repr=False)
@@ -34,6 +32,7 @@ class SiteProbe:
     records: ProxyRecords
     settler: Settler
     judge: Judge
+    reports: ProxyReports
     random: Random
     clock: Clock
 
@@ -57,24 +56,35 @@ class SiteProbe:
 
     def reason(self) -> str:
         """Why the run holds back, in a sentence for people; empty if it does not."""
-        return self._breaker.reason(self.clock.monotonic())
-
-    def gave_up(self, patience: float) -> str:
-        """Why waiting any longer is of no use; empty as long as it is. `patience` is seconds."""
-        silent = self._breaker.silent_seconds(self.clock.monotonic())
-        if silent <= (patience if self._fetched else min(patience, FIRST_PATIENCE)):
+        if not self.hold_back:
             return ""
-        return f"every proxy has failed for {silent / 60:.0f} min: the site seems to be down"
+        trouble = self.reports.text() or "most proxies fail"
+        if (ends := self.pause_ends()) is None:
+            pages = "pages fetched before are" if self._fetched else "a page is"
+            return f"{trouble}, {pages} asked for now, to see whether it is the site"
+        wait = max(0.0, ends - self.clock.monotonic())
+        return f"{trouble}, next try {local_time(self.clock.epoch() + wait)}"
 
-    def failed(self, task: int, failure: FailedAttempt, outcome: Outcome, census: Census) -> bool:
-        """An attempt has failed. True if nobody should be blamed, because it may well be the site."""
+    def silent_seconds(self) -> float:
+        """For how long the site has been silent, 0 if it answers."""
+        return self._breaker.silent_seconds(self.clock.monotonic())
+
+    def failed(self, task: int, failure: FailedAttempt, outcome: Outcome, census: Census, in_flight: int) -> bool:
+        """
+        An attempt has failed, and `in_flight` others are under way. True if nobody should be blamed, because it may
+        well be the site.
+        """
+        self._report(outcome)
+        in_use = census.count(ProxyState.PINNED)
+        if not self.reports.answered:  # a single first page does not go round the whole list before others help
+            in_use = min(in_use, in_flight + 1)
         return self._breaker.failed(
             outcome.proxy,
             task,
             failure.fault,
             outcome.at + outcome.seconds,
             self.clock.monotonic(),
-            in_use=census.count(ProxyState.PINNED),
+            in_use=in_use,
             alive=census.alive,
             served=bool(self._fetched),
         )
@@ -83,20 +93,24 @@ class SiteProbe:
         """A page was fetched, or is gone."""
         if outcome.ending is Ending.OK and task.method == "GET":
             self._fetched.append(task)
+        self.reports.fetched(outcome.proxy)
         self._site_answered(outcome)
 
-    def send_if_due(self, census: Census, frontier: Frontier) -> None:
-        """Send site probes if they are due, through proxies that are known to work, or were not asked yet."""
+    def send_if_due(self, census: Census, waiting: Sequence[Task]) -> None:
+        """
+        Send site probes if they are due, through proxies that are known to work, or were not asked yet. As long as no
+        page was fetched those that are `waiting` will do, and many proxies are asked at a time.
+        """
         if not census.usable or not self._breaker.probes_due(self.clock.monotonic()):
             return
-        # As long as nothing was fetched any page will do.
-        pages = list(self._fetched) or frontier.first(PROBES)
+        pages = list(self._fetched) or waiting
         if not pages:
             return
         credible, untried = self._at_hand(census)
         wanted = credible - self._breaker.silent or untried or credible
         avoid = tuple(set(census.states) - wanted) if wanted else ()
-        for number in range(min(PROBES, census.usable)):
+        probes = PROBES if self.reports.answered else min(SURVEY, len(wanted))
+        for number in range(min(max(PROBES, probes), census.usable)):
             self._send(pages[number % len(pages)], avoid)
 
     def answered(self, outcome: Outcome, census: Census) -> None:
@@ -113,6 +127,7 @@ class SiteProbe:
                 self._site_answered(outcome)
         else:
             self.judge.fetched(outcome.proxy, 0)
+            self.reports.fetched(outcome.proxy)
             self._site_answered(outcome)
         self._probe_ended(census)
 
@@ -126,6 +141,7 @@ class SiteProbe:
         self._probes[self.submit(Assignment(page, avoid, exchange=bool(avoid)))] = page
 
     def _probe_failed(self, outcome: Outcome, retry_after: float | None) -> None:
+        self._report(outcome)
         failure = failed_attempt(outcome)
         sign = site_sign(failure.fault, served=bool(self._fetched))
         if outcome.swapped:
@@ -144,11 +160,16 @@ class SiteProbe:
         now = self.clock.monotonic()
         credible, untried = self._at_hand(census)
         if self._breaker.probe_ended(now, self.random.random(), untried=bool(untried and not credible)):
-            self.records.event(Event(self.clock.epoch(), EventKind.PAUSED, detail=self._breaker.reason(now)))
+            self.records.event(Event(self.clock.epoch(), EventKind.PAUSED, detail=self.reason()))
             for proxy, task in self._breaker.take_failures():
                 self.journal.excuse(task, proxy)
                 if self.judge.reputation.clear(proxy, task):
                     self.settler.release(proxy)
+
+    def _report(self, outcome: Outcome) -> None:
+        assert outcome.evidence is not None
+        fault, now = failed_attempt(outcome).fault, self.clock.monotonic()
+        self.reports.failed(outcome.proxy, fault, outcome.evidence, outcome.seconds, now)
 
     def _site_answered(self, outcome: Outcome) -> None:
         if self._breaker.site_answered(outcome.at + outcome.seconds):

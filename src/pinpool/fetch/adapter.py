@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from pinpool.errors import FetchFailed
 from pinpool.fetch.connections import PlainConnection, SocksConnection, SocksTlsConnection, TlsConnection
-from pinpool.fetch.diagnosis import attach, diagnose, login_refused
+from pinpool.fetch.diagnosis import attach, diagnose, login_refused, without_secrets
 from pinpool.fetch.heads import Framing, Head, framing
 from pinpool.fetch.sockets import Progress, tls_context
 from pinpool.fetch.wire import CHUNK, Wire
@@ -175,6 +175,7 @@ class PinnedAdapter(HTTPAdapter):
 
     def __init__(self, proxy: Proxy, settings: Settings) -> None:
         self.label = proxy.label
+        self._address = proxy
         self.progress = Progress()
         self._latest: tuple[tuple[str, str, int | None], _Pool] | None = None
         self._is_http_proxy = not proxy.scheme.startswith("socks")
@@ -236,7 +237,8 @@ class PinnedAdapter(HTTPAdapter):
         except requests.exceptions.InvalidURL:
             raise
         except (requests.RequestException, HTTPError) as error:
-            attach(error, diagnose(error, self.progress.step, late=self.progress.is_late))
+            evidence = diagnose(error, self.progress.step, late=self.progress.is_late)
+            attach(error, without_secrets(evidence, self._address))
             raise
         if self.asks_proxy(request.url) and (refusal := login_refused(response.status_code, response.headers)):
             response.close()

@@ -2,7 +2,8 @@
 Turns an exception from the network into evidence, as exact as the exception and its step allow.
 
 Messages contain our own words, numbers, and the fixed texts of OpenSSL and PySocks. They never repeat what a peer sent,
-or the text of an exception that may contain a URL: either may contain a password.
+or the text of an exception that may contain a URL: either may contain a password. The one exception are the names in a
+certificate that is not trusted: `without_secrets` is for them.
 """
 
 import errno
@@ -23,6 +24,8 @@ from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader, LocationParseError
 
 from pinpool.model import Evidence, Fetched, Sign, Step
+from pinpool.proxies.proxy import Proxy
+from pinpool.proxies.redaction import Redaction
 
 _DOING = {
     Step.CONNECT: "connecting to the proxy",
@@ -125,6 +128,13 @@ def diagnose(error: BaseException, step: Step, *, late: bool) -> Evidence:
     return Evidence(step, sign, f"{what} while {doing}")
 
 
+def without_secrets(evidence: Evidence, proxy: Proxy) -> Evidence:
+    """The evidence without the password of the proxy, which knows it and may show it in a certificate."""
+    if evidence.sign is not Sign.TLS:
+        return evidence
+    return evidence._replace(message=Redaction([proxy])(evidence.message))
+
+
 def login_refused(status: int, headers: Mapping[str, str] | None = None) -> Evidence | None:
     """
     Evidence, if an answer says that the proxy refuses our login. `headers` are None for the answer to a CONNECT.
@@ -186,6 +196,8 @@ def _socks_refusal(error: socks.ProxyError) -> Evidence:
 def _tls(error: ssl.SSLError, step: Step) -> Evidence:
     reason = getattr(error, "verify_message", "")
     reason = reason or (error.reason or "handshake failed").replace("_", " ").lower()
+    if seen := getattr(error, "seen", ""):
+        reason = f"{reason}; {seen}"
     if step in (Step.CONNECT, Step.PROXY, Step.TUNNEL):
         return Evidence(Step.PROXY, Sign.TLS, f"TLS with the proxy: {reason}")
     # TLS 1.3 reports some refusals only with the first answer, so the step may be HEAD or BODY.

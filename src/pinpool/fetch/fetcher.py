@@ -19,7 +19,7 @@ from requests.structures import CaseInsensitiveDict
 
 from pinpool.errors import FetchFailed
 from pinpool.fetch.content_coding import decoded
-from pinpool.fetch.diagnosis import diagnose, login_refused, site_unknown
+from pinpool.fetch.diagnosis import diagnose, login_refused, site_unknown, without_secrets
 from pinpool.fetch.heads import Head, request_bytes
 from pinpool.fetch.session import NO_PROFILE, PinnedSession
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
@@ -52,6 +52,7 @@ class Fetcher:
     def __init__(self, proxy: Proxy, settings: Settings, profile: Mapping[str, str] = NO_PROFILE) -> None:
         self.session = PinnedSession(proxy, settings, profile)
         self._settings = settings
+        self._address = proxy
         self._progress = self.session.pin.progress
 
     def close(self) -> None:
@@ -75,6 +76,7 @@ class Fetcher:
             evidence = failed.evidence
         except Exception as error:  # noqa: BLE001  a peer can make the libraries raise anything
             evidence = diagnose(error, self._progress.step, late=self._progress.is_late)
+            evidence = without_secrets(evidence, self._address)
         except BaseException:
             self.close()
             raise

@@ -18,6 +18,9 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from pinpool.errors import SettingsError
 from pinpool.model import Step
+from pinpool.text import cut, one_line
+
+_NAMES = {"commonName": "CN", "organizationName": "O"}
 
 
 @lru_cache(maxsize=8)
@@ -76,10 +79,39 @@ class TlsSocket(ssl.SSLSocket):
 
     progress: Progress | None = None
 
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except ssl.SSLCertVerificationError as error:
+            # Too late afterwards: the socket is closed.
+            error.seen = certificate_text(self)  # type: ignore[attr-defined]
+            raise
+
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         if self.progress is not None:
             self.progress.limit(self)
         return super().recv(buflen, flags)
+
+
+def certificate_text(sock: ssl.SSLSocket) -> str:
+    """
+    ``subject CN=site.test; issuer CN=Some CA``: what the peer of a failed handshake showed. Empty if unknown.
+
+    The ssl module has no public way to a certificate that it does not trust, so this may come to nothing.
+    """
+    try:
+        shown = sock._sslobj.get_unverified_chain()[0].get_info()  # type: ignore[attr-defined]
+        subject, issuer = (_name(shown[part]) for part in ("subject", "issuer"))
+    except Exception:  # noqa: BLE001  also what a later Python may raise
+        return ""
+    return f"subject {subject}; issuer {'the same' if issuer == subject else issuer}"
+
+
+def _name(parts: Any) -> str:
+    """``CN=site.test, O=Example``, from what `getpeercert` calls a name."""
+    named = {key: value for part in parts for key, value in part}
+    known = [f"{short}={named[key]}" for key, short in _NAMES.items() if key in named]
+    return cut(one_line(", ".join(known)), 80) if known else "without a name"
 
 
 class SocksSocket(socks.socksocket):

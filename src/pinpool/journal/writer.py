@@ -409,6 +409,11 @@ class Journal:
         """
         return [_task_of(row) for row in self._read(query, (limit,))]
 
+    def has_answer(self) -> bool:
+        """True if some proxy has fetched a page of the run, or said that it is gone."""
+        query = "SELECT EXISTS (SELECT 1 FROM attempts WHERE ending IN ('ok', 'gone') AND proxy IS NOT NULL)"
+        return bool(self._read(query)[0][0])
+
     def task_counts(self) -> dict[TaskState, int]:
         """How many tasks are in each state. Reads every task: for the start and the end, not for each page."""
         return dict.fromkeys(TaskState, 0) | dict(self._read(COUNT_TASKS))

@@ -168,12 +168,3 @@ class CircuitBreaker:
     def silent_seconds(self, now: float) -> float:
         """For how long the site has been silent, 0 if it answers."""
         return 0.0 if self.state is BreakerState.CLOSED else now - self._since
-
-    def reason(self, now: float) -> str:
-        """Why the run holds back, in a sentence for people; empty if it does not."""
-        if self.state is BreakerState.CLOSED:
-            return ""
-        if self.state is BreakerState.HALF_OPEN:
-            return f"most proxies fail at once ({self._last_fault}): probing the site with pages fetched before"
-        wait = max(0.0, self._until - now)
-        return f"every proxy fails ({self._last_fault}): the site seems to be down; asked again in {wait:.0f} s"

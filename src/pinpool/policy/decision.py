@@ -65,11 +65,13 @@ class Judge:
         retry_after: float | None = None,
         is_index: bool = False,
         undecided: bool = False,
+        answered: bool = True,
     ) -> Decision:
         """
         Decide on a failed attempt. `history` are the task's earlier failures, oldest first, `alive` the proxies that
         are not retired. `swapped`: the worker has let go of the proxy. `retry_after`: the seconds that the answer
         asked for. `undecided`: another attempt of the task is under way, and decides what becomes of it.
+        `answered`: the run has fetched a page.
         """
         charged = self._blame.failed(task, failure)
         verdict: Verdict = Resubmit(0.0, charged=False)
@@ -88,6 +90,7 @@ class Judge:
                     believed=self._blame.believed(task, alive, voters),
                     is_index=is_index,
                     jitter=self._random.random(),
+                    answered=answered,
                 )
             final = not isinstance(verdict, Resubmit)
             forgiven, more = self._blame.cleared(task, suspects, voters, final=final)

@@ -88,6 +88,9 @@ FAULTS: Mapping[Fault, FaultRule] = {
     Fault.HANG: FaultRule(Charge.WORKER, "The worker passed the deadline and was killed.", _NOT_OF_SITE),
 }
 
+#: The page came. Whether it is what the spider expects is another question.
+DELIVERED = frozenset({Fault.EMPTY, Fault.EXTRACT, Fault.TOO_LARGE})
+
 # Looked up first: what a sign means at this step only.
 _AT: Mapping[tuple[Step, Sign], Fault] = {
     (Step.CONNECT, Sign.REFUSED): Fault.REFUSED,

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from pinpool.model import Charge, FailedAttempt, Fault
 from pinpool.policy.backoff import backoff
-from pinpool.policy.faults import FAULTS
+from pinpool.policy.faults import DELIVERED, FAULTS
 from pinpool.text import counted
 
 #: Proxies that did not carry a URL to the site. One URL that no proxy will tunnel must not use up a whole list.
@@ -76,6 +76,7 @@ def decide(
     believed: Collection[int],
     is_index: bool,
     jitter: float,
+    answered: bool = True,
 ) -> Verdict:
     """
     What becomes of a task after its last failure, `failures[-1]`.
@@ -83,6 +84,8 @@ def decide(
     `failures` are all of the task so far, oldest first. `attempts` is the budget of charged attempts, `alive` the
     number of proxies that can be asked, `jitter` a random number in [0, 1). `believed` are the proxies that work
     elsewhere, so that their reports on this page count. If there are none, every report counts, and more are needed.
+    `answered`: the run has fetched a page. As long as it has not, no page is given up for what everybody says: the run
+    as a whole has failed then, and ends by itself (`proxy_reports`).
 
     After 60 + 5 x `attempts` failures of proxies that were asked, at the latest, the verdict is final.
     """
@@ -101,15 +104,16 @@ def decide(
         return GiveUp(f"quarantined after {_losses(lost)}")
     reports = [failure for failure in asked if FAULTS[failure.fault].reports]
     quorum = _Quorum(alive, believed)
+    settles = answered or last.fault in DELIVERED
     enough = believed or len(reports) >= attempts + FIRST_REPORTS or last.fault is Fault.EXTRACT
-    if enough and rule.reports:
+    if settles and enough and rule.reports:
         if _agreed(reports, last, attempts, quorum):
             if last.fault is not Fault.EMPTY:
                 return GiveUp(_summary(reports, last))
             return Believe("empty list") if is_index else GiveUp("nothing extracted")
         if _budget_spent(reports, last, attempts, quorum):
             return GiveUp(_summary(reports, last))
-    if len(reports) + len(lost) >= HARD_CAP * attempts:
+    if settles and len(reports) + len(lost) >= HARD_CAP * attempts:
         return GiveUp(f"{HARD_CAP * attempts} failures that settle nothing, the last {last.fault}")
     if (proxies := len(asked) - len(reports) - len(lost)) >= PROXY_FAULTS:
         return GiveUp(f"{proxies} proxies would not carry it, the last fault {last.fault}")
@@ -121,7 +125,7 @@ def decide(
         return Resubmit(0.0, charged)
     # The next witness is asked a little later: several at the same moment may all meet the same hiccup. Reports that
     # are not believed settle nothing, however many: the task does not wait longer for their sake.
-    heard = sum(map(quorum.believes, reports))
+    heard = sum(map(quorum.believes, reports)) if settles else 0
     return Resubmit(backoff(FIRST_REST, heard - 3, jitter, longest=LONGEST_REST) / 4, charged)
 
 

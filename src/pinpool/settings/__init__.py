@@ -57,7 +57,8 @@ class Settings:
     site_patience: float = setting(
         3600.0,
         number(0, 366 * DAY),
-        "how long the whole site may be silent before the run stops, to be resumed",
+        "how long a run that has fetched pages waits for a silent site before it stops, to be resumed;"
+        " one that never has ends within two minutes",
     )
     max_body: int = setting(5_000_000, whole(1, 2**40), "largest body of an answer, after decompression")
     max_redirects: int = setting(10, whole(0, 1_000), "most redirects of one page")

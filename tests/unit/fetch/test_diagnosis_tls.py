@@ -40,6 +40,7 @@ class Certificates(NamedTuple):
     proxy: ssl.SSLContext
     stranger: ssl.SSLContext
     other_name: ssl.SSLContext
+    treacherous: ssl.SSLContext
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +51,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         authority.bundle,
         site=authority.context("site.test"),
         proxy=authority.context("127.0.0.1"),
-        stranger=stranger.context("site.test"),
+        stranger=stranger.context("site.test", owner="Films of Example"),
         other_name=authority.context("other.test"),
+        treacherous=stranger.context("site.test", owner=f"{PASSWORD}\x1b[2J"),
     )
 
 
@@ -111,6 +113,27 @@ def test_a_site_with_a_wrong_certificate_is_evidence_with_the_reason(
     assert found[:2] == (Step.TLS, Sign.TLS)
     assert reason in found.message
     assert not [head for head in proxy.heads if head.startswith("GET")]
+
+
+def test_a_certificate_that_is_not_trusted_is_named_by_subject_and_issuer(
+    through: str, certificates: Certificates
+) -> None:
+    with Peer(tunnelled(through, tls(certificates.stranger, answering()))) as proxy:
+        found = evidence(proxy.proxy(through), SECURE, settings=Settings(ca_bundle=certificates.bundle))
+
+    subject, _, issuer = found.message.partition("; subject ")[2].partition("; issuer ")
+    assert "O=Films of Example" in subject
+    assert "O=trustme" in issuer
+
+
+def test_a_proxy_cannot_show_its_password_or_steer_the_terminal_by_a_certificate(
+    certificates: Certificates,
+) -> None:
+    with Peer(connect_then(tls(certificates.treacherous, answering()))) as proxy:
+        settings = Settings(ca_bundle=certificates.bundle)
+        found = evidence(proxy.proxy("http", USER, PASSWORD), SECURE, settings=settings)
+
+    assert "subject O=*** [2J" in found.message
 
 
 @pytest.mark.parametrize(

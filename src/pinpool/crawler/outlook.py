@@ -1,0 +1,67 @@
+"""What a run waits for, and when waiting is of no use."""
+
+from dataclasses import dataclass
+
+from pinpool.clock import Clock
+from pinpool.crawler.site_probe import SiteProbe
+from pinpool.model import ProxyState
+from pinpool.policy.causes import never_answered
+from pinpool.policy.proxy_reports import ProxyReports, Survey, is_hopeless
+from pinpool.policy.reputation import Reputation
+from pinpool.pool.engine import Census
+from pinpool.text import duration
+
+
+@dataclass(eq=False, repr=False)
+class Outlook:
+    """Judges what the proxies report. `patience` is the setting `site_patience`."""
+
+    reports: ProxyReports
+    site_probe: SiteProbe
+    reputation: Reputation
+    patience: float
+    clock: Clock
+
+    def gave_up(self, census: Census) -> str:
+        """Why waiting any longer is of no use, and what to do about it, in lines; empty as long as it is."""
+        self.reports.listed = len(census.states)
+        if not self.reports.answered and (why := self._hopeless(census)):
+            return why
+        if not census.alive:
+            text = self.trouble()
+            return f"no usable proxy is left: {text}" if text else "no usable proxy is left"
+        silent = self.site_probe.silent_seconds()
+        if self.reports.answered and silent > self.patience:
+            lasted = f"no page for {duration(silent)}, as long as site_patience allows: {self.trouble()}"
+            return f"{lasted}\ntry later, or with other proxies"
+        return ""
+
+    def trouble(self) -> str:
+        """Which proxies of the list fail now, and how: ``9 of 10 proxies failed (banned 403)``; empty if none does."""
+        for proxy in [proxy for proxy in self.reports.by_proxy if self.reputation[proxy].withdrawn]:
+            self.reports.forget(proxy)
+        return self.reports.text()
+
+    def _hopeless(self, census: Census) -> str:
+        reports, now = self.reports, self.clock.monotonic()
+        self.trouble()
+        if not reports.by_proxy:
+            return ""
+        unasked = {
+            proxy
+            for proxy, state in census.states.items()
+            if state in (ProxyState.PINNED, ProxyState.SPARE) and proxy not in reports.by_proxy
+        }
+        pending = sum(line.proxy in unasked for line in census.held.values())
+        again_in = 0.0
+        if not census.held:
+            pause_ends = self.site_probe.pause_ends()
+            if not census.usable:
+                again_in = census.wakes_in if census.wakes_in is not None else float("inf")
+            elif pause_ends is not None:
+                again_in = max(0.0, pause_ends - now)
+        survey = Survey(len(unasked), pending, again_in)
+        elapsed, latest = now - reports.began, reports.latest - reports.began
+        if not is_hopeless(reports.by_proxy, survey, elapsed=elapsed, latest=latest):
+            return ""
+        return "\n".join(never_answered(reports, len(unasked)))
