@@ -194,8 +194,11 @@ def tls(context: ssl.SSLContext, script: Script) -> Script:
     return secured
 
 
-def socks5(script: Script, login: tuple[str, str] | None = None, reply: int = 0) -> Script:
-    """A SOCKS5 proxy that plays the site by `script`. `heads` starts with the requested ``host:port``."""
+def socks5(script: Script, login: tuple[str, str] | None = None, reply: int = 0, login_version: int = 1) -> Script:
+    """
+    A SOCKS5 proxy that plays the site by `script`. `heads` starts with the requested ``host:port``. `login_version` is
+    what it writes before its answer to a login.
+    """
 
     def greeting(line: Line) -> None:
         _, count = line.exactly(2)
@@ -208,7 +211,7 @@ def socks5(script: Script, login: tuple[str, str] | None = None, reply: int = 0)
         if login:
             line.exactly(1)
             given = tuple(line.exactly(line.exactly(1)[0]).decode() for _ in range(2))
-            line.send(b"\x01\x00" if given == login else b"\x01\x01")
+            line.send(bytes((login_version, given != login)))
             if given != login:
                 return
         *_, kind = line.exactly(4)

@@ -114,10 +114,24 @@ def _name(parts: Any) -> str:
     return cut(one_line(", ".join(known)), 80) if known else "without a name"
 
 
+#: A SOCKS 5 server chooses the login by user name and password.
+_LOGIN_WANTED = b"\x05\x02"
+
+
 class SocksSocket(socks.socksocket):
     """Limits each read of the SOCKS conversation, and tells the login from the request for the site."""
 
     progress: Progress
+    _logs_in = False
+
+    def _readall(self, file: Any, count: int) -> bytes:
+        data = bytes(super()._readall(file, count))  # type: ignore[misc]
+        if self._logs_in:
+            # The answer to a login has a version of its own, 1 (RFC 1929). Some servers write 5, and curl takes that.
+            self._logs_in, data = False, b"\x01" + data[1:]
+        elif data == _LOGIN_WANTED:
+            self._logs_in = True
+        return data
 
     def recv_into(self, *args: Any) -> int:
         self.progress.limit(self)

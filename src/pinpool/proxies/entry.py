@@ -50,11 +50,26 @@ def proxy_of(entry: str) -> Proxy:
         user, _, password = credentials.partition(":")
         if at and not user:
             raise Unreadable("no user name before the @; write user:password@host:port, or host:port alone")
+        if at and _looks_turned(credentials, host_port):
+            raise Unreadable("host and login are the wrong way round; write user:password@host:port")
         host, port = _host_and_port(host_port, scheme)
         user, password = _unquoted(user), _unquoted(password)
     if scheme.startswith("socks") and max(len(user.encode()), len(password.encode())) > LONGEST_SOCKS_SECRET:
         raise Unreadable(f"user or password is longer than the {LONGEST_SOCKS_SECRET} bytes that SOCKS can send")
     return Proxy(scheme, _host(host), _port(port), user, password)
+
+
+def _looks_turned(before: str, after: str) -> bool:
+    """Whether host and port stand before the @, and behind it something else."""
+    return _is_place(before) and not _is_place(after)
+
+
+def _is_place(text: str) -> bool:
+    found = _HOST_PORT.fullmatch(text)
+    try:
+        return found is not None and bool(_host(found[1])) and _port(found[2]) > 0
+    except Unreadable:
+        return False
 
 
 def _scheme(text: str) -> str:

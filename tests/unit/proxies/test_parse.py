@@ -170,6 +170,8 @@ def test_a_range_with_one_bad_end_is_one_problem() -> None:
     [
         ("sock5://192.0.2.1:1080", "unknown scheme; did you mean socks5"),
         ("gopher://192.0.2.1:70", "unknown scheme; use one of http, https"),
+        ("192.0.2.1:8080@alice:s3cret", "host and login are the wrong way round; write user:password@host:port"),
+        ("socks5://[2001:db8::1]:1080@alice:8o", "host and login are the wrong way round"),
         ("192.0.2.1", "the port is missing, or this is not a proxy; 80 is not assumed"),
         ("socks5://192.0.2.1", "1080 is not assumed"),
         ("https://u:p@[2001:db8::1]", "443 is not assumed"),
