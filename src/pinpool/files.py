@@ -43,6 +43,21 @@ def is_stream_path(path: str) -> bool:
     return False
 
 
+def open_closed_streams() -> None:
+    """
+    Open /dev/null for each of stdin, stdout and stderr that was closed at the start: the next files would get their
+    descriptors, and what a child prints would end in them. `sys.__stdout__` stays None.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The system takes the lowest descriptor that is free, which is this one.
+            stream = open(os.devnull, "w" if descriptor else "r")  # noqa: SIM115, PTH123  for the life of the program
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+
+
 def discard(stream: TextIO) -> None:
     """Send what is still buffered nowhere: nobody reads it, and it would fail again when the program ends."""
     with suppress(OSError):

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from pinpool.calls import PRELOAD
 from pinpool.calls.call_job import CallJob
 from pinpool.calls.ledger import Ledger
+from pinpool.calls.sending import packed_call
 from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.errors import CallFailed, NoUsableProxy
 from pinpool.model import Call, Ending, FailedAttempt, Outcome, ProxyState
@@ -37,6 +38,7 @@ from pinpool.policy.retry import Resubmit
 from pinpool.pool.attempts import Attempts
 from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.engine import Answered, Lost, Noted, Signal, window
+from pinpool.pool.ground import check_ground
 from pinpool.pool.lease_types import Standing
 from pinpool.pool.registry import make_engine
 from pinpool.pool.settle import Settler
@@ -115,6 +117,7 @@ class PinnedPool:
         **settings: object,
     ) -> None:
         end_if_starting()
+        check_ground()
         chosen = settings_from(settings)
         listed = proxies_from(proxies).proxies
         reputation = Reputation(chosen.cooling)
@@ -188,7 +191,7 @@ class PinnedPool:
         Call ``function(*arguments)`` in a worker. The future and the callbacks get its result, or `CallFailed`.
         `repeatable` is the pool's unless given.
 
-        Raises what pickle raises if function or arguments cannot be sent.
+        Raises UsageError if function or arguments cannot be sent.
         """
         if self._closing:
             raise RuntimeError("this pool is closed")
@@ -204,7 +207,7 @@ class PinnedPool:
                 error_callback(error)
 
         future.add_done_callback(call_back)
-        blob = pickle.dumps((function, arguments))
+        blob = packed_call(function, arguments)
         call = _Call(blob, future, next(self._serials), self._repeatable if repeatable is None else repeatable)
         with self._lock:
             if (over := self._over) is None:

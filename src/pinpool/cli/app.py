@@ -65,19 +65,30 @@ def run() -> NoReturn:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        code = ExitCode.INTERRUPTED
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click makes an Abort of EOFError too, as nobody answers a prompt then. We have none: nobody has interrupted.
+        if isinstance(error.__cause__, EOFError):
+            code = _internal(error.__cause__)
+        else:
+            click.echo("interrupted", err=True)
+            code = ExitCode.INTERRUPTED
     except PinpoolError as error:
         click.echo(str(error), err=True)
         code = next(code for kind, code in CODES.items() if isinstance(error, kind))
-    except Exception as error:
-        if os.environ.get("PINPOOL_TRACEBACK"):
-            raise
-        shown = f"{type(error).__name__}: {error}"
-        click.echo(f"internal error: {shown}; set PINPOOL_TRACEBACK=1 to see where, and report it", err=True)
-        code = ExitCode.INTERNAL
+    except Exception as error:  # noqa: BLE001  shown, or raised again
+        code = _internal(error)
     sys.exit(code or ExitCode.COMPLETE)
+
+
+def _internal(error: Exception) -> ExitCode:
+    if os.environ.get("PINPOOL_TRACEBACK"):
+        raise error
+    if isinstance(error, MemoryError):
+        click.echo("there is not enough memory: raise the limit (ulimit -v, or that of the container)", err=True)
+        return ExitCode.INTERNAL
+    shown = f"{type(error).__name__}: {error}"
+    click.echo(f"internal error: {shown}; set PINPOOL_TRACEBACK=1 to see where, and report it", err=True)
+    return ExitCode.INTERNAL
 
 
 def _press_again(lost: sys.UnraisableHookArgs) -> None:

@@ -28,8 +28,7 @@ def crawl(spider: str, journal: Path | None, fresh: bool, start_method: str | No
     Example:
       pinpool crawl movies.py -p proxies.txt -o films.jsonl
     """
-    if start_method in (None, "forkserver"):
-        start_workers_early()
+    start_workers_early(start_method)
     from pinpool.crawler import api
 
     with progress_and_log(options) as progress:

@@ -60,13 +60,19 @@ running_options = together(
 )
 
 
-def start_workers_early() -> None:
-    """Let the forkserver load its modules while this process loads its own."""
+def start_workers_early(start_method: str | None = None) -> None:
+    """
+    Let the forkserver, if it is to be, load its modules while this process loads its own. Raises UsageError if workers
+    cannot start here at all.
+    """
     from pinpool.crawler import PRELOAD
     from pinpool.pool.child_process import warm_up
+    from pinpool.pool.ground import check_ground
 
-    with suppress(OSError):  # the engine tries it again, and tells the reason
-        warm_up(PRELOAD)
+    check_ground()
+    if start_method in (None, "forkserver"):
+        with suppress(OSError):  # the engine tries it again, and tells the reason
+            warm_up(PRELOAD)
 
 
 def load_spider(spider: str, *, seeds: str | None, proxies: str | None) -> tuple[Spider, Seeds | None]:

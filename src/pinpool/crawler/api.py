@@ -19,6 +19,7 @@ from pinpool.model import EventKind, Task
 from pinpool.output.outputs import check_targets
 from pinpool.output.target import Target, parse_target
 from pinpool.pool.child_process import end_if_starting
+from pinpool.pool.ground import check_ground
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import VARIABLE, proxies_from, source_of
 from pinpool.proxies.watch import WatchedList
@@ -141,6 +142,7 @@ def crawl(
     Raises UsageError before anything is written; NoUsableProxy if no proxy is left (the run can be resumed).
     """
     end_if_starting()
+    check_ground()
     chosen = proxies_from(proxies)
     path = Path(journal or f"{spider.name}.db")
     launch = Launch(
@@ -187,6 +189,7 @@ def resume(
     If a list is given, its retired proxies are tried once more. The rest as in `crawl`, also what is raised.
     """
     end_if_starting()
+    check_ground()
     path = Path(journal)
     with Reader(path) as reader:
         info = reader.run_info(time.time())

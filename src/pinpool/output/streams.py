@@ -20,6 +20,8 @@ def open_output(path: str, kind: Callable[[str], Exception] = SettingsError) -> 
     """
     with storing(f"output {path}", "name another file with -o", kind):
         if path == STDOUT:
+            if sys.__stdout__ is None:
+                raise SettingsError(f"output {path}: stdout is closed: name a file with -o")
             return sys.stdout.buffer
         if is_stream_path(path):
             return Path(path).open("wb")

@@ -25,6 +25,8 @@ from pinpool.proxies.source import VARIABLE
 STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
 CAN_DUMP = STACK_SIGNAL is not None and hasattr(faulthandler, "register")
 _LOOK_SECONDS = 5.0
+#: With a text in it, Python does not look for modules in the current folder.
+SAFE_PATH = "PYTHONSAFEPATH"
 #: What a terminal, its end, or a service manager sends to every process of a run.
 _STOPPING = {getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)}
 
@@ -110,19 +112,27 @@ def warm_up(preload: Sequence[str]) -> None:
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
         multiprocessing.set_forkserver_preload(["pinpool.pool.quiet_server", *preload, "pinpool.pool.preload"])
-        with _keep_list_from_children(), keep_signals_from_children():
+        # No spider needs the passwords of a list. And the forkserver looks into the current folder first, where a file
+        # named json.py would stand in for Python's own module.
+        with _changed(VARIABLE, None), _changed(SAFE_PATH, "pinpool"), keep_signals_from_children():
             forkserver.ensure_running()
 
 
 @contextmanager
-def _keep_list_from_children() -> Iterator[None]:
-    """Hide PINPOOL_PROXIES while processes start: no spider needs the passwords in it."""
-    text = os.environ.pop(VARIABLE, None)
+def _changed(variable: str, text: str | None) -> Iterator[None]:
+    """Change a variable of the environment while processes start; None takes it away. One of the user's stays."""
+    before = os.environ.get(variable)
+    if text is None:
+        os.environ.pop(variable, None)
+    else:
+        os.environ.setdefault(variable, text)
     try:
         yield
     finally:
-        if text is not None:
-            os.environ[VARIABLE] = text
+        if before is None:
+            os.environ.pop(variable, None)
+        else:
+            os.environ[variable] = before
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
+import multiprocessing.pool
 import os
 import signal
 import threading
@@ -24,6 +24,7 @@ from pinpool.pool.status_board import WIDTH, Activity, Line, StatusBoard
 
 KILL_PATIENCE = 5.0
 STOP_PATIENCE = 0.5
+HANDLER_SECONDS = 5.0
 _NO_JOB = -1
 
 _numbers = itertools.count(1)
@@ -40,11 +41,23 @@ class QuietPool(Pool):
 
     def __init__(self, processes: int, initializer: Any = None, initargs: Any = (), *, context: Any) -> None:
         context = _PacketContext(context) if has_packets() else context
-        super().__init__(processes, initializer, initargs, context=context)
+        try:
+            super().__init__(processes, initializer, initargs, context=context)
+        except BaseException:
+            self._end_handler()
+            raise
         cache = getattr(self, "_cache", None)
         if isinstance(cache, dict):
             # It wakes the handler whenever its last entry goes. No job has this key.
             cache[_NO_JOB] = None
+
+    def _end_handler(self) -> None:
+        """No thread could be started for the next handler: the stdlib forgets the one that runs."""
+        handler: Any = getattr(self, "_worker_handler", None)
+        if handler is not None and handler.is_alive():
+            handler._state = multiprocessing.pool.TERMINATE
+            self._change_notifier.put(None)  # type: ignore[attr-defined]
+            handler.join(HANDLER_SECONDS)
 
     def _repopulate_pool(self) -> None:
         try:

@@ -22,7 +22,7 @@ SHARED_MEMORY = Path("/dev/shm")
 _CGROUP = Path("/sys/fs/cgroup")
 #: With fewer processes or less memory left, their lack is the likely reason for a failed start.
 _FEW_PROCESSES = 8
-_LITTLE_MEMORY = 50_000_000
+_LITTLE_MEMORY = 2_000_000_000  # of addresses, which threads reserve generously
 
 
 def check_ground() -> None:
@@ -110,5 +110,5 @@ def _threads_of_user() -> int:
 
 def _too_little_memory() -> Iterator[str]:
     most, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if most != resource.RLIM_INFINITY and most < 10 * _LITTLE_MEMORY:
+    if most != resource.RLIM_INFINITY and most < _LITTLE_MEMORY:
         yield f"each process may have {byte_size(most)} of memory: raise the limit (ulimit -v)"

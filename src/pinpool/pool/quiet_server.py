@@ -1,5 +1,5 @@
 """
-The first module that the forkserver imports: it dies without a traceback of its own.
+The first module that the forkserver imports: after it, the forkserver dies without a traceback of its own.
 
 Whatever ends it, a lack of processes for instance, the parent notices and reports with the next step (`startup`). Its
 children show theirs as ever.
@@ -19,4 +19,6 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 
 sys.excepthook = _show
+if os.environ.get("PYTHONSAFEPATH") == "pinpool":  # ours (`child_process.warm_up`): not for what a spider starts
+    del os.environ["PYTHONSAFEPATH"]
 warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")

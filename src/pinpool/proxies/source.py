@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -58,7 +59,7 @@ def proxies_from(given: str | Path | Sequence[str] | ProxyList | None) -> ProxyL
     if isinstance(given, ProxyList):
         return given
     if given is None or isinstance(given, str | Path):
-        return read(None if given is None else str(given), sys.stdin.buffer, os.environ)
+        return read(None if given is None else str(given), getattr(sys.stdin, "buffer", BytesIO()), os.environ)
     return parse("\n".join(given), "proxies")
 
 

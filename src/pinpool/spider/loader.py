@@ -2,7 +2,7 @@
 
 import sys
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +10,11 @@ from pinpool.errors import SpiderError
 from pinpool.spider.spider import Spider, SpiderRef, importing
 from pinpool.spider.user_errors import last_place, line_inside, problems_in, shown_file
 from pinpool.text import shown_path
+
+#: Folders of installed packages.
+INSTALLED = {"site-packages", "dist-packages"}
+#: Modules of Python that nobody imports, or only Python itself before it knows of any folder.
+_NEVER_NEEDED = {"antigravity", "idlelib", "lib2to3", "site", "sitecustomize", "test", "this", "turtle", "turtledemo"}
 
 
 def parse_ref(text: str) -> SpiderRef:
@@ -62,6 +67,12 @@ def _import_file(path: str) -> ModuleType:
         raise SpiderError(f"{where}: the name of a spider file must end in .py")
     if not Path(path).is_file():
         raise SpiderError(f"{where}: no such file")
+    if _stands_in_for_another(path):
+        stem = Path(path).stem
+        raise SpiderError(
+            f"{where}: Python may take this file for the module {stem}, which others need: "
+            f"rename it, for example to {stem}_spider.py"
+        )
     name = f"_pinpool_spider_{Path(path).stem}"
     while name in sys.modules and getattr(sys.modules[name], "__file__", None) != path:
         name += "_"
@@ -77,6 +88,15 @@ def _import_file(path: str) -> ModuleType:
         line = line_inside(error, path)
         raise SpiderError(problems_in(error, path, f"{where}:{line}" if line else where)) from None
     return module
+
+
+def _stands_in_for_another(path: str) -> bool:
+    """Whether it is named like a module of Python or of an installed package, as its folder comes first now."""
+    name = Path(path).stem
+    if name in sys.stdlib_module_names:
+        return name not in _NEVER_NEEDED
+    spec = find_spec(name) if name.isidentifier() and name != "__main__" else None
+    return bool(spec and spec.origin and INSTALLED & {*Path(spec.origin).parts})
 
 
 def _import_module(name: str) -> ModuleType:

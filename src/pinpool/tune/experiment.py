@@ -18,6 +18,7 @@ from pinpool.journal.reader import Reader
 from pinpool.model import Ending, Task
 from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.engine import window
+from pinpool.pool.ground import check_ground
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import proxies_from, source_of
 from pinpool.settings import settings_from
@@ -83,6 +84,7 @@ class Experiment:
     ) -> None:
         """Check everything. Nothing is written. Raises UsageError as `pinpool.crawl` does."""
         end_if_starting()
+        check_ground()
         spider.check(seeds=seeds is None)
         self._seeds, chosen = seeds_of(spider, seeds), proxies_from(proxies)
         for note in chosen.notes:

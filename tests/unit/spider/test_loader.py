@@ -343,3 +343,19 @@ def test_loading_a_spider_stays_light() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 
     assert ran.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("name", ["json", "queue", "lxml"])
+def test_a_file_named_like_a_module_that_others_need_is_refused(tmp_path: Path, name: str) -> None:
+    file = tmp_path / f"{name}.py"
+    file.write_text("raise RuntimeError('imported')\n")
+
+    with pytest.raises(SpiderError, match=rf"{name}\.py: Python may take this file.*rename it.*{name}_spider\.py"):
+        load(SpiderRef(path=str(file)))
+
+
+def test_a_file_named_like_a_module_that_nobody_needs_is_a_spider(tmp_path: Path) -> None:
+    file = tmp_path / "site.py"
+    file.write_text("from pinpool import Spider\nspider = Spider(seeds=['http://films.example/'])\nspider.index(len)\n")
+
+    assert load(SpiderRef(path=str(file))).name == "site"
