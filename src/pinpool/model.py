@@ -198,13 +198,14 @@ class FailedAttempt(NamedTuple):
     """
     One failed attempt of a task. `proxy` is None if it is unknown or not on this start's list. `site_down`: the whole
     site seemed to be down, so that the failure counts against nobody. `error` is what the spider's code raised, and
-    where.
+    where. `gone`: the proxy says that there is no such page, but was not believed.
     """
 
     proxy: int | None
     fault: Fault
     site_down: bool = False
     error: str = ""
+    gone: bool = False
 
 
 class TaskState(StrEnum):

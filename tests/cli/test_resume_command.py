@@ -52,7 +52,7 @@ def test_a_limited_crawl_stops_there_and_can_be_resumed(desk: Desk, lab: Lab) ->
 
     assert limited.code == 0
     assert limited.err == "stopped at the wanted number of pages; `pinpool resume films.db` goes on\n"
-    assert limited.out.startswith("interrupted: 5 pages")
+    assert limited.out.startswith("limited: 5 pages")
     assert (verify.code, verify.json()["ended"], verify.json()["complete"]) == (3, 5, False)
     assert resumed.code == 0
     assert holds_each_film_once(desk, lab)

@@ -46,6 +46,11 @@ class Ended:
     failed: int
     why: str = ""
 
+    @property
+    def limited(self) -> bool:
+        """True if it ended at the wanted number of pages."""
+        return self.end == "limited"
+
 
 @dataclass(frozen=True)
 class Launch:

@@ -6,11 +6,12 @@ of the journal. A task leaves the loop only by ending in the journal.
 """
 
 import itertools
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from random import Random
 
 from pinpool.clock import SYSTEM_CLOCK, Clock
+from pinpool.crawler.gone_pages import GonePages
 from pinpool.crawler.outlook import Outlook
 from pinpool.crawler.proxy_records import ProxyRecords
 from pinpool.crawler.run_log import RunLog
@@ -129,6 +130,7 @@ class Loop:
         self._stages = StageGuard(self.journal, self._settler, self.max_failures)
         patience = self.settings.site_patience
         self._outlook = Outlook(self._reports, self._site_probe, self.reputation, patience, self.clock)
+        self._gone = GonePages(self.journal, self._settler, self._judge)
         self._frontier = Frontier()
         self._at_hand: frozenset[int] = frozenset()  # read before the journal was read again from its start
         self._alone: Entry | None = None  # the last that was tried alone
@@ -226,7 +228,7 @@ class Loop:
             self._tally.cursor[is_index] = row.id
             if row.id in self._at_hand:
                 continue
-            entry = Entry(row.id, row.task, is_index)
+            entry = Entry(row.id, row.task, is_index, is_seed=row.is_seed)
             if row.attempts:
                 failures = self._history(entry)
                 entry.tried = frozenset(one.proxy for one in failures if one.proxy and not one.site_down)
@@ -236,11 +238,11 @@ class Loop:
             else:
                 self._frontier.push(entry)
 
-    def _read_again(self, ended: Collection[int]) -> None:
-        """A stage is no longer held: what was dropped is read after all, and these tasks that have ended wait again."""
-        failed = self.journal.put_back(ended)
-        self._tally.ended -= len(ended)
+    def _read_again(self, *, ended: int, failed: int = 0, gone: int = 0) -> None:
+        """Tasks that were dropped, or had ended, wait again: the journal is read from its start."""
+        self._tally.ended -= ended
         self._tally.failed -= failed
+        self._tally.gone -= gone
         self._at_hand = frozenset(entry.id for entry in (*self._frontier, *self._attempts.tasks()))
         self._tally.cursor = {True: 0, False: 0}
         self._tally.unread = {True: True, False: True}
@@ -329,6 +331,8 @@ class Loop:
                 self._frontier.delay(entry, now + offer_delay(entry.declined, pinned, self.random.random()))
             return
         entry.alone = False  # its worker lives
+        if outcome.ending is Ending.GONE and not outcome.unasked:
+            outcome = self._gone.judged(entry, outcome, self._past(entry), self.engine.census().living)
         if outcome.evidence is None:
             if not outcome.unasked:
                 self._credit(entry, outcome)
@@ -339,8 +343,7 @@ class Loop:
             self._settle_failed(entry, outcome)
 
     def _credit(self, entry: Entry, outcome: Outcome) -> None:
-        history = self._history(entry) if entry.tried else ()
-        self._settler.fetched(entry.id, outcome.proxy, self._judge.fetched(outcome.proxy, entry.id, history))
+        self._gone.credit(entry.id, outcome, self._past(entry))
         self._site_probe.fetched(entry.task, outcome)
 
     def _overtake(self, entry: Entry, outcome: Outcome) -> None:
@@ -349,6 +352,10 @@ class Loop:
             overtaken, fault = found
             self.journal.settle(Settlement(entry.id, overtaken, fault, fault is not None, None), self.clock.epoch())
             self._run_log.overtaken(entry.task.url, overtaken, fault)
+
+    def _past(self, entry: Entry) -> list[FailedAttempt]:
+        """Its history if it has one: a page that came at once costs no look into the journal."""
+        return self._history(entry) if entry.tried else []
 
     def _history(self, entry: Entry) -> list[FailedAttempt]:
         # A proxy that is not on this start's list counts as unknown.
@@ -444,7 +451,9 @@ class Loop:
             for kind in {task.stage == INDEX_STAGE for task in outcome.tasks}:
                 tally.unread[kind] = True
         if (again := self._stages.take_again()) is not None:
-            self._read_again(again)
+            self._read_again(ended=len(again), failed=self.journal.put_back(again))
+        if gone := self._gone.take_put_back():
+            self._read_again(ended=gone, gone=gone)
 
     # ------------------------------------------------------------------ what is recorded
 

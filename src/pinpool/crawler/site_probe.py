@@ -126,7 +126,8 @@ class SiteProbe:
             if not self._fetched:
                 self._site_answered(outcome)
         else:
-            self.judge.fetched(outcome.proxy, 0)
+            if outcome.ending is Ending.OK:  # it was fetched before: gone may be a lie
+                self.judge.fetched(outcome.proxy, 0)
             self.reports.fetched(outcome.proxy)
             self._site_answered(outcome)
         self._probe_ended(census)

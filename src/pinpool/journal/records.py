@@ -85,6 +85,7 @@ class Waiting(NamedTuple):
     task: Task
     attempts: int
     not_before: float | None
+    is_seed: bool = False
 
 
 class Mark(NamedTuple):

@@ -8,14 +8,11 @@ open group is lost and its tasks still wait: a resume asks for their pages again
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing, suppress
 from functools import wraps
-from itertools import groupby, islice
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -23,7 +20,8 @@ from pinpool.errors import JournalError, StorageError
 from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.records import About, Mark, ProxyRow, RunEnd, Settlement, Waiting
-from pinpool.journal.schema import COUNT_TASKS, INDEX_STAGE, LIST_OUTPUTS, WITHDRAWN
+from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS, WITHDRAWN
+from pinpool.journal.task_rows import add_tasks, storable, task_of
 from pinpool.journal.yields import FRUITLESS, StageYield, stage_yields
 from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, ProxyState, Task, TaskState
 from pinpool.text import one_line
@@ -32,8 +30,6 @@ MESSAGE_LIMIT = 1000  # characters of a message that are stored: a hostile site 
 
 _WAITS_AGAIN = "state = 'waiting', reason = NULL, ended = NULL, charged = 0, not_before = NULL, forgotten = attempts"
 _IF_WAITING = "WHERE id = ? AND state = 'waiting' RETURNING attempts"
-_SHARED = Task._fields.index("stage"), Task._fields.index("method")
-_ROWS = 50  # tasks added by one statement: each number is a statement of its own, and SQLite keeps 128
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,7 +99,7 @@ class Journal:
             columns = ", ".join((*About._fields, "state", "started", "heartbeat", "pid"))
             values = (*about, "running", now, now, os.getpid())
             db.execute(f"INSERT INTO run ({columns}) VALUES ({', '.join('?' * len(values))})", values)
-            _add_tasks(db, seeds)
+            add_tasks(db, seeds)
 
         with ExitStack() as owned:
             owned.enter_context(storage.claim(path))
@@ -212,7 +208,7 @@ class Journal:
                 "UPDATE tasks SET attempts = attempts + 1, charged = charged + ?, not_before = NULL,"
                 " state = ?, reason = ?, ended = ?, items_n = ?, links_n = ?"
             )
-            values = (charged, state, _storable(reason), now, len(items), len(links), task_id)
+            values = (charged, state, storable(reason), now, len(items), len(links), task_id)
             found = db.execute(f"{end} {_IF_WAITING}", values).fetchone()
         if found is None:
             late = f"task {task_id} does not wait; dropped an attempt that ended as {outcome.ending}"
@@ -221,7 +217,7 @@ class Journal:
         (n,) = found
         _, worker, proxy, ending, at, seconds, status, size, evidence, *_ = outcome
         words = evidence.message if evidence else outcome.note or None
-        message = words if words is None else _storable(words[:MESSAGE_LIMIT])
+        message = words if words is None else storable(words[:MESSAGE_LIMIT])
         # After a crash nobody may know which proxy the worker held: such an attempt has none.
         via = proxy if proxy > 0 else None
         db.execute(
@@ -237,9 +233,9 @@ class Journal:
                 (task_id, n, *outcome.sample, MOST_SAMPLES),
             )
         if items:
-            rows = [(task_id, place, _storable(item)) for place, item in enumerate(items)]
+            rows = [(task_id, place, storable(item)) for place, item in enumerate(items)]
             db.executemany("INSERT INTO items (task, n, data) VALUES (?, ?, ?)", rows)
-        if not links or not (new := _add_tasks(db, links, task_id)):
+        if not links or not (new := add_tasks(db, links, task_id)):
             return 0
         db.execute("UPDATE tasks SET children_n = ? WHERE id = ?", (new, task_id))
         return new
@@ -274,14 +270,14 @@ class Journal:
     ) -> None:
         """Record the state of a proxy; `until` is the epoch second at which its cooling ends."""
         query = "UPDATE proxies SET state = ?, reason = ?, until = ?, coolings = ? WHERE id = ?"
-        self._db.execute(query, (state, _storable(reason), until, coolings, proxy))
+        self._db.execute(query, (state, storable(reason), until, coolings, proxy))
 
     @_storing
     def event(self, event: Event) -> None:
         """Record an event."""
         self.oldest = event.at if self.oldest is None else self.oldest
         query = "INSERT INTO events (at, kind, proxy, worker, detail) VALUES (?, ?, ?, ?, ?)"
-        self._db.execute(query, (*event[:4], _storable(event.detail[:MESSAGE_LIMIT])))
+        self._db.execute(query, (*event[:4], storable(event.detail[:MESSAGE_LIMIT])))
 
     @_storing
     def progress(self, in_flight: int, losses: int, rebuilds: int, now: float) -> None:
@@ -339,6 +335,24 @@ class Journal:
         self._db.executemany(f"UPDATE tasks SET {_WAITS_AGAIN} {ended}", [(task,) for task in ids])
         return failed
 
+    @_storing
+    def doubt_gone(self, proxy: int) -> int:
+        """
+        The word of this proxy is doubted: the tasks that are gone on it alone wait again; returns how many. Its
+        answers become failed attempts, so that others are asked.
+        """
+        doubted = """
+            SELECT tasks.id FROM tasks JOIN attempts ON task = tasks.id AND n = tasks.attempts
+            WHERE tasks.state = 'gone' AND proxy = :proxy AND ending = 'gone' AND NOT EXISTS (
+                SELECT 1 FROM attempts AS other WHERE other.task = tasks.id
+                AND (other.proxy <> :proxy AND other.status IN (404, 410) OR other.ending = 'overtaken'))
+        """
+        tasks = [{"task": task, "proxy": proxy} for (task,) in self._db.execute(doubted, {"proxy": proxy})]
+        not_believed = "ending = 'failed', fault = 'http_error', message = 'said to be gone, and not believed'"
+        self._db.executemany(f"UPDATE attempts SET {not_believed} WHERE task = :task AND ending = 'gone'", tasks)
+        self._db.executemany("UPDATE tasks SET state = 'waiting', ended = NULL WHERE id = :task", tasks)
+        return len(tasks)
+
     @_committing
     def ask_again(self, stages: Collection[str]) -> None:
         """
@@ -371,13 +385,13 @@ class Journal:
         the stages `but`.
         """
         query = f"""
-            SELECT id, stage, url, key, method, body, headers, data, attempts - forgotten, not_before
+            SELECT id, stage, url, key, method, body, headers, data, attempts - forgotten, not_before, parent IS NULL
             FROM tasks WHERE state = 'waiting' AND is_index = ? AND id > ?
                 {f"AND stage NOT IN ({', '.join('?' * len(but))})" if but else ""}
             ORDER BY id LIMIT ?
         """
         rows = self._read(query, (is_index, after, *but, limit))
-        return [Waiting(row[0], _task_of(row[1:8]), *row[8:]) for row in rows]
+        return [Waiting(row[0], task_of(row[1:8]), *row[8:]) for row in rows]
 
     def history(self, task_id: int) -> list[FailedAttempt]:
         """
@@ -386,14 +400,16 @@ class Journal:
         Raises JournalError for a fault that this pinpool does not know.
         """
         query = """
-            SELECT proxy, fault, excused, iif(fault = 'extract', message, NULL) FROM attempts
-            WHERE task = ? AND ending = 'failed' AND fault IS NOT NULL
+            SELECT proxy, fault, excused, iif(fault = 'extract', message, ''),
+                fault = 'http_error' AND status IN (404, 410)
+            FROM attempts WHERE task = ? AND ending = 'failed' AND fault IS NOT NULL
                 AND n > (SELECT forgotten FROM tasks WHERE id = attempts.task) ORDER BY n
         """
         rows = self._read(query, (task_id,))
         try:
             return [
-                FailedAttempt(proxy, Fault(fault), bool(excused), error or "") for proxy, fault, excused, error in rows
+                FailedAttempt(proxy, Fault(fault), bool(excused), error or "", bool(gone))
+                for proxy, fault, excused, error, gone in rows
             ]
         except ValueError as error:
             raise JournalError(
@@ -407,7 +423,7 @@ class Journal:
             SELECT stage, url, key, method, body, headers, data FROM tasks
             WHERE state = 'done' AND method = 'GET' AND reason IS NULL ORDER BY ended DESC LIMIT ?
         """
-        return [_task_of(row) for row in self._read(query, (limit,))]
+        return [task_of(row) for row in self._read(query, (limit,))]
 
     def has_answer(self) -> bool:
         """True if some proxy has fetched a page of the run, or said that it is gone."""
@@ -466,35 +482,3 @@ class Journal:
             " WHERE state = 'pinned'",
             (WITHDRAWN,),
         )
-
-
-def _add_tasks(db: sqlite3.Connection, tasks: Iterable[Task], parent: int | None = None) -> int:
-    """Add the tasks whose keys are not there yet; returns how many. Those without a parent count as seeds."""
-    new = 0
-    for (stage, method), alike in groupby(tasks, key=itemgetter(*_SHARED)):
-        while batch := list(islice(alike, _ROWS)):
-            # Many rows a statement take half the time.
-            query = (
-                "INSERT INTO tasks (stage, method, parent, is_index, key, url, body, headers, data)"
-                " SELECT ?, ?, ?, ?, column1, column2, column3, column4, column5"
-                f" FROM (VALUES {', '.join(['(?, ?, ?, ?, ?)'] * len(batch))}) WHERE true ON CONFLICT (key) DO NOTHING"
-            )
-            values: list[object] = [stage, method, parent, stage == INDEX_STAGE]
-            for _, url, key, _, body, headers, data in batch:
-                values += (key, _storable(url), body, json.dumps(headers) if headers else None, _storable(data))
-            new += db.execute(query, values).rowcount
-    if parent is None:
-        db.execute("UPDATE run SET seeds = seeds + ?", (new,))
-    return new
-
-
-def _storable(text: str | None) -> str | None:
-    """The text with lone surrogates escaped: SQLite cannot store one from a hostile page, and JSON reads both alike."""
-    return text if text is None or text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
-def _task_of(row: tuple[Any, ...]) -> Task:
-    """The task of a row with the columns `Task._fields`."""
-    stage, url, key, method, body, headers, data = row
-    pairs = tuple((name, value) for name, value in json.loads(headers)) if headers else ()
-    return Task(stage, url, key, method, body, pairs, data)

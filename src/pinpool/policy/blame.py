@@ -101,7 +101,7 @@ class Blame:
     def _open(self, failures: Iterable[FailedAttempt]) -> dict[int, set[Charge]]:
         """By proxy of this list, the charges of its failures for which the page or the site may be to blame too."""
         found: dict[int, set[Charge]] = {}
-        for proxy, fault, site_down, _ in failures:
+        for proxy, fault, site_down, *_ in failures:
             if proxy is not None and proxy in self.reputation and FAULTS[fault].reports and not site_down:
                 found.setdefault(proxy, set()).add(FAULTS[fault].charge)
         return found

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pinpool.model import Charge, FailedAttempt, Fault, Outcome
 from pinpool.policy.blame import Blame, Credit
-from pinpool.policy.faults import FAULTS, fault_of
+from pinpool.policy.faults import FAULTS, fault_of, is_gone
 from pinpool.policy.reputation import NO_REST, Penalty, Reputation
 from pinpool.policy.retry import Resubmit, Verdict, decide
 from pinpool.settings import Settings
@@ -37,7 +37,9 @@ def failed_attempt(outcome: Outcome) -> FailedAttempt:
     """The failed attempt that an outcome with evidence reports."""
     assert outcome.evidence is not None
     proxy, fault = outcome.proxy if outcome.proxy > 0 else None, fault_of(outcome.evidence)
-    return FailedAttempt(proxy, fault, error=outcome.evidence.message if fault is Fault.EXTRACT else "")
+    error = outcome.evidence.message if fault is Fault.EXTRACT else ""
+    gone = fault is Fault.HTTP_ERROR and outcome.evidence.status is not None and is_gone(outcome.evidence.status)
+    return FailedAttempt(proxy, fault, error=error, gone=gone)
 
 
 class Judge:
@@ -101,7 +103,11 @@ class Judge:
     def overtaken(self, task: int, proxy: int) -> tuple[bool, bool]:
         """Another proxy fetched the page of `task` faster. Whether this one is slow, and whether it is to rest now."""
         is_slow = self.reputation.overtaken(proxy, task)
-        return is_slow, is_slow and self.reputation.strikes(proxy) >= self._strikes_to_rest(proxy)
+        return is_slow, is_slow and self.rests(proxy)
+
+    def rests(self, proxy: int) -> bool:
+        """True if a known proxy has failed so much that it should rest, though its worker may not know."""
+        return proxy in self.reputation and self.reputation.strikes(proxy) >= self._strikes_to_rest(proxy)
 
     def failed_late(self, task: int, failure: FailedAttempt) -> None:
         """An overtaken attempt has failed: its proxy is to blame, as another has fetched that page."""

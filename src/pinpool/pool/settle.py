@@ -43,6 +43,7 @@ class Settler:
         self._judge = judge
         self.reputation = judge.reputation
         self._records = records
+        self._refuted: set[int] = set()  # asked to swap, because others have served what they called gone
 
     def fetched(self, task: int, proxy: int, credit: Credit) -> None:
         """A page was fetched, or a call has returned."""
@@ -66,7 +67,15 @@ class Settler:
             self.reputation.leased(event.proxy)
         self._records.event(event)
         if event.kind is EventKind.FAULTED and event.detail == Fault.SLOW:
-            self._swapped(FailedAttempt(event.proxy, Fault.SLOW))
+            fault = Fault.HTTP_ERROR if event.proxy in self._refuted else Fault.SLOW
+            self._refuted.discard(event.proxy or 0)
+            self._swapped(FailedAttempt(event.proxy, fault))
+
+    def refuted(self, proxy: int) -> None:
+        """The proxy called a page gone that another has served. It rests if it has done so too often."""
+        if self._judge.rests(proxy):
+            self._refuted.add(proxy)
+            self._engine.ask_to_swap(proxy)
 
     def overtaken(self, task: int, proxy: int) -> bool:
         """The proxy had the page of `task` in hand for longer than another took for it. True if it is slow by now."""
