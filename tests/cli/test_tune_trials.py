@@ -54,12 +54,12 @@ def test_trials_find_the_number_of_workers_and_resume_finishes_the_job_from_thei
 def test_the_plan_is_shown_before_and_each_trial_when_it_is_over(desk: Desk) -> None:
     with Lab(pages=40, proxies=2, latency=0.05) as lab:
         desk.prepare(lab)
-        said = desk.run(*TUNE, "--pages", 120, "--minutes", 1)
+        said = desk.run(*TUNE, "--pages", 120)
 
     lines = said.err.splitlines()
     assert lines[0] == (
         "1 trial with 2 workers through 2 proxies, of about 20 s or less: "
-        "at most 120 pages and 1 min in all; what they fetch is kept in films.db"
+        "at most 120 pages in all; what they fetch is kept in films.db"
     )
     assert lines[1].startswith("2 workers: ")
     assert said.out.splitlines()[-1].startswith("take 2 workers: ")

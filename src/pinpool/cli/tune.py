@@ -14,12 +14,12 @@ from pinpool.cli.options import ExitCode, given_settings
 from pinpool.cli.running import failed_line, load_spider, progress_and_log, start_workers_early
 
 if TYPE_CHECKING:
-    from pinpool.tune.experiment import Measured
+    from pinpool.tune.experiment import Experiment
     from pinpool.tune.result import Result
 
 MOST_WORKERS = 10_000
 #: Parameters that mean nothing with --from.
-ONLY_MEASURED = ("minutes", "journal", "seeds", "fresh", "settings", "quiet", "threads")
+ONLY_MEASURED = ("journal", "seeds", "fresh", "settings", "quiet", "threads")
 
 
 def _sizes(value: str) -> list[int]:
@@ -45,7 +45,6 @@ FROM_HELP = "Instead of SPIDER: learn from the run in this journal; nothing is f
 @click.option("-p", "--proxies", metavar="FILE", help=PROXIES_HELP)
 @click.option("--sizes", callback=cli.checked_by(_sizes), metavar="2,4,8", help="Numbers of workers to compare.")
 @click.option("--pages", type=click.IntRange(1, 10_000_000), metavar="N", help=PAGES_HELP)
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), metavar="M", help="Most time.  [10]")
 @cli.new_run_options
 @click.option("--from", "recorded", type=click.Path(path_type=Path), metavar="RUN.db", help=FROM_HELP)
 @cli.setting_options("threads", "pace", "attempts", "swap_after", "cooling", defaults=False)
@@ -103,7 +102,7 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
     with progress_and_log(options) as progress:
         say = (lambda line: None) if options["quiet"] else progress.tell
         loaded, seeds = load_spider(spider, seeds=options["seeds"], proxies=options["proxies"])
-        asked: dict[str, Any] = {name: options[name] for name in ("sizes", "pages", "minutes", "journal", "fresh")}
+        asked: dict[str, Any] = {name: options[name] for name in ("sizes", "pages", "journal", "fresh")}
         asked |= given_settings(options)
         experiment = Experiment(
             loaded,
@@ -118,16 +117,15 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
         result = experiment.run()
     for note in result.notes:
         say(note)
-    journal = experiment.path
-    _print(options, result, journal)
-    code, last_line = _ending(result, journal)
+    _print(options, result, experiment.path)
+    code, last_line = _ending(experiment, result.recommendation.workers)
     progress.tell(last_line)
     cli.leave(code)
 
 
-def _ending(result: Measured, journal: Path) -> tuple[ExitCode, str]:
-    """The exit code, which is that of a crawl that ended so, and how the job goes on."""
-    workers, ended = result.recommendation.workers, result.ended
+def _ending(experiment: Experiment, workers: int) -> tuple[ExitCode, str]:
+    """The exit code, which is that of a crawl that ended so, and how the job goes on, with so many workers."""
+    journal, ended = experiment.path, experiment.ended
     goes_on = f"pinpool resume {journal}" + (f" -w {workers}" if workers else "")
     if ended is not None and ended.end == "complete":
         done = "the job was done before the trials were"
@@ -137,7 +135,7 @@ def _ending(result: Measured, journal: Path) -> tuple[ExitCode, str]:
     if ended is not None and ended.end == "starved":
         hint = f"`{goes_on} -p LIST` goes on, with a better list or at a better time"
         return ExitCode.NO_PROXY, f"{ended.why}\n{hint}"
-    if result.interrupted:
+    if experiment.interrupted:
         return ExitCode.INTERRUPTED, f"interrupted; `{goes_on}` goes on"
     return ExitCode.COMPLETE, f"what was fetched is kept: `{goes_on}` does the rest of the job"
 

@@ -7,7 +7,7 @@ Each trial is a start of one run. Its journal keeps all that is fetched, so that
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pinpool.crawler.api import make_way
@@ -33,38 +33,27 @@ from pinpool.text import counted
 from pinpool.tune.forecast import predict, spares_needed
 from pinpool.tune.recording import learn
 from pinpool.tune.result import SURVIVAL, Recommendation, Result, Row, recommend
-from pinpool.tune.search import TrialResult, budget_share, doublings, halfway, harmless, tally, why_stop
+from pinpool.tune.search import TrialResult, budget_share, doublings, harmless, tally, why_stop
 from pinpool.tune.steady_state import Sample, Trial
 
 #: A trial measures for so many seconds at most, or for so many paces if these are longer.
 SECONDS, PACES = 20.0, 12
 #: Pages of the budget for each worker of each trial, and the least budget. With fewer each a trial shows nothing.
 PAGES_EACH, LEAST_BUDGET, FEWEST_EACH = 20, 2_000, 4
-#: Trials between the last number that is too small and the first that is enough.
-REFINEMENTS = 2
 #: Seconds for which a trial waits for its proxies if all of them rest.
 LONGEST_REST = 5.0
-
-
-@dataclass
-class Measured(Result):
-    """What the trials have measured, how the last start ended, if there was one, and whether after Ctrl-C."""
-
-    ended: Ended | None = None
-    interrupted: bool = False
-
-    @property
-    def complete(self) -> bool:
-        """Whether the whole job is done."""
-        return self.ended is not None and self.ended.end == "complete"
 
 
 class Experiment:
     """
     The trials of a job. `sizes` are numbers of workers (2, 4, 8 and so on up to one a proxy), `pages` (20 for each
-    worker of each trial) and `minutes` (10) the budget of all. `tell` gets lines for people, `show` the run and the
-    trial many times a second, `report` the row of each trial.
+    worker of each trial) the budget of all. `tell` gets lines for people, `show` the run and the trial many times a
+    second, `report` the row of each trial. `ended` is how the last start ended, if there was one, and `interrupted`
+    whether after Ctrl-C.
     """
+
+    ended: Ended | None = None
+    interrupted = False
 
     def __init__(
         self,
@@ -74,7 +63,6 @@ class Experiment:
         seeds: Iterable[str | Task] | None = None,
         sizes: Sequence[int] | None = None,
         pages: int | None = None,
-        minutes: float | None = None,
         journal: str | Path | None = None,
         fresh: bool = False,
         tell: Callable[[str], None] = lambda line: None,
@@ -103,10 +91,9 @@ class Experiment:
         source, first = source_of(proxies), wanted[0]
         self._launch = Launch(spider, spider.ref(), settings, chosen, source, self.path, first, tell=tell)
         self._fixed, self._fresh, self._show, self._report = sizes is not None, fresh, show, report
-        self._seconds, self._minutes = max(SECONDS, PACES * self._launch.settings.pace), minutes or 10.0
-        self._pages_left, self._stop, self._until = self._pages, Stop(), 0.0
+        self._seconds, self._proxies = max(SECONDS, PACES * self._launch.settings.pace), len(chosen.proxies)
+        self._pages_left, self._stop = self._pages, Stop()
         self._trials: list[TrialResult] = []
-        self._result = Measured(proxies=len(chosen.proxies))
 
     @property
     def words(self) -> str:
@@ -114,57 +101,56 @@ class Experiment:
         trials = ("" if len(self._sizes) == 1 else "up to ") + counted(len(self._sizes), "trial")
         workers = ", ".join([*map(str, self._sizes[:-1]), counted(self._sizes[-1], "worker")])
         return (
-            f"{trials} with {workers} through {counted(self._result.proxies, 'proxy', 'proxies')}, "
-            f"of about {self._seconds:.0f} s or less: at most {counted(self._pages, 'page')} and {self._minutes:g} min "
-            f"in all; what they fetch is kept in {self.path}"
+            f"{trials} with {workers} through {counted(self._proxies, 'proxy', 'proxies')}, of about "
+            f"{self._seconds:.0f} s or less: at most {counted(self._pages, 'page')} in all; what they fetch is kept in "
+            f"{self.path}"
         )
 
-    def run(self) -> Measured:
+    @property
+    def complete(self) -> bool:
+        """Whether the whole job is done."""
+        return self.ended is not None and self.ended.end == "complete"
+
+    def run(self) -> Result:
         """Do the trials. Raises UsageError before anything is written, and StorageError. The job can be resumed."""
         if self.path.exists():
             kept = make_way(self.path, fresh=self._fresh)
             self._launch.tell(f"{self.path}: the earlier run is kept as {kept}")
-        self._until = time.monotonic() + 60 * self._minutes
         with answering_signals(self._stop):
-            stopped, result = self._grow(), self._result
-            for _ in range(0 if self._fixed else REFINEMENTS):
-                if self._may_go_on() and self._trials and (size := halfway(self._trials)) is not None:
-                    self._try(size, self._pages_left // 2)
-            if result.ended is not None:
+            stopped, result = self._grow(), Result(self._proxies)
+            if self.ended is not None:
                 with Reader(self.path) as reader:
                     result.pages = _expected_pages(list(reader.tree()))
-            if self._trials:
-                result.recommendation = recommend(harmless(self._trials), stopped)
-                if not result.interrupted:
-                    self._predict(stopped)
-                self._note_memory()
-                rows = sorted((trial.row for trial in self._trials), key=lambda row: row.workers)
-                # The ideal is the best that a worker did in any trial: none is better than one that never waits.
-                best = max(row.pages_per_second / row.workers for row in rows)
-                result.rows = [row._replace(of_ideal=row.pages_per_second / row.workers / best) for row in rows]
-            elif stopped:
-                result.recommendation = Recommendation(0, stopped)
+            if self._trials and not self.interrupted:
+                self._predict(result)
+        if self._trials:
+            workers, _ = result.recommendation = recommend(harmless(self._trials), stopped)
+            rows = sorted(trial.row for trial in self._trials)
+            # The ideal is the best that a worker did in any trial: none is better than one that never waits.
+            best = max(row.pages_per_second / row.workers for row in rows)
+            result.rows = [row._replace(of_ideal=row.pages_per_second / row.workers / best) for row in rows]
+            memory = next((row.rss_mb for row in rows if row.workers == workers), None) or 0.0
+            advice = memory_advice(round(memory * 1e6), workers, self._launch.settings.threads)
+            result.notes += [advice] if advice else []
+        elif stopped:
+            result.recommendation = Recommendation(0, stopped)
         return result
 
     def _grow(self) -> str:
         """Try the sizes in turn. Returns why one was the last, empty if all were tried."""
-        sizes, fixed = list(self._sizes), self._fixed
-        while sizes and self._may_go_on():
-            # Of what is left, the trials that look for the knee get as much as the largest of the others.
-            others = [] if fixed else sizes[-1:]
-            if why := self._try(sizes[0], budget_share([*sizes, *others], self._pages_left)):
+        for place, size in enumerate(self._sizes):
+            if not self._may_go_on():
+                return "the job was done before a larger number could be tried" if self.complete else ""
+            if why := self._try(size, budget_share(self._sizes[place:], self._pages_left)):
                 return why
-            sizes.pop(0)
-            if self._trials and (why := why_stop(self._trials, fixed=fixed)):
+            if self._trials and (why := why_stop(self._trials, fixed=self._fixed)):
                 return why
-        complete = sizes and self._result.complete
-        return "the job was done before a larger number could be tried" if complete else ""
+        return ""
 
     def _may_go_on(self) -> bool:
         """Whether there is work left, and no Ctrl-C."""
-        ended = self._result.ended
-        self._result.interrupted |= bool(self._stop.asked)
-        return not self._result.interrupted and (ended is None or ended.end in ("interrupted", "limited"))
+        self.interrupted |= bool(self._stop.asked)
+        return not self.interrupted and (self.ended is None or self.ended.end in ("interrupted", "limited"))
 
     def _try(self, workers: int, pages: int) -> str:
         """Do one trial. Returns why it was not done, or what stopped it; empty if it went well."""
@@ -173,11 +159,9 @@ class Experiment:
         pages = min(pages, self._pages_left - window(workers))
         if pages < FEWEST_EACH * workers:
             return f"the budget of {counted(self._pages, 'page')} allows no trial of {words}"
-        if time.monotonic() >= self._until:
-            return f"the {self._minutes:g} minutes were over before a trial of {words}"
         trial, stop = Trial(workers, seconds=self._seconds, pages=pages), Stop()
         launch = replace(self._launch, workers=workers, stop=stop, limit=self._pages_left)
-        journal = launch.begin(self._seeds) if self._result.ended is None else launch.go_on()
+        journal = launch.begin(self._seeds) if self.ended is None else launch.go_on()
         with Reader(self.path) as reader:
             before = reader.place()
         fetched, over_at = 0, 0.0
@@ -187,22 +171,21 @@ class Experiment:
             fetched = view.pages
             if over_at or view.stopping:
                 return
-            now = time.monotonic()
-            over = trial.add(_sample(view, now))
+            over = trial.add(_sample(view, time.monotonic()))
             self._show(view, trial)
-            if over or now >= self._until:
+            if over:
                 over_at = time.time()
                 stop.asked += 1
 
-        self._result.ended = launch.go(journal, watch)
-        self._result.interrupted = stop.asked > bool(over_at)
+        self.ended = launch.go(journal, watch)
+        self.interrupted = stop.asked > bool(over_at)
         self._pages_left -= fetched
         self._record(trial, before.attempt, over_at or time.time())
         return f"with {words} {trial.stalled}" if trial.stalled else ""
 
     def _record(self, trial: Trial, after: int, until: float) -> None:
         """Keep the result of a trial, if it has one: of attempts `after` that one, until then (epoch seconds)."""
-        measured = trial.throughput(with_end=not self._result.complete)
+        measured = trial.throughput(with_end=not self.complete)
         if measured is None or trial.begun is None:
             return
         since = time.time() - (time.monotonic() - trial.begun)
@@ -223,38 +206,28 @@ class Experiment:
             fault_rate=1 - latencies.total / len(attempts) if attempts else None,
             cpu=min(1.0, used.load) if used else None,
             rss_mb=used.tree_memory / 1e6 if used else None,
-            spares=max(0, self._result.proxies - trial.workers),
+            spares=max(0, self._proxies - trial.workers),
             parked=measured.parked,
             error=measured.error,
         )
-        queued = used.queued / (used.seconds * trial.workers) if used and used.seconds else 0.0
-        self._trials.append(TrialResult(row, tally(attempts), measured.starved, queued, trial.stalled))
+        self._trials.append(TrialResult(row, tally(attempts), measured.starved, trial.stalled))
         self._report(row)
 
-    def _note_memory(self) -> None:
-        """Say what the recommended number of workers would save if they shared processes."""
-        threads = self._launch.settings.threads
-        for row in (trial.row for trial in self._trials):
-            if row.workers == self._result.recommendation.workers and row.rss_mb is not None:
-                advice = memory_advice(round(row.rss_mb * 1e6), row.workers, threads)
-                self._result.notes += [advice] if advice else []
-
-    def _predict(self, stopped: str) -> None:
+    def _predict(self, result: Result) -> None:
         """Predict with which numbers the list lasts: no trial is long enough to show it."""
-        launch, result = self._launch, self._result
+        launch = self._launch
         launch.tell("the trials are over: simulating whether the list lasts to the end of the job")
         try:
-            recording = learn(self.path).changed(result.pages)._replace(settings=launch.settings)
+            recording = learn(self.path).changed(result.pages, {})._replace(settings=launch.settings)
         except UsageError:
             result.notes.append("too little was fetched to predict whether the list lasts")
             return
         for place, trial in enumerate(self._trials):
-            model = predict(recording, trial.row.workers, proxies=result.proxies)
+            model = predict(recording, trial.row.workers, proxies=self._proxies)
             lasts = {name: getattr(model, name) for name in SURVIVAL}
             self._trials[place] = trial._replace(row=trial.row._replace(**lasts))
-        result.recommendation = recommend(harmless(self._trials), stopped)
         result.notes += recording.notes
-        result.spares = spares_needed(recording, result.recommendation.workers)
+        result.spares = spares_needed(recording, recommend(harmless(self._trials)).workers)
 
 
 def _sample(view: Snapshot, now: float) -> Sample:

@@ -36,7 +36,7 @@ def forecast(
     rows = [predict(recording, size, proxies=listed) for size in sizes]
     advice = recommend(rows)
     spares = spares_needed(recording, advice.workers)
-    return Result(listed, rows, advice, recording.job.pages, spares, [*recording.notes])
+    return Result(listed, rows, advice, recording.pages, spares, [*recording.notes])
 
 
 def default_sizes(proxies: int, recorded: int) -> list[int]:

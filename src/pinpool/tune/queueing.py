@@ -119,11 +119,3 @@ def cycles(wait: float, demand: float, workers: int) -> list[float]:
         queue = busy * response / cycle if cycle else 0.0
         found.append(cycle)
     return [*found[:1], *found]
-
-
-def paced(seconds: float, pace: float) -> float:
-    """The longer one of these seconds and a rest of 0.75 to 1.25 times the pace, on average."""
-    if not pace or seconds >= 1.25 * pace:
-        return seconds
-    share = max(0.75, seconds / pace)
-    return pace * (2 * share * (share - 0.75) + 1.25**2 - share**2)

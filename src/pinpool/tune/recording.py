@@ -24,7 +24,7 @@ from pinpool.settings import RULES, Settings, settings_from
 from pinpool.stats.resources import Usage
 from pinpool.text import counted
 from pinpool.tune.queueing import Machine, machine
-from pinpool.tune.survival import FAILED, GOOD, RESTED, Attempt, FailureSample, History, Survival, estimate, failures
+from pinpool.tune.survival import FAILED, GOOD, RESTED, Attempt, FailureSample, History, Survival, estimate
 
 #: The largest seconds of an attempt, epoch seconds and workers that are believed: anybody may have written the journal.
 LONGEST_ATTEMPT, LATEST, MOST_WORKERS = 86_400.0, 1e11, 10_000
@@ -34,54 +34,37 @@ LEAST_ATTEMPTS, FEW_DEATHS = 30, 15
 STOPPED_SECONDS = 3600.0
 
 
-class Behavior(NamedTuple):
-    """
-    A proxy that has worked: how likely it fails after a good attempt, and with what, how many pages it has served, and
-    with what it has failed since, if these were all before the site banned it for good.
-    """
-
-    failure: float
-    failures: Sequence[FailureSample]
-    pages: int = 0
-    ban: Sequence[FailureSample] = ()
-
-
-class Job(NamedTuple):
-    """The pages of a job, and how many of them can only be fetched one after another, as each is found on the last."""
-
-    pages: int
-    depth: int = 1
-
-
 class Workload(NamedTuple):
     """
-    `latencies` are the sorted seconds of good attempts, `deaths` how dead proxies fail. `page_failure` is the chance
-    that an attempt fails for another reason than the proxy, as in `page_failures`.
+    `latencies` are the sorted seconds of good attempts. `page_failure` is the chance that an attempt fails for another
+    reason than the proxy, as in `page_failures`.
     """
 
     latencies: Sequence[float]
-    behaviors: Sequence[Behavior]
     survival: Survival
-    deaths: Sequence[Sequence[FailureSample]]
-    page_failure: float
-    page_failures: Sequence[FailureSample]
+    page_failure: float = 0.0
+    page_failures: Sequence[FailureSample] = ()
 
 
 class Recording(NamedTuple):
-    """What was learnt from a run, and the job and settings to simulate: its own, or others. `notes` are for people."""
+    """
+    What was learnt from a run, and the job and settings to simulate: its own, or others. `depth` of its `pages` can
+    only be fetched one after another, as each is found on the last. `notes` are for people.
+    """
 
     workload: Workload
     machine: Machine
-    job: Job
+    pages: int
+    depth: int
     settings: Settings
     workers: int
     proxies: int
     notes: Sequence[str] = ()
 
-    def changed(self, pages: int | None, settings: Mapping[str, object] | None = None) -> Recording:
+    def changed(self, pages: int | None, settings: Mapping[str, object]) -> Recording:
         """The same with a job of `pages`, None for the run's own job, and with other settings."""
-        job = self.job if pages is None else Job(pages, min(pages, self.job.depth))
-        return self._replace(job=job, settings=settings_from(settings or {}, self.settings))
+        pages = pages or self.pages
+        return self._replace(pages=pages, depth=min(pages, self.depth), settings=settings_from(settings, self.settings))
 
 
 def learn(journal: str | Path) -> Recording:
@@ -92,7 +75,7 @@ def learn(journal: str | Path) -> Recording:
         info = reader.run_info(time.time())
         rows = (row for row in reader.attempts() if row.ending in (Ending.OK, Ending.GONE, Ending.FAILED))
         attempts = [row for row in rows if 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST]
-        job = job_of(reader.tree())
+        pages, depth = job_of(reader.tree())
         listed = max(1, sum(row.listed for row in reader.proxies()))
         for event in reader.events():
             if event.kind == EventKind.RULES:
@@ -110,14 +93,14 @@ def learn(journal: str | Path) -> Recording:
     workload = observe(attempts, {proxy: sorted(moments) for proxy, moments in rests.items()})
     if not measured:
         notes.append("the run did not record its CPU time: where this machine becomes the limit is not known")
-    if 0 < (lost := sum(workload.survival.dead)) < FEW_DEATHS:
-        were = counted(max(1, round(lost)), "proxy was", "proxies were")
+    if 0 < workload.survival.lost < FEW_DEATHS:
+        were = counted(workload.survival.lost, "proxy was", "proxies were")
         notes.append(f"only {were} lost in this run: the chance to lose more is only roughly known")
     workers = min(max(1, info.workers), MOST_WORKERS)
     most = min(max([workers, *(int(used.workers) for used in measured)]), MOST_WORKERS, listed)
     # A rate for the whole site spaces the requests of each worker, too.
     known = machine(attempts, measured, workers=most, pace=settings.pace or (1e-9 if settings.site_rate else 0.0))
-    return Recording(workload, known, job, settings, workers, listed, notes)
+    return Recording(workload, known, pages, depth, settings, workers, listed, notes)
 
 
 def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]) -> Workload:
@@ -149,30 +132,16 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
     for own in by_proxy.values():
         good = max((n for n, attempt in enumerate(own, 1) if attempt.failure is None), default=0)
         histories.append(History(own[:good], own[good:]))
-    survival = estimate(histories)
-    behaviors, deaths = [], []
-    for history, dead, chance in zip(histories, survival.dead, survival.failure, strict=True):
-        end = failures(history.end)
-        # Proxies that never worked show how proxies fail, not how they work.
-        if history.lived:
-            alive = [*failures(history.lived), *(() if dead else end)]
-            behaviors.append(Behavior(chance, alive, history.pages, end if dead and history.banned else ()))
-        if dead and not history.banned:
-            deaths.append(end)
-    of_all = [failure for behavior in behaviors for failure in behavior.failures]
-    behaviors = [
-        own._replace(failure=own.failure if of_all else 0.0, failures=own.failures or of_all) for own in behaviors
-    ]
-    return Workload(latencies, behaviors, survival, deaths, len(by_pages) / len(rows), by_pages)
+    return Workload(latencies, estimate(histories), len(by_pages) / len(rows), by_pages)
 
 
-def job_of(tasks: Iterable[tuple[int, int | None, bool]]) -> Job:
-    """The job of a run, from (id, parent, is a list page) of each task."""
+def job_of(tasks: Iterable[tuple[int, int | None, bool]]) -> tuple[int, int]:
+    """`pages` and `depth` of a run, from (id, parent, is a list page) of each task."""
     depths: dict[int | None, int] = {}
     for task, parent, _ in tasks:
         # Only an earlier page leads to a later one, so that a wrong journal cannot make circles.
         depths[task] = depths.get(parent, 0) + 1
-    return Job(len(depths), max(depths.values(), default=1))
+    return len(depths), max(depths.values(), default=1)
 
 
 def _failure(row: AttemptRow) -> FailureSample:

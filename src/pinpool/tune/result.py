@@ -16,8 +16,8 @@ from pinpool.tune.steady_state import Trial
 
 #: The share of crawls in which a list has to last. 0.99 would need hundreds of simulated crawls to show.
 ENOUGH = 0.95
-#: Eighths of a character cell, and the cells of a bar.
-_BLOCKS, _BAR = " ▏▎▍▌▋▊▉█", 12
+#: The cells of a bar.
+BAR = 12
 #: What only the model knows of a row.
 SURVIVAL = ("survival", "survival_from", "survival_to")
 
@@ -148,14 +148,14 @@ def table(rows: Sequence[Row], recommended: int, *, blocks: bool = True) -> str:
     bars are plain ASCII.
     """
     top = max(row.pages_per_second for row in rows) or 1.0
-    mark = "→" if blocks else ">"
+    mark, block = ("→", "█") if blocks else (">", "#")
     # A heading of blanks is that of a column that is aligned on the left.
     formats: Mapping[str, Callable[[Row], str]] = {
         "": lambda row: mark if row.workers == recommended else "",
         "workers": lambda row: str(row.workers),
         "pages/s": lambda row: f"{row.pages_per_second:.1f}",
         "+-": lambda row: "" if row.error is None else f"{CONFIDENT * row.error:.1f}",
-        " ": lambda row: _bar(row.pages_per_second / top, blocks=blocks),
+        " ": lambda row: block * max(1, round(BAR * row.pages_per_second / top)),
         "ideal": lambda row: percent_column(row.of_ideal),
         "time": lambda row: "" if row.seconds is None else duration(row.seconds),
         "p50 s": lambda row: seconds_column(row.latency_p50, 3),
@@ -176,11 +176,6 @@ def table(rows: Sequence[Row], recommended: int, *, blocks: bool = True) -> str:
     return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
 
-def _bar(share: float, *, blocks: bool) -> str:
-    eighths = max(1, round(share * _BAR * 8))
-    return "█" * (eighths // 8) + _BLOCKS[eighths % 8].strip() if blocks else "#" * max(1, round(share * _BAR))
-
-
 def _chance(row: Row) -> str:
     if row.survival is None:
         return ""
@@ -190,12 +185,10 @@ def _chance(row: Row) -> str:
 
 def progress_line(view: Snapshot, trial: Trial) -> str:
     """A trial as it goes on, in one line."""
-    known, parked = "warming up", view.census.parked
+    line = f"{counted(trial.workers, 'worker')}, {counted(view.pages, 'page')}"
     if (measured := trial.throughput()) is not None:
-        sure = f"{CONFIDENT * measured.relative_error:.0%} after {duration(measured.seconds)}"
-        known = f"{measured.speed:.1f} pages/s, known to {sure}"
-    line = f"{counted(trial.workers, 'worker')}, {counted(view.pages, 'page')}, {known}"
-    return line + (f", {parked} waiting for a proxy" if parked else "")
+        line += f", {measured.speed:.1f} pages/s (+-{CONFIDENT * measured.error:.1f})"
+    return line + (f", {view.census.parked} waiting for a proxy" if view.census.parked else "")
 
 
 def trial_line(row: Row) -> str:

@@ -20,13 +20,14 @@ from pinpool.model import Charge
 from pinpool.policy.faults import FAULTS
 from pinpool.policy.hedging import patience
 from pinpool.policy.reputation import NO_REST, Patience, Reputation, Retire
-from pinpool.policy.retry import FIRST_REST, LONGEST_REST
-from pinpool.tune.queueing import paced
-from pinpool.tune.recording import Behavior, Recording
-from pinpool.tune.survival import FailureSample
+from pinpool.policy.retry import FIRST_REST
+from pinpool.tune.recording import Recording
+from pinpool.tune.survival import Behavior, FailureSample
 
 #: So many events, and the rest of a crawl is taken to be as what came before.
 MOST_EVENTS = 10_000
+#: A chance that is as good as none.
+NEVER = 1e-12
 #: The shortest attempt in seconds. Of shorter ones a worker could make any number at one moment.
 SHORTEST = 1e-4
 
@@ -55,7 +56,7 @@ class Scenario:
 
     def __init__(self, recording: Recording, workers: int, proxies: int) -> None:
         self.recording, self.workers, self.proxies = recording, workers, proxies
-        machine, workload, rules, job = recording.machine, recording.workload, recording.settings, recording.job
+        machine, workload, rules = recording.machine, recording.workload, recording.settings
         latencies, busy = workload.latencies, min(workers, proxies)
         factors = machine.stretches(busy, rules.pace)
         #: Failed attempts for each page that are not its proxy's, and those of them for which it waits for the site.
@@ -69,8 +70,8 @@ class Scenario:
         #: and pages that are found one after another hold all of them up.
         self.slots = []
         for number, factor in enumerate(factors):
-            slot = fmean(paced((seconds + machine.overhead) * factor, rules.pace) for seconds in times)
-            limit = max(number / (rules.site_rate or inf), slot * number * job.depth / max(1, job.pages))
+            slot = fmean(max(rules.pace, (seconds + machine.overhead) * factor) for seconds in times)
+            limit = max(number / (rules.site_rate or inf), slot * number * recording.depth / max(1, recording.pages))
             self.slots.append(max(SHORTEST, slot, limit) + lost)
         #: Seconds from the moment at which all pages are done on average to the end of the last one: when it begins the
         #: others are half through, and the slowest of them ends it.
@@ -78,7 +79,7 @@ class Scenario:
         #: Seconds after which a page that hangs is asked for by another worker, when nothing else is left to do.
         self.patience = patience(latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.95)])
         #: By pages, and how many of them end with the last one that was banned.
-        self.behaviors = sorted(workload.behaviors, key=lambda behavior: behavior.pages)
+        self.behaviors = sorted(workload.survival.behaviors, key=lambda behavior: behavior.pages)
         self.banned = max((n for n, behavior in enumerate(self.behaviors, 1) if behavior.ban), default=0)
 
     def seconds(self, failure: FailureSample) -> float:
@@ -106,7 +107,7 @@ class Crawl:
 
     def run(self) -> Crawled:
         """Do the crawl. To be called once."""
-        scenario, pages = self._scenario, self._recording.job.pages
+        scenario, pages = self._scenario, self._recording.pages
         drawn: list[Behavior] = []
         while len(drawn) < scenario.proxies:  # each recorded proxy once before any comes a second time
             drawn += self._random.sample(scenario.behaviors, len(scenario.behaviors))
@@ -166,11 +167,12 @@ class Crawl:
     def _life(self, number: int, behavior: Behavior) -> _Life:
         """The life of a proxy until it retires."""
         random, rules, reputation = self._random, self._recording.settings, self._reputation
-        survival, deaths, probing, strikes = self._workload.survival, self._workload.deaths, False, 0
+        survival, probing, strikes = self._workload.survival, False, 0
         reputation.admit(number, "")
         left, ban = self._pages_until_ban(behavior)
-        death, dies = (random.choice(deaths), 0.0) if deaths else ((), inf)
-        if deaths and random.random() >= survival.dead_on_arrival:
+        passes = log1p(-min(max(behavior.failure, NEVER), 1.0 - NEVER))
+        death, dies = (random.choice(survival.deaths), 0.0) if survival.deaths else ((), inf)
+        if survival.deaths and random.random() >= survival.dead_on_arrival:
             dies = random.expovariate(survival.hazard) if survival.hazard else inf
         while True:
             yield probing
@@ -179,11 +181,8 @@ class Crawl:
             while not swapped:
                 if self._now < dies and left >= 1 and not fails:
                     # It serves until it fails, is banned or dies, and ends the page that it is at.
-                    slot = self._slot
-                    seconds = min(
-                        slot * min(left, sure + self._pages_until_failure(behavior.failure)),
-                        dies - self._now + slot * random.random(),
-                    )
+                    slot, pages = self._slot, sure + log1p(-random.random()) // passes
+                    seconds = min(slot * min(left, pages), dies - self._now + slot * random.random())
                     self._serving += 1
                     yield seconds
                     self._serving -= 1
@@ -214,19 +213,11 @@ class Crawl:
             yield penalty.seconds
             probing = True
 
-    def _pages_until_failure(self, chance: float) -> float:
-        if not 0.0 < chance < 1.0:
-            return inf if chance <= 0.0 else 0.0
-        return log1p(-self._random.random()) // log1p(-chance)
-
     def _end(self) -> float:
         """When the last page ends: pages that have failed at last take longer."""
         scenario, random, slot = self._scenario, self._random, self._slot
-        last = self._now + scenario.last
-        end = max(last, min(self._last_failure, self._now + scenario.patience) + slot)
-        # Those that wait until the site may have recovered, by how often it has failed them.
-        failing, rest = self._serving / slot * scenario.site_faults, FIRST_REST
-        while failing * rest > 0.01 and rest < LONGEST_REST:
-            end = max(end, last - random.expovariate(failing) + rest * random.uniform(0.75, 1.25) + slot)
-            failing, rest = failing * self._workload.page_failure, 2 * rest + FIRST_REST
-        return end
+        end = max(self._now + scenario.last, min(self._last_failure, self._now + scenario.patience) + slot)
+        # The one that has last waited until the site may have recovered, by how often it has failed them.
+        failing = self._serving / slot * scenario.site_faults
+        waited = FIRST_REST * random.uniform(0.75, 1.25) - (random.expovariate(failing) if failing else inf)
+        return max(end, self._now + scenario.last + waited + slot)

@@ -11,7 +11,6 @@ time, whether a proxy is used or waits.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from math import expm1, prod
 from statistics import fmean
 from typing import NamedTuple
@@ -47,10 +46,10 @@ class Attempt(NamedTuple):
 
 
 class History(NamedTuple):
-    """One proxy: its attempts up to the last good one, and those after that. It has at least one."""
+    """One proxy: its attempts while it lives, and its end: those after its last good one, if it has died."""
 
     lived: Sequence[Attempt]
-    end: Sequence[Attempt]
+    end: Sequence[Attempt] = ()
 
     @property
     def pages(self) -> int:
@@ -60,23 +59,35 @@ class History(NamedTuple):
     @property
     def banned(self) -> bool:
         """Whether it served pages until the site refused it."""
-        last = self.end[-1].failure if self.end else None
-        return bool(self.lived) and last is not None and last.fault in BANS
+        return bool(self.pages and self.end) and failures(self.end)[-1].fault in BANS
+
+
+class Behavior(NamedTuple):
+    """
+    A proxy that has worked: how likely it fails after a good attempt, and with what, how many pages it has served, and
+    with what it has failed since, if these were all before the site banned it for good.
+    """
+
+    failure: float
+    failures: Sequence[FailureSample]
+    pages: int = 0
+    ban: Sequence[FailureSample] = ()
 
 
 class Survival(NamedTuple):
     """
-    Which of the histories are those of `dead` proxies, and how likely each, while it lived, had a `failure` after a
-    good attempt. `again` is the chance to fail of a proxy that has just failed, `after_rest` of one that has rested
-    since. `dead_on_arrival` is the share of proxies that never work, `hazard` the chance a second to die for good.
+    `again` is the chance to fail of a proxy that has just failed, `after_rest` of one that has rested since.
+    `dead_on_arrival` is the share of proxies that never work, `hazard` the chance a second to die for good, and
+    `deaths` how they fail then. `lost` is how many proxies have died or were banned.
     """
 
-    dead: Sequence[bool]
-    failure: Sequence[float]
+    behaviors: Sequence[Behavior]
     again: float
     after_rest: float
-    dead_on_arrival: float
-    hazard: float
+    dead_on_arrival: float = 0.0
+    hazard: float = 0.0
+    deaths: Sequence[Sequence[FailureSample]] = ()
+    lost: int = 0
 
 
 def failures(attempts: Iterable[Attempt]) -> list[FailureSample]:
@@ -85,54 +96,73 @@ def failures(attempts: Iterable[Attempt]) -> list[FailureSample]:
 
 
 def estimate(histories: Sequence[History]) -> Survival:
-    """What the histories of all proxies of a run show. At least one is needed."""
-    dead = [bool(history.end) for history in histories]
+    """What the histories of all proxies of a run show, as if each that ends with failures had died. One is needed."""
+    histories = _settled(histories)
+    own, again, after_rest = _rates(histories)
+    of_all = [failure for history in histories for failure in failures(history.lived)]
+    # Proxies that never worked show how proxies fail, not how they work.
+    behaviors = [
+        Behavior(
+            chance if of_all else 0.0,
+            failures(history.lived) or of_all,
+            history.pages,
+            failures(history.end) if history.banned else (),
+        )
+        for history, chance in zip(histories, own, strict=True)
+        if history.pages
+    ]
+    deaths = [failures(history.end) for history in histories if history.end and not history.banned]
+    lost = sum(bool(history.end) for history in histories)
+    return Survival(behaviors, again, after_rest, *_deaths(histories), deaths, lost)
+
+
+def _settled(histories: Sequence[History]) -> list[History]:
+    """The same, where ends that were bad luck are a part of life."""
     # How bad luck goes on is learnt from proxies that came back. Learnt from these ends too, a list of which no proxy
     # comes back would be one of living proxies that fail for ever.
-    own, again, after_rest = _rates(histories, dead)
+    own, again, after_rest = _rates(histories)
     pages = fmean(history.pages for history in histories) or 1.0  # of a proxy, after each of which it may have died
-    for _ in histories:
-        share = fmean(dead)
-        for place, (history, failure) in enumerate(zip(histories, own, strict=True)):
+    settled, dead = list(histories), -1
+    while dead != (dead := sum(bool(history.end) for history in settled)):
+        share = dead / len(settled)
+        for place, (history, failure) in enumerate(zip(settled, own, strict=True)):
             # A failure promises no good.
             chances = failure, max(again, failure), max(after_rest, failure)
             luck = prod(chances[attempt.before] for attempt in history.end)
-            death = share / (pages if history.lived else 1.0)
+            death = share / (pages if history.pages else 1.0)
             # No proxy recovers that refuses our login.
             fatal = any(failed.fault is Fault.PROXY_AUTH for failed in failures(history.end))
-            dead[place] &= fatal or death > (1.0 - share) * ODDS * luck
-        if fmean(dead) == share:
-            break
-    return Survival(dead, *_rates(histories, dead), *_deaths(histories, dead))
+            if not fatal and death <= (1.0 - share) * ODDS * luck:
+                settled[place] = History([*history.lived, *history.end])
+    return settled
 
 
-def _rates(histories: Sequence[History], dead: Sequence[bool]) -> tuple[list[float], float, float]:
-    """How living proxies fail, if these are dead: `failure`, `again` and `after_rest` of a `Survival`."""
-    # The end of one that lives was bad luck.
-    lives = [own.lived if died else [*own.lived, *own.end] for own, died in zip(histories, dead, strict=True)]
+def _rates(histories: Sequence[History]) -> tuple[list[float], float, float]:
+    """How living proxies fail: each after a good attempt; all after a failed one, and after a failed one and a rest."""
 
     def rate(before: int, attempts: Iterable[Attempt], failed: float, tries: float) -> float:
         seen = Counter(attempt.failure is not None for attempt in attempts if attempt.before == before)
         return (seen[True] + failed) / (seen.total() + tries or 1.0)
 
-    overall = rate(GOOD, chain(*lives), 0.0, 0.0)
+    of_all = [attempt for history in histories for attempt in history.lived]
+    overall = rate(GOOD, of_all, 0.0, 0.0)
     # Half a case more of the others: what was not seen is not impossible.
-    again, after_rest = (rate(before, chain(*lives), 0.5, 1.0) for before in (FAILED, RESTED))
-    return [rate(GOOD, attempts, PRIOR * overall, PRIOR) for attempts in lives], again, after_rest
+    again, after_rest = (rate(before, of_all, 0.5, 1.0) for before in (FAILED, RESTED))
+    return [rate(GOOD, history.lived, PRIOR * overall, PRIOR) for history in histories], again, after_rest
 
 
-def _deaths(histories: Sequence[History], dead: Sequence[bool]) -> tuple[float, float]:
-    """The share that never worked and the chance a second to die, if these are dead."""
+def _deaths(histories: Sequence[History]) -> tuple[float, float]:
+    """The share that never worked and the chance a second to die."""
     dead_on_arrival, hazard = 0.5, 0.0
     for _ in range(ROUNDS):
         never = died = lived = 0.0
-        for history, is_dead in zip(histories, dead, strict=True):
+        for history in histories:
             if history.lived:
                 lived += history.lived[-1].at
-                if is_dead and not history.banned:  # between its last page and its first failure
+                if history.end and not history.banned:  # between its last page and its first failure
                     died += 1.0
                     lived += (history.end[0].at - history.lived[-1].at) / 2
-            elif is_dead:
+            else:
                 # One that failed at its first use, late in a run, may once have worked.
                 first = history.end[0].at
                 span = min(hazard * first, 100.0)

@@ -10,9 +10,9 @@ from pinpool.model import Fault
 from pinpool.settings import Settings
 from pinpool.tune.forecast import default_sizes, predict, spares_needed
 from pinpool.tune.queueing import Machine
-from pinpool.tune.recording import Behavior, Job, Recording, Workload
+from pinpool.tune.recording import Recording, Workload
 from pinpool.tune.result import ENOUGH, Row
-from pinpool.tune.survival import FailureSample, Survival
+from pinpool.tune.survival import Behavior, FailureSample, Survival
 
 RULES = Settings(cooling=0.1)
 PAGE = 0.05
@@ -22,14 +22,14 @@ DYING = -math.log(0.8)
 
 def recording(*, hazard: float = 0.0, again: float = 0.5, failure: float = 0.0) -> Recording:
     deaths = [[FailureSample(Fault.REFUSED, 0.001)]] if hazard else []
-    behavior = Behavior(failure, [FailureSample(Fault.BANNED, PAGE)])
+    behaviors = [Behavior(failure, [FailureSample(Fault.BANNED, PAGE)])] * 10
     known = Machine(wait=PAGE, demand=0.0, mean=PAGE, overhead=0.0)
-    workload = Workload([PAGE], [behavior] * 10, Survival([], [], again, again, 0.0, hazard), deaths, 0.0, [])
-    return Recording(workload, known, Job(100), RULES, workers=4, proxies=10)
+    workload = Workload([PAGE], Survival(behaviors, again, again, 0.0, hazard, deaths))
+    return Recording(workload, known, 100, 1, RULES, workers=4, proxies=10)
 
 
 def row(made: Recording, *, workers: int, proxies: int, pages: int) -> Row:
-    return predict(made.changed(pages), workers, proxies=proxies)
+    return predict(made.changed(pages, {}), workers, proxies=proxies)
 
 
 def test_the_chance_of_a_list_is_that_of_not_all_of_it_dying() -> None:
@@ -52,7 +52,7 @@ def test_where_no_crawl_loses_a_proxy_the_chance_is_certain() -> None:
 def test_spares_are_counted_that_make_up_for_the_dead() -> None:
     made = recording(hazard=DYING)
 
-    spares = spares_needed(made.changed(200), 4)
+    spares = spares_needed(made.changed(200, {}), 4)
 
     assert spares is not None
     few, enough = (row(made, workers=4, proxies=4 + more, pages=200) for more in (0, spares))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from attempts import attempt, good
 from pinpool.journal.records import AttemptRow
 from pinpool.stats.resources import Usage
-from pinpool.tune.queueing import IDLE, Machine, cycles, machine, paced
+from pinpool.tune.queueing import IDLE, Machine, cycles, machine
 
 
 def used(cpu: float, seconds: float, *, own_cpu: float = 0.0, queued: float = 0.0) -> list[Usage]:
@@ -122,12 +122,3 @@ def test_a_machine_that_was_too_busy_to_show_the_wait_does_not_make_it_disappear
     known = machine(rows, used(0.01, seconds / 40, own_cpu=0.002, queued=0.03), workers=40)
 
     assert known.wait == pytest.approx(0.05, abs=0.005)
-
-
-def test_a_page_takes_the_pace_or_longer_on_average() -> None:
-    random = Random(1)
-
-    for seconds in (0.1, 0.9, 1.1, 2.0):
-        drawn = [max(seconds, random.uniform(0.75, 1.25)) for _ in range(20_000)]
-        assert paced(seconds, 1.0) == pytest.approx(sum(drawn) / len(drawn), rel=0.01)
-    assert paced(0.1, 0.0) == 0.1

@@ -8,7 +8,7 @@ import pytest
 
 from attempts import START, attempt, good
 from pinpool.errors import UsageError
-from pinpool.tune.recording import Job, job_of, observe
+from pinpool.tune.recording import job_of, observe
 
 
 def test_too_few_good_attempts_are_refused_with_what_to_do() -> None:
@@ -23,7 +23,7 @@ def test_a_calm_run_has_no_faults_and_no_deaths() -> None:
         calm.survival.hazard,
         calm.survival.dead_on_arrival,
         calm.page_failure,
-        calm.behaviors[0].failure,
+        calm.survival.behaviors[0].failure,
     ) == (
         0.0,
         0.0,
@@ -38,8 +38,8 @@ def test_a_proxy_that_fails_beyond_its_rest_is_dead_and_no_fault_of_a_living_one
     seen = observe(rows, {1: [START + 51.5]})
 
     assert seen.survival.hazard == pytest.approx(1 / 150, rel=0.02)
-    assert [failure.fault for failure in seen.deaths[0]] == ["refused", "refused"]
-    assert all(behavior.failure == 0.0 for behavior in seen.behaviors)
+    assert [failure.fault for failure in seen.survival.deaths[0]] == ["refused", "refused"]
+    assert all(behavior.failure == 0.0 for behavior in seen.survival.behaviors)
 
 
 def test_a_proxy_that_comes_back_after_its_rest_has_not_died() -> None:
@@ -47,7 +47,7 @@ def test_a_proxy_that_comes_back_after_its_rest_has_not_died() -> None:
 
     seen = observe(rows, {1: [START + 30.1]})
 
-    assert (seen.survival.hazard, seen.deaths) == (0.0, [])
+    assert (seen.survival.hazard, seen.survival.deaths) == (0.0, [])
     assert seen.survival.after_rest < 0.5
 
 
@@ -56,8 +56,8 @@ def test_a_proxy_that_the_site_bans_for_good_has_its_pages_counted_and_is_no_sig
 
     seen = observe(rows, {1: [START + 5.1]})
 
-    assert (seen.survival.hazard, seen.deaths) == (0.0, [])
-    assert sorted((behavior.pages, len(behavior.ban)) for behavior in seen.behaviors) == [(10, 3), (400, 0)]
+    assert (seen.survival.hazard, seen.survival.deaths) == (0.0, [])
+    assert sorted((behavior.pages, len(behavior.ban)) for behavior in seen.survival.behaviors) == [(10, 3), (400, 0)]
 
 
 def test_a_proxy_that_refused_from_the_first_moment_never_worked() -> None:
@@ -75,7 +75,7 @@ def test_pages_that_are_to_blame_themselves_are_not_held_against_proxies() -> No
     seen = observe(rows, {})
 
     assert seen.page_failure == pytest.approx(0.1)
-    assert seen.behaviors[0].failure == 0.0
+    assert seen.survival.behaviors[0].failure == 0.0
 
 
 def test_the_rate_of_deaths_is_found_though_many_die_unseen() -> None:
@@ -120,7 +120,7 @@ def test_a_proxy_that_may_die_dies_as_one_was_seen_to() -> None:
 
     seen = observe(rows, {})
 
-    assert bool(seen.deaths) == bool(seen.survival.hazard or seen.survival.dead_on_arrival)
+    assert bool(seen.survival.deaths) == bool(seen.survival.hazard or seen.survival.dead_on_arrival)
 
 
 def test_hours_between_a_stop_and_a_resume_do_not_count_as_time_survived() -> None:
@@ -136,9 +136,9 @@ def test_hours_between_a_stop_and_a_resume_do_not_count_as_time_survived() -> No
 def test_pages_that_lead_to_each_other_one_by_one_make_a_job_deep() -> None:
     chain = [(n, n - 1 if n > 1 else None, True) for n in range(1, 51)]
 
-    assert job_of(chain) == Job(50, depth=50)
-    assert job_of([(5, None, True), (6, 5, False), (9, 5, False)]) == Job(3, depth=2)
+    assert job_of(chain) == (50, 50)
+    assert job_of([(5, None, True), (6, 5, False), (9, 5, False)]) == (3, 2)
 
 
 def test_pages_that_ask_for_each_other_in_a_circle_are_seeds_all_the_same() -> None:
-    assert job_of([(1, 2, True), (2, 1, True), (3, 3, False)]) == Job(3, depth=2)
+    assert job_of([(1, 2, True), (2, 1, True), (3, 3, False)]) == (3, 2)

@@ -12,9 +12,9 @@ from pinpool.model import Fault
 from pinpool.settings import Settings
 from pinpool.tune import simulator
 from pinpool.tune.queueing import Machine
-from pinpool.tune.recording import Behavior, Job, Recording, Workload
+from pinpool.tune.recording import Recording, Workload
 from pinpool.tune.simulator import Crawl, Crawled, Scenario
-from pinpool.tune.survival import FailureSample, Survival
+from pinpool.tune.survival import Behavior, FailureSample, Survival
 
 REFUSED = FailureSample(Fault.REFUSED, 0.01)
 BANNED = FailureSample(Fault.BANNED, 0.1)
@@ -31,9 +31,13 @@ def workload(
     again: float = 0.5,
     after_rest: float = 0.5,
 ) -> Workload:
-    behavior = Behavior(failure, [sample])
-    survival = Survival([], [], again, after_rest, dead_on_arrival, hazard)
-    return Workload([latency], [behavior] * 10, survival, [[REFUSED]], 0.0, [])
+    behaviors = [Behavior(failure, [sample])] * 10
+    return Workload([latency], Survival(behaviors, again, after_rest, dead_on_arrival, hazard, [[REFUSED]]))
+
+
+def with_proxies(*behaviors: Behavior) -> Workload:
+    made = workload(0.2)
+    return made._replace(survival=made.survival._replace(behaviors=behaviors))
 
 
 def machine(latency: float = 0.2, *, cpu: float = 0.0) -> Machine:
@@ -45,13 +49,14 @@ def crawl(
     *,
     workers: int = 4,
     proxies: int = 10,
-    job: Job | None = None,
+    pages: int = 2000,
+    depth: int = 1,
     rules: Settings = RULES,
     on: Machine | None = None,
     seed: int = 1,
 ) -> Crawled:
     known = on or machine(made.latencies[0])
-    recording = Recording(made, known, job or Job(2000), rules, workers, proxies)
+    recording = Recording(made, known, pages, depth, rules, workers, proxies)
     return Crawl(Scenario(recording, workers, proxies), seed).run()
 
 
@@ -88,7 +93,7 @@ def test_a_rate_for_the_site_holds_for_all_workers_together() -> None:
 
 
 def test_busy_cores_are_the_limit_however_many_workers_there_are() -> None:
-    figures = crawl(workload(0.1), workers=10, on=machine(0.1, cpu=0.05), job=Job(4000))
+    figures = crawl(workload(0.1), workers=10, on=machine(0.1, cpu=0.05), pages=4000)
 
     assert speed(figures) == pytest.approx(1 / 0.05, rel=0.03)
 
@@ -116,7 +121,7 @@ def test_the_figures_agree_in_every_workload(
         workload(failure=failure, hazard=hazard),
         workers=workers,
         proxies=proxies,
-        job=Job(300),
+        pages=300,
         seed=seed,
     )
 
@@ -128,7 +133,7 @@ def test_the_figures_agree_in_every_workload(
 
 
 def test_a_chain_of_list_pages_keeps_all_workers_but_one_waiting() -> None:
-    assert crawl(workload(0.2), workers=8, job=Job(100, depth=100)).seconds == pytest.approx(100 * 0.2, rel=0.01)
+    assert crawl(workload(0.2), workers=8, pages=100, depth=100).seconds == pytest.approx(100 * 0.2, rel=0.01)
 
 
 def test_dying_proxies_end_a_crawl_that_spares_would_have_saved() -> None:
@@ -143,7 +148,7 @@ def test_dying_proxies_end_a_crawl_that_spares_would_have_saved() -> None:
 
 def test_the_chance_of_a_single_proxy_is_the_exponential_function() -> None:
     lasted = [
-        crawl(workload(0.2, hazard=0.0069), workers=1, proxies=1, job=Job(500), seed=seed).lasted for seed in range(200)
+        crawl(workload(0.2, hazard=0.0069), workers=1, proxies=1, pages=500, seed=seed).lasted for seed in range(200)
     ]
 
     assert sum(lasted) / 200 == pytest.approx(0.5, abs=0.1)
@@ -162,7 +167,7 @@ def test_a_worker_keeps_its_pin_through_doubtful_faults_up_to_the_rule() -> None
 def test_a_page_that_always_fails_is_given_up_and_the_crawl_goes_on() -> None:
     broken = workload()._replace(page_failure=1.0, page_failures=[FailureSample(Fault.HTTP_ERROR, 0.1)])
 
-    figures = crawl(broken, job=Job(20))
+    figures = crawl(broken, pages=20)
 
     assert figures.lasted
     assert figures.faults == pytest.approx(3 * 20)
@@ -171,7 +176,7 @@ def test_a_page_that_always_fails_is_given_up_and_the_crawl_goes_on() -> None:
 def test_failures_that_load_a_proxy_slow_it_down_by_the_time_they_take() -> None:
     slow = workload(0.2, failure=0.1, sample=FailureSample(Fault.TIMEOUT, 5.0), again=0.0)
 
-    assert speed(crawl(slow, job=Job(20_000), rules=replace(RULES, swap_after=50))) == pytest.approx(
+    assert speed(crawl(slow, pages=20_000, rules=replace(RULES, swap_after=50))) == pytest.approx(
         4 / (0.2 + 0.1 * 5.0), rel=0.03
     )
 
@@ -179,7 +184,7 @@ def test_failures_that_load_a_proxy_slow_it_down_by_the_time_they_take() -> None
 def test_a_page_that_the_site_has_failed_at_last_is_waited_for() -> None:
     unwell = workload(0.1)._replace(page_failure=0.2, page_failures=[FailureSample(Fault.SERVER_ERROR, 0.1)])
 
-    seconds = [crawl(unwell, job=Job(200), seed=seed).seconds for seed in range(20)]
+    seconds = [crawl(unwell, pages=200, seed=seed).seconds for seed in range(20)]
 
     assert sum(seconds) / 20 > 200 * (0.1 + 0.25 * 0.1) / 4 + 1.5
 
@@ -196,19 +201,20 @@ def test_a_proxy_that_is_banned_rests_longer_each_time_and_retires() -> None:
 
 def test_a_page_that_hangs_at_the_end_is_asked_for_through_another_proxy_and_not_waited_for() -> None:
     """A fifth of the list hangs for 45 s; fifty pages are done before that."""
-    dead = workload(0.2, dead_on_arrival=0.2)._replace(deaths=[[FailureSample(Fault.DEADLINE, 45.0)]])
+    made = workload(0.2, dead_on_arrival=0.2)
+    dead = made._replace(survival=made.survival._replace(deaths=[[FailureSample(Fault.DEADLINE, 45.0)]]))
 
-    seconds = [crawl(dead, workers=10, proxies=10, job=Job(50), seed=seed).seconds for seed in range(20)]
+    seconds = [crawl(dead, workers=10, proxies=10, pages=50, seed=seed).seconds for seed in range(20)]
 
     assert max(seconds) < 10.0
 
 
 def test_a_crawl_of_very_many_events_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
     shaky = workload(failure=0.02, again=0.2)
-    whole = crawl(shaky, job=Job(20_000))
+    whole = crawl(shaky, pages=20_000)
 
     monkeypatch.setattr(simulator, "MOST_EVENTS", whole.cost // 2)
-    half = crawl(shaky, job=Job(20_000))
+    half = crawl(shaky, pages=20_000)
 
     assert half.lasted
     assert half.seconds == pytest.approx(whole.seconds, rel=0.1)
@@ -216,10 +222,9 @@ def test_a_crawl_of_very_many_events_goes_on_as_it_began(monkeypatch: pytest.Mon
 
 def test_proxies_that_the_site_bans_after_some_pages_leave_the_work_to_the_others() -> None:
     """Three of ten serve ten pages each. The longer the job is, the less that matters."""
-    served = [Behavior(0.0, [], 10, [BANNED])] * 3 + [Behavior(0.0, [], 50)] * 7
-    made = workload(0.2)._replace(behaviors=served)
+    made = with_proxies(*[Behavior(0.0, [], 10, [BANNED])] * 3, *[Behavior(0.0, [], 50)] * 7)
 
-    figures = crawl(made, workers=10, job=Job(50_000))
+    figures = crawl(made, workers=10, pages=50_000)
 
     assert (figures.lasted, figures.retired) == (True, 3)
     assert speed(figures) == pytest.approx(7 / 0.2, rel=0.01)
@@ -227,8 +232,7 @@ def test_proxies_that_the_site_bans_after_some_pages_leave_the_work_to_the_other
 
 def test_a_site_that_bans_every_proxy_after_some_pages_gives_so_many_pages_and_no_more() -> None:
     """One of the ten was tried late, and had served two pages when the run ended."""
-    served = [Behavior(0.0, [], 40, [BANNED])] * 9 + [Behavior(0.0, [], 2)]
-    made = workload(0.2)._replace(behaviors=served)
+    made = with_proxies(*[Behavior(0.0, [], 40, [BANNED])] * 9, Behavior(0.0, [], 2))
 
-    assert crawl(made, job=Job(399)).lasted
-    assert crawl(made, job=Job(401)).pages == pytest.approx(400)
+    assert crawl(made, pages=399).lasted
+    assert crawl(made, pages=401).pages == pytest.approx(400)

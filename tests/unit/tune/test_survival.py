@@ -45,7 +45,7 @@ def lived(random: Random, *, failure: float, hazard: float) -> History:
 def test_a_calm_list_has_lost_no_proxy() -> None:
     calm = estimate([HEALTHY] * 10)
 
-    assert (list(calm.dead), calm.dead_on_arrival, calm.hazard) == ([False] * 10, 0.0, 0.0)
+    assert (calm.lost, calm.dead_on_arrival, calm.hazard) == (0, 0.0, 0.0)
 
 
 def test_proxies_that_never_served_a_page_never_worked_though_no_rest_has_proven_it() -> None:
@@ -64,7 +64,7 @@ def test_a_newcomer_with_one_failure_among_many_that_fail_now_and_then_is_alive(
 
     seen = estimate([flaky] * 20 + [newcomer])
 
-    assert not seen.dead[-1]
+    assert seen.lost == 0
 
 
 @pytest.mark.parametrize("failure", [0.02, 0.2])
@@ -91,7 +91,7 @@ def test_a_list_that_is_banned_and_forgiven_again_and_again_loses_no_proxy() -> 
 
     seen = estimate([FORGIVEN] * 15 + [resting] * 5)
 
-    assert not any(seen.dead)
+    assert seen.lost == 0
     assert seen.after_rest == pytest.approx(2 / 3, abs=0.05)
 
 
@@ -100,7 +100,7 @@ def test_a_proxy_that_refuses_our_login_is_dead_whatever_the_others_do() -> None
 
     seen = estimate([FORGIVEN] * 10 + [refused])
 
-    assert seen.dead[-1]
+    assert seen.lost == 1
 
 
 def test_a_list_of_which_no_proxy_ever_comes_back_dies_and_does_not_fail_for_ever() -> None:
@@ -108,7 +108,7 @@ def test_a_list_of_which_no_proxy_ever_comes_back_dies_and_does_not_fail_for_eve
 
     seen = estimate(used_up)
 
-    assert all(seen.dead)
+    assert seen.lost == 4
     assert seen.hazard == pytest.approx(4 / 102, rel=0.01)
 
 
@@ -117,5 +117,5 @@ def test_a_proxy_that_the_site_has_banned_after_some_pages_shows_no_rate_of_deat
 
     seen = estimate([HEALTHY] * 7 + [banned] * 3)
 
-    assert list(seen.dead) == [False] * 7 + [True] * 3
+    assert (seen.lost, [len(behavior.ban) for behavior in seen.behaviors]) == (3, [0] * 7 + [3] * 3)
     assert (seen.hazard, seen.dead_on_arrival) == (0.0, 0.0)
