@@ -28,6 +28,7 @@ from pinpool.pool.processes import ProcessEngine
 
 #: One process runs all tests of such a file: they are short, or share what is expensive to set up.
 BY_FILE = (
+    "tests/stories/test_httpbin.py",
     "tests/unit/",
     "tests/cli/test_report_browser.py",
     "tests/cli/test_tune.py",
