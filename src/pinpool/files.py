@@ -21,9 +21,9 @@ from pinpool.errors import StorageError
 
 STDOUT = "-"
 LOCK_SECONDS = 0.5
-_FOLDER = "pinpool-run-"
+_FOLDER = "pinpool."
 #: Not the user's mistake: the same command works when there is room again.
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 #: The endings of the files that SQLite puts beside a database.
 SQLITE_SIDES = ("-wal", "-shm", "-journal")
 
@@ -145,7 +145,7 @@ def storing(what: str, next_step: str, kind: Callable[[str], Exception] = Storag
     except BrokenPipeError:
         raise
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             kind, next_step = StorageError, "look at the disk and make room, then do it again, or `pinpool resume`"
         raise kind(f"{what}: cannot be written ({error.strerror}): {next_step}") from error
 

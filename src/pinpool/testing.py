@@ -18,6 +18,7 @@ from pinpool.crawler.page_job import PageJob
 from pinpool.crawler.signals import Stop
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
+from pinpool.files import temporary_folder
 from pinpool.journal.records import About
 from pinpool.journal.writer import Journal
 from pinpool.model import Assignment, Evidence, Fetched, Sign, Step, Task
@@ -91,7 +92,7 @@ def crawl(
     standings, clock = spare_proxies(proxies), FakeClock()
     workers = workers or proxies
     engine = FakeEngine(perform, standings, workers=workers, settings=chosen, clock=clock)
-    with TemporaryDirectory(prefix="pinpool-") as folder:
+    with TemporaryDirectory(dir=temporary_folder()) as folder:
         path = Path(folder, "journal.db")
         about = About(spider.name, spider.file, "", workers, engine.name, "", "{}", f"{proxies} fake", b"")
         with Journal.create(path, about, clock.epoch(), seeds_of(spider, seeds)) as journal:

@@ -19,7 +19,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -143,7 +142,7 @@ def measure(journal: Path) -> Real:
     """Pages a second from the first attempt to the last page, as the model counts them."""
     with Reader(journal) as reader:
         attempts = list(reader.attempts())
-        info = reader.run_info(time.time())
+        info = reader.run_info()
     first = min(row.at for row in attempts)
     last = max(row.at + row.seconds for row in attempts if row.ending != "failed")
     return Real(journal, info.pages / (last - first), info.state == "complete")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -29,7 +28,7 @@ JOURNAL, PAGE = "movies.db", "report.html"  # in the demo's folder
 @site_options
 @defaulted("--workers", default=6, help="Worker processes.", type=click.IntRange(1))
 @click.option("--calm", is_flag=True, help="Only good proxies.")
-@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep journal and items in this folder.")
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep items, journal and report in it.")
 def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Path | None) -> None:
     """Crawl a practice site on this machine through good and faulty proxies. Nothing leaves the machine.
 
@@ -40,13 +39,13 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
       pinpool demo --pages 10 --proxies 8 --workers 6
     """
     from pinpool.crawler.api import crawl
-    from pinpool.files import storing
+    from pinpool.files import storing, temporary_folder
     from pinpool.lab import Lab
     from pinpool.report.html import check_page
     from pinpool.spider.loader import load, parse_ref
 
     faults = [] if calm else [DEMO_FAULTS[n % len(DEMO_FAULTS)] for n in range(proxies * 3 // 8)]
-    folder = keep or Path(tempfile.mkdtemp(prefix="pinpool-demo-"))
+    folder = keep or temporary_folder() / "demo"
     with storing(f"--keep {folder}", "name another", SettingsError):
         folder.mkdir(parents=True, exist_ok=True)
     check_page(folder / PAGE, folder / JOURNAL)
@@ -72,10 +71,10 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
                 timeout=3.0,
                 deadline=8.0,
             )
-        _report(site, run, folder)
+        _report(site, run, folder, kept=keep is not None)
 
 
-def _report(site: Lab, run: Run, folder: Path) -> None:
+def _report(site: Lab, run: Run, folder: Path, *, kept: bool) -> None:
     """Show the run, compare it with what the site really holds, and leave with 0 only if they agree."""
     from pinpool.report.html import render, write_page
     from pinpool.report.queries import read_run
@@ -87,7 +86,8 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
         click.echo(f"  {item['title']}: {', '.join(item['directors'])}")
     click.echo(f"  ... and {max(0, len(items) - SHOWN_ITEMS)} more\n")
     stats, coverage, page, now = run.stats, run.coverage, folder / PAGE, time.time()
-    click.echo(f"{proxy_table(stats)}\n\n{summary(stats, run.journal)}\n{coverage_line(coverage)}")
+    figures = summary(stats, run.journal).rpartition("\n")[0]  # without the command for a journal that may soon be gone
+    click.echo(f"{proxy_table(stats)}\n\n{figures}\n{coverage_line(coverage)}")
     write_page(render(read_run(run.journal, now), now), page)
     films = {url: (film.title, list(film.directors)) for url, film in site.films(site.named_url).items()}
     stored = Counter(item["url"] for item in items)
@@ -98,6 +98,7 @@ def _report(site: Lab, run: Run, folder: Path) -> None:
         f"compared with the site: {counted(len(films) - missing - wrong, 'film')} right, {wrong} wrong, "
         f"{missing} missing, {twice} twice; {counted(site.direct, 'request')} past the proxies"
     )
-    click.echo(f"items: {folder / 'films.jsonl'}\nreport: {page}")
+    where = f"items: {folder / 'films.jsonl'}\nreport: {page}"
+    click.echo(where if kept else "all of it is removed now; `pinpool demo --keep DIR` keeps items, journal and report")
     good = coverage.complete and not (wrong or missing or twice or site.direct)
     leave(ExitCode.COMPLETE if good else ExitCode.INTERNAL)

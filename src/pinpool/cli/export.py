@@ -1,6 +1,5 @@
 """`pinpool export`: the items of a journal in files."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def export(journal: Path, **options: Any) -> None:
     if not outputs:
         raise click.UsageError("name a file with -o, for instance -o items.jsonl; - is stdout")
     with Reader(journal) as reader:
-        info = reader.run_info(time.time())
+        info = reader.run_info()
         inputs: dict[str, str | Path] = {"the journal": journal}
         if info.state != "complete":
             inputs |= {f"the run's own {mark.path}, and it is not complete": mark.path for mark in reader.outputs()}

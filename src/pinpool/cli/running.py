@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -184,7 +183,7 @@ def lacking(run: Run) -> list[str]:
     from pinpool.terminal.lacking import lacking_lines
 
     with Reader(run.journal) as reader:
-        found, info = reader.run_yield(), reader.run_info(time.time())
+        found, info = reader.run_yield(), reader.run_info()
         samples = {sample.stage: sample.id for sample in reader.page_samples()}
     spider = shown_file(info.spider_ref).removesuffix(":spider")
     return lacking_lines(found, run.journal, spider, shown_file(info.proxies or "LIST"), samples)

@@ -12,6 +12,7 @@ from pinpool.crawler.launch import Ended, Launch
 from pinpool.errors import JournalError, NoUsableProxy, SettingsError
 from pinpool.files import SQLITE_SIDES
 from pinpool.journal.reader import Reader
+from pinpool.journal.sqlite import refuse_claimed
 from pinpool.journal.verify import Coverage, coverage
 from pinpool.journal.writer import Journal
 from pinpool.journal.yields import RunYield
@@ -75,9 +76,7 @@ class Run:
     def stats(self) -> dict[str, Any]:
         """The document of `pinpool stats --json`. Raises JournalError."""
         with Reader(self.journal) as reader:
-            return stats_document(
-                reader.run_info(time.time()), reader.proxies(), figures(reader.attempts()), reader.pins()
-            )
+            return stats_document(reader.run_info(), reader.proxies(), figures(reader.attempts()), reader.pins())
 
     @property
     def advice(self) -> str:
@@ -163,6 +162,7 @@ def crawl(
     )
     spider.check(seeds=seeds is None)
     tasks = seeds_of(spider, seeds)
+    refuse_claimed(path)
     check_targets(launch.outputs, _files_in_use(launch, proxies, metrics))
     gauges = Metrics(Path(metrics), path, tell) if metrics else None
     if path.exists():
@@ -191,13 +191,19 @@ def resume(
     end_if_starting()
     check_ground()
     path = Path(journal)
+    refuse_claimed(path)
     with Reader(path) as reader:
-        info = reader.run_info(time.time())
+        info = reader.run_info()
         earlier = reader.outputs()
     ref = parse_ref(info.spider_ref)
     source = info.proxies or None if proxies is None else proxies
     chosen = proxies_from(source)
     spider, overrides = load(ref), {**json.loads(info.settings), **settings}
+    if spider.name != info.spider:
+        raise JournalError(
+            f"{path}: belongs to the spider {info.spider}, not {spider.name}: name another journal, "
+            f"or name the spider {info.spider} again"
+        )
     launch = Launch(
         spider=spider,
         ref=ref,
@@ -226,8 +232,9 @@ def make_way(journal: Path, *, fresh: bool) -> Path:
 
     Raises JournalError if it holds an unfinished run, is no journal, or is in use.
     """
+    refuse_claimed(journal)
     with Reader(journal) as reader:
-        info = reader.run_info(time.time())
+        info = reader.run_info()
     if not fresh and info.state != "complete":
         raise JournalError(
             f"{journal}: holds a run of the spider {info.spider} that is {info.state}: "

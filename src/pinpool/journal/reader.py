@@ -50,13 +50,12 @@ class Reader:
         except sqlite3.DatabaseError as error:
             raise JournalError(storage.explain(self.path, error)) from error
 
-    def run_info(self, now: float) -> RunInfo:
-        """The run as a whole. If it says that it is running, but was killed before `now`, it is "interrupted"."""
+    def run_info(self) -> RunInfo:
+        """The run as a whole. One that was killed is "interrupted": nobody claims its journal any more."""
         columns = RunInfo._fields[:-3]  # the others are counted
         *values, in_flight = self._row(f"SELECT {', '.join(columns)}, in_flight FROM run")
         run = dict(zip(columns, values, strict=True))
-        silent = run["state"] == "running" and now - run["heartbeat"] > 30
-        if silent and not storage.is_claimed(self.path):  # it was killed
+        if run["state"] == "running" and not storage.is_claimed(self.path):
             run["state"], in_flight = "interrupted", 0
         counts = dict.fromkeys(("done", "gone", "failed", "waiting"), 0) | dict(self.rows(COUNT_TASKS))
         counts["in_flight"] = min(in_flight, counts["waiting"])

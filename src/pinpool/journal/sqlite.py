@@ -11,22 +11,25 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
-from pinpool.errors import JournalError
-from pinpool.files import SQLITE_SIDES
+from pinpool.errors import JournalError, PinpoolError, StorageError
+from pinpool.files import NO_ROOM, SQLITE_SIDES
 from pinpool.journal.schema import APPLICATION_ID, MIGRATIONS
-from pinpool.text import shown_path
+from pinpool.text import one_line, shown_path
 
 BUSY_SECONDS = 10.0
+#: A group that is larger than this (80 MB) is written before its commit, which then looks like somebody else's write.
+_SPILL_PAGES = 20_000
 _BUILD_CACHE = 8192  # KiB: the keys of seeds come in no order, and 2 MB hold those of 60,000
 _MODE = 0o600  # it may hold headers and login forms; SQLite gives its side files the same mode
 
+DAMAGED = "move it away to start again, or put a copy back and `pinpool resume`"
 NEXT_STEPS = {
     "SQLITE_FULL": "the disk is full: free some space, then `pinpool resume {path}`",
     "SQLITE_BUSY": "another program keeps it locked: close that one, then `pinpool resume {path}`",
     "SQLITE_READONLY": "it is read-only: allow writing there, then `pinpool resume {path}`",
     "SQLITE_CANTOPEN": "it cannot be opened: look at the permissions of the file and of its directory",
     "SQLITE_NOTADB": "is not a SQLite file: name the .db file that `pinpool crawl` wrote",
-    "SQLITE_CORRUPT": "it is damaged: move it away to start again, or put a copy back and `pinpool resume {path}`",
+    "SQLITE_CORRUPT": f"it is damaged: {DAMAGED}",
 }
 
 
@@ -39,6 +42,13 @@ def explain(path: Path, error: sqlite3.Error) -> str:
     return f"{shown}: SQLite says: {error}: look at the disk, then `pinpool resume {shown}`"
 
 
+def unusable(path: Path, error: sqlite3.Error) -> PinpoolError:
+    """SQLite's error while a journal is made or opened: a StorageError if the disk is to blame, else a JournalError."""
+    name = getattr(error, "sqlite_errorname", None) or ""
+    kind = StorageError if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")) else JournalError
+    return kind(explain(path, error))
+
+
 @contextmanager
 def claim(journal: Path) -> Iterator[None]:
     """
@@ -47,26 +57,47 @@ def claim(journal: Path) -> Iterator[None]:
 
     It is an exclusive SQLite lock on an empty side file: on the journal itself it would shut readers out. The kernel
     drops a lock of SQLite with the process, however that ends, and unlike a flock it does not pass to a forked worker
-    that outlives the parent. The side file stays: if it were deleted, two processes could hold locks on two files of
-    one name.
+    that outlives the parent. The side file ends with the block.
 
-    Raises JournalError if another process has the claim, naming it, or if the side file cannot be made.
+    Raises JournalError if another process has the claim, naming it, or if the side file cannot be made; StorageError if
+    the disk is full.
     """
     side = _side_file(journal)
     with ExitStack() as stack:
         try:
-            side.touch()
-            # A reader locks the claim for microseconds, and must not turn a writer away.
-            lock = stack.enter_context(closing(sqlite3.connect(side, timeout=0.5, isolation_level=None)))
-            lock.execute("PRAGMA journal_mode = MEMORY")  # or a second side file would appear
-            lock.execute("BEGIN EXCLUSIVE")
+            while not _lock(side, stack):
+                pass
+            stack.callback(_remove, side)
         except OSError as error:
-            raise JournalError(_unwritable(journal, error.strerror)) from error
+            raise _unwritable(journal, error) from error
         except sqlite3.Error as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                raise JournalError(_in_use(journal)) from None
-            raise JournalError(_unwritable(journal, str(error))) from error
+                raise _in_use(journal) from None
+            raise unusable(journal, error) from error
         yield
+
+
+def _lock(side: Path, held: ExitStack) -> bool:
+    """Lock a side file until `held` ends. False if its last holder has removed that file meanwhile."""
+    with ExitStack() as undo:
+        # Open as long as the lock: so no other file gets its inode, and no close drops the lock.
+        file = os.open(side, os.O_RDWR | os.O_CREAT, 0o666)
+        undo.callback(os.close, file)
+        try:
+            # A reader locks the claim for microseconds, and must not turn a writer away.
+            uri = f"{side.as_uri()}?mode=rw"
+            lock = undo.enter_context(closing(sqlite3.connect(uri, uri=True, timeout=0.5, isolation_level=None)))
+            lock.execute("PRAGMA journal_mode = MEMORY")  # or a second side file would appear
+            lock.execute("BEGIN EXCLUSIVE")
+            if os.path.samestat(os.fstat(file), side.stat()):
+                held.push(undo.pop_all())
+                return True
+        except FileNotFoundError:
+            pass
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_CANTOPEN or side.exists():
+                raise
+    return False
 
 
 def is_claimed(journal: Path) -> bool:
@@ -79,12 +110,50 @@ def is_claimed(journal: Path) -> bool:
     return False
 
 
+def refuse_claimed(journal: Path) -> None:
+    """Raise JournalError if a living process is writing this journal."""
+    if is_claimed(journal):
+        raise _in_use(journal)
+
+
+def _in_use(journal: Path) -> JournalError:
+    holder = ""
+    with suppress(sqlite3.Error, PinpoolError), closing(open_for_reading(journal)) as db:
+        holder = f" (process {db.execute('SELECT pid FROM run').fetchone()[0]})"
+    return JournalError(f"{journal}: another pinpool{holder} is writing it: wait for it, or name another file with -j")
+
+
 def open_for_writing(path: Path) -> sqlite3.Connection:
-    """A connection for the one writer, which begins and ends the transactions itself. Never makes a file."""
+    """
+    A connection for the one writer, which begins and ends the transactions itself. Never makes a file.
+
+    The write-ahead log lets others read meanwhile. `fold` ends it: to read a journal with one, SQLite makes two files.
+    """
     db = _connect(path, "mode=rw")
+    db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
+    db.execute(f"PRAGMA cache_spill = {_SPILL_PAGES}")
     return db
+
+
+def fold(db: sqlite3.Connection) -> None:
+    """Bring all into the one file, so that no side file stays behind. No effect while somebody reads it."""
+    with suppress(sqlite3.Error):
+        db.execute("PRAGMA busy_timeout = 0")
+        db.execute("PRAGMA journal_mode = DELETE")
+
+
+def damage(path: Path) -> str:
+    """What is wrong with the file as readers find it; empty if nothing is."""
+    try:
+        with closing(_connect(path, "mode=ro")) as db:
+            if _pragma(db, "application_id") != APPLICATION_ID:
+                return "its beginning is gone"
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        return one_line(str(error))
+    return "" if found == "ok" else one_line(found)
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -107,7 +176,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
                 raise
             return _inspected(path, "mode=ro&immutable=1")
     except sqlite3.DatabaseError as error:
-        raise JournalError(explain(path, error)) from error
+        raise unusable(path, error) from error
 
 
 def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
@@ -122,7 +191,7 @@ def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
     try:
         draft.unlink(missing_ok=True)
         draft.touch(_MODE, exist_ok=False)
-        with closing(open_for_writing(draft)) as db:
+        with closing(_connect(draft, "mode=rw")) as db:
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             for fast in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_BUILD_CACHE}"):
                 db.execute(f"PRAGMA {fast}")
@@ -133,9 +202,9 @@ def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
             os.fsync(whole.fileno())
         draft.rename(path)
     except sqlite3.Error as error:
-        raise JournalError(explain(path, error)) from error
+        raise unusable(path, error) from error
     except OSError as error:
-        raise JournalError(_unwritable(path, error.strerror)) from error
+        raise _unwritable(path, error) from error
     finally:
         for leftover in ("", *SQLITE_SIDES):
             draft.with_name(draft.name + leftover).unlink(missing_ok=True)
@@ -146,12 +215,17 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     version = _pragma(db, "user_version")
     if version == len(MIGRATIONS):
         return
-    copy = path.with_name(f"{path.name}.v{version}")
-    copy.unlink(missing_ok=True)
-    copy.touch(_MODE, exist_ok=False)
-    with closing(sqlite3.connect(copy)) as kept:
-        db.backup(kept)
+    kept = path.with_name(f"{path.name}.v{version}")
+    kept.unlink(missing_ok=True)
+    copy(db, kept)
     _apply(db, version, lambda db: None)
+
+
+def copy(db: sqlite3.Connection, path: Path) -> None:
+    path.touch(_MODE, exist_ok=False)
+    with closing(sqlite3.connect(path)) as kept:
+        db.backup(kept)
+        fold(kept)
 
 
 def _apply(db: sqlite3.Connection, version: int, fill: Callable[[sqlite3.Connection], None]) -> None:
@@ -199,13 +273,14 @@ def _side_file(journal: Path) -> Path:
     return real.with_name(f".{real.name}.claim")
 
 
-def _unwritable(path: Path, why: str | None) -> str:
+def _remove(side: Path) -> None:
+    with suppress(OSError):  # where an open file cannot be removed
+        side.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> PinpoolError:
     name = shown_path(path)
-    return f"{name}: cannot be written ({why}): allow writing in its directory, or name another file with -j"
-
-
-def _in_use(journal: Path) -> str:
-    holder = ""
-    with suppress(sqlite3.Error, JournalError), closing(open_for_reading(journal)) as db:
-        holder = f" (process {db.execute('SELECT pid FROM run').fetchone()[0]})"
-    return f"{journal}: another pinpool{holder} is writing it: wait for it, or name another file with -j"
+    if error.errno in NO_ROOM:
+        return StorageError(f"{name}: cannot be written ({error.strerror}): make room on the disk, then do it again")
+    step = "allow writing in its directory, or name another file with -j"
+    return JournalError(f"{name}: cannot be written ({error.strerror}): {step}")

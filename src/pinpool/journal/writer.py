@@ -18,6 +18,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from pinpool.errors import JournalError, StorageError
 from pinpool.journal import sqlite as storage
+from pinpool.journal.file_watch import FileWatch
 from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.records import About, Mark, ProxyRow, RunEnd, Settlement, Waiting
 from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS, WITHDRAWN
@@ -42,6 +43,7 @@ def _storing(write: Callable[Concatenate[Journal, P], R]) -> Callable[Concatenat
     def stored(self: Journal, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             if not self._db.in_transaction:
+                self._files.before_write()
                 self._db.execute("BEGIN IMMEDIATE")
             return write(self, *args, **kwargs)
         except BaseException as error:
@@ -81,7 +83,9 @@ class Journal:
         self.oldest: float | None = None  # when its first write came
         self._db = db
         self._owned = owned  # the claim, the connection and a last commit, ended in the opposite order
+        owned.callback(storage.fold, db)
         owned.callback(self.commit)
+        self._files = FileWatch(path, db)
         self._began = began
         self._earlier = (0.0, 0, 0)  # seconds, worker losses and pool rebuilds of the starts before this one
 
@@ -123,12 +127,12 @@ class Journal:
         storage.open_for_reading(path).close()  # raises if there is no journal that we know
         with ExitStack() as owned:
             owned.enter_context(storage.claim(path))
-            db = owned.enter_context(closing(storage.open_for_writing(path)))
             try:
+                db = owned.enter_context(closing(storage.open_for_writing(path)))
                 storage.migrate(db, path)
                 db.execute("UPDATE run SET pid = ?", (os.getpid(),))
             except sqlite3.Error as error:
-                raise JournalError(storage.explain(path, error)) from error
+                raise storage.unusable(path, error) from error
             return cls(path, db, owned.pop_all())
 
     def __enter__(self) -> Self:
@@ -152,14 +156,10 @@ class Journal:
         """
         Start the run again as `about` says, and commit; its salt stays as it was, and no proxy is pinned any more.
 
-        Raises JournalError if the journal belongs to another spider.
+        Raises JournalError if the journal is damaged.
         """
-        spider = self.about.spider
-        if spider != about.spider:
-            raise JournalError(
-                f"{self.path}: belongs to the spider {spider}, not {about.spider}: name another journal, "
-                f"or name the spider {spider} again"
-            )
+        if damage := storage.damage(self.path):
+            raise JournalError(f"{self.path}: it is damaged ({damage}): {storage.DAMAGED}")
         self._began = now
         self._earlier = self._db.execute("SELECT seconds, worker_losses, pool_rebuilds FROM run").fetchone()
         given = {name: value for name, value in about._asdict().items() if name != "salt"}
@@ -279,13 +279,23 @@ class Journal:
         query = "INSERT INTO events (at, kind, proxy, worker, detail) VALUES (?, ?, ?, ?, ?)"
         self._db.execute(query, (*event[:4], storable(event.detail[:MESSAGE_LIMIT])))
 
-    @_storing
     def progress(self, in_flight: int, losses: int, rebuilds: int, now: float) -> None:
         """
         The heartbeat: how many tasks are in flight, how many workers were lost and pools rebuilt since this start.
 
-        Readers call a run interrupted if nobody claims its journal and the last heartbeat is more than 30 s old.
+        Raises StorageError if another program has moved, replaced or damaged the file.
         """
+        self._check_files(now)
+        self._beat(in_flight, losses, rebuilds, now)
+
+    def _check_files(self, now: float | None = None) -> None:
+        if self._files.is_suspect(now):
+            self.commit()
+            if problem := self._files.problem(now):
+                raise StorageError(problem)
+
+    @_storing
+    def _beat(self, in_flight: int, losses: int, rebuilds: int, now: float) -> None:
         self.oldest = now if self.oldest is None else self.oldest
         _, earlier_losses, earlier_rebuilds = self._earlier
         self._db.execute(
@@ -293,9 +303,16 @@ class Journal:
             (in_flight, earlier_losses + losses, earlier_rebuilds + rebuilds, now, self._seconds(now)),
         )
 
-    @_committing
     def finish(self, state: RunEnd, now: float) -> None:
-        """Record how this start of the run ended, with no proxy pinned any more, and commit."""
+        """
+        Record how this start of the run ended, with no proxy pinned any more, and commit. Raises StorageError if
+        another program has moved, replaced or damaged the file.
+        """
+        self._end(state, now)
+        self._check_files()
+
+    @_committing
+    def _end(self, state: RunEnd, now: float) -> None:
         query = "UPDATE run SET state = ?, ended = ?, heartbeat = ?, seconds = ?, in_flight = 0"
         self._db.execute(query, (state, now, now, self._seconds(now)))
         self._unpin()
@@ -450,7 +467,9 @@ class Journal:
         """Make the group durable. Does nothing when there is none."""
         try:
             if self._db.in_transaction:
+                self._files.before_write()
                 self._db.execute("COMMIT")
+                self._files.after_write()
         except sqlite3.Error as error:
             self._take_back()
             raise StorageError(storage.explain(self.path, error)) from error

@@ -18,7 +18,9 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+from pinpool.files import temporary_folder
 from pinpool.proxies.source import VARIABLE
 
 #: The parent asks a hung worker for its stack by this signal; faulthandler answers in C, without the GIL.
@@ -104,6 +106,17 @@ def dump_stack_to(path: Path) -> None:
         )
 
 
+def own_folder() -> Path:
+    """
+    The folder for all temporary files of this process, those of multiprocessing too: if it is killed, the next run
+    removes it.
+    """
+    folder = temporary_folder()
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    config["tempdir"] = config.get("tempdir") or str(folder)
+    return folder
+
+
 def warm_up(preload: Sequence[str]) -> None:
     """
     Start the forkserver, where there is one, and let it import the modules `preload` that workers need.
@@ -112,6 +125,7 @@ def warm_up(preload: Sequence[str]) -> None:
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
         multiprocessing.set_forkserver_preload(["pinpool.pool.quiet_server", *preload, "pinpool.pool.preload"])
+        own_folder()
         # No spider needs the passwords of a list. And the forkserver looks into the current folder first, where a file
         # named json.py would stand in for Python's own module.
         with _changed(VARIABLE, None), _changed(SAFE_PATH, "pinpool"), keep_signals_from_children():

@@ -37,7 +37,7 @@ from pathlib import Path
 
 from pinpool.errors import AttemptFailed
 from pinpool.model import Assignment, Call, Ending, Event, EventKind, Outcome, ProxyState, Sign
-from pinpool.pool.child_process import keep_signals_from_children, warm_up
+from pinpool.pool.child_process import keep_signals_from_children, own_folder, warm_up
 from pinpool.pool.engine import Answered, Census, EngineError, Lost, Noted, Signal
 from pinpool.pool.generation import Generation
 from pinpool.pool.job import Job, WorkerConfig, pack_work, unpack
@@ -115,7 +115,7 @@ class ProcessEngine:
     # ------------------------------------------------------------------ the protocol
 
     def start(self) -> None:
-        self._stacks = Path(tempfile.mkdtemp(prefix="pinpool-"))
+        self._stacks = Path(tempfile.mkdtemp(prefix="stacks-", dir=own_folder()))
         shared = self._hang_seconds, self._stacks
         self._watch = WorkerWatch(self._size, -(-self._size // self._threads), self._flight, *shared)
         self._solo_watch = WorkerWatch(1, self._size, self._alone, *shared)  # it dies once for each crash of all others

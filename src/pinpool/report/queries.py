@@ -74,7 +74,7 @@ class ReportReader(Reader):
 def read_run(journal: Path, now: float) -> RunData:
     """The run in `journal` as it is `now` (epoch seconds). Raises JournalError."""
     with ReportReader(journal) as reader:
-        run = reader.run_info(now)
+        run = reader.run_info()
         totals = Totals(reader.axis(run))
         for row in reader.attempts():
             totals.add(row)

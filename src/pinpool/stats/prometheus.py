@@ -122,7 +122,7 @@ class Metrics:
         self._next_recount = start + SHARE * (self._clock.monotonic() - start)
 
     def _run_families(self, reader: Reader, snapshot: Snapshot | None) -> Iterator[Family]:
-        tasks = snapshot.tasks if snapshot else reader.run_info(self._clock.epoch()).tasks
+        tasks = snapshot.tasks if snapshot else reader.run_info().tasks
         run, census = reader.pulse(), snapshot.census if snapshot else Census()
         yield Family("run_state", "gauge", "1 for the state of the run.", one_hot(_RUN_STATES, run.state))
         yield Family("run_seconds", "gauge", "Seconds that the run has taken, all starts together.", run.seconds)

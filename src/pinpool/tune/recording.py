@@ -8,7 +8,6 @@ failures follow each other, and the chance to die are those of all, used and wai
 from __future__ import annotations
 
 import json
-import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -72,7 +71,7 @@ def learn(journal: str | Path) -> Recording:
     rests: dict[int, list[float]] = {}
     measured, rules, notes = [], "", []
     with Reader(journal) as reader:
-        info = reader.run_info(time.time())
+        info = reader.run_info()
         rows = (row for row in reader.attempts() if row.ending in (Ending.OK, Ending.GONE, Ending.FAILED))
         attempts = [row for row in rows if 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST]
         pages, depth = job_of(reader.tree())

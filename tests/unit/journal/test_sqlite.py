@@ -41,7 +41,7 @@ def test_a_creation_that_fails_half_way_leaves_no_half_journal(path: Path) -> No
     with pytest.raises(JournalError):
         Journal.create(path, unstorable, START)
 
-    assert [found.name for found in path.parent.iterdir()] == [".movies.db.claim"]
+    assert [found.name for found in path.parent.iterdir()] == []
     new_journal(path).close()
 
 

@@ -264,11 +264,6 @@ def test_a_resume_adds_up_and_leaves_no_proxy_pinned(path: Path, journal: Journa
     assert rows(path, "SELECT state FROM proxies") == [("spare",), ("retired",)]
 
 
-def test_a_journal_goes_on_only_with_its_own_spider(journal: Journal) -> None:
-    with pytest.raises(JournalError, match="belongs to the spider movies, not books"):
-        journal.resume(ABOUT._replace(spider="books"), START)
-
-
 def test_forgiving_takes_a_charge_back(path: Path, journal: Journal) -> None:
     for proxy in (1, 2, 1):
         journal.settle(put_off(1, failed(proxy=proxy)), START)
