@@ -5,6 +5,7 @@ import sqlite3
 from itertools import chain, count
 from pathlib import Path
 
+from pinpool.errors import StorageError
 from pinpool.journal.sqlite import DAMAGED, copy, damage
 
 CHECK_SECONDS = 5.0  # between two searches for damage, which read the whole file
@@ -35,18 +36,21 @@ class FileWatch:
         self._home = self._home or _inodes(self._seen)
 
     def is_suspect(self, now: float | None = None) -> bool:
-        """Whether `problem` should be asked, because somebody has written there. With `now` not too often."""
+        """Whether it is time to `check`, because somebody has written there. With `now` not too often."""
         self.before_write()
         return self._doubtful and (self._has_moved or now is None or now >= self._next_check)
 
-    def problem(self, now: float | None = None) -> str:
-        """What somebody has done to the journal, and the next step; empty if it is sound and in its place."""
+    def check(self, now: float | None = None) -> None:
+        """
+        Raise StorageError, with the next step, if the journal is damaged or no longer in its place: then all that it
+        holds is saved beside it. Nothing may be uncommitted.
+        """
         if self._has_moved:
-            return _rescued(self._db, self._path)
+            raise StorageError(_rescued(self._db, self._path))
         self._doubtful = False
         self._next_check = (now or 0.0) + CHECK_SECONDS
-        found = damage(self._path)
-        return f"{self._path}: another program has damaged it ({found}): {DAMAGED}" if found else ""
+        if found := damage(self._path):
+            raise StorageError(f"{self._path}: another program has damaged it ({found}): {DAMAGED}")
 
     @property
     def _has_moved(self) -> bool:

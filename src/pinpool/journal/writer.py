@@ -291,8 +291,7 @@ class Journal:
     def _check_files(self, now: float | None = None) -> None:
         if self._files.is_suspect(now):
             self.commit()
-            if problem := self._files.problem(now):
-                raise StorageError(problem)
+            self._files.check(now)
 
     @_storing
     def _beat(self, in_flight: int, losses: int, rebuilds: int, now: float) -> None:
@@ -304,10 +303,7 @@ class Journal:
         )
 
     def finish(self, state: RunEnd, now: float) -> None:
-        """
-        Record how this start of the run ended, with no proxy pinned any more, and commit. Raises StorageError if
-        another program has moved, replaced or damaged the file.
-        """
+        """Record how this start of the run ended, with no proxy pinned any more, and commit. Raises as `progress`."""
         self._end(state, now)
         self._check_files()
 
