@@ -32,6 +32,7 @@ def test_without_values_the_base_stays() -> None:
         ("ban_status", "403, 429,503", (403, 429, 503)),
         ("ban_status", "", ()),
         ("encoding", "gbk", "gbk"),
+        ("encoding", "KOI8-RU", "KOI8-RU"),
         ("encoding", "None", None),
         ("ca_bundle", "own.pem", "own.pem"),
         (

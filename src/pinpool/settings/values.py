@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
+from webencodings.labels import LABELS
+
 from pinpool.selectors import checked
 from pinpool.text import cut
 from pinpool.urls import header_problems
@@ -79,14 +81,16 @@ def text(value: object) -> str:
 
 
 def encoding(value: object) -> str:
-    """A text encoding that Python knows."""
+    """A label that browsers know, or a text encoding that Python knows."""
     try:
         name = text(value)
+        if LABELS.get(name.strip().lower(), "replacement") != "replacement":
+            return name
         # Some codecs turn bytes into bytes, or refuse to replace what they cannot read.
         b"\xff".decode(name, "replace")
         return name
     except (LookupError, ValueError):
-        raise ValueError(f"{_shown(value)} is not an encoding that Python knows") from None
+        raise ValueError(f"{_shown(value)} is not an encoding that browsers or Python know") from None
 
 
 def headers(value: object) -> dict[str, str]:

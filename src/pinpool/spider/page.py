@@ -11,7 +11,7 @@ from lxml import etree
 from pinpool.model import Fetched, Task
 from pinpool.selectors import evaluate, text_of
 from pinpool.settings import Settings
-from pinpool.spider.encoding import decode
+from pinpool.spider.encoding import Decoded, decode, json_text
 from pinpool.tasks import Form, request
 from pinpool.urls import clean_url, resolve_url
 
@@ -111,7 +111,8 @@ class Page:
             try:
                 return json.loads(self.body)
             except UnicodeDecodeError:
-                return json.loads(self.text)
+                announced = self.headers.get("content-type")
+                return json.loads(json_text(self.body, announced, self._settings.encoding))
         except ValueError as error:
             raise ValueError(f"the body is not JSON: {error}; it starts with {self.text[:40]!r}") from None
 
@@ -172,13 +173,13 @@ class Page:
         )
 
     @_Once
-    def _decoded(self) -> tuple[str, str]:
+    def _decoded(self) -> Decoded:
         return decode(self.body, self.headers.get("content-type"), self._settings.encoding)
 
     @property
     def _utf8(self) -> bytes:
         """The text as UTF-8: the body itself, if nothing in it had to be replaced or left out."""
-        encoding, text = self._decoded
+        encoding, text = self._decoded[:2]
         if encoding == "utf-8" and "\ufffd" not in text and b"\0" not in self.body and self.body[:3] != BOM_UTF8:
             return self.body
         return text.encode("utf-8", "replace")
@@ -201,8 +202,7 @@ class Page:
 
     @property
     def _query_encoding(self) -> str:
-        # Browsers never send UTF-16 in a URL, nor a byte order mark.
-        return "utf-8" if self.encoding.startswith("utf") else self.encoding
+        return self._decoded.sent_in
 
     def _href(self, selector: str, found: Any) -> str | None:
         if isinstance(found, str):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from peers import PATIENCE
 from pinpool.model import Fetched
 from pinpool.settings import Settings
+from pinpool.spider.encoding import Decoded
 from pinpool.spider.page import Page
 from pinpool.tasks import request
 
@@ -271,9 +272,9 @@ def test_a_page_knows_what_was_handed_on() -> None:
 def test_a_page_that_takes_long_to_read_holds_up_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
 
-    def slow(body: bytes, content_type: str | None, override: str | None) -> tuple[str, str]:
+    def slow(body: bytes, content_type: str | None, override: str | None) -> Decoded:
         assert body != b"slow" or released.wait(PATIENCE)
-        return "utf-8", body.decode()
+        return Decoded("utf-8", body.decode())
 
     monkeypatch.setattr("pinpool.spider.page.decode", slow)
     with ThreadPoolExecutor(2) as threads:
