@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import multiprocessing.pool
 import os
@@ -51,6 +52,11 @@ class QuietPool(Pool):
             # It wakes the handler whenever its last entry goes. No job has this key.
             cache[_NO_JOB] = None
 
+    def _setup_queues(self) -> None:
+        super()._setup_queues()  # type: ignore[misc]
+        if has_packets():
+            self._inqueue._reader.instead, self._outqueue._reader.instead = _no_task, _no_answer  # type: ignore[attr-defined]
+
     def _end_handler(self) -> None:
         """No thread could be started for the next handler: the stdlib forgets the one that runs."""
         handler: Any = getattr(self, "_worker_handler", None)
@@ -71,6 +77,18 @@ class QuietPool(Pool):
     def _get_sentinels(self) -> list[Any]:
         # Without the pipe of answers, which `_change_notifier` does not need.
         return [self._change_notifier._reader]  # type: ignore[attr-defined]
+
+
+def _no_task(job: object, number: object) -> tuple[object, ...]:
+    return job, number, _raise_too_many_files, (), {}
+
+
+def _no_answer(job: object, number: object) -> tuple[object, ...]:
+    return job, number, (False, OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+
+
+def _raise_too_many_files() -> None:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 class _PacketContext:

@@ -11,6 +11,7 @@ import os
 import socket
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import nullcontext
 from multiprocessing.connection import wait
 from multiprocessing.reduction import ForkingPickler
@@ -21,6 +22,8 @@ from typing import Any
 INLINE = 1 << 16
 #: The kernel counts the descriptors that nobody has received yet. So long until there may be fewer.
 FULL_SECONDS = 0.005
+#: Begins a packet that comes with a file. No pickle begins like this.
+_FILE = b"file"
 
 
 def has_packets() -> bool:
@@ -29,15 +32,22 @@ def has_packets() -> bool:
 
 
 class End:
-    """One end. Any number of processes and threads may use it at a time; each message goes to one of them."""
+    """
+    One end. Any number of processes and threads may use it at a time; each message goes to one of them.
 
-    def __init__(self, one: socket.socket) -> None:
+    A message is a tuple. If a long one comes, but this process may open no more files, `recv` returns what `instead`
+    makes of its first two values: that much is not lost.
+    """
+
+    def __init__(self, one: socket.socket, instead: Callable[..., Any] | None = None) -> None:
+        one.settimeout(None)  # whatever a spider has set as the default for sockets
         self._socket = one
+        self.instead = instead
         # Nobody closes the ends of a pool that is thrown away: it may still use them.
-        weakref.finalize(self, one.close)
+        weakref.finalize(self, one.close).atexit = False  # threads of the pool may still run then
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return End, (self._socket,)
+        return End, (self._socket, self.instead)
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -53,20 +63,24 @@ class End:
         """Waits while the socket is full. OSError if no reader is left."""
         message = ForkingPickler.dumps(value)
         if len(message) <= INLINE:
-            self._socket.send(message)
-            return
+            try:
+                self._socket.send(message)
+                return
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:  # this system has smaller buffers
+                    raise
         file = os.memfd_create("pinpool-message", os.MFD_CLOEXEC)
         try:
             with os.fdopen(file, "wb", closefd=False) as body:
                 body.write(message)
-            self._send_file(file)
+            self._send_file(file, ForkingPickler.dumps(value[:2] if isinstance(value, tuple) else ()))
         finally:
             os.close(file)
 
-    def _send_file(self, file: int) -> None:
+    def _send_file(self, file: int, head: memoryview) -> None:
         while True:
             try:
-                socket.send_fds(self._socket, [b"file"], [file])
+                socket.send_fds(self._socket, [_FILE, head], [file])
             except OSError as error:
                 if error.errno != errno.ETOOMANYREFS:
                     raise
@@ -77,6 +91,10 @@ class End:
     def recv(self) -> Any:
         """The next message. EOFError if no writer is left."""
         message, files, _, _ = socket.recv_fds(self._socket, INLINE, 1)
+        if not files and message.startswith(_FILE):
+            if self.instead is None:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return self.instead(*ForkingPickler.loads(message[len(_FILE) :]))
         if files:
             with os.fdopen(files[0], "rb") as body:
                 body.seek(0)
