@@ -18,6 +18,7 @@ COMMANDS = [
     "check",
     "demo",
     "lab",
+    "guide",
 ]
 HEAVY = {
     "requests",

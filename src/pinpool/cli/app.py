@@ -15,6 +15,7 @@ from pinpool.cli.crawl import crawl
 from pinpool.cli.demo import demo
 from pinpool.cli.export import export
 from pinpool.cli.failures import failures
+from pinpool.cli.guide import guide
 from pinpool.cli.lab import lab
 from pinpool.cli.options import ExitCode
 from pinpool.cli.report import report
@@ -44,7 +45,7 @@ def app() -> None:
     """
 
 
-for command in (crawl, resume, retry, stats, failures, verify, export, report, tune, try_, check, demo, lab):
+for command in (crawl, resume, retry, stats, failures, verify, export, report, tune, try_, check, demo, lab, guide):
     app.add_command(command)
 
 
