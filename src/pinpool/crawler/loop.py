@@ -19,6 +19,7 @@ from pinpool.crawler.scheduler import LONGEST_BREAK, Entry, Frontier, assign, of
 from pinpool.crawler.signals import Stop
 from pinpool.crawler.site_probe import SiteProbe
 from pinpool.crawler.stage_guard import StageGuard
+from pinpool.crawler.tally import Tally
 from pinpool.journal.records import RunEnd, Settlement
 from pinpool.journal.schema import INDEX_STAGE
 from pinpool.journal.writer import Journal
@@ -58,30 +59,6 @@ ALONE_SECONDS = 0.02
 EXCUSES = 4
 #: A heartbeat is due also when nothing happens, or readers take the run for dead.
 HEARTBEAT_SECONDS = 5.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """
-    The loop's own running counts; the journal has the truth. `unread` and `cursor` are by kind of task, True for list
-    pages: whether the journal holds more of them, and the id of the last one read.
-    """
-
-    known: int = 0
-    ended: int = 0
-    pages: int = 0
-    items: int = 0
-    failed: int = 0
-    gone: int = 0
-    last_fault: str = ""
-    faults: dict[Fault, FaultCount] = field(default_factory=dict)
-    unread: dict[bool, bool] = field(default_factory=lambda: {True: True, False: True})
-    cursor: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
-
-    @property
-    def left(self) -> int:
-        """Tasks that have not ended."""
-        return self.known - self.ended
 
 
 @dataclass(eq=False, repr=False)
@@ -170,6 +147,7 @@ class Loop:
             self._fill()
             for signal in self.engine.poll(self._patience()):
                 self._take(signal)
+            self._stages.review(self._left, self.engine.census(), self.clock.epoch())
             self._save()
             if drain_until is None and (self.stop.asked or self.limited):
                 drain_until = self.clock.monotonic() + DRAIN_SECONDS
@@ -211,6 +189,10 @@ class Loop:
         if not self._frontier.ready:
             self._send_second_attempts()
 
+    def _left(self) -> list[Entry] | None:
+        """The tasks that are left, None if there are more in the journal."""
+        return None if any(self._tally.unread.values()) else [*self._frontier, *self._attempts.tasks()]
+
     def _room(self, avoided: frozenset[int]) -> int:
         """How many tasks the engine should hold."""
         census = self.engine.census()
@@ -240,12 +222,8 @@ class Loop:
 
     def _read_again(self, *, ended: int, failed: int = 0, gone: int = 0) -> None:
         """Tasks that were dropped, or had ended, wait again: the journal is read from its start."""
-        self._tally.ended -= ended
-        self._tally.failed -= failed
-        self._tally.gone -= gone
         self._at_hand = frozenset(entry.id for entry in (*self._frontier, *self._attempts.tasks()))
-        self._tally.cursor = {True: 0, False: 0}
-        self._tally.unread = {True: True, False: True}
+        self._tally.put_back(ended, failed, gone)
 
     def _send(self, entry: Entry, avoided: frozenset[int]) -> None:
         now = self.clock.monotonic()
@@ -395,7 +373,8 @@ class Loop:
         self._tally.last_fault = f"{decision.fault}: {message}"[:80]
         self._tally.faults.setdefault(decision.fault, FaultCount()).add(message, self.clock.monotonic())
         self._run_log.attempt_failed(entry.task.url, outcome, decision.fault)
-        self._stages.failed(entry, outcome.proxy, decision.fault)
+        if self._stages.failed(entry, outcome.proxy, decision.fault):
+            decision = decision._replace(charged=False)
         match decision.verdict:
             case Resubmit(after):
                 self._put_back(entry, outcome, decision, after, excused=excused)
@@ -421,7 +400,8 @@ class Loop:
             self._frontier.delay(entry, self.clock.monotonic() + after)
         else:
             # A task that every living proxy has tried goes last, or each proxy would get it first after its rest.
-            self._frontier.push(entry, first=not entry.tried.issuperset(self.engine.census().living))
+            last = self._stages.wants_others(entry) or entry.tried.issuperset(self.engine.census().living)
+            self._frontier.push(entry, first=not last)
 
     def _end(
         self,
@@ -434,8 +414,7 @@ class Loop:
         fault, charged = (decision.fault, decision.charged) if decision else (None, False)
         settlement = Settlement(entry.id, outcome, fault, charged, state, reason)
         new = self.journal.settle(settlement, self.clock.epoch())
-        if why := self._stages.ended(entry, outcome, state, fault, len(self.engine.census().living)):
-            self._records.event(Event(self.clock.epoch(), EventKind.STAGE_STOPPED, detail=why))
+        self._stages.ended(entry, outcome, state, fault)
         if state is TaskState.FAILED:
             self._run_log.given_up(entry.task.url, outcome, reason or "")
         else:

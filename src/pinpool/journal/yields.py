@@ -56,17 +56,21 @@ class StageYield(NamedTuple):
 
 
 class RunYield(NamedTuple):
-    """What a whole run has yielded. `seeds` counts them by state; with `empty_ok` no items may be right."""
+    """
+    What a whole run has yielded. `seeds` counts them by state; with `empty_ok` no items may be right. `stopped`: that
+    is how the run ended.
+    """
 
     stages: tuple[StageYield, ...]
     items: int
     seeds: Mapping[str, int]
     empty_ok: bool = False
+    stopped: bool = False
 
     @property
     def barren(self) -> list[StageYield]:
         """The stages with an end, and nothing in hand."""
-        return [stage for stage in self.stages if stage.is_barren and stage.settled]
+        return [stage for stage in self.stages if stage.is_barren and (stage.settled or self.stopped)]
 
     @property
     def fruitless(self) -> int:
@@ -88,7 +92,9 @@ def run_yield(rows: Query) -> RunYield:
     ((items,),) = rows("SELECT count(*) FROM items", ())
     seeds = dict(rows("SELECT state, count(*) FROM tasks WHERE parent IS NULL GROUP BY state", ()))
     rules = rows("SELECT detail FROM events WHERE kind = ? ORDER BY id DESC LIMIT 1", (EventKind.RULES,))
-    return RunYield(tuple(stage_yields(rows)), items, seeds, any(_allows_empty(detail) for (detail,) in rules))
+    empty_ok = any(_allows_empty(detail) for (detail,) in rules)
+    stopped = any(state == "stopped" for (state,) in rows("SELECT state FROM run", ()))
+    return RunYield(tuple(stage_yields(rows)), items, seeds, empty_ok, stopped)
 
 
 def stage_yields(rows: Query) -> list[StageYield]:

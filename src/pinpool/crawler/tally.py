@@ -1,0 +1,35 @@
+"""What the crawl loop counts while it runs."""
+
+from dataclasses import dataclass, field
+
+from pinpool.model import Fault
+from pinpool.stats.snapshot import FaultCount
+
+
+@dataclass(slots=True)
+class Tally:
+    """
+    The loop's own running counts; the journal has the truth. `unread` and `cursor` are by kind of task, True for list
+    pages: whether the journal holds more of them, and the id of the last one read.
+    """
+
+    known: int = 0
+    ended: int = 0
+    pages: int = 0
+    items: int = 0
+    failed: int = 0
+    gone: int = 0
+    last_fault: str = ""
+    faults: dict[Fault, FaultCount] = field(default_factory=dict)
+    unread: dict[bool, bool] = field(default_factory=lambda: {True: True, False: True})
+    cursor: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
+
+    @property
+    def left(self) -> int:
+        """Tasks that have not ended."""
+        return self.known - self.ended
+
+    def put_back(self, ended: int, failed: int, gone: int) -> None:
+        """So many tasks wait again. The journal is read from its start."""
+        self.ended, self.failed, self.gone = self.ended - ended, self.failed - failed, self.gone - gone
+        self.unread, self.cursor = {True: True, False: True}, {True: 0, False: 0}
