@@ -9,6 +9,8 @@ from typing import Any
 
 MAX_MESSAGE = 300  # characters of a message that somebody else wrote
 MAX_URL = 200  # characters of a URL
+#: C0 and C1 controls, and marks that change the direction of text.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _SIGNED = re.compile(r"[+-]\d+(?:[.,]\d+)*%?\Z")
 _SECRET = re.compile(r"//(?:[^/?#]*@|.*:.*@)")
@@ -117,6 +119,11 @@ def shown_path(path: object) -> str:
     """A file's name for people. Only an ellipsis if it looks like a proxy with a login, typed by mistake."""
     text = str(path)
     return "…" if _LOGIN.search(text) else text
+
+
+def visible(text: str) -> str:
+    """`text` with what hides, reorders or controls as escapes; line ends and tabs stay. In JSON it means the same."""
+    return _CONTROLS.sub(lambda control: f"\\u{ord(control[0]):04x}", text)
 
 
 def one_line(text: str) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -21,6 +22,7 @@ from pinpool.text import (
     stamp,
     tallied,
     utc_time,
+    visible,
 )
 
 
@@ -143,3 +145,16 @@ def test_what_a_stranger_wrote_is_one_line_of_at_most_300_characters() -> None:
 def test_long_texts_are_cut_with_an_ellipsis() -> None:
     assert [cut("abcdef", width) for width in (3, 6)] == ["ab…", "abcdef"]
     assert [cut_middle("abcdefgh", width) for width in (5, 8)] == ["ab…gh", "abcdefgh"]
+
+
+@pytest.mark.parametrize(
+    "hostile", ["\x00", "\x1b", "\r", "\x7f", "\x85", "\x9b", "\u061c", "\u200f", "\u202e", "\u2066"]
+)
+def test_what_controls_a_terminal_or_turns_text_round_is_shown_as_an_escape(hostile: str) -> None:
+    text = f"張 é\t{hostile}[31m\n"
+
+    shown = visible(text)
+
+    assert shown == f"張 é\t\\u{ord(hostile):04x}[31m\n"
+    document = json.dumps({"title": text}, ensure_ascii=False)
+    assert json.loads(visible(document)) == {"title": text}

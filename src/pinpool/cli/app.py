@@ -17,7 +17,7 @@ from pinpool.cli.export import export
 from pinpool.cli.failures import failures
 from pinpool.cli.guide import guide
 from pinpool.cli.lab import lab
-from pinpool.cli.options import ExitCode
+from pinpool.cli.options import ExitCode, say
 from pinpool.cli.report import report
 from pinpool.cli.resume import resume
 from pinpool.cli.retry import retry
@@ -71,10 +71,10 @@ def run() -> NoReturn:
         if isinstance(error.__cause__, EOFError):
             code = _internal(error.__cause__)
         else:
-            click.echo("interrupted", err=True)
+            say("interrupted", err=True)
             code = ExitCode.INTERRUPTED
     except PinpoolError as error:
-        click.echo(str(error), err=True)
+        say(str(error), err=True)
         code = next(code for kind, code in CODES.items() if isinstance(error, kind))
     except Exception as error:  # noqa: BLE001  shown, or raised again
         code = _internal(error)
@@ -85,10 +85,10 @@ def _internal(error: Exception) -> ExitCode:
     if os.environ.get("PINPOOL_TRACEBACK"):
         raise error
     if isinstance(error, MemoryError):
-        click.echo("there is not enough memory: raise the limit (ulimit -v, or that of the container)", err=True)
+        say("there is not enough memory: raise the limit (ulimit -v, or that of the container)", err=True)
         return ExitCode.INTERNAL
     shown = f"{type(error).__name__}: {error}"
-    click.echo(f"internal error: {shown}; set PINPOOL_TRACEBACK=1 to see where, and report it", err=True)
+    say(f"internal error: {shown}; set PINPOOL_TRACEBACK=1 to see where, and report it", err=True)
     return ExitCode.INTERNAL
 
 

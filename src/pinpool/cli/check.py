@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pinpool.cli.options import PATH, ExitCode, checked_by, defaulted, json_option, json_text, leave
+from pinpool.cli.options import PATH, ExitCode, checked_by, defaulted, json_option, json_text, leave, say
 from pinpool.settings.values import number
 from pinpool.text import counted, shown_path
 from pinpool.urls import clean_url
@@ -91,11 +91,11 @@ def check(proxies: str | None, url: str | None, alive: Path | None, **options: A
         code, why = ExitCode.COMPLETE if len(working) == total else ExitCode.INCOMPLETE, ""
     try:
         if alive is not None and why:
-            click.echo(f"{why}: {shown_path(alive)} is not written", err=True)
+            say(f"{why}: {shown_path(alive)} is not written", err=True)
         elif alive is not None:
             entries = dict(zip(chosen.proxies, chosen.entries, strict=True))
             write(alive, [entries[proxy] for proxy in working])
     finally:
         document = result.document(task.url, findings, total)
-        click.echo(json_text(document) if options["as_json"] else result.text(findings, total))
+        say(json_text(document) if options["as_json"] else result.text(findings, total))
     leave(code)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pinpool.cli.options import ExitCode, defaulted, leave, site_options
+from pinpool.cli.options import ExitCode, defaulted, leave, say, site_options
 from pinpool.cli.running import progress_and_log
 from pinpool.errors import SettingsError
 from pinpool.text import counted
@@ -52,7 +52,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
     with Lab(pages=pages, proxies=proxies, faults=faults, latency=0.02, seed=seed) as site:
         site.write_proxies(folder / "proxies.txt")
         bad = ", ".join(proxy.fault for proxy in site.proxies if proxy.fault) or "none"
-        click.echo(
+        say(
             f"practice site with {counted(pages * 10, 'film')}, {counted(workers, 'worker')}, "
             f"{counted(proxies, 'proxy', 'proxies')} (faulty: {bad})"
         )
@@ -83,22 +83,22 @@ def _report(site: Lab, run: Run, folder: Path, *, kept: bool) -> None:
 
     items = list(run.items())
     for item in items[:SHOWN_ITEMS]:
-        click.echo(f"  {item['title']}: {', '.join(item['directors'])}")
-    click.echo(f"  ... and {max(0, len(items) - SHOWN_ITEMS)} more\n")
+        say(f"  {item['title']}: {', '.join(item['directors'])}")
+    say(f"  ... and {max(0, len(items) - SHOWN_ITEMS)} more\n")
     stats, coverage, page, now = run.stats, run.coverage, folder / PAGE, time.time()
     figures = summary(stats, run.journal).rpartition("\n")[0]  # without the command for a journal that may soon be gone
-    click.echo(f"{proxy_table(stats)}\n\n{figures}\n{coverage_line(coverage)}")
+    say(f"{proxy_table(stats)}\n\n{figures}\n{coverage_line(coverage)}")
     write_page(render(read_run(run.journal, now), now), page)
     films = {url: (film.title, list(film.directors)) for url, film in site.films(site.named_url).items()}
     stored = Counter(item["url"] for item in items)
     wrong = sum((item["title"], item["directors"]) != films.get(item["url"]) for item in items)
     missing = len(films.keys() - stored.keys())
     twice = sum(count > 1 for count in stored.values())
-    click.echo(
+    say(
         f"compared with the site: {counted(len(films) - missing - wrong, 'film')} right, {wrong} wrong, "
         f"{missing} missing, {twice} twice; {counted(site.direct, 'request')} past the proxies"
     )
     where = f"items: {folder / 'films.jsonl'}\nreport: {page}"
-    click.echo(where if kept else "all of it is removed now; `pinpool demo --keep DIR` keeps items, journal and report")
+    say(where if kept else "all of it is removed now; `pinpool demo --keep DIR` keeps items, journal and report")
     good = coverage.complete and not (wrong or missing or twice or site.direct)
     leave(ExitCode.COMPLETE if good else ExitCode.INTERNAL)

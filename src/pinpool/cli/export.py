@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pinpool.cli.options import journal_argument, output_options, targets
+from pinpool.cli.options import journal_argument, output_options, say, targets
 from pinpool.text import counted
 
 
@@ -42,4 +42,4 @@ def export(journal: Path, **options: Any) -> None:
         for target in outputs:
             write_all(target, reader.items)
             if target.path != "-":
-                click.echo(f"{target.path}: {counted(info.items, 'item')}", err=True)
+                say(f"{target.path}: {counted(info.items, 'item')}", err=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pinpool.cli.options import journal_argument, json_option, json_text
+from pinpool.cli.options import journal_argument, json_option, json_text, say
 from pinpool.text import counted, one_line
 
 
@@ -44,7 +44,7 @@ def _print_page(journal: Path, number: int) -> None:
         raise click.UsageError(f"a page is not for a terminal: add > page.html, or | less to look at page {number}")
     click.echo(fetched.body, nl=False)
     cut = f" of {fetched.size:,}: the rest was not kept" if len(fetched.body) < fetched.size else ""
-    click.echo(
+    say(
         f"{one_line(fetched.url)}: status {fetched.status}, {counted(len(fetched.body), 'byte')}{cut}",
         err=True,
     )
@@ -56,15 +56,15 @@ def _list_pages(journal: Path, as_json: bool) -> None:
     with Reader(journal) as reader:
         samples = reader.page_samples()
     if as_json:
-        click.echo(json_text([page._asdict() for page in samples]))
+        say(json_text([page._asdict() for page in samples]))
         return
     for page in samples:
-        click.echo(f"page {page.id}: {one_line(page.kind)}")
-        click.echo(f"  {one_line(page.url)} (status {page.status}, {counted(page.size, 'byte')})")
+        say(f"page {page.id}: {one_line(page.kind)}")
+        say(f"  {one_line(page.url)} (status {page.status}, {counted(page.size, 'byte')})")
     if samples:
-        click.echo(f"`pinpool try SPIDER --page {journal}:{samples[0].id}` tries one")
+        say(f"`pinpool try SPIDER --page {journal}:{samples[0].id}` tries one")
     else:
-        click.echo("no page was kept")
+        say("no page was kept")
 
 
 def _list_failures(journal: Path, as_json: bool) -> None:
@@ -73,23 +73,23 @@ def _list_failures(journal: Path, as_json: bool) -> None:
 
     listed = Run(journal).failures()
     if as_json:
-        click.echo(json_text(listed))
+        say(json_text(listed))
         return
     for failure in listed:
-        click.echo(f"{failure['stage']} {one_line(failure['url'])}: {one_line(failure['reason'] or '')}")
+        say(f"{failure['stage']} {one_line(failure['url'])}: {one_line(failure['reason'] or '')}")
         for attempt in failure["attempts"]:
             status = f" (status {attempt['status']})" if attempt["status"] else ""
             message = one_line((attempt["message"] or "").partition("\n")[0])
             proxy = one_line(attempt["proxy"] or "no proxy known")
             page = f" [page {attempt['page']}]" if attempt["page"] else ""
-            click.echo(f"  {attempt['at']} {proxy}: {attempt['fault']}{status}: {message}{page}")
+            say(f"  {attempt['at']} {proxy}: {attempt['fault']}{status}: {message}{page}")
     met = {attempt["fault"] for failure in listed for attempt in failure["attempts"]}
     for fault, rule in FAULTS.items():
         if fault in met:
-            click.echo(f"{fault}: {rule.words}")
+            say(f"{fault}: {rule.words}")
     if not listed:
-        click.echo("no task was given up")
+        say("no task was given up")
     samples = {attempt["page"] for failure in listed for attempt in failure["attempts"] if attempt["page"]}
     if samples:
         first = min(samples)
-        click.echo(f"`pinpool try SPIDER --page {journal}:{first}` runs the spider on page {first}")
+        say(f"`pinpool try SPIDER --page {journal}:{first}` runs the spider on page {first}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pinpool.cli.options import defaulted, site_options
+from pinpool.cli.options import defaulted, say, site_options
 from pinpool.errors import SettingsError
 
 
@@ -59,15 +59,15 @@ def lab(faults: str, latency: float, write_proxies: Path | None, **options: Any)
         if write_proxies is not None:
             with storing(f"--write-proxies {write_proxies}", "name another", SettingsError):
                 site.write_proxies(write_proxies)
-        click.echo(f"site: {site.url}/page/1 (through its proxies also {site.named_url}/page/1)")
+        say(f"site: {site.url}/page/1 (through its proxies also {site.named_url}/page/1)")
         for proxy in site.proxies:
-            click.echo(f"proxy: {proxy.label}" + (f"  {proxy.fault}" if proxy.fault else ""))
+            say(f"proxy: {proxy.label}" + (f"  {proxy.fault}" if proxy.fault else ""))
         if write_proxies is not None:
-            click.echo(f"list with passwords: {write_proxies}")
-        click.echo("Ctrl-C ends it", err=True)
+            say(f"list with passwords: {write_proxies}")
+        say("Ctrl-C ends it", err=True)
         sys.stdout.flush()
         threading.Event().wait()
     except KeyboardInterrupt:
-        click.echo("", err=True)
+        say("", err=True)
     finally:
         site.stop()

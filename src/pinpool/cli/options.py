@@ -13,7 +13,7 @@ import click
 
 from pinpool.errors import SettingsError
 from pinpool.settings import SETTINGS, default_text
-from pinpool.text import shown_path
+from pinpool.text import shown_path, visible
 
 if TYPE_CHECKING:
     from pinpool.output.target import Target
@@ -118,7 +118,12 @@ def targets(options: Mapping[str, Any]) -> list[Target]:
 
 def json_text(document: object) -> str:
     """What ``--json`` prints."""
-    return json.dumps(document, ensure_ascii=False)
+    return visible(json.dumps(document, ensure_ascii=False))
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print lines for people. Nothing in them, whoever wrote it, controls a terminal."""
+    click.echo(visible(text), err=err)
 
 
 site_options = together(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pinpool.cli.options import checked_by, defaulted, journal_argument
+from pinpool.cli.options import checked_by, defaulted, journal_argument, say
 from pinpool.report.cost import Price, parse_price
 from pinpool.text import shown_path
 
@@ -45,4 +45,4 @@ def report(journal: Path, output: str, price: Price | None) -> None:
     target = Path(output)
     check_page(target, journal)
     size = write_page(render(read_run(journal, now), now, price), target)
-    click.echo(f"{shown_path(target)}: {size / 1000:,.0f} kB; open it in a browser")
+    say(f"{shown_path(target)}: {size / 1000:,.0f} kB; open it in a browser")

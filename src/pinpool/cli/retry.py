@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pinpool.cli.options import checked_by, journal_argument
+from pinpool.cli.options import checked_by, journal_argument, say
 from pinpool.text import counted
 from pinpool.urls import clean_url
 
@@ -25,9 +25,9 @@ def retry(journal: Path, reason: str | None, url: str | None) -> None:
     with Journal.open(journal) as opened:
         put_back = opened.requeue(reason=reason, url=url)
     if put_back:
-        click.echo(f"{counted(put_back, 'task is', 'tasks are')} put back; `pinpool resume {journal}` goes on")
+        say(f"{counted(put_back, 'task is', 'tasks are')} put back; `pinpool resume {journal}` goes on")
     else:
-        click.echo(f"0 tasks are put back: {_why_none(journal, reason, url)}")
+        say(f"0 tasks are put back: {_why_none(journal, reason, url)}")
 
 
 def _why_none(journal: Path, reason: str | None, url: str | None) -> str:

@@ -19,6 +19,7 @@ from pinpool.cli.options import (
     leave,
     output_options,
     quiet_option,
+    say,
     setting_options,
     targets,
     together,
@@ -153,7 +154,7 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
         progress.tell(text)  # stdout holds items and nothing else
     else:
         try:
-            click.echo(text)
+            say(text)
         except OSError:  # nobody reads any more; the exit code is still that of the run
             discard(sys.stdout)
     for line in [*empty_fields(fields), *last_lines]:

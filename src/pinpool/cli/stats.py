@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pinpool.cli.options import journal_argument, json_option, json_text
+from pinpool.cli.options import journal_argument, json_option, json_text, say
 
 
 def _sort_keys(context: click.Context, option: click.Parameter, start: str) -> list[str]:
@@ -59,11 +59,11 @@ def stats(journal: Path, as_json: bool, as_csv: bool, sort: str | None, faults: 
     if sort:
         document["proxies"] = ordered(document["proxies"], sort)
     if as_json:
-        click.echo(json_text(document))
+        say(json_text(document))
     elif as_csv:
         click.echo(proxy_csv(document["proxies"]).encode(), nl=False)
     else:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        click.echo(summary(document, journal).rpartition("\n")[0])
-        click.echo()
+        say(summary(document, journal).rpartition("\n")[0])
+        say()
         click.echo(proxy_table(document, sort=sort or "trouble", faults=faults, colour=colour))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pinpool.cli.options import ExitCode, leave
+from pinpool.cli.options import ExitCode, leave, say
 from pinpool.errors import ProxyListError
 from pinpool.text import counted, one_line, shown_path
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from pinpool.spider.extraction import Extracted
 
 SHOWN_TASKS = 20
-
-#: DEL, C1 controls, bidi overrides: JSON need not escape them, and with them a site could drive the terminal.
-_CONTROLS = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @click.command("try", short_help="Try a spider on one page.")
@@ -108,45 +105,44 @@ def _show(task: Task, attempts: Iterable[PageTry], *, fetched_now: bool) -> bool
         fetched, result, proxy = attempt
         if fetched is not None:
             if proxy is not None:
-                click.echo(f"through {proxy.label}")
+                say(f"through {proxy.label}")
             _show_answer(task, fetched, fetched_now=fetched_now)
         if isinstance(result, Evidence):
             who = f"{proxy.label}: " if proxy is not None else ""
-            click.echo(f"{who}{attempt.fault}: {result.message}", err=True)
+            say(f"{who}{attempt.fault}: {result.message}", err=True)
         elif result is not None:
             return _show_extracted(result)
         elif fetched is not None:
-            click.echo("gone: the site says that there is no such page", err=True)
+            say("gone: the site says that there is no such page", err=True)
         else:
-            click.echo(f"{task.url}: {FORBIDDEN}; in a crawl it would count as gone", err=True)
+            say(f"{task.url}: {FORBIDDEN}; in a crawl it would count as gone", err=True)
         if attempt.settled:
             return False
     if proxy is not None:
-        click.echo("no proxy of the list could be used", err=True)
+        say("no proxy of the list could be used", err=True)
     return False
 
 
 def _show_answer(task: Task, fetched: Fetched, *, fetched_now: bool) -> None:
     answer = f"{fetched.status} {one_line(fetched.url)}: {counted(len(fetched.body), 'byte')}"
-    click.echo(f"{answer} in {fetched.seconds:.2f} s" if fetched_now else f"{answer}, stage {task.stage}")
+    say(f"{answer} in {fetched.seconds:.2f} s" if fetched_now else f"{answer}, stage {task.stage}")
     if fetched.note:
-        click.echo(fetched.note, err=True)
+        say(fetched.note, err=True)
     if not fetched_now and len(fetched.body) < fetched.size:
-        click.echo(f"the page sample is cut: the page had {counted(fetched.size, 'byte')}", err=True)
+        say(f"the page sample is cut: the page had {counted(fetched.size, 'byte')}", err=True)
 
 
 def _show_extracted(found: Extracted) -> bool:
     for item in found.items:
-        text = json.dumps(json.loads(item), ensure_ascii=False, indent=2)
-        click.echo(_CONTROLS.sub(lambda control: f"\\u{ord(control[0]):04x}", text))
+        say(json.dumps(json.loads(item), ensure_ascii=False, indent=2))
     for child in found.tasks[:SHOWN_TASKS]:
-        click.echo(f"{child.stage}: {child.method} {child.url}")
+        say(f"{child.stage}: {child.method} {child.url}")
     if len(found.tasks) > SHOWN_TASKS:
-        click.echo(f"... and {counted(len(found.tasks) - SHOWN_TASKS, 'more task')}")
+        say(f"... and {counted(len(found.tasks) - SHOWN_TASKS, 'more task')}")
     for link in found.left_out[:SHOWN_TASKS]:
-        click.echo(f"left out: {link}", err=True)
+        say(f"left out: {link}", err=True)
     left_out = f", {counted(len(found.left_out), 'link')} left out" if found.left_out else ""
-    click.echo(f"{counted(len(found.items), 'item')}, {counted(len(found.tasks), 'task')}{left_out}")
+    say(f"{counted(len(found.items), 'item')}, {counted(len(found.tasks), 'task')}{left_out}")
     if found.empty:
-        click.echo("nothing extracted: a crawl would try this page through other proxies, too", err=True)
+        say("nothing extracted: a crawl would try this page through other proxies, too", err=True)
     return not found.empty

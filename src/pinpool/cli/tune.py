@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from pinpool.cli import options as cli
-from pinpool.cli.options import ExitCode, given_settings
+from pinpool.cli.options import ExitCode, given_settings, say
 from pinpool.cli.running import failed_line, load_spider, progress_and_log, start_workers_early
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _model(journal: Path, options: dict[str, Any]) -> None:
         changed=given_settings(options),
     )
     for note in predicted.notes:
-        click.echo(note, err=True)
+        say(note, err=True)
     _print(options, predicted)
 
 
@@ -146,7 +146,7 @@ def _print(options: dict[str, Any], result: Result, journal: Path | None = None)
 
     if options["as_json"]:
         document = result.document()
-        click.echo(cli.json_text(document if journal is None else {**document, "journal": str(journal)}))
+        say(cli.json_text(document if journal is None else {**document, "journal": str(journal)}))
     else:
         blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-        click.echo(answer(result, blocks=blocks))
+        say(answer(result, blocks=blocks))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pinpool.cli.options import ExitCode, journal_argument, json_option, json_text, leave
+from pinpool.cli.options import ExitCode, journal_argument, json_option, json_text, leave, say
 
 
 @click.command(short_help="Prove that nothing is missing or double.")
@@ -23,5 +23,5 @@ def verify(journal: Path, as_json: bool) -> None:
     from pinpool.terminal.summary import coverage_line
 
     coverage = Run(journal).coverage
-    click.echo(json_text(coverage._asdict()) if as_json else coverage_line(coverage))
+    say(json_text(coverage._asdict()) if as_json else coverage_line(coverage))
     leave(ExitCode.COMPLETE if coverage.complete else ExitCode.INCOMPLETE)

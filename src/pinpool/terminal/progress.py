@@ -14,6 +14,7 @@ from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.files import discard
 from pinpool.stats.snapshot import Snapshot, Throughput
 from pinpool.terminal.status import status_line, status_rows
+from pinpool.text import visible
 
 if TYPE_CHECKING:
     from pinpool.terminal.live import LiveView
@@ -75,6 +76,7 @@ class Progress:
 
     def tell(self, text: str) -> None:
         """Show a message that stays, even if quiet: it is about what the user asked for."""
+        text = visible(text)
         if self._live is not None:
             self._live.say(text)
         else:

@@ -42,6 +42,14 @@ def test_quiet_means_no_progress_but_what_must_be_said() -> None:
     assert stream.getvalue() == "6 workers on 4 proxies\n"
 
 
+def test_nothing_that_is_told_controls_the_terminal() -> None:
+    stream = io.StringIO()
+
+    Progress(stream).tell("proxies: *\x9b31m\u202e*\nnext line")
+
+    assert stream.getvalue() == "proxies: *\\u009b31m\\u202e*\nnext line\n"
+
+
 def test_a_reader_that_has_left_makes_progress_silent_and_nothing_else() -> None:
     reading, writing = os.pipe()
     os.close(reading)
