@@ -1,8 +1,6 @@
 """`pinpool guide`: the manual, a page a topic."""
 
 import sys
-from difflib import get_close_matches
-from importlib.resources import files
 
 import click
 
@@ -14,9 +12,11 @@ def guide(topic: str | None) -> None:
 
     \b
     Example:
-      pinpool guide
       pinpool guide web
     """
+    from difflib import get_close_matches
+    from importlib.resources import files
+
     pages = {page.name.removesuffix(".md"): page for page in (files("pinpool") / "manual").iterdir()}
     if topic is None:
         width = max(map(len, pages))
