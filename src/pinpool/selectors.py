@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pinpool.text import cut
 
@@ -15,6 +16,50 @@ if TYPE_CHECKING:
 _FUNCTION = re.compile(r"[a-z][a-z-]*\(")
 _XPATH_NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _NAMESPACES = {"re": "http://exslt.org/regular-expressions"}
+#: A prefix in an XPath; texts in quotes are passed over.
+_PREFIX = re.compile(r"\"[^\"]*\"|'[^']*'|(?<![\w.-])([^\W\d][\w.-]*):(?=[^\W\d]|\*)")
+_UNDECLARED = "urn:pinpool:undeclared"
+
+#: Prefixes that feeds and sitemaps mostly use. Those that a page declares itself count before these.
+PREFIXES: Mapping[str, str] = {
+    **_NAMESPACES,
+    "atom": "http://www.w3.org/2005/Atom",
+    "content": "http://purl.org/rss/1.0/modules/content/",
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "dcterms": "http://purl.org/dc/terms/",
+    "g": "http://base.google.com/ns/1.0",
+    "geo": "http://www.w3.org/2003/01/geo/wgs84_pos#",
+    "georss": "http://www.georss.org/georss",
+    "image": "http://www.google.com/schemas/sitemap-image/1.1",
+    "itunes": "http://www.itunes.com/dtds/podcast-1.0.dtd",
+    "media": "http://search.yahoo.com/mrss/",
+    "news": "http://www.google.com/schemas/sitemap-news/0.9",
+    "podcast": "https://podcastindex.org/namespace/1.0",
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "rss": "http://purl.org/rss/1.0/",
+    "sitemap": "http://www.sitemaps.org/schemas/sitemap/0.9",
+    "slash": "http://purl.org/rss/1.0/modules/slash/",
+    "svg": "http://www.w3.org/2000/svg",
+    "sy": "http://purl.org/rss/1.0/modules/syndication/",
+    "video": "http://www.google.com/schemas/sitemap-video/1.1",
+    "wfw": "http://wellformedweb.org/CommentAPI/",
+    "xhtml": "http://www.w3.org/1999/xhtml",
+    "xlink": "http://www.w3.org/1999/xlink",
+}
+
+
+class Names(NamedTuple):
+    """
+    How the elements of a page are named. `prefixes` are those that it declares, with their namespaces. Elements of
+    the namespaces `bare` have none in the tree, so that ``//url/loc`` finds them; selectors may write their prefix too.
+    """
+
+    prefixes: Mapping[str, str]
+    bare: frozenset[str]
+
+
+#: A page in HTML: no namespaces, and a selector with a prefix finds nothing.
+HTML = Names({}, frozenset())
 
 
 def is_xpath(selector: str) -> bool:
@@ -37,37 +82,72 @@ def compiled(selector: str) -> XPath:
 
 
 @lru_cache(maxsize=1024)
-def _compiled(selector: str, thread: int) -> XPath:
+def _compiled(selector: str, thread: int, namespaces: tuple[tuple[str, str | None], ...] | None = None) -> XPath:
+    """`namespaces` are those of the prefixes, for a page in XML; None leaves a prefix out."""
     from lxml import etree
 
-    text, kind = selector.strip(), "an XPath"
+    is_xml = namespaces is not None
     try:
-        if not is_xpath(text):
-            # Importing parsel takes 90 ms: only spiders with CSS pay for it.
-            from parsel.csstranslator import css2xpath
-
-            kind = "a CSS"
-            text = css2xpath(text.removeprefix("css:"))
-        return etree.XPath(text.removeprefix("xpath:"), namespaces=_NAMESPACES, smart_strings=False)
+        path = _xpath(selector, is_xml)
+        bare = {prefix for prefix, uri in namespaces or () if uri is None}
+        if bare:
+            path = _PREFIX.sub(lambda found: "" if found[1] in bare else found[0], path)
+        spaces = {prefix: uri for prefix, uri in namespaces or () if uri is not None}
+        return etree.XPath(path, namespaces={**spaces, **_NAMESPACES}, smart_strings=False)
     # cssselect raises the last three
     except (etree.XPathError, SyntaxError, ValueError, RuntimeError) as error:
+        kind = "an XPath" if is_xpath(selector) else "a CSS"
         raise ValueError(f"{cut(selector, 200)!r} is not {kind} selector: {error}") from None
 
 
-def evaluate(selector: str, root: _Element) -> list[Any]:
+def _xpath(selector: str, is_xml: bool) -> str:
+    text = selector.strip()
+    if is_xpath(text):
+        return text.removeprefix("xpath:")
+    # Importing parsel takes 90 ms: only spiders with CSS pay for it.
+    from parsel.csstranslator import GenericTranslator, HTMLTranslator
+
+    # In HTML the case of names does not count.
+    translator = GenericTranslator() if is_xml else HTMLTranslator()
+    return translator.css_to_xpath(text.removeprefix("css:"))
+
+
+@lru_cache(maxsize=1024)
+def _prefixes(selector: str) -> tuple[str, ...]:
+    """The prefixes in a selector, as far as it can be compiled."""
+    try:
+        found = _PREFIX.findall(_xpath(selector, True))
+    except (SyntaxError, ValueError, RuntimeError):
+        return ()
+    return tuple(sorted({*found} - {"", "xml"}))
+
+
+def _for_xml(selector: str, names: Names) -> XPath:
+    spaces = []
+    for prefix in _prefixes(selector):
+        uri = names.prefixes.get(prefix) or PREFIXES.get(prefix, _UNDECLARED)
+        spaces.append((prefix, None if uri in names.bare else uri))
+    return _compiled(selector, get_ident(), tuple(spaces))
+
+
+def evaluate(selector: str, root: _Element, names: Names | None = None) -> list[Any]:
     """
     What the selector finds below `root`: elements, strings, or one number or boolean.
 
-    Raises ValueError with the selector and the reason. Some errors only show here, such as an unknown function.
+    `names` are those of a page. A prefix that it does not declare then finds nothing. Without them such a prefix is a
+    mistake. Raises ValueError with the selector and the reason. Some errors only show here, such as an unknown
+    function.
     """
     from lxml import etree
 
     if not isinstance(selector, str):
         raise ValueError(f"a selector is text, not {type(selector).__name__}")
-    path = compiled(selector)
+    path = compiled(selector) if names is None or names is HTML else _for_xml(selector, names)
     try:
         found = path(root)
     except etree.XPathError as error:
+        if names is HTML and "Undefined namespace prefix" in str(error):
+            return []
         raise ValueError(f"{cut(selector, 200)!r} cannot be used here: {error}") from None
     return found if isinstance(found, list) else [found]
 
@@ -76,13 +156,13 @@ def checked(selector: Any) -> str:
     """The selector itself. Raises ValueError if it cannot be compiled, or fails on an empty document."""
     from lxml import etree
 
-    evaluate(selector, etree.Element("html"))
+    evaluate(selector, etree.Element("html"), HTML)
     return str(selector)
 
 
-def matches(selector: str, root: _Element) -> bool:
-    """Whether the selector finds anything. If the XPath gives a number, a boolean or a text, its value decides."""
-    return any(found not in (False, 0, "") for found in evaluate(selector, root))
+def holds(found: list[Any]) -> bool:
+    """Whether a selector has found anything. If the XPath gives a number, a boolean or a text, its value decides."""
+    return any(match not in (False, 0, "") for match in found)
 
 
 def text_of(found: Any) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pinpool.errors import DeadlinePassed
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import answer, is_gone
-from pinpool.selectors import matches
+from pinpool.selectors import holds
 from pinpool.settings import Settings
 from pinpool.spider.items import is_empty, item_text
 from pinpool.spider.page import Page
@@ -60,7 +60,7 @@ def _ban_mark(page: Page, settings: Settings) -> Evidence | None:
             return Evidence(Step.PAGE, Sign.BAN, one_line(f"the page contains {text!r}"), page.status)
     try:
         for selector in settings.ban_selector:
-            if matches(selector, page.root):
+            if holds(page.select(selector)):
                 message = one_line(f"ban_selector {selector!r} matches the page")
                 return Evidence(Step.PAGE, Sign.BAN, message, page.status)
     except ValueError as error:  # an unknown XPath function is only noticed when it is called

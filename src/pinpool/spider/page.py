@@ -9,14 +9,17 @@ from typing import Any, Generic, TypeVar
 from lxml import etree
 
 from pinpool.model import Fetched, Task
-from pinpool.selectors import evaluate, text_of
+from pinpool.selectors import HTML, evaluate, text_of
 from pinpool.settings import Settings
+from pinpool.spider.document import document
 from pinpool.spider.encoding import Decoded, decode, json_text
 from pinpool.tasks import Form, request
 from pinpool.urls import clean_url, resolve_url
 
 Data = Mapping[str, object]
-_BASE = re.compile("<base", re.IGNORECASE)
+_BASE = re.compile("<base|xml:base", re.IGNORECASE)
+_NO_BASE_IN = ("template", "noscript", "title", "textarea", "svg", "math", "iframe", "noembed", "noframes", "xmp")
+_XML_BASE = "{http://www.w3.org/XML/1998/namespace}base"
 _LINK_TAGS = ("a", "area", "link")
 Default = TypeVar("Default")
 Value = TypeVar("Value")
@@ -44,6 +47,10 @@ class Page:
     """
     A fetched page, parsed on first use. Selectors are XPath or CSS (with ``::text`` and ``::attr(name)``).
 
+    XML (feeds, sitemaps) is read as XML if the content type or its start says so. Names then have the case of the
+    document. Those without a prefix need none, whatever their namespace (``//url/loc``); others have the prefix that
+    the document declares, or a usual one (``//media:content``, see `selectors.PREFIXES`).
+
     A selector that cannot be compiled or used raises ValueError with the reason.
     """
 
@@ -55,6 +62,7 @@ class Page:
         self.stage = task.stage
         #: The links that lead nowhere, each with the reason.
         self.left_out: list[str] = []
+        self._names = HTML
         self._task = task
         self._settings = settings
 
@@ -79,29 +87,21 @@ class Page:
 
     @_Once
     def root(self) -> etree._Element:
-        """The root element; an empty one if there is no document."""
-        # With UTF-8 bytes and a given encoding libxml2 ignores every declaration, in meta or XML, and never refuses
-        # one. huge_tree lifts the limits of 10 MB and 255 levels: bodies are limited when they are fetched.
-        # It drops what is nested deeper than 2,048 levels, and all that follows.
-        parser = etree.HTMLParser(encoding="utf-8", huge_tree=True)
-        try:
-            root = etree.fromstring(self._utf8, parser)
-        except etree.XMLSyntaxError:
-            root = None
-        # An empty document raises or gives None, depending on the version.
-        return etree.Element("html") if root is None else root
+        """The root element, of HTML or of XML; an empty one if there is no document."""
+        root, self._names = document(self._utf8, self.headers.get("content-type"))
+        return root
 
     def select(self, selector: str) -> list[Any]:
         """All matches: lxml elements, or strings; a list of one if the XPath gives a number or a boolean."""
-        return evaluate(selector, self.root)
+        return evaluate(selector, self.root, self._names)
 
     def all(self, selector: str) -> list[str]:
         """All matches as text, empty ones included. White space is folded in elements only."""
-        return [text_of(found) for found in evaluate(selector, self.root)]
+        return [text_of(found) for found in evaluate(selector, self.root, self._names)]
 
     def first(self, selector: str, default: Default | None = None) -> str | Default | None:
         """The first match as text, as in `all`, or `default` if there is none."""
-        for found in evaluate(selector, self.root):
+        for found in evaluate(selector, self.root, self._names):
             return text_of(found)
         return default
 
@@ -128,13 +128,13 @@ class Page:
         """
         A task for each link that the selector finds, handing on `data` and every other keyword.
 
-        The selector finds URLs (``//a/@href``), or elements with an ``href``. Links that a browser could not open, or
-        would not leave the page for, are left out: empty, ``#top``, ``mailto:``, ``javascript:``, malformed URLs.
-        `pinpool try` shows those.
+        The selector finds URLs (``//a/@href``), or elements with an ``href``, or in XML with a URL as their text.
+        Links that a browser could not open, or would not leave the page for, are left out: empty, ``#top``,
+        ``mailto:``, ``javascript:``, malformed URLs. `pinpool try` shows those.
         Raises ValueError if the selector finds something else.
         """
         data = {**(data or {}), **more}
-        for found in evaluate(selector, self.root):
+        for found in evaluate(selector, self.root, self._names):
             href = self._href(selector, found)
             if href is None or not href.strip() or href.strip().startswith("#"):
                 continue
@@ -186,15 +186,8 @@ class Page:
 
     @_Once
     def _base(self) -> str:
-        # The first one counts (HTML standard, 4.2.3). What is inside a template is no part of the document, and inside
-        # noscript only for a browser without scripts. JSON need not be parsed as HTML for it.
-        has_any = "root" in vars(self) or _BASE.search(self.text)
-        bases = (
-            base.get("href", "").strip()
-            for base in (self.root.iter("base") if has_any else ())
-            if "href" in base.attrib and next(base.iterancestors("template", "noscript"), None) is None
-        )
-        href = next(bases, "")
+        # JSON need not be parsed as HTML for it.
+        href = self._base_href() if "root" in vars(self) or _BASE.search(self.text) else ""
         try:
             return resolve_url(self.url, href, self._query_encoding) if href else clean_url(self.url)
         except ValueError:  # a browser ignores a base such as javascript:
@@ -204,11 +197,26 @@ class Page:
     def _query_encoding(self) -> str:
         return self._decoded.sent_in
 
+    def _base_href(self) -> str:
+        root = self.root
+        if self._names is not HTML:
+            return root.get(_XML_BASE, "").strip()
+        # The first one counts (HTML standard, 4.2.3), but not what is no element of the document: inside a template, or
+        # for a browser with scripts inside noscript.
+        bases = (
+            base.get("href", "").strip()
+            for base in root.iter("base")
+            if "href" in base.attrib and next(base.iterancestors(*_NO_BASE_IN), None) is None
+        )
+        return next(bases, "")
+
     def _href(self, selector: str, found: Any) -> str | None:
         if isinstance(found, str):
             return found
-        if isinstance(found, etree._Element):
+        if isinstance(found, etree._Element) and isinstance(found.tag, str):
             href = found.get("href")
+            if href is None and self._names is not HTML and not len(found):
+                return found.text or ""  # <link> in RSS, <loc> in a sitemap
             if href is not None or found.tag in _LINK_TAGS:
                 return None if href is None else str(href)
         kind = f"<{found.tag}>" if isinstance(found, etree._Element) else type(found).__name__
