@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -113,22 +114,19 @@ def asked(films: Job, question: str) -> list[tuple[Any, ...]]:
         return db.execute(question).fetchall()
 
 
-PAUSED = "SELECT detail FROM events WHERE kind = 'paused'"
 RESTING = "SELECT until, (SELECT max(at) FROM attempts) FROM proxies WHERE state = 'cooling' AND coolings = 1"
 
 
 @pytest.mark.processes
-def test_a_site_that_asks_everybody_to_wait_is_left_alone_for_as_long_as_it_asks(films: Job) -> None:
+def test_a_site_that_asks_everybody_to_wait_for_long_from_the_start_on_ends_the_run_with_the_reason(films: Job) -> None:
     seeds = films.folder / "seeds"
-    seeds.write_text(f"{films.lab.named_url}/page/1\n{films.lab.named_url}/status/429?retry-after=600\n")
-    start = films.crawl("--swap-after", "1", "--seeds", "seeds")
+    seeds.write_text(f"{films.lab.named_url}/status/429?retry-after=600\n")
 
-    until(lambda: asked(films, PAUSED), "the run pauses")
+    code = films.crawl("--swap-after", "1", "--seeds", "seeds").wait()
 
-    [(words,)] = asked(films, PAUSED)
-    assert words.startswith("1 of 1 proxy failed (banned 429), next try ")
-    start.send(15)
-    assert start.wait() == 130
+    assert code == 4
+    [(words,)] = asked(films, "SELECT detail FROM events WHERE kind = 'starved'")
+    assert words.startswith("no page was ever fetched: 1 proxy got 429 Too Many Requests")
 
 
 @pytest.mark.processes
@@ -136,7 +134,7 @@ def test_a_run_that_waits_says_when_the_next_proxy_wakes_and_a_resume_waits_on(f
     for index in range(len(films.lab.proxies)):
         films.lab.set_fault(index, "refused")
     with Terminal(films, "--swap-after", "1", "-s", "cooling=6") as run:
-        until(lambda: "all proxies rest; the next wakes in" in run.read(), "the word that it waits")
+        until(lambda: re.search(r"failed \(refused\), next try \d\d:\d\d:\d\d", run.read()), "the word that it waits")
         [(wakes, _)] = asked(films, RESTING)
         run.close()
         assert run.wait() == 130

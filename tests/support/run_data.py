@@ -99,6 +99,7 @@ def run_data(
         "found": RunYield((StageYield("detail", fruitful=100),), 100, {"done": 1}),
         "fields": [],
         "samples": {},
+        "starved": "",
         "advice": "",
     }
     return RunData(**{**made, **others})

@@ -26,6 +26,7 @@ from pinpool.pool.fake import FakeEngine
 from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease
 from pinpool.settings import Settings
+from pinpool.stats.snapshot import Snapshot
 
 __all__ = ["GOOD", "Crawl", "Behavior", "Result"]
 
@@ -93,6 +94,7 @@ class Crawl:
     latency: float = 0.2
     seed: int = 1
     patience: float = 3600.0
+    watch: Callable[[Snapshot], None] = lambda view: None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -134,6 +136,7 @@ class Crawl:
             settings,
             workers=workers,
             stop=stop,
+            watch=self.watch,
             between=between,
             random=random,
             clock=self.clock,

@@ -159,6 +159,7 @@ class Loop:
                     return "interrupted" if self.stop.asked else "limited"
             elif why := self._outlook.gave_up(self.engine.census()):
                 self.why = why
+                self.journal.event(Event(self.clock.epoch(), EventKind.STARVED, detail=why))
                 return "starved"
 
     @property
@@ -424,6 +425,7 @@ class Loop:
         tally.ended += 1
         tally.pages += 1
         tally.items += len(outcome.items)
+        self._run_log.yielded(entry.task.url, outcome)
         tally.failed += state is TaskState.FAILED
         tally.gone += state is TaskState.GONE
         if new:
@@ -459,8 +461,13 @@ class Loop:
                 waiting=self._site_probe.reason(),
                 gone=tally.gone,
                 faults=tally.faults,
+                trouble=self._outlook.trouble,
+                last_pages=self._last_pages,
             )
         )
+
+    def _last_pages(self) -> str:
+        return self._outlook.last_pages(self._attempts, self._frontier, self._tally.left, self.settings.deadline)
 
     def _add_utilization(self, census: Census) -> None:
         """Record what the workers do, from the first page on: before it they only start."""

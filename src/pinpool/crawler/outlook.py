@@ -1,15 +1,21 @@
 """What a run waits for, and when waiting is of no use."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from pinpool.clock import Clock
+from pinpool.crawler.scheduler import Entry, Frontier
 from pinpool.crawler.site_probe import SiteProbe
 from pinpool.model import ProxyState
 from pinpool.policy.causes import never_answered
 from pinpool.policy.proxy_reports import ProxyReports, Survey, is_hopeless
 from pinpool.policy.reputation import Reputation
+from pinpool.pool.attempts import Attempts
 from pinpool.pool.engine import Census
-from pinpool.text import duration
+from pinpool.text import bare_url, cut_middle, duration, local_time
+
+#: The end of a run: with so few pages left it is said which they are, unless they come at once.
+FEW_LEFT, NOTICED_SECONDS = 3, 2.0
 
 
 @dataclass(eq=False, repr=False)
@@ -42,6 +48,28 @@ class Outlook:
             self.reports.forget(proxy)
         return self.reports.text()
 
+    def last_pages(self, attempts: Attempts[Entry], frontier: Frontier, left: int, deadline: float) -> str:
+        """
+        ``last page: /detail/7 through user5@192.0.2.7:8080, 24 s, limit 45 s``, if the end of the run waits for it.
+
+        `left` tasks have not ended.
+        """
+        now, held = self.clock.monotonic(), attempts.held()
+        if not 0 < left <= FEW_LEFT:
+            return ""
+        which = "last page" if left == 1 else f"last {left} pages, the oldest"
+        if held:
+            entry, line = held[0]
+            seconds, proxy = now - line.since, self.reputation[line.proxy].label if line.proxy > 0 else "?"
+            if seconds < NOTICED_SECONDS:
+                return ""
+            through = f"through {proxy.partition('://')[2] or proxy}"
+            return f"{which}: {_path(entry)} {through}, {duration(seconds)}, limit {duration(deadline)}"
+        ready = frontier.next_ready()
+        if attempts or ready is None or ready - now < NOTICED_SECONDS:
+            return ""
+        return f"{which}: tried again at {local_time(self.clock.epoch() + ready - now)}"
+
     def _hopeless(self, census: Census) -> str:
         reports, now = self.reports, self.clock.monotonic()
         self.trouble()
@@ -65,3 +93,9 @@ class Outlook:
         if not is_hopeless(reports.by_proxy, survey, elapsed=elapsed, latest=latest):
             return ""
         return "\n".join(never_answered(reports, len(unasked)))
+
+
+def _path(entry: Entry) -> str:
+    """The URL of a task without scheme, host and login, and not too long."""
+    parts = urlsplit(bare_url(entry.task.url))
+    return cut_middle(f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}", 40)

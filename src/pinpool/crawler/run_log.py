@@ -17,16 +17,30 @@ log = logging.getLogger("pinpool")
 log.addHandler(logging.NullHandler())
 
 
+#: Pages in a row without an item after which there is a hint, and then after twice as many.
+BARREN = 3000
+
+
 class RunLog:
     """Logs decisions. A disabled level costs one check."""
 
     def __init__(self, reputation: Reputation) -> None:
         self._reputation = reputation
+        self._barren = 0
+        self._hint_at = BARREN
 
     def page_done(self, url: str, outcome: Outcome, state: TaskState) -> None:
         if log.isEnabledFor(logging.DEBUG):
             found = f"{counted(len(outcome.items), 'item')}, {counted(len(outcome.tasks), 'link')}"
             self._log(logging.DEBUG, f"page {state}: {found} in {outcome.seconds:.2f} s", outcome, url)
+
+    def yielded(self, url: str, outcome: Outcome) -> None:
+        """A page has ended. Warns when thousands in a row yield no item: some sites have links without end."""
+        self._barren = 0 if outcome.items else self._barren + 1
+        if self._barren >= self._hint_at:
+            self._hint_at = 2 * self._barren
+            many = f"{self._barren:,} pages in a row have yielded no item, the last is {shown_url(url)}"
+            self._log(logging.WARNING, f"{many}: if these links never end, follow fewer, or use --limit", outcome, url)
 
     def attempt_failed(self, url: str, outcome: Outcome, fault: Fault) -> None:
         if log.isEnabledFor(logging.INFO):

@@ -73,6 +73,14 @@ class Attempts(Generic[T]):
         """True if an attempt of this task is under way."""
         return task in self._serials
 
+    def held(self) -> list[tuple[T, Line]]:
+        """Each task that a worker has in hand, with the worker that has had it for longest; the oldest first."""
+        found: dict[T, Line] = {}
+        for line in sorted(self._engine.census().held.values(), key=lambda line: line.since):
+            if (task := self._tasks.get(line.serial)) is not None:
+                found.setdefault(task, line)
+        return list(found.items())
+
     def tasks(self) -> Collection[T]:
         """The tasks that have an attempt under way."""
         return self._serials.keys()

@@ -104,5 +104,6 @@ def read_run(journal: Path, now: float) -> RunData:
             found=found,
             fields=fields_filled(reader.items_by_stage()),
             samples={sample.stage: sample.id for sample in reader.page_samples()},
+            starved="; ".join(reader.last(EventKind.STARVED).splitlines()),
             advice=advice_after(document, utilization, used),
         )

@@ -6,7 +6,7 @@ A recommendation appears only where somebody can act on it. A run without troubl
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ ENOUGH_TO_TIME = 20  # pages
 NAMED = 5  # proxies in one sentence
 
 _SLOW_FAULTS = {fault for fault, rule in FAULTS.items() if rule.slow}
+_SHORTENED: Mapping[str, str] = {Fault.CONNECT_TIMEOUT: "--connect-timeout", Fault.DEADLINE: "--deadline"}
 _PAGE_FAULTS = {fault for fault, rule in FAULTS.items() if rule.of_page}
 _BANS = (Fault.BANNED, Fault.EMPTY)
 
@@ -54,8 +55,9 @@ def _unfinished(data: RunData) -> Iterator[Recommendation]:
     if state == "starved":
         yield Recommendation(
             100,
-            f"No usable proxy was left; {still_waiting}",
-            "Every proxy of the list is retired. A resume with a list, the same or a better one, tries them again.",
+            f"Nothing could be fetched any more; {still_waiting}",
+            f"{one_line(data.starved) or 'No usable proxy was left'}. A resume with a list, the same or a better one,"
+            " tries all its proxies again.",
             (f"pinpool resume {journal} -p PROXIES",),
         )
     elif state == "limited" and waiting:
@@ -210,8 +212,10 @@ def _waste(data: RunData) -> Iterator[Recommendation]:
         )
     if seconds and wasted.seconds / seconds >= LARGE:
         fault, worst = max(data.totals.waste.items(), key=lambda entry: entry[1].seconds)
-        option = "--connect-timeout" if fault == Fault.CONNECT_TIMEOUT else "--timeout"
-        shorter = f" A shorter {option} gives up sooner on a proxy that does not answer."
+        # A page that drips is never silent for long: no time-out ends it.
+        option = _SHORTENED.get(fault, "--timeout")
+        on_what = "a page that only drips in" if fault == Fault.DEADLINE else "a proxy that does not answer"
+        shorter = f" A shorter {option} gives up sooner on {on_what}."
         yield Recommendation(
             30 + 40 * wasted.seconds / seconds,
             f"{percent(wasted.seconds / seconds)} of the workers' fetching time was for nothing",

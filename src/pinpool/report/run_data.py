@@ -102,7 +102,8 @@ class RunData:
     by their last fault.
     `complete` is what `verify` found, `damage` those of its problems that no resume solves. `silences` are the times
     in which the whole site did not answer. `found` is what the run has yielded, `fields` what its items hold, `samples`
-    are page samples by stage. `advice` is on the number of workers, or empty.
+    are page samples by stage. `starved` is why nothing could be fetched any more. `advice` is on the number of workers,
+    or empty.
     """
 
     journal: str
@@ -120,6 +121,7 @@ class RunData:
     found: RunYield
     fields: Sequence[StageFields]
     samples: Mapping[str, int]
+    starved: str
     advice: str
 
     @property

@@ -1,7 +1,7 @@
 """A running crawl at one moment, and how fast it is, for all that show it: a terminal, the metrics file, `watch`."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -29,7 +29,8 @@ class Snapshot(NamedTuple):
     How the run is doing. `known`, `ended`, `failed` and `gone` count tasks of the whole run; `pages` (tasks that
     ended) and `faults` count since this start. `faults` is live: it keeps changing, so do not keep it.
 
-    `last_fault` is its kind and message. `waiting` says why nothing is sent out now; it is empty otherwise.
+    `last_fault` is its kind and message. `waiting` says why nothing is sent out now; it is empty otherwise. `trouble`
+    says which proxies fail, and `last_pages` which pages the end of the run waits for. Both are of now: ask at once.
     """
 
     known: int
@@ -44,6 +45,8 @@ class Snapshot(NamedTuple):
     waiting: str = ""
     gone: int = 0
     faults: Mapping[Fault, FaultCount] = MappingProxyType({})
+    trouble: Callable[[], str] = str
+    last_pages: Callable[[], str] = str
 
     @property
     def tasks(self) -> dict[str, int]:

@@ -6,15 +6,18 @@ from pinpool.text import counted, duration, local_time, nonzero, one_line, perce
 
 #: Smaller steps of the time left would pretend to be exact.
 _ROUGH_SECONDS = 5
+_REST = "all proxies rest"
 
 
 def status_line(snapshot: Snapshot, throughput: Throughput, epoch: float) -> str:
     """The crawl in one line."""
     census = snapshot.census
     parts = [f"{snapshot.ended}/{snapshot.known} pages"]
-    waits = why_it_waits(snapshot, epoch)
+    waits, trouble = why_it_waits(snapshot, epoch), snapshot.trouble()
     if waits:  # near the front, as a narrow terminal cuts off the end
-        parts.append(waits)
+        parts.append(waits if snapshot.stopping else f"waits: {waits}")
+    elif last := snapshot.last_pages():
+        parts.append(one_line(last))
     fetching = nonzero(f"{census.running} fetching", {"waiting for a proxy": census.parked})
     parts += [counted(snapshot.items, "item"), *_speed(snapshot, throughput), fetching]
     resting, retired = census.count(ProxyState.COOLING), census.count(ProxyState.RETIRED)
@@ -23,7 +26,9 @@ def status_line(snapshot: Snapshot, throughput: Throughput, epoch: float) -> str
         parts.append(f"{usable} usable, {resting} resting, {retired} out")
     if snapshot.failed:
         parts.append(f"{snapshot.failed} failed")
-    if snapshot.last_fault and not waits:
+    if trouble and not waits:
+        parts.append(one_line(trouble))
+    elif snapshot.last_fault and not waits:
         parts.append(f"last fault {one_line(snapshot.last_fault)}")
     return ", ".join(parts)
 
@@ -53,6 +58,10 @@ def status_rows(
     ]
     if waits := why_it_waits(snapshot, epoch):
         rows.append(("waits", waits))
+    elif last := snapshot.last_pages():
+        rows.append(("waits", f"for the {one_line(last)}"))
+    elif trouble := snapshot.trouble():
+        rows.append(("failing", one_line(trouble)))
     latest = sorted(snapshot.faults.items(), key=lambda entry: entry[1].at)[-4:]
     for number, (fault, seen) in enumerate(sorted(latest)):  # by name, so that the view does not jump
         ago, times = duration(now - seen.at), counted(seen.count, "time")
@@ -69,8 +78,7 @@ def why_it_waits(snapshot: Snapshot, epoch: float) -> str:
         return one_line(snapshot.waiting)
     census = snapshot.census
     if not census.usable and census.wakes_in is not None:
-        wakes = local_time(epoch + census.wakes_in)
-        return f"all proxies rest; the next wakes in {duration(census.wakes_in)}, at {wakes}"
+        return f"{one_line(snapshot.trouble() or _REST)}, next try {local_time(epoch + census.wakes_in)}"
     return ""
 
 

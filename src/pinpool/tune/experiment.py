@@ -124,7 +124,8 @@ class Experiment:
             if self._trials and not self.interrupted:
                 self._predict(result)
         if self._trials:
-            workers, _ = result.recommendation = recommend(harmless(self._trials), stopped)
+            result.recommendation = recommend(harmless(self._trials), stopped, self._launch.settings.site_rate)
+            workers = result.recommendation.workers
             rows = sorted(trial.row for trial in self._trials)
             # The ideal is the best that a worker did in any trial: none is better than one that never waits.
             best = max(row.pages_per_second / row.workers for row in rows)

@@ -34,7 +34,7 @@ def forecast(
     listed = proxies or recording.proxies
     sizes = sizes or default_sizes(listed, recording.workers if proxies is None else 1)
     rows = [predict(recording, size, proxies=listed) for size in sizes]
-    advice = recommend(rows)
+    advice = recommend(rows, site_rate=recording.settings.site_rate)
     spares = spares_needed(recording, advice.workers)
     return Result(listed, rows, advice, recording.pages, spares, [*recording.notes])
 

@@ -22,7 +22,7 @@ from pinpool.policy.faults import FAULTS
 from pinpool.settings import RULES, Settings, settings_from
 from pinpool.stats.resources import Usage
 from pinpool.text import counted
-from pinpool.tune.queueing import Machine, machine
+from pinpool.tune.queueing import SHORTEST_PACE, Machine, machine
 from pinpool.tune.survival import FAILED, GOOD, RESTED, Attempt, FailureSample, History, Survival, estimate
 
 #: The largest seconds of an attempt, epoch seconds and workers that are believed: anybody may have written the journal.
@@ -97,8 +97,9 @@ def learn(journal: str | Path) -> Recording:
         notes.append(f"only {were} lost in this run: the chance to lose more is only roughly known")
     workers = min(max(1, info.workers), MOST_WORKERS)
     most = min(max([workers, *(int(used.workers) for used in measured)]), MOST_WORKERS, listed)
-    # A rate for the whole site spaces the requests of each worker, too.
-    known = machine(attempts, measured, workers=most, pace=settings.pace or (1e-9 if settings.site_rate else 0.0))
+    # A rate for the whole site spaces the requests of each worker, too: where it is the limit, evenly.
+    spaced = most / settings.site_rate / SHORTEST_PACE if settings.site_rate else 0.0
+    known = machine(attempts, measured, workers=most, pace=max(settings.pace, spaced))
     return Recording(workload, known, pages, depth, settings, workers, listed, notes)
 
 

@@ -16,6 +16,8 @@ from pinpool.tune.steady_state import Trial
 
 #: The share of crawls in which a list has to last. 0.99 would need hundreds of simulated crawls to show.
 ENOUGH = 0.95
+#: The share of the site rate from which on it is the limit: it is a ceiling that no run quite reaches.
+AT_RATE = 0.9
 #: The cells of a bar.
 BAR = 12
 #: What only the model knows of a row.
@@ -85,11 +87,12 @@ class Result:
         }
 
 
-def recommend(rows: Sequence[Row], stopped: str = "") -> Recommendation:
+def recommend(rows: Sequence[Row], stopped: str = "", site_rate: float | None = None) -> Recommendation:
     """
     The smallest number of workers that is as fast as the fastest one with which the list lasts, within 3 % or the
     errors of measurement. If the list lasts with none, the number with the best product of chance and speed. `stopped`
-    is the reason why no larger number was tried, empty if there is none. At least one row is needed.
+    is the reason why no larger number was tried, empty if there is none. `site_rate` is the most requests a second that
+    the settings allow. At least one row is needed.
     """
     lasting = [row for row in rows if row.survival is None or row.survival >= ENOUGH]
     if not lasting:
@@ -101,7 +104,7 @@ def recommend(rows: Sequence[Row], stopped: str = "") -> Recommendation:
     as_fast = [row for row in lasting if row.pages_per_second >= top.pages_per_second - noise(row, top)]
     chosen = min(as_fast, key=lambda row: row.workers)
     speed = chosen.pages_per_second
-    why = f"{speed:{'.0f' if speed >= 100 else '.3g'}} pages/s; {_why_not_more(rows, chosen, top, stopped)}"
+    why = f"{speed:{'.0f' if speed >= 100 else '.3g'}} pages/s; {_limit(rows, chosen, top, stopped, site_rate)}"
     if chosen.survival is not None and chosen.survival < 1.0:
         why += f"; the list lasts in {chosen.survival:.0%} of such crawls"
     return Recommendation(chosen.workers, why)
@@ -110,6 +113,14 @@ def recommend(rows: Sequence[Row], stopped: str = "") -> Recommendation:
 def noise(row: Row, than: Row, sure: float = 1.0) -> float:
     """How many pages a second faster a row may seem by chance: 3 %, or `sure` standard errors of both."""
     return max(NOISE * than.pages_per_second, sure * hypot(row.error or 0.0, than.error or 0.0))
+
+
+def _limit(rows: Sequence[Row], chosen: Row, top: Row, stopped: str, site_rate: float | None) -> str:
+    """Why more workers are not better: the site rate if that is it, whatever else is."""
+    requests = top.pages_per_second / (1 - min(top.fault_rate or 0.0, 0.99))
+    if site_rate is not None and requests >= AT_RATE * site_rate:
+        return f"--site-rate {site_rate:g} is the limit: only a higher one would be faster"
+    return _why_not_more(rows, chosen, top, stopped)
 
 
 def _why_not_more(rows: Sequence[Row], chosen: Row, top: Row, stopped: str) -> str:

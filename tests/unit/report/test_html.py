@@ -129,7 +129,7 @@ def test_each_state_of_a_run_is_told() -> None:
     complete = render(run_data([good(1, 1)], proxies=1), START)
 
     assert "still running, as of 2023-11-14 22:13:29 UTC" in running
-    assert "No usable proxy was left; 3 pages still wait" in starved
+    assert "Nothing could be fetched any more; 3 pages still wait" in starved
     assert "proven" in complete
     assert "Nothing. This run shows no trouble." in complete
 

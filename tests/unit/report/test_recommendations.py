@@ -104,6 +104,15 @@ def test_time_spent_on_silent_proxies_suggests_a_shorter_wait() -> None:
     assert found[0].evidence.endswith("A shorter --timeout gives up sooner on a proxy that does not answer.")
 
 
+def test_time_spent_on_pages_that_drip_suggests_a_shorter_deadline() -> None:
+    """54.8 s against 5.9 s: a proxy that drips is never silent for as long as the time-out."""
+    dripping = [page for n in range(4) for page in (bad(1, n, "deadline", seconds=45), good(1, n))]
+
+    found = recommend(run_data([*calm(), *dripping]))
+
+    assert found[0].evidence.endswith("A shorter --deadline gives up sooner on a page that only drips in.")
+
+
 def test_pages_given_up_come_with_the_commands_that_go_on_and_nothing_of_theirs_runs_in_a_shell() -> None:
     url = "http://films.example/$(rm -rf ~)';\u202e"
     lost = given_up(1, url, "empty", "nothing")
@@ -121,10 +130,12 @@ def test_pages_given_up_come_with_the_commands_that_go_on_and_nothing_of_theirs_
 
 
 def test_runs_that_are_not_over_come_first_with_the_way_on() -> None:
-    starved = recommend(run_data(calm(), state="starved", tasks={"waiting": 9, "failed": 1}))
+    why = "10 of 10 proxies failed (banned 403)"
+    starved = recommend(run_data(calm(), state="starved", tasks={"waiting": 9, "failed": 1}, starved=why))
     stopped = recommend(run_data(calm(), state="interrupted", tasks={"waiting": 1}))
 
-    assert starved[0].title == "No usable proxy was left; 9 pages still wait"
+    assert starved[0].title == "Nothing could be fetched any more; 9 pages still wait"
+    assert starved[0].evidence.startswith("10 of 10 proxies failed (banned 403). A resume")
     assert stopped[0].title == "The run was interrupted; 1 page still waits"
     assert stopped[0].commands == ("pinpool resume movies.db",)
     assert recommend(run_data(calm(), state="running", tasks={"waiting": 9})) == []

@@ -35,13 +35,36 @@ def test_the_line_says_how_the_run_is_doing() -> None:
 
 
 def test_a_run_that_waits_says_why_and_until_when() -> None:
-    waits = f"all proxies rest; the next wakes in 1 min 30 s, at {WAKES}"
+    waits = f"1 of 2 proxies failed (banned 403), next try {WAKES}"
+    resting = snapshot(resting=True)._replace(trouble=lambda: "1 of 2 proxies failed (banned 403)")
+
+    assert f"waits    {waits}" in rows(resting)
+    assert f"waits: {waits}" in status_line(resting, Throughput(0.0), EPOCH)[:79]  # as much as a narrow terminal shows
+
+
+def test_a_run_whose_proxies_rest_since_an_earlier_start_says_until_when() -> None:
+    waits = f"all proxies rest, next try {WAKES}"
 
     assert f"waits    {waits}" in rows(snapshot(resting=True))
     assert "proxies  0 pinned, 0 spare, 1 resting (next wakes in 1 min 30 s), 1 retired" in rows(snapshot(resting=True))
     line = status_line(snapshot(resting=True), Throughput(0.0), EPOCH)
-    assert waits in line[:79]  # as much as a narrow terminal shows
+    assert waits in line[:79]
     assert line.endswith("0 proxies usable, 1 resting, 1 out, 1 failed")
+
+
+def test_while_some_proxies_work_the_trouble_of_the_others_is_named() -> None:
+    troubled = snapshot()._replace(trouble=lambda: "9 of 10 proxies failed (banned 403)")
+
+    assert "failing  9 of 10 proxies failed (banned 403)" in rows(troubled)
+    assert status_line(troubled, Throughput(0.0), EPOCH).endswith("1 failed, 9 of 10 proxies failed (banned 403)")
+
+
+def test_the_end_of_a_run_names_the_page_that_it_waits_for() -> None:
+    last = "last page: /detail/7 through user5@192.0.2.7:8080, 24 s, limit 45 s"
+    ending = snapshot()._replace(last_pages=lambda: last)
+
+    assert f"waits    for the {last}" in rows(ending)
+    assert status_line(ending, Throughput(0.0), EPOCH).startswith(f"11/1022 pages, {last}, ")
 
 
 def test_a_pause_of_the_whole_run_is_given_in_its_own_words() -> None:

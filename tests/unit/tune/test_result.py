@@ -51,6 +51,20 @@ def test_the_reason_names_what_more_workers_would_meet(rows: list[Row], reason: 
     assert reason in recommend(rows).why
 
 
+def test_a_site_rate_that_is_reached_is_named_as_the_limit() -> None:
+    rows = [row(1, 7.9), row(2, 7.95), row(6, 7.9, parked=0.5)]
+
+    assert (
+        recommend(rows, site_rate=8.0).why
+        == "7.9 pages/s; --site-rate 8 is the limit: only a higher one would be faster"
+    )
+    assert "site-rate" not in recommend(rows, site_rate=80.0).why
+
+
+def test_pages_that_fail_use_up_the_site_rate_too() -> None:
+    assert "--site-rate 10 is the limit" in recommend([row(4, 6.0, fault_rate=0.4)], site_rate=10.0).why
+
+
 def test_the_interval_holds_the_share_and_stays_within_bounds() -> None:
     assert wilson(0, 60)[0] == 0.0
     assert wilson(60, 60) == pytest.approx((0.94, 1.0), abs=0.01)
