@@ -23,7 +23,7 @@ STDOUT = "-"
 LOCK_SECONDS = 0.5
 _FOLDER = "pinpool."
 #: Not the user's mistake: the same command works when there is room again.
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 #: The endings of the files that SQLite puts beside a database.
 SQLITE_SIDES = ("-wal", "-shm", "-journal")
 

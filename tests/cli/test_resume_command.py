@@ -59,6 +59,30 @@ def test_a_limited_crawl_stops_there_and_can_be_resumed(desk: Desk, lab: Lab) ->
     assert len(lab.requests) == 22
 
 
+#: The command line in a process whose files may have so many bytes: what a full disk does, without one.
+SMALL_FILES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
+from pinpool.cli import main
+main()
+"""
+
+
+def test_without_room_for_its_files_a_run_is_exit_1_and_goes_on_when_there_is_some(desk: Desk, lab: Lab) -> None:
+    crawl = ("crawl", "films.py", *LIST, "-o", "films.jsonl")
+
+    codes = [
+        desk.start_python("-c", SMALL_FILES, 60_000, *crawl).end().code,
+        desk.start_python("-c", SMALL_FILES, 80_000, *crawl).end().code,
+        desk.start_python("-c", SMALL_FILES, 8_000, "resume", "films.db").end().code,
+        desk.run("resume", "films.db").code,
+    ]
+
+    assert codes == [1, 1, 1, 0]
+    assert holds_each_film_once(desk, lab)
+    assert {path.name for path in desk.folder.glob("*films*")} == {"films.py", "films.db", "films.jsonl"}
+
+
 @pytest.mark.grid(keep=2)
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "Ctrl-C"])
 def test_an_interrupted_crawl_is_exit_130_and_a_resume_completes_it(desk: Desk, how: str) -> None:

@@ -5,11 +5,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pinpool.crawler.launch import Ended, Launch
-from pinpool.errors import JournalError, NoUsableProxy, SettingsError
+from pinpool.errors import JournalError, NoUsableProxy, PinpoolError, SettingsError, StorageError, UsageError
 from pinpool.files import SQLITE_SIDES
 from pinpool.journal.reader import Reader
 from pinpool.journal.sqlite import refuse_claimed
@@ -167,7 +168,20 @@ def crawl(
     gauges = Metrics(Path(metrics), path, tell) if metrics else None
     if path.exists():
         tell(f"{path}: the earlier run is kept as {make_way(path, fresh=fresh)}")
-    return _go(launch, launch.begin(tasks), watch, gauges)
+    journal_of_run = launch.begin(tasks)
+    made = path.stat()
+    try:
+        return _go(launch, journal_of_run, watch, gauges)
+    except (UsageError, StorageError):
+        _remove_unused(path, made)
+        raise
+
+
+def _remove_unused(path: Path, made: os.stat_result) -> None:
+    """Remove the journal of a run that could not even begin: there is nothing in it to go on with."""
+    with suppress(PinpoolError, OSError), Reader(path) as reader:
+        if reader.place().attempt == 0 and os.path.samestat(made, path.stat()):
+            path.unlink()
 
 
 def resume(

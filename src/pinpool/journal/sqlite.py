@@ -24,7 +24,7 @@ _MODE = 0o600  # it may hold headers and login forms; SQLite gives its side file
 
 DAMAGED = "move it away to start again, or put a copy back and `pinpool resume`"
 NEXT_STEPS = {
-    "SQLITE_FULL": "the disk is full: free some space, then `pinpool resume {path}`",
+    "SQLITE_FULL": "the disk is full: free some space, then `pinpool resume {path}`, or crawl again if it is gone",
     "SQLITE_BUSY": "another program keeps it locked: close that one, then `pinpool resume {path}`",
     "SQLITE_READONLY": "it is read-only: allow writing there, then `pinpool resume {path}`",
     "SQLITE_CANTOPEN": "it cannot be opened: look at the permissions of the file and of its directory",
