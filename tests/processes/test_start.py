@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -132,3 +133,15 @@ def test_a_crawl_started_beside_files_named_like_modules_does_its_work(desk: Des
 
     assert (ended.code, ended.err) == (0, "")
     assert len(desk.lines("films.jsonl")) == 20
+
+
+def test_what_a_spider_prints_comes_from_its_worker_in_the_log_and_not_between_the_items(desk: Desk, lab: Lab) -> None:
+    source = (desk / "films.py").read_text(encoding="utf-8")
+    desk.write("films.py", "print('imported')\n" + source.replace("    return {", "    print('a film')\n    return {"))
+
+    ended = desk.run("crawl", "films.py", "-p", "proxies.txt", "-o", "-")
+
+    assert (ended.code, len(ended.items())) == (0, 20)
+    assert ended.err.count(": a film (") == 20
+    assert re.search(r" print worker \d+: a film \(.*/detail/", ended.err)
+    assert ended.err.startswith("imported\n")

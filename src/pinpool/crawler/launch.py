@@ -183,6 +183,7 @@ class Launch:
             workers=self.workers,
             start_method=self.start_method,
             preload=PRELOAD,
+            logs_prints=True,
         )
         return engine, reputation, {one.address: one.proxy for one in standings}
 

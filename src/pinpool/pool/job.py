@@ -51,6 +51,7 @@ class WorkerConfig(NamedTuple):
     hang_seconds: float
     stacks: Path
     reporting: Reporting
+    logs_prints: bool = False
 
 
 _ENDING, _TASKS = Outcome._fields.index("ending"), Outcome._fields.index("tasks")

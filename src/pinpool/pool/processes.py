@@ -85,17 +85,19 @@ class ProcessEngine:
         threads: int = 1,
         start_method: str | None = None,
         preload: Sequence[str] = (),
+        logs_prints: bool = False,
     ) -> None:
         """
         A process carries `threads` workers. `job` makes the job in each process; it must survive a pickle. An attempt
         that runs for more than `hang_seconds` hangs. A swapped proxy rests for `cooling` seconds until it is judged. A
-        forkserver imports the modules `preload` once for all workers.
+        forkserver imports the modules `preload` once for all workers. With `logs_prints`, what workers print is logged.
         """
         self._job = job
         self._size = workers
         self._threads = min(threads, workers)
         self._hang_seconds = hang_seconds
         self._preload = tuple(preload)
+        self._logs_prints = logs_prints
         self.start_method = start_method or default_start_method()
         self._context: BaseContext = multiprocessing.get_context(self.start_method)
         self._answers: queue.SimpleQueue[tuple[int, object]] = queue.SimpleQueue()
@@ -405,6 +407,7 @@ class ProcessEngine:
             self._hang_seconds,
             self._stacks,
             self._logs.reporting(),
+            self._logs_prints,
         )
         with keep_signals_from_children():
             generation.start(self._context, workers, threads, init_worker, config)

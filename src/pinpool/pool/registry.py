@@ -24,6 +24,7 @@ def make_engine(
     workers: int,
     start_method: str | None,
     preload: Sequence[str],
+    logs_prints: bool = False,
     name: str = DEFAULT_ENGINE,
 ) -> Engine:
     """An engine for a run with these settings, not started yet. The arguments are those of `ProcessEngine`."""
@@ -36,4 +37,5 @@ def make_engine(
         cooling=until_judged(settings.cooling),
         start_method=start_method,
         preload=preload,
+        logs_prints=logs_prints,
     )

@@ -29,6 +29,7 @@ from pinpool.pool.job import JobResult, WorkerConfig, pack, unpack_work
 from pinpool.pool.lease_types import Lease
 from pinpool.pool.log_pipe import Whereabouts
 from pinpool.pool.pin import Pin
+from pinpool.pool.prints import log_prints
 from pinpool.pool.status_board import Activity, is_alone, own_id
 from pinpool.spider.user_errors import described
 from pinpool.text import one_line
@@ -243,6 +244,8 @@ def enter_process(config: WorkerConfig) -> None:
     leave_signals_to_parent()
     never_outlive_parent(config.hang_seconds)
     config.reporting.begin(_whereabouts)
+    if config.logs_prints:
+        log_prints(own_id)
     with suppress(OSError):  # a hang without a stack is reported all the same
         dump_stack_to(stack_file(config.stacks, os.getpid()))
 

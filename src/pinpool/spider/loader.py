@@ -1,6 +1,7 @@
 """Finds a spider by its ref and imports it."""
 
 import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -51,7 +52,8 @@ def load(ref: SpiderRef, *, seeds: bool = False) -> Spider:
         sys.path.insert(0, folder)
     token = importing.set(True)
     try:
-        module = _import_file(file) if file else _import_module(ref.module or "")
+        with redirect_stdout(sys.stderr):  # what it prints there must not come between the items
+            module = _import_file(file) if file else _import_module(ref.module or "")
     finally:
         importing.reset(token)
     name = _spider_name(module, ref)

@@ -7,6 +7,7 @@ Everything goes to stderr; stdout belongs to the data.
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from pinpool.terminal.live import LiveView
 
 PLAIN_SECONDS = 10.0
+#: Characters written at a time. A pipe with room takes 4096 bytes at least.
+_PIECE = 1000
+#: How long a slow reader gets to make room, until it has read again.
+_FULL_SECONDS = 0.5
 
 
 class Progress:
@@ -36,6 +41,7 @@ class Progress:
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
         self._quiet = quiet
         self._clock = clock
+        self._is_full = False
         self._live: LiveView | None = None
         # An Emacs shell is a terminal, too, but cannot write over what it shows.
         can_overwrite = stream.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
@@ -94,9 +100,23 @@ class Progress:
         return True
 
     def _write(self, text: str) -> None:
+        # A question mark stands for each character that the terminal's encoding lacks.
+        text = text.encode(self._encoding, "replace").decode(self._encoding)
         try:
-            # A question mark stands for each character that the terminal's encoding lacks.
-            self._stream.write(text.encode(self._encoding, "replace").decode(self._encoding))
-            self._stream.flush()
+            for start in range(0, len(text), _PIECE):
+                if not self._has_room():
+                    return
+                self._stream.write(text[start : start + _PIECE])
+                self._stream.flush()
         except OSError:
             discard(self._stream)
+
+    def _has_room(self) -> bool:
+        """False if a write would not come back: nobody reads the pipe, or the terminal is stopped. The run goes on."""
+        look = select.poll()
+        try:
+            look.register(self._stream.fileno(), select.POLLOUT)
+        except (OSError, ValueError):  # no file of the system's
+            return True
+        self._is_full = not look.poll(0 if self._is_full else _FULL_SECONDS * 1000)
+        return not self._is_full

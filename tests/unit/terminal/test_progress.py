@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 
+import pytest
+
 from clocks import Periods
 from pinpool.terminal.progress import PLAIN_SECONDS, Progress
 from snapshots import snapshot
@@ -59,3 +61,17 @@ def test_a_reader_that_has_left_makes_progress_silent_and_nothing_else() -> None
         progress.tell("6 workers on 4 proxies")
         progress(snapshot(stopping=True))
         progress.close()
+
+
+def test_a_pipe_that_nobody_reads_costs_its_lines_and_not_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pinpool.terminal.progress._FULL_SECONDS", 0.01)
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream, os.fdopen(reader, "rb") as read:
+        progress = Progress(stream)
+        for number in range(100):
+            progress.tell(f"{number} {'x' * 3000}")
+        os.read(reader, 1 << 20)
+        progress.tell("there is room again")
+        stream.close()
+
+        assert read.read() == b"there is room again\n"
