@@ -17,4 +17,4 @@ def test_the_calm_demo_scrapes_every_film_right(desk: Desk) -> None:
     assert "coverage: proven complete: 2 seeds, 22 tasks" in said.out
     assert len(desk.lines("kept/films.jsonl")) == 20
     assert "report: kept/report.html" in said.out
-    assert "<title>movies: pinpool report</title>" in (desk / "kept/report.html").read_text(encoding="utf-8")
+    assert "<title>movies: complete: pinpool report</title>" in (desk / "kept/report.html").read_text(encoding="utf-8")

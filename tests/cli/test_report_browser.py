@@ -119,7 +119,7 @@ def test_a_script_that_got_in_all_the_same_would_be_stopped(browser: Browser, pa
             }}"""
         )
 
-        assert browser.ask("document.title") == "movies: pinpool report"
+        assert browser.ask("document.title") == "movies: over, 3 pages missing: pinpool report"
         stopped = " ".join(said for said in browser.complaints if "Content Security Policy" in said)
         assert all(word in stopped for word in ("inline script", "inline event handler", "inline style", address))
         with pytest.raises(BlockingIOError):

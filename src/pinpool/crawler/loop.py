@@ -374,7 +374,8 @@ class Loop:
         self._tally.last_fault = f"{decision.fault}: {message}"[:80]
         self._tally.faults.setdefault(decision.fault, FaultCount()).add(message, self.clock.monotonic())
         self._run_log.attempt_failed(entry.task.url, outcome, decision.fault)
-        if self._stages.failed(entry, outcome.proxy, decision.fault):
+        # A doubted page with links would not leave its stage empty-handed.
+        if not outcome.tasks and self._stages.failed(entry, outcome.proxy, decision.fault):
             decision = decision._replace(charged=False)
         match decision.verdict:
             case Resubmit(after):
