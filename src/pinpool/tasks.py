@@ -1,9 +1,14 @@
 """Makes tasks: a URL, a stage, perhaps a form."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, time
+from decimal import Decimal
 from hashlib import blake2b
 from json import dumps
-from urllib.parse import urlencode
+from os import PathLike
+from typing import Any
+from urllib.parse import quote_plus
 
 from pinpool.model import Task
 from pinpool.text import shown_url
@@ -13,6 +18,8 @@ Form = Mapping[str, object] | Sequence[tuple[str, object]]
 
 MAX_DATA = 1_000_000  # bytes of JSON that one task may carry
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_LINE_END = re.compile(r"\r\n?|\n")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -31,8 +38,10 @@ def request(
     """
     A task that requests `url` for a stage.
 
-    Give at most one of `form`, `json` and `body`; the method is then POST unless `method` says otherwise. A `body` of
-    text is sent as UTF-8. `data` is handed on to the page, as `page.data`. Tasks with the same stage, method, URL (its
+    Give at most one of `form`, `json` and `body`; the method is then POST unless `method` says otherwise. A field of a
+    form is text, bytes or a number, or a list of these; without a value (None) it is left out. Browsers send forms and
+    queries in the encoding of the page; `query_encoding` is Python's name of it. A `body` of text is sent as UTF-8.
+    `data` is handed on to the page, as `page.data`. Tasks with the same stage, method, URL (its
     query in any order) and body have the same key, and are requested once; headers and data do not count.
 
     Raises ValueError that names the URL and what is wrong.
@@ -42,7 +51,7 @@ def request(
         raise ValueError(f"{shown_url(cleaned)}: {stage!r} is not a stage name")
     content, kind = None, None
     if form is not None or json is not None or body is not None:
-        content, kind = _content(cleaned, form, json, body)
+        content, kind = _content(cleaned, form, json, body, query_encoding)
     verb = (method or ("GET" if content is None else "POST")).upper()
     if verb not in _METHODS:
         raise ValueError(f"{shown_url(cleaned)}: the method {method!r} is not one of {', '.join(_METHODS)}")
@@ -64,14 +73,16 @@ def request(
     )
 
 
-def _content(url: str, form: Form | None, json: object, body: bytes | str | None) -> tuple[bytes | None, str | None]:
+def _content(
+    url: str, form: Form | None, json: object, body: bytes | str | None, encoding: str
+) -> tuple[bytes | None, str | None]:
     given = [name for name, value in (("form", form), ("json", json), ("body", body)) if value is not None]
     if len(given) > 1:
         raise ValueError(f"{shown_url(url)}: give only one of {' and '.join(given)}")
     if form is not None:
         try:
-            return urlencode(form, doseq=True).encode("ascii"), "application/x-www-form-urlencoded"
-        except (TypeError, UnicodeEncodeError) as error:
+            return _form(form, encoding), "application/x-www-form-urlencoded"
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{shown_url(url)}: form cannot be sent: {error}") from None
     if json is not None:
         return _json(url, "json", json).encode("ascii"), "application/json"
@@ -80,6 +91,34 @@ def _content(url: str, form: Form | None, json: object, body: bytes | str | None
     if isinstance(body, str):
         return body.encode("utf-8", "replace"), None
     raise ValueError(f"{shown_url(url)}: body is {type(body).__name__}, not bytes or text")
+
+
+def _form(form: Form, encoding: str) -> bytes:
+    """The form as a browser writes it (URL Standard, 5.2; HTML Standard, 4.10.21)."""
+    fields: Iterable[Any] = form.items() if isinstance(form, Mapping) else form
+    sent = []
+    for field in fields:
+        if not isinstance(field, tuple | list) or len(field) != 2:
+            raise ValueError(f"it is {type(form).__name__}, not a mapping or a list of pairs")
+        name, given = field
+        values = given if isinstance(given, list | tuple | set | frozenset) else (given,)
+        written = _written(name, name, encoding)
+        sent += [f"{written}={_written(name, value, encoding)}" for value in values if value is not None]
+    return "&".join(sent).encode("ascii")
+
+
+def _written(name: object, value: object, encoding: str) -> str:
+    if isinstance(value, bytes):
+        text = value
+    elif isinstance(value, str | int | float | Decimal | date | time):
+        # Line ends are CR LF in a form. What the encoding lacks is sent as a reference, &#20140;.
+        lines = _LINE_END.sub("\r\n", _SURROGATE.sub("\ufffd", str(value)))
+        text = lines.encode(encoding, "xmlcharrefreplace")
+    elif hasattr(value, "read") or isinstance(value, PathLike):
+        raise ValueError(f"field {name!r} is a file, and files are not sent; a form has only text")
+    else:
+        raise ValueError(f"field {name!r} is {type(value).__name__}, not text or a number")
+    return quote_plus(text, safe="*").replace("~", "%7E")
 
 
 def _data(url: str, data: Mapping[str, object]) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +31,31 @@ def test_a_form_is_posted_as_a_browser_posts_it() -> None:
     assert task.method == "POST"
     assert task.body == b"q=%C3%A4+b&page=2&tag=x&tag=y"
     assert task.headers == (("Content-Type", "application/x-www-form-urlencoded"),)
+
+
+@pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        ({"q": "x", "__VIEWSTATE": None, "tag": ["a", None, "b"]}, b"q=x&tag=a&tag=b"),
+        ([("a", 1), ("a", 2.5), ("b", True), ("c", Decimal("1.10"))], b"a=1&a=2.5&b=True&c=1.10"),
+        ({"a": "~*-._ +&=%"}, b"a=%7E*-._+%2B%26%3D%25"),
+        ({"a": "1\n2\r3\r\n4", "b": b"\n\xff"}, b"a=1%0D%0A2%0D%0A3%0D%0A4&b=%0A%FF"),
+        ({"a": "x\ud800"}, b"a=x%EF%BF%BD"),
+        ({"day": date(2026, 1, 2), "кино": ""}, b"day=2026-01-02&%D0%BA%D0%B8%D0%BD%D0%BE="),
+        ({}, b""),
+        ({"a": None, "b": []}, b""),
+    ],
+)
+def test_the_fields_of_a_form_are_written_as_a_browser_writes_them(form: Any, body: bytes) -> None:
+    task = request(SITE, form=form)
+
+    assert (task.method, task.body) == ("POST", body)
+
+
+def test_a_form_is_sent_in_the_encoding_of_its_page() -> None:
+    task = request(SITE, form={"имя": "Привет 京&"}, query_encoding="cp1251")
+
+    assert task.body == b"%E8%EC%FF=%CF%F0%E8%E2%E5%F2+%26%2320140%3B%26"
 
 
 def test_json_is_posted_with_its_content_type() -> None:
@@ -97,7 +126,13 @@ def test_the_key_only_compares_and_the_url_stays_as_written() -> None:
         ({"form": {}, "json": {}, "body": b""}, "only one of form and json and body"),
         ({"json": {"x": {1, 2}}}, "json cannot be written"),
         ({"json": float("nan")}, "json cannot be written"),
-        ({"form": "q=1"}, "form cannot be sent"),
+        ({"form": "q=1"}, "form cannot be sent: it is str, not a mapping"),
+        ({"form": 5}, "form cannot be sent"),
+        ({"form": [1]}, "form cannot be sent: it is list, not a mapping"),
+        ({"form": {"photo": Path("a.jpg")}}, "field 'photo' is a file, and files are not sent"),
+        ({"form": {"photo": ("a.jpg", BytesIO(b"x"), "image/jpeg")}}, "field 'photo' is a file"),
+        ({"form": {"a": {"b": 1}}}, "field 'a' is dict, not text or a number"),
+        ({"form": {None: "b"}}, "field None is NoneType"),
         ({"body": 5}, "body is int"),
         ({"method": "BREW"}, "'BREW' is not one of GET, "),
         ({"method": "GET\r\nX: 1"}, "is not one of"),

@@ -6,6 +6,7 @@ document type is cut off before anybody reads it, so that it declares no entity,
 """
 
 import re
+import zlib
 from html import escape
 from html.entities import html5
 
@@ -16,6 +17,8 @@ from pinpool.spider.encoding import read_type
 
 #: What may be the start of XML: a declaration, a comment in front of it, or a feed or sitemap without a declaration.
 _PERHAPS_XML = re.compile(rb"\s*+<(?:\?xml\s|!--|(?:rss|feed|rdf:RDF|urlset|sitemapindex)[\s>])")
+_GZIP = b"\x1f\x8b\x08"
+_MAX_MEMBERS = 100
 _DECLARATION = re.compile(rb"\s*+<\?xml\s")
 _UNDECLARED = frozenset({b"rss", b"feed", b"rdf:RDF", b"urlset", b"sitemapindex"})
 #: XHTML, and what sites send with a declaration in front of HTML.
@@ -34,6 +37,26 @@ _REFERENCE = re.compile(
     re.DOTALL,
 )
 _NO_PREFIX = re.compile(r"Namespace prefix ([\w.-]+) (?:on|for)\b")
+
+
+def unpacked(body: bytes, limit: int) -> bytes:
+    """
+    The content of a file in gzip, as sitemaps are (``sitemap.xml.gz``); anything else as it is. Raises ValueError if it
+    has more than `limit` bytes.
+    """
+    if not body.startswith(_GZIP):
+        return body
+    content, members = b"", 0
+    while body.startswith(_GZIP) and members < _MAX_MEMBERS:
+        inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            content += inflater.decompress(body, limit + 1 - len(content))
+        except zlib.error:
+            return content or body
+        if len(content) > limit:
+            raise ValueError(f"the content of the gzip file is larger than {limit:,} bytes")
+        body, members = inflater.unused_data, members + 1
+    return content
 
 
 def document(body: bytes, content_type: str | None) -> tuple[etree._Element, Names]:

@@ -54,7 +54,10 @@ def read(
 
 
 def _ban_mark(page: Page, settings: Settings) -> Evidence | None:
-    folded = page.text.casefold() if settings.ban_text else ""
+    try:
+        folded = page.text.casefold() if settings.ban_text else ""
+    except ValueError as error:  # a gzip file that is too large
+        return Evidence(Step.PAGE, Sign.RAISED, one_line(str(error)), page.status)
     for text in settings.ban_text:
         if text.casefold() in folded:
             return Evidence(Step.PAGE, Sign.BAN, one_line(f"the page contains {text!r}"), page.status)

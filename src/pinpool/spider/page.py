@@ -11,7 +11,7 @@ from lxml import etree
 from pinpool.model import Fetched, Task
 from pinpool.selectors import HTML, evaluate, text_of
 from pinpool.settings import Settings
-from pinpool.spider.document import document
+from pinpool.spider.document import document, unpacked
 from pinpool.spider.encoding import Decoded, decode, json_text
 from pinpool.tasks import Form, request
 from pinpool.urls import clean_url, resolve_url
@@ -82,7 +82,10 @@ class Page:
 
     @property
     def text(self) -> str:
-        """The body as text, without byte order mark and NULs. What cannot be read is U+FFFD."""
+        """
+        The body as text, without byte order mark and NULs. What cannot be read is U+FFFD. Of a file in gzip, such as
+        sitemap.xml.gz, its content.
+        """
         return self._decoded[1]
 
     @_Once
@@ -109,10 +112,10 @@ class Page:
         """The body as JSON. Raises ValueError if it is not JSON."""
         try:
             try:
-                return json.loads(self.body)
+                return json.loads(self._content)
             except UnicodeDecodeError:
                 announced = self.headers.get("content-type")
-                return json.loads(json_text(self.body, announced, self._settings.encoding))
+                return json.loads(json_text(self._content, announced, self._settings.encoding))
         except ValueError as error:
             raise ValueError(f"the body is not JSON: {error}; it starts with {self.text[:40]!r}") from None
 
@@ -173,15 +176,19 @@ class Page:
         )
 
     @_Once
+    def _content(self) -> bytes:
+        return unpacked(self.body, self._settings.max_body)
+
+    @_Once
     def _decoded(self) -> Decoded:
-        return decode(self.body, self.headers.get("content-type"), self._settings.encoding)
+        return decode(self._content, self.headers.get("content-type"), self._settings.encoding)
 
     @property
     def _utf8(self) -> bytes:
         """The text as UTF-8: the body itself, if nothing in it had to be replaced or left out."""
-        encoding, text = self._decoded[:2]
-        if encoding == "utf-8" and "\ufffd" not in text and b"\0" not in self.body and self.body[:3] != BOM_UTF8:
-            return self.body
+        content, (encoding, text, *_) = self._content, self._decoded
+        if encoding == "utf-8" and "\ufffd" not in text and b"\0" not in content and content[:3] != BOM_UTF8:
+            return content
         return text.encode("utf-8", "replace")
 
     @_Once

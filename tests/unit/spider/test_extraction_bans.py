@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
@@ -116,3 +117,19 @@ def test_the_command_line_gives_marks_one_a_line() -> None:
     settings = settings_from({"ban_text": "unusual traffic, please wait\n\ncaptcha", "ban_selector": "none"})
 
     assert settings == Settings(ban_text=("unusual traffic, please wait", "captcha"))
+
+
+@pytest.mark.parametrize("marks", [{"ban_text": "x"}, {"ban_selector": "//form"}])
+def test_a_gzip_file_that_is_too_large_is_the_pages_fault(marks: dict[str, Any]) -> None:
+    packed = gzip.compress(bytes(9000))
+
+    found = read(
+        spider,
+        request(URL, stage="index"),
+        Fetched(URL, 200, {}, packed, 0.1, len(packed)),
+        settings_from({**marks, "max_body": 5000}),
+        tunnelled=True,
+    )
+
+    assert isinstance(found, Evidence)
+    assert "the gzip file is larger than 5,000 bytes" in found.message

@@ -259,6 +259,28 @@ def test_a_task_may_carry_a_form_and_data() -> None:
     assert ("X-A", "1") in task.headers
 
 
+@pytest.mark.parametrize(
+    ("charset", "body"),
+    [
+        ("windows-1251", b"q=%CA%E8%ED%EE+%26%2320140%3B"),
+        ("utf-8", b"q=%D0%9A%D0%B8%D0%BD%D0%BE+%E4%BA%AC"),
+        ("gb2312", b"q=%A7%AC%A7%DA%A7%DF%A7%E0+%BE%A9"),
+        ("x-euc-jp", b"q=%A7%AC%A7%DA%A7%DF%A7%E0+%B5%FE"),
+        ("utf-16", b"q=%D0%9A%D0%B8%D0%BD%D0%BE+%E4%BA%AC"),
+    ],
+)
+def test_a_form_is_sent_in_the_encoding_of_the_page(charset: str, body: bytes) -> None:
+    search = page(b"", f"text/html; charset={charset}").task("/search", form={"q": "Кино 京"})
+
+    assert search.body == body
+
+
+def test_a_field_that_was_not_found_is_not_sent() -> None:
+    search = page("<input name=q>")
+
+    assert search.task("/s", form={"q": "x", "token": search.first("#token::attr(value)")}).body == b"q=x"
+
+
 def test_a_bad_url_of_a_single_task_is_not_skipped_silently() -> None:
     with pytest.raises(ValueError, match="mailto"):
         page().task("mailto:a@b.example")
