@@ -115,12 +115,12 @@ def decode(body: bytes, content_type: str | None, override: str | None) -> Decod
 
 
 def json_text(body: bytes, content_type: str | None, override: str | None) -> str:
-    """A body of JSON that is not wholly UTF-8, as text: in the encoding that was announced if it is that throughout."""
-    encoding = _named(override) if override else None
-    encoding = encoding or _marked(body) or read_type(content_type).encoding
-    if encoding is not None and "\ufffd" not in (text := read(body, encoding.name)):
-        return text.removeprefix("\ufeff")
-    return body.decode(json.detect_encoding(body), "replace").removeprefix("\ufeff")
+    """JSON that is not wholly UTF-8, as text: in the encoding that was announced, unless most of it is UTF-8."""
+    encoding = (_named(override) if override else None) or _marked(body)
+    if encoding is None and _wrong(body) > 0:
+        encoding = read_type(content_type).encoding
+    text = body.decode(json.detect_encoding(body), "replace") if encoding is None else read(body, encoding.name)
+    return text.removeprefix("\ufeff")
 
 
 def read_type(content_type: str | None) -> ContentType:

@@ -165,6 +165,8 @@ def test_a_page_that_declares_nothing_is_what_most_of_it_is(body: bytes, encodin
         ('\ufeff{"a": "x京"}'.encode()[:-3] + b'"}', "application/hal+json", "x\ufffd"),
         ('\ufeff{"a": "京"}'.encode("utf-16-be"), "application/json", "京"),
         ('{"a": "京"}'.encode("utf-16-le"), "text/html", "京"),
+        ('{"a": "京都'.encode() + b'\xff"}', "application/json; charset=iso-8859-1", "京都\ufffd"),
+        ('{"a": "한글"}'.encode("cp949"), "application/json; charset=ks_c_5601-1989", "한글"),
         ('\ufeff{"a": "京"}'.encode("utf-32-le"), "application/json", "京"),
         (b"<meta charset=gbk>".join([b'{"a": "\xe9', b'"}']), "application/json", "\ufffd<meta charset=gbk>"),
     ],
