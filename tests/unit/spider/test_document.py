@@ -103,6 +103,13 @@ def test_a_gzip_file_fills_no_memory() -> None:
         _ = page(gzip.compress(bytes(6_000_000))).text
 
 
+def test_deep_and_long_xml_is_read_to_its_end() -> None:
+    read = page("<a>" + "<b>" * 1000 + "x" * 11_000_000 + "</b>" * 1000 + "<end>y</end></a>")
+
+    assert len(read.select("//b")) == 1000
+    assert read.all("//end") == ["y"]
+
+
 # Selectors
 
 

@@ -133,6 +133,13 @@ def test_what_does_not_declare_an_encoding_leaves_it_utf_8(body: bytes, text: st
     assert page(content, "text/html").all("//p") == ["é京"]
 
 
+def test_a_late_meta_in_the_head_counts_even_if_the_page_could_be_utf_8() -> None:
+    read = page(FILLER + "<title>x</title><meta charset=windows-1251><p>é".encode(), "text/html")
+
+    assert read.encoding == "cp1251"
+    assert read.task("/?q=я").url.endswith("?q=%FF")
+
+
 def test_utf_16_in_a_header_needs_no_byte_order_mark() -> None:
     assert page("<p>é京</p>".encode("utf-16-le"), "text/html; charset=utf-16").all("//p") == ["é京"]
     assert page("<p>é京</p>".encode("utf-16-be"), "text/html; charset=utf-16be").all("//p") == ["é京"]
