@@ -101,9 +101,11 @@ def decode(body: bytes, content_type: str | None, override: str | None) -> Decod
 
     `override` wins over the byte order mark, the header and the page itself.
     """
-    encoding = _named(override) if override else None
+    encoding, marked = _named(override) if override else None, _marked(body)
     if encoding is None:
-        encoding = _marked(body) or _announced(body, content_type)
+        encoding = marked or _announced(body, content_type)
+    elif encoding is UTF_16_LE and marked is UTF_16_BE:
+        encoding = marked  # "utf-16" leaves that to the mark
     try:
         text = read(body, encoding.name)
     except ValueError:  # some of Python's codecs refuse to replace what they cannot read

@@ -78,6 +78,9 @@ WINDOWS_1252 = Encoding("cp1252", f"{_SENT}windows-1252")
 USER_DEFINED = Encoding("x-user-defined", "ascii")
 
 
+_FIXED = {"utf-8": UTF_8, "utf-16le": UTF_16_LE, "utf-16be": UTF_16_BE, "x-user-defined": USER_DEFINED}
+
+
 @lru_cache(maxsize=256)
 def labelled(label: str) -> Encoding | None:
     """The encoding that a browser takes for this label, None if it does not know it."""
@@ -85,12 +88,12 @@ def labelled(label: str) -> Encoding | None:
     name = LABELS.get(label)
     if name == "replacement":
         return Encoding(codec, "utf-8") if (codec := _REPLACEMENT.get(label)) else None
-    if name == "x-user-defined":
-        return USER_DEFINED
+    if name in _FIXED:
+        return _FIXED[name]
     if name is None or not label.isascii():
         return None
     python = codecs.lookup(_PYTHON.get(name, name)).name
-    return Encoding(python, "utf-8" if python.startswith("utf") else _SENT + name)
+    return Encoding(python, _SENT + name)
 
 
 def known_to_python(name: str) -> Encoding | None:

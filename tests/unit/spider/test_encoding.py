@@ -212,6 +212,7 @@ def test_a_codec_that_is_not_an_encoding_of_text_is_ignored(charset: str) -> Non
 def test_a_setting_may_be_any_name_that_browsers_or_python_know(setting: str) -> None:
     assert page("кіно".encode("koi8-u"), encoding=setting).text == "кіно"
     assert page("é".encode("cp850"), encoding="cp850").text == "é"
+    assert page("\ufeffé".encode("utf-16-be"), encoding="utf-16").text == "é"
 
 
 def test_the_setting_overrules_what_the_site_declares() -> None:
