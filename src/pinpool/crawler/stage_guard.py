@@ -93,7 +93,7 @@ class StageGuard:
                 for task, proxies in watch.fruitless.items():
                     self._clear(task, proxies)
                 pages = counted(len(watch.fruitless), "page")
-                why = f"stage {stage}: its first {pages} yielded nothing, so no more are asked for"
+                why = f"stage {stage} stops: its first {pages} yielded nothing"
                 self._settler.noted(Event(now, EventKind.STAGE_STOPPED, detail=why))
 
     def take_again(self) -> set[int] | None:
