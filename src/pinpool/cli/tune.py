@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from pinpool.cli import options as cli
 from pinpool.cli.options import ExitCode, given_settings, say
-from pinpool.cli.running import failed_line, load_spider, progress_and_log, start_workers_early
+from pinpool.cli.running import failed_line, lacking, load_spider, progress_and_log, start_workers_early
 
 if TYPE_CHECKING:
     from pinpool.tune.experiment import Experiment
@@ -125,6 +125,8 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
 
 def _ending(experiment: Experiment, workers: int) -> tuple[ExitCode, str]:
     """The exit code, which is that of a crawl that ended so, and how the job goes on, with so many workers."""
+    from pinpool.crawler.api import Run
+
     journal, ended = experiment.path, experiment.ended
     goes_on = f"pinpool resume {journal}" + (f" -w {workers}" if workers else "")
     if ended is not None and ended.end == "complete":
@@ -132,6 +134,8 @@ def _ending(experiment: Experiment, workers: int) -> tuple[ExitCode, str]:
         if ended.failed:
             return ExitCode.INCOMPLETE, f"{done}: {failed_line(ended.failed, journal)}"
         return ExitCode.COMPLETE, done
+    if ended is not None and ended.end == "stopped":
+        return ExitCode.INCOMPLETE, "\n".join(lacking(Run(journal)))
     if ended is not None and ended.end == "starved":
         hint = f"`{goes_on} -p LIST` goes on, with a better list or at a better time"
         return ExitCode.NO_PROXY, f"{ended.why}\n{hint}"
