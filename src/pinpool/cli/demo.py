@@ -86,7 +86,8 @@ def _report(site: Lab, run: Run, folder: Path, *, kept: bool) -> None:
         say(f"  {item['title']}: {', '.join(item['directors'])}")
     say(f"  ... and {max(0, len(items) - SHOWN_ITEMS)} more\n")
     stats, coverage, page, now = run.stats, run.coverage, folder / PAGE, time.time()
-    figures = summary(stats, run.journal).rpartition("\n")[0]  # without the command for a journal that may soon be gone
+    figures = summary(stats, run.journal, verdict=run.verdict)
+    figures = figures.rpartition("\n")[0]  # without the command for a journal that may soon be gone
     say(f"{proxy_table(stats)}\n\n{figures}\n{coverage_line(coverage)}")
     write_page(render(read_run(run.journal, now), now), page)
     films = {url: (film.title, list(film.directors)) for url, film in site.films(site.named_url).items()}

@@ -88,7 +88,7 @@ def _list_failures(journal: Path, as_json: bool) -> None:
         if fault in met:
             say(f"{fault}: {rule.words}")
     if not listed:
-        say("no task was given up")
+        say("; ".join(["no task was given up", *Run(journal).found.problems()]))
     samples = {attempt["page"] for failure in listed for attempt in failure["attempts"] if attempt["page"]}
     if samples:
         first = min(samples)

@@ -114,7 +114,6 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
     `run` is `pinpool.crawl` or `pinpool.resume` with its other arguments bound.
     """
     from pinpool.crawler.api import Run
-    from pinpool.stats.verdict import verdict
     from pinpool.terminal.summary import empty_fields, summary
 
     outputs = targets(options)
@@ -148,8 +147,7 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
     if options["as_json"]:
         text = json_text(stats)
     else:
-        words = verdict(stats["run"]["state"], stats["run"]["tasks"]["failed"], finished.found)
-        text = summary(stats, journal, finished.advice_on(stats), verdict=words, fields=fields)
+        text = summary(stats, journal, finished.advice_on(stats), verdict=finished.verdict, fields=fields)
     if items_on_stdout:
         progress.tell(text)  # stdout holds items and nothing else
     else:

@@ -55,7 +55,8 @@ def stats(journal: Path, as_json: bool, as_csv: bool, sort: str | None, faults: 
         raise click.UsageError("--json and --csv exclude each other")
     if sort is not None and sort not in SORTS:
         raise click.BadParameter(f"{sort!r} is not one of {', '.join(SORTS)}", param_hint="--sort")
-    document = Run(journal).stats
+    run = Run(journal)
+    document = run.stats
     if sort:
         document["proxies"] = ordered(document["proxies"], sort)
     if as_json:
@@ -64,6 +65,6 @@ def stats(journal: Path, as_json: bool, as_csv: bool, sort: str | None, faults: 
         click.echo(proxy_csv(document["proxies"]).encode(), nl=False)
     else:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        say(summary(document, journal).rpartition("\n")[0])
+        say(summary(document, journal, verdict=run.verdict).rpartition("\n")[0])
         say()
         click.echo(proxy_table(document, sort=sort or "trouble", faults=faults, colour=colour))

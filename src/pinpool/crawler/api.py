@@ -37,6 +37,7 @@ from pinpool.stats.prometheus import Metrics
 from pinpool.stats.recommendation import advice_after
 from pinpool.stats.resources import Usage, Utilization
 from pinpool.stats.snapshot import Snapshot
+from pinpool.stats.verdict import verdict
 from pinpool.text import counted
 
 
@@ -66,6 +67,13 @@ class Run:
         """What each stage has yielded, and what keeps the run from being a success."""
         with Reader(self.journal) as reader:
             return reader.run_yield()
+
+    @property
+    def verdict(self) -> str:
+        """What became of the run, in a few words: "complete" only if nothing is missing."""
+        with Reader(self.journal) as reader:
+            info = reader.run_info()
+            return verdict(info.state, info.tasks["failed"], reader.run_yield())
 
     @property
     def fields(self) -> list[StageFields]:
