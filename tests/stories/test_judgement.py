@@ -122,6 +122,13 @@ def test_a_list_of_which_nothing_works_ends_the_run_whatever_each_proxy_does(pag
     assert result.seconds < 120
 
 
+def test_a_single_first_page_that_drips_everywhere_ends_the_run_within_two_minutes() -> None:
+    result = Crawl([GOOD] * 10, 1, site_shows=lambda now: "late").run()
+
+    assert (result.end, result.waiting, result.retired) == ("starved", 1, (0, 0)), result
+    assert result.seconds < 110
+
+
 @pytest.mark.grid(keep=2)
 @pytest.mark.parametrize("shown", ["503", "banned", "reset", "silent"])
 def test_a_run_that_has_worked_waits_as_long_as_its_site_patience_says(shown: str) -> None:

@@ -37,6 +37,7 @@ SHOWN = {
     "login": (Evidence(Step.PROXY, Sign.AUTH), 0.05),
     "stuck": (Evidence(Step.CONNECT, Sign.TIMEOUT), 5.0),
     "silent": (Evidence(Step.HEAD, Sign.TIMEOUT), 15.0),
+    "late": (Evidence(Step.BODY, Sign.DEADLINE), 45.0),
     "reset": (Evidence(Step.HEAD, Sign.RESET), 0.03),
     "banned": (Evidence(Step.PAGE, Sign.BAN, status=403), 0.05),
     "empty": (Evidence(Step.PAGE, Sign.EMPTY, status=200), 0.15),

@@ -11,8 +11,8 @@ from pinpool.journal.writer import Journal
 from pinpool.model import Assignment, Ending, Event, EventKind, FailedAttempt, Outcome, ProxyState, Task
 from pinpool.policy.circuit_breaker import PROBES, BreakerState, CircuitBreaker, site_sign
 from pinpool.policy.decision import Judge, failed_attempt
-from pinpool.policy.faults import SiteSign
-from pinpool.policy.proxy_reports import SURVEY, ProxyReports
+from pinpool.policy.faults import FAULTS, SiteSign
+from pinpool.policy.proxy_reports import FEW, SURVEY, ProxyReports
 from pinpool.pool.engine import Census
 from pinpool.pool.settle import Settler
 from pinpool.text import local_time
@@ -75,9 +75,11 @@ class SiteProbe:
         well be the site.
         """
         self._report(outcome)
-        in_use = census.count(ProxyState.PINNED)
+        in_use, alive = census.count(ProxyState.PINNED), census.alive
         if not self.reports.answered:  # a single first page does not go round the whole list before others help
             in_use = min(in_use, in_flight + 1)
+            if FAULTS[failure.fault].slow and in_use < FEW:
+                alive = 1  # nor does it wait for three time-outs, one after another
         return self._breaker.failed(
             outcome.proxy,
             task,
@@ -85,7 +87,7 @@ class SiteProbe:
             outcome.at + outcome.seconds,
             self.clock.monotonic(),
             in_use=in_use,
-            alive=census.alive,
+            alive=alive,
             served=bool(self._fetched),
         )
 
