@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import pytest
 
 from commands import Desk
 from crawling import job, spider, until
-from engines import scripted_engine, spares
+from engines import all_idle, scripted_engine, spares
 from ledger import Ledger
 from pinpool.lab import Lab
+from pinpool.pool import generation as generation_module
 from pinpool.pool.engine import EngineError
 from pinpool.pool.generation import Generation
 from pinpool.pool.lease_process import LeaseProcess
@@ -121,7 +123,7 @@ def test_a_sigterm_to_all_processes_is_answered_by_the_parent_alone(tmp_path: Pa
         start.send(signal.SIGTERM, to_group=True)
 
         assert start.wait() == 130
-        assert "lost" not in start.said
+        assert "warning" not in start.said  # a lost worker, a Manager that died
         assert "interrupted" in start.said
 
 
@@ -145,3 +147,19 @@ def test_what_a_spider_prints_comes_from_its_worker_in_the_log_and_not_between_t
     assert ended.err.count(": a film (") == 20
     assert re.search(r" print worker \d+: a film \(.*/detail/", ended.err)
     assert ended.err.startswith("imported\n")
+
+
+def test_no_worker_is_replaced_once_its_pool_is_thrown_away(
+    engine: ProcessEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started late, it would be nobody's, and if somebody stopped it, it would stay for ever."""
+    monkeypatch.setattr(generation_module, "_terminate", lambda pool: None)  # it comes too late
+    engine.start()
+    all_idle(Ledger(engine), 3)
+    generation = engine._generation
+    assert generation is not None
+
+    generation.dispose()
+
+    handlers = [thread.name for thread in threading.enumerate() if "_handle_workers" in thread.name]
+    assert (handlers, generation.children()) == ([], [])

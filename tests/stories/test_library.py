@@ -24,6 +24,7 @@ from pinpool import (
     SettingsError,
     Spider,
     SpiderError,
+    UsageError,
 )
 from pinpool.journal.records import Mark
 from pinpool.lab import Lab
@@ -312,7 +313,7 @@ def test_results_that_cannot_travel_are_failures_and_the_pool_goes_on(pool: Pinn
 
 
 def test_a_function_that_cannot_travel_is_refused_at_once(pool: PinnedPool) -> None:
-    with pytest.raises(Exception, match="pickle"):
+    with pytest.raises(UsageError, match="with def at the top level of a file"):
         pool.submit(lambda: 1)
 
     assert pool.submit(calls.double, 4).result(DEADLINE) == 8

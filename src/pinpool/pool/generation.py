@@ -45,7 +45,7 @@ class QuietPool(Pool):
         try:
             super().__init__(processes, initializer, initargs, context=context)
         except BaseException:
-            self._end_handler()
+            self.end_handler()
             raise
         cache = getattr(self, "_cache", None)
         if isinstance(cache, dict):
@@ -57,8 +57,8 @@ class QuietPool(Pool):
         if has_packets():
             self._inqueue._reader.instead, self._outqueue._reader.instead = _no_task, _no_answer  # type: ignore[attr-defined]
 
-    def _end_handler(self) -> None:
-        """No thread could be started for the next handler: the stdlib forgets the one that runs."""
+    def end_handler(self) -> None:
+        """From now on no worker is replaced."""
         handler: Any = getattr(self, "_worker_handler", None)
         if handler is not None and handler.is_alive():
             handler._state = multiprocessing.pool.TERMINATE
@@ -174,6 +174,8 @@ class Generation:
     def dispose(self) -> None:
         """End every process of this generation. Does not wait for the pool: a jammed one would never end."""
         end_stopped_servers()
+        if isinstance(self.pool, QuietPool):
+            self.pool.end_handler()  # or it may start another worker when those are dead
         if self.pool is not None:
             with suppress(RuntimeError):  # no thread can be started: it would only tidy up
                 threading.Thread(target=_terminate, args=(self.pool,), name="pinpool-terminate", daemon=True).start()

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
@@ -241,5 +242,7 @@ class LeaseProcess:
 def _enter_manager() -> None:
     # It runs no code but ours. If it cannot start or dies, the parent sees that, and says it in its own words.
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123  for the life of the process
+    # One that can start no thread for a new connection would live on, and keep the workers waiting for ever.
+    threading.excepthook = lambda _: os._exit(1)
     leave_signals_to_parent()
     never_outlive_parent()

@@ -40,6 +40,7 @@ from pinpool.model import Assignment, Call, Ending, Event, EventKind, Outcome, P
 from pinpool.pool.child_process import keep_signals_from_children, own_folder, warm_up
 from pinpool.pool.engine import Answered, Census, EngineError, Lost, Noted, Signal
 from pinpool.pool.generation import Generation
+from pinpool.pool.ground import shortages
 from pinpool.pool.job import Job, WorkerConfig, pack_work, unpack
 from pinpool.pool.lease_process import LeaseProcess
 from pinpool.pool.lease_types import Report, Standing
@@ -417,7 +418,7 @@ class ProcessEngine:
         if self._rebuilds_in_a_row > MANY_REBUILDS:
             raise EngineError(
                 f"the pool was rebuilt {MANY_REBUILDS} times in a row without one answer, the last time "
-                f"because {reason}"
+                f"because {'; '.join((reason, *shortages()))}"
             )
         generation, start = self._present(), time.monotonic()
         # From now on no worker of the old pool gets a proxy, however late it starts.

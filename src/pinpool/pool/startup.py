@@ -4,6 +4,7 @@ reason is told.
 """
 
 import errno
+import logging
 import signal
 import sys
 import threading
@@ -38,9 +39,10 @@ def bring_up(start: Callable[[], None], undo: Callable[[], None], end_stopped: C
         except Exception as error:
             # Asked now: as soon as its processes are gone, nothing is short any more.
             reason = reason_of(error)
+            logging.getLogger("pinpool").debug("a start failed", exc_info=error)
             undo()
             if not tries_left:
-                raise EngineError(reason) from error
+                raise EngineError(reason) from None
 
 
 def reason_of(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from pinpool.model import Event, EventKind, Sign
 from pinpool.pool.child_process import STACK_SIGNAL
 from pinpool.pool.engine import UNGUARDED, EngineError, Lost, Noted, Signal
 from pinpool.pool.generation import stop_check_kill
+from pinpool.pool.ground import shortages
 from pinpool.pool.pids import is_gone, send
 from pinpool.pool.status_board import Activity, Line, StatusBoard
 from pinpool.pool.worker import stack_file
@@ -122,7 +123,7 @@ class WorkerWatch:
         """Why the pool has to be replaced; empty if it is well. Raises EngineError if that would not help either."""
         now, activities = time.monotonic(), {line.activity for line in lines}
         if not lines and not self._seen and now - self._started > START_PATIENCE:
-            raise EngineError(f"no worker process came up; {UNGUARDED}")
+            raise EngineError(f"no worker process came up; {'; '.join(shortages() or [UNGUARDED])}")
         if self._deaths_in_a_row > self._most_deaths:
             raise EngineError(
                 f"{self._deaths_in_a_row} worker processes died in a row without one answer: the machine may be out "
