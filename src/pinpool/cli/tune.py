@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +25,9 @@ def _sizes(value: str) -> list[int]:
     """Numbers of workers with commas between them."""
     parts = value.replace(",", " ").split()
     if wrong := [part for part in parts or [value] if not _is_number_of_workers(part)]:
-        named = ", ".join(map(repr, wrong))
-        raise ValueError(f"{named}: give numbers of workers from 1 to {MOST_WORKERS}, for instance 2,4,8")
+        raise ValueError(
+            f"{', '.join(map(repr, wrong))}: give numbers of workers from 1 to {MOST_WORKERS}, for instance 2,4,8"
+        )
     return sorted(set(map(int, parts)))
 
 
@@ -78,8 +78,7 @@ def tune(context: click.Context, /, spider: str | None, recorded: Path | None, *
 def _model(journal: Path, options: dict[str, Any]) -> None:
     from pinpool.tune.forecast import forecast
 
-    proxies = options["proxies"]
-    if proxies is not None and not _is_number_of_workers(proxies):
+    if (proxies := options["proxies"]) is not None and not _is_number_of_workers(proxies):
         hint = f"with --from give a number from 1 to {MOST_WORKERS}, as if the list had so many"
         raise click.BadParameter(hint, param_hint="--proxies")
     predicted = forecast(
@@ -97,7 +96,6 @@ def _model(journal: Path, options: dict[str, Any]) -> None:
 def _measure(spider: str, options: dict[str, Any]) -> None:
     start_workers_early()
     from pinpool.tune.experiment import Experiment
-    from pinpool.tune.result import progress_line, trial_line
 
     with progress_and_log(options) as progress:
         say = (lambda line: None) if options["quiet"] else progress.tell
@@ -109,8 +107,8 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
             options["proxies"],
             seeds=seeds,
             tell=progress.tell,
-            show=lambda view, trial: progress.show(lambda: progress_line(view, trial)),
-            report=lambda row: say(trial_line(row)),
+            show=progress.show,
+            report=say,
             **asked,
         )
         say(experiment.words)
@@ -152,5 +150,4 @@ def _print(options: dict[str, Any], result: Result, journal: Path | None = None)
         document = result.document()
         say(cli.json_text(document if journal is None else {**document, "journal": str(journal)}))
     else:
-        blocks = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-        say(answer(result, blocks=blocks))
+        say(answer(result))

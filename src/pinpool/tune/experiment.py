@@ -25,31 +25,28 @@ from pinpool.settings import settings_from
 from pinpool.spider.seeds import seeds_of
 from pinpool.spider.spider import Spider
 from pinpool.stats.capacity import free_capacity
-from pinpool.stats.histogram import Histogram
 from pinpool.stats.recommendation import memory_advice
 from pinpool.stats.resources import Usage
 from pinpool.stats.snapshot import Snapshot
 from pinpool.text import counted
 from pinpool.tune.forecast import predict, spares_needed
-from pinpool.tune.recording import learn
-from pinpool.tune.result import SURVIVAL, Recommendation, Result, Row, recommend
+from pinpool.tune.recording import job_of, learn
+from pinpool.tune.result import SURVIVAL, Recommendation, Result, Row, recommend, trial_line
 from pinpool.tune.search import TrialResult, budget_share, doublings, harmless, tally, why_stop
-from pinpool.tune.steady_state import Sample, Trial
+from pinpool.tune.steady_state import Trial
 
 #: A trial measures for so many seconds at most, or for so many paces if these are longer.
 SECONDS, PACES = 20.0, 12
 #: Pages of the budget for each worker of each trial, and the least budget. With fewer each a trial shows nothing.
 PAGES_EACH, LEAST_BUDGET, FEWEST_EACH = 20, 2_000, 4
-#: Seconds for which a trial waits for its proxies if all of them rest.
-LONGEST_REST = 5.0
 
 
 class Experiment:
     """
     The trials of a job. `sizes` are numbers of workers (2, 4, 8 and so on up to one a proxy), `pages` (20 for each
-    worker of each trial) the budget of all. `tell` gets lines for people, `show` the run and the trial many times a
-    second, `report` the row of each trial. `ended` is how the last start ended, if there was one, and `interrupted`
-    whether after Ctrl-C.
+    worker of each trial) the budget of all. `tell` gets lines for people, `report` one for each trial, and
+    `show` many times a second what makes such a line. `ended` is how the last start ended, if there was one, and
+    `interrupted` whether after Ctrl-C.
     """
 
     ended: Ended | None = None
@@ -66,8 +63,8 @@ class Experiment:
         journal: str | Path | None = None,
         fresh: bool = False,
         tell: Callable[[str], None] = lambda line: None,
-        show: Callable[[Snapshot, Trial], None] = lambda view, trial: None,
-        report: Callable[[Row], None] = lambda row: None,
+        show: Callable[[Callable[[], str]], None] = lambda text: None,
+        report: Callable[[str], None] = lambda line: None,
         **settings: object,
     ) -> None:
         """Check everything. Nothing is written. Raises UsageError as `pinpool.crawl` does."""
@@ -88,8 +85,8 @@ class Experiment:
             few = f"pages: {self._pages} are too few for {counted(wanted[0], 'worker')}"
             raise SettingsError(f"{few}: give {least} at least, or smaller sizes")
         self.path = Path(journal or f"{spider.name}.db")
-        source, first = source_of(proxies), wanted[0]
-        self._launch = Launch(spider, spider.ref(), settings, chosen, source, self.path, first, tell=tell)
+        source = source_of(proxies)
+        self._launch = Launch(spider, spider.ref(), settings, chosen, source, self.path, wanted[0], tell=tell)
         self._fixed, self._fresh, self._show, self._report = sizes is not None, fresh, show, report
         self._seconds, self._proxies = max(SECONDS, PACES * self._launch.settings.pace), len(chosen.proxies)
         self._pages_left, self._stop = self._pages, Stop()
@@ -120,7 +117,7 @@ class Experiment:
             stopped, result = self._grow(), Result(self._proxies)
             if self.ended is not None:
                 with Reader(self.path) as reader:
-                    result.pages = _expected_pages(list(reader.tree()))
+                    result.pages, _ = job_of(reader.tree(), complete=self.complete)
             if self._trials and not self.interrupted:
                 self._predict(result)
         if self._trials:
@@ -140,18 +137,14 @@ class Experiment:
     def _grow(self) -> str:
         """Try the sizes in turn. Returns why one was the last, empty if all were tried."""
         for place, size in enumerate(self._sizes):
-            if not self._may_go_on():
+            self.interrupted |= bool(self._stop.asked)
+            if self.interrupted or (self.ended is not None and self.ended.end not in ("interrupted", "limited")):
                 return "the job was done before a larger number could be tried" if self.complete else ""
             if why := self._try(size, budget_share(self._sizes[place:], self._pages_left)):
                 return why
             if self._trials and (why := why_stop(self._trials, fixed=self._fixed)):
                 return why
         return ""
-
-    def _may_go_on(self) -> bool:
-        """Whether there is work left, and no Ctrl-C."""
-        self.interrupted |= bool(self._stop.asked)
-        return not self.interrupted and (self.ended is None or self.ended.end in ("interrupted", "limited"))
 
     def _try(self, workers: int, pages: int) -> str:
         """Do one trial. Returns why it was not done, or what stopped it; empty if it went well."""
@@ -172,39 +165,36 @@ class Experiment:
             fetched = view.pages
             if over_at or view.stopping:
                 return
-            over = trial.add(_sample(view, time.monotonic()))
-            self._show(view, trial)
-            if over:
+            if trial.add(time.monotonic(), view):
                 over_at = time.time()
                 stop.asked += 1
+            self._show(lambda: f"trying {trial_line(trial, fetched)}")
 
         self.ended = launch.go(journal, watch)
         self.interrupted = stop.asked > bool(over_at)
         self._pages_left -= fetched
+        self._report(trial_line(trial, fetched))
         self._record(trial, before.attempt, over_at or time.time())
         return f"with {words} {trial.stalled}" if trial.stalled else ""
 
     def _record(self, trial: Trial, after: int, until: float) -> None:
         """Keep the result of a trial, if it has one: of attempts `after` that one, until then (epoch seconds)."""
         measured = trial.throughput(with_end=not self.complete)
-        if measured is None or trial.begun is None:
+        if measured is None:
             return
-        since = time.time() - (time.monotonic() - trial.begun)
+        since = time.time() - (time.monotonic() - measured.since)
         with Reader(self.path) as reader:
             rows = (row for row in reader.attempts(after) if row.ending != Ending.OVERTAKEN)
             attempts = [row for row in rows if since <= row.at + row.seconds <= until]
             details = [event.detail for event in reader.events() if event.at >= since]
         used = next(filter(None, map(Usage.parse, reversed(details))), None)
-        latencies = Histogram()
-        for attempt in attempts:
-            if attempt.ending != Ending.FAILED:
-                latencies.add(attempt.seconds)
+        good = sorted(row.seconds for row in attempts if row.ending != Ending.FAILED)
         row = Row(
             workers=trial.workers,
             pages_per_second=measured.speed,
-            latency_p50=latencies.percentile(0.5),
-            latency_p95=latencies.percentile(0.95),
-            fault_rate=1 - latencies.total / len(attempts) if attempts else None,
+            latency_p50=good[len(good) // 2] if good else None,
+            latency_p95=good[int(len(good) * 0.95)] if good else None,
+            fault_rate=1 - len(good) / len(attempts) if attempts else None,
             cpu=min(1.0, used.load) if used else None,
             rss_mb=used.tree_memory / 1e6 if used else None,
             spares=max(0, self._proxies - trial.workers),
@@ -212,38 +202,18 @@ class Experiment:
             error=measured.error,
         )
         self._trials.append(TrialResult(row, tally(attempts), measured.starved, trial.stalled))
-        self._report(row)
 
     def _predict(self, result: Result) -> None:
         """Predict with which numbers the list lasts: no trial is long enough to show it."""
-        launch = self._launch
-        launch.tell("the trials are over: simulating whether the list lasts to the end of the job")
+        self._launch.tell("the trials are over: simulating whether the list lasts to the end of the job")
         try:
-            recording = learn(self.path).changed(result.pages, {})._replace(settings=launch.settings)
+            recording = learn(self.path)._replace(settings=self._launch.settings)
         except UsageError:
             result.notes.append("too little was fetched to predict whether the list lasts")
             return
         for place, trial in enumerate(self._trials):
             model = predict(recording, trial.row.workers, proxies=self._proxies)
-            lasts = {name: getattr(model, name) for name in SURVIVAL}
-            self._trials[place] = trial._replace(row=trial.row._replace(**lasts))
+            row = trial.row._replace(**{name: getattr(model, name) for name in SURVIVAL})
+            self._trials[place] = trial._replace(row=row)
         result.notes += recording.notes
         result.spares = spares_needed(recording, recommend(harmless(self._trials)).workers)
-
-
-def _sample(view: Snapshot, now: float) -> Sample:
-    census, stalled = view.census, ""
-    if view.waiting:
-        stalled = "the site fell silent"
-    elif not census.usable and census.wakes_in is not None and census.wakes_in > LONGEST_REST:
-        stalled = "all proxies had to rest for their faults"
-    able = min(census.workers, census.usable)
-    return Sample(now, view.pages, able, census.parked, view.known - view.ended, stalled)
-
-
-def _expected_pages(tree: Sequence[tuple[int, int | None, bool]]) -> int:
-    """How many pages the job has, if unread list pages ask for as many as the read ones."""
-    lists = sum(is_list for _, _, is_list in tree)
-    parents = [parent for _, parent, _ in tree if parent is not None]
-    read = len(set(parents))
-    return len(tree) + (max(0, lists - read) * len(parents) // read if read else 0)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 
-from pinpool.settings import settings_from
 from pinpool.stats.histogram import wilson
 from pinpool.tune.recording import Recording, learn
 from pinpool.tune.result import ENOUGH, Result, Row, recommend
@@ -29,7 +28,6 @@ def forecast(
     Simulate the job of a journal. What is None is as in the recorded run; `changed` holds the settings that differ.
     Raises SettingsError, JournalError, and UsageError if too little is known.
     """
-    settings_from(changed)
     recording = learn(journal).changed(pages, changed)
     listed = proxies or recording.proxies
     sizes = sizes or default_sizes(listed, recording.workers if proxies is None else 1)
@@ -82,13 +80,10 @@ def spares_needed(recording: Recording, workers: int) -> int | None:
     """About the fewest spare proxies with which the list lasts in 95 of 100 crawls, None if that takes long to find."""
     spares = spent = 0
     while spares <= MOST_SPARES and spent <= SEARCH_EFFORT:
-        lost = number = 0
-        for crawled in _crawls(recording, workers, workers + spares, SPARE_CRAWLS):
-            number, lost, spent = number + 1, lost + (not crawled.lasted), spent + crawled.cost
-            if lost > SPARE_CRAWLS * (1 - ENOUGH):
-                break
-        if lost <= number * (1 - ENOUGH):
+        crawls = list(_crawls(recording, workers, workers + spares, SPARE_CRAWLS))
+        if fmean(crawled.lasted for crawled in crawls) >= ENOUGH:
             return spares
+        spent += sum(crawled.cost for crawled in crawls)
         spares = max(spares + 1, spares * 9 // 8)
     return None
 

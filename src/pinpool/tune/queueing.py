@@ -8,15 +8,15 @@ mean depends on these two figures alone. Only the demand changes a little with t
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from statistics import fmean, median, quantiles
+from statistics import fmean, quantiles
 from typing import NamedTuple
 
 from pinpool.journal.records import AttemptRow
 from pinpool.model import Ending
 from pinpool.stats.resources import Usage
 
-#: A worker rests for 0.75 to 1.25 times the pace. The shortest twentieth of its rests is below this share of it.
-SHORTEST_PACE = 0.775
+#: A worker rests for 0.75 to 1.25 times the pace. The shortest twentieth of its rests is this share of it on average.
+SHORTEST_PACE = 0.7625
 #: A page costs up to 40 % more CPU time on an idle core, in proportion to how idle it is: processes have to be woken,
 #: and caches are cold. Pages of 20 ms on one core took 2.7 ms of it with the core 22 % busy, 2.4 with 40 %, 2.2 with
 #: 68 % and 2.0 from 93 % on: crawls as in tests/benchmarks/model_check.py.
@@ -94,13 +94,12 @@ def machine(
 def _overhead(by_worker: Iterable[Sequence[AttemptRow]], pace: float) -> float:
     """Seconds between a good attempt of a worker and its next one, without its rests and without a lack of tasks."""
     pairs = (pair for own in by_worker for pair in pairwise(own) if pair[0].ending != Ending.FAILED)
-    gaps = [max(0.0, row.at - before.at - max(before.seconds, SHORTEST_PACE * pace)) for before, row in pairs]
-    if len(gaps) < 2:
+    gaps = sorted(max(0.0, row.at - before.at - max(before.seconds, SHORTEST_PACE * pace)) for before, row in pairs)
+    if not gaps:
         return 0.0
-    if pace:
-        return quantiles(gaps, n=20, method="inclusive")[0]
-    usual = 10 * median(gaps)  # far longer gaps are a lack of tasks
-    return fmean(gap for gap in gaps if gap <= usual)
+    # Far longer gaps than usual are a lack of tasks, and with a pace all but the shortest are rests.
+    longest = gaps[len(gaps) // 20] if pace else 10 * gaps[len(gaps) // 2]
+    return fmean(gap for gap in gaps if gap <= longest)
 
 
 def cycles(wait: float, demand: float, workers: int) -> list[float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -74,7 +75,7 @@ def learn(journal: str | Path) -> Recording:
         info = reader.run_info()
         rows = (row for row in reader.attempts() if row.ending in (Ending.OK, Ending.GONE, Ending.FAILED))
         attempts = [row for row in rows if 0 <= row.seconds <= LONGEST_ATTEMPT and 0 < row.at < LATEST]
-        pages, depth = job_of(reader.tree())
+        pages, depth = job_of(reader.tree(), complete=info.state == "complete")
         listed = max(1, sum(row.listed for row in reader.proxies()))
         for event in reader.events():
             if event.kind == EventKind.RULES:
@@ -135,13 +136,20 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
     return Workload(latencies, estimate(histories), len(by_pages) / len(rows), by_pages)
 
 
-def job_of(tasks: Iterable[tuple[int, int | None, bool]]) -> tuple[int, int]:
-    """`pages` and `depth` of a run, from (id, parent, is a list page) of each task."""
+def job_of(tasks: Iterable[tuple[int, int | None, bool]], *, complete: bool = True) -> tuple[int, int]:
+    """
+    `pages` and `depth` of a run, from (id, parent, is a list page) of each task. If it is not complete, its unread list
+    pages are taken to ask for as many as the read ones.
+    """
     depths: dict[int | None, int] = {}
-    for task, parent, _ in tasks:
+    found, lists = Counter[int](), 0
+    for task, parent, is_list in tasks:
         # Only an earlier page leads to a later one, so that a wrong journal cannot make circles.
         depths[task] = depths.get(parent, 0) + 1
-    return len(depths), max(depths.values(), default=1)
+        lists += is_list
+        found.update([] if parent is None else [parent])
+    unread = 0 if complete or not found else max(0, lists - len(found)) * found.total() // len(found)
+    return len(depths) + unread, max(depths.values(), default=1)
 
 
 def _failure(row: AttemptRow) -> FailureSample:

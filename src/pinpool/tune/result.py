@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from pinpool.stats.histogram import CONFIDENT
 from pinpool.stats.recommendation import BUSY, NOISE, cores_text
-from pinpool.stats.snapshot import Snapshot
 from pinpool.text import counted, duration, percent_column, seconds_column
 from pinpool.tune.steady_state import Trial
 
@@ -18,8 +17,6 @@ from pinpool.tune.steady_state import Trial
 ENOUGH = 0.95
 #: The share of the site rate from which on it is the limit: it is a ceiling that no run quite reaches.
 AT_RATE = 0.9
-#: The cells of a bar.
-BAR = 12
 #: What only the model knows of a row.
 SURVIVAL = ("survival", "survival_from", "survival_to")
 
@@ -57,9 +54,6 @@ class Recommendation(NamedTuple):
     why: str
 
 
-NOTHING = Recommendation(0, "no trial was long enough to show anything")
-
-
 @dataclass
 class Result:
     """
@@ -69,7 +63,7 @@ class Result:
 
     proxies: int
     rows: list[Row] = field(default_factory=list)
-    recommendation: Recommendation = NOTHING
+    recommendation: Recommendation = field(default=Recommendation(0, "no trial was long enough to show anything"))
     pages: int | None = None
     spares: int | None = None
     notes: list[str] = field(default_factory=list)
@@ -140,33 +134,29 @@ def _why_not_more(rows: Sequence[Row], chosen: Row, top: Row, stopped: str) -> s
     return f"more workers gain less than {NOISE:.0%}"
 
 
-def answer(result: Result, *, blocks: bool) -> str:
-    """What `pinpool tune` prints for people: the table, and which row to take. `blocks` is as in `table`."""
+def answer(result: Result) -> str:
+    """What `pinpool tune` prints for people: the table, and which row to take."""
     listed = counted(result.proxies, "proxy", "proxies")
     lines = [listed if result.pages is None else f"{listed}, {counted(result.pages, 'page')}"]
     workers, why = result.recommendation
     if not result.rows:
         return "\n".join([*lines, why])
-    lines += [table(result.rows, workers, blocks=blocks), f"take {counted(workers, 'worker')}: {why}"]
+    lines += [table(result.rows, workers), f"take {counted(workers, 'worker')}: {why}"]
     spares = counted(result.spares or 0, "spare proxy", "spare proxies")
     lines += [f"for the list to last in 95 of 100 crawls, keep {spares}"] if result.spares else []
     return "\n".join(lines)
 
 
-def table(rows: Sequence[Row], recommended: int, *, blocks: bool = True) -> str:
-    """
-    One line for each row, the recommended one marked, without columns of which nothing is known. Without `blocks` the
-    bars are plain ASCII.
-    """
+def table(rows: Sequence[Row], recommended: int) -> str:
+    """One line for each row, the recommended one marked, without columns of which nothing is known."""
     top = max(row.pages_per_second for row in rows) or 1.0
-    mark, block = ("→", "█") if blocks else (">", "#")
     # A heading of blanks is that of a column that is aligned on the left.
     formats: Mapping[str, Callable[[Row], str]] = {
-        "": lambda row: mark if row.workers == recommended else "",
+        "": lambda row: ">" if row.workers == recommended else "",
         "workers": lambda row: str(row.workers),
         "pages/s": lambda row: f"{row.pages_per_second:.1f}",
         "+-": lambda row: "" if row.error is None else f"{CONFIDENT * row.error:.1f}",
-        " ": lambda row: block * max(1, round(BAR * row.pages_per_second / top)),
+        " ": lambda row: "#" * max(1, round(12 * row.pages_per_second / top)),
         "ideal": lambda row: percent_column(row.of_ideal),
         "time": lambda row: "" if row.seconds is None else duration(row.seconds),
         "p50 s": lambda row: seconds_column(row.latency_p50, 3),
@@ -194,18 +184,9 @@ def _chance(row: Row) -> str:
     return f"{row.survival:.0%}" + (f" ({100 * low:.0f}-{100 * high:.0f})" if high - low >= 0.01 else "")
 
 
-def progress_line(view: Snapshot, trial: Trial) -> str:
-    """A trial as it goes on, in one line."""
-    line = f"{counted(trial.workers, 'worker')}, {counted(view.pages, 'page')}"
-    if (measured := trial.throughput()) is not None:
-        line += f", {measured.speed:.1f} pages/s (+-{CONFIDENT * measured.error:.1f})"
-    return line + (f", {view.census.parked} waiting for a proxy" if view.census.parked else "")
-
-
-def trial_line(row: Row) -> str:
-    """The result of a trial in one line."""
-    line = f"{counted(row.workers, 'worker')}: {row.pages_per_second:.1f} pages/s"
-    line += f" (+-{CONFIDENT * (row.error or 0.0):.1f})"
-    line += f", latency {seconds_column(row.latency_p50, 3)} s" if row.latency_p50 is not None else ""
-    line += f", {percent_column(row.fault_rate)} faults" if row.fault_rate else ""
-    return line + (f", cores {percent_column(row.cpu)} busy" if row.cpu is not None else "")
+def trial_line(trial: Trial, pages: int) -> str:
+    """What a trial that has fetched so many pages has measured so far, in one line."""
+    line = f"{counted(trial.workers, 'worker')}: {counted(pages, 'page')}"
+    if (measured := trial.throughput()) is None:
+        return line
+    return f"{line}, {measured.speed:.1f} pages/s (+-{CONFIDENT * measured.error:.1f})"

@@ -14,8 +14,6 @@ from pinpool.tune.result import Row, noise
 
 #: Share of the time with fewer tasks than workers, from which on a trial measures the job and not the workers.
 STARVED = 0.1
-#: Two numbers of workers this close are one.
-CLOSE = 1.25
 #: What a trial costs besides what grows with its workers, in pages of one worker.
 FIXED_COST = 4
 #: Faults that load can cause. A dead proxy or a broken page is no sign of too many workers.
@@ -35,8 +33,8 @@ class TrialResult(NamedTuple):
 
 
 def doublings(most: int) -> list[int]:
-    """The numbers of workers to try by default: 2, 4, 8 and so on, and at last `most`."""
-    return [*(2**n for n in range(1, most.bit_length()) if 2**n * CLOSE < most), most]
+    """The numbers of workers to try by default: 2, 4, 8 and so on, and at last `most`, instead of one close to it."""
+    return [*(2**n for n in range(1, most.bit_length()) if 2**n * 1.25 < most), most]
 
 
 def budget_share(sizes: Sequence[int], pages: int) -> int:
@@ -79,12 +77,9 @@ def _harm(trials: Sequence[TrialResult]) -> str:
     Whether the last trial has surely made faults more frequent, in words. Only proxies that an earlier trial used, too,
     are compared: worse ones further down the list are not its doing.
     """
-    last, now, then = trials[-1].tallies, Counter[bool](), Counter[bool]()
-    for trial in trials[:-1]:
-        for proxy in trial.tallies.keys() & last.keys():
-            then += trial.tallies[proxy]
-    for proxy in last.keys() & {proxy for trial in trials[:-1] for proxy in trial.tallies}:
-        now += last[proxy]
+    last, earlier = trials[-1].tallies, [entry for trial in trials[:-1] for entry in trial.tallies.items()]
+    then = sum((seen for proxy, seen in earlier if proxy in last), Counter[bool]())
+    now = sum((last[proxy] for proxy in {proxy for proxy, _ in earlier} & last.keys()), Counter[bool]())
     if wilson(now[True], now.total())[0] <= wilson(then[True], then.total())[1]:
         return ""
     rates = f"{then[True] / then.total():.1%} to {now[True] / now.total():.1%} of the attempts"

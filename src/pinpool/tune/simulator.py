@@ -26,8 +26,6 @@ from pinpool.tune.survival import Behavior, FailureSample
 
 #: So many events, and the rest of a crawl is taken to be as what came before.
 MOST_EVENTS = 10_000
-#: A chance that is as good as none.
-NEVER = 1e-12
 #: The shortest attempt in seconds. Of shorter ones a worker could make any number at one moment.
 SHORTEST = 1e-4
 
@@ -63,7 +61,7 @@ class Scenario:
         self.page_faults = sum(workload.page_failure**n for n in range(1, rules.attempts))
         of_site = [FAULTS[failure.fault].charge is Charge.SITE for failure in workload.page_failures]
         self.site_faults = self.page_faults * fmean(of_site or [0.0])
-        lost = self.page_faults * fmean(map(self.seconds, workload.page_failures) if of_site else [0.0])
+        lost = self.page_faults * fmean([*map(self.seconds, workload.page_failures)] or [0.0])
         # With a pace some pages are longer than it, and others not.
         times = latencies[:: max(1, len(latencies) // 20)] if rules.pace else [machine.mean]
         #: Seconds from one good attempt of a worker to its next, by the number of busy workers. The rate of the site
@@ -92,8 +90,7 @@ class Crawl:
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self._scenario, self._random = scenario, Random(seed)
-        self._recording, self._workload = scenario.recording, scenario.recording.workload
-        self._reputation = Reputation(self._recording.settings.cooling)
+        self._recording, self._reputation = scenario.recording, Reputation(scenario.recording.settings.cooling)
         # Those that have just rested are handed out last.
         self._spares, self._rested = deque[_Life](), deque[_Life]()
         self._alive, self._free, self._serving = scenario.proxies, 0, 0
@@ -167,10 +164,10 @@ class Crawl:
     def _life(self, number: int, behavior: Behavior) -> _Life:
         """The life of a proxy until it retires."""
         random, rules, reputation = self._random, self._recording.settings, self._reputation
-        survival, probing, strikes = self._workload.survival, False, 0
+        survival, probing = self._recording.workload.survival, False
         reputation.admit(number, "")
         left, ban = self._pages_until_ban(behavior)
-        passes = log1p(-min(max(behavior.failure, NEVER), 1.0 - NEVER))
+        passes = log1p(-min(max(behavior.failure, 1e-12), 1.0 - 1e-12))
         death, dies = (random.choice(survival.deaths), 0.0) if survival.deaths else ((), inf)
         if survival.deaths and random.random() >= survival.dead_on_arrival:
             dies = random.expovariate(survival.hazard) if survival.hazard else inf
@@ -188,7 +185,6 @@ class Crawl:
                     self._serving -= 1
                     if served := round(seconds / slot):
                         left -= served
-                        strikes = 0
                         pin.served()
                         reputation.credit(number)
                 dead = left < 1 or self._now >= dies
@@ -198,15 +194,11 @@ class Crawl:
                 self._last_failure = max(self._last_failure, self._now + seconds)
                 yield seconds
                 self._faults += 1
-                # No strike if the site or the page is to blame, or another proxy that works has failed the same page.
-                share, is_open = self._pages / (self._pages + self._faults), charge in (Charge.DOUBTFUL, Charge.OPEN)
-                strikes += dead or (is_open and random.random() >= share * (1.0 - share))
                 swapped = charge is Charge.WORKER or pin.ends(charge, rules.swap_after)
                 fails, sure = random.random() < survival.again, 1
             self._free += 1
-            needed = 1 if reputation.unproven(number) else rules.swap_after
-            deserved, jitter = charge is Charge.PROXY or strikes >= needed, random.random()
-            penalty = reputation.penalty(number, failure.fault, None, jitter) if deserved else NO_REST
+            deserved = dead or charge in (Charge.PROXY, Charge.DOUBTFUL, Charge.OPEN)
+            penalty = reputation.penalty(number, failure.fault, None, random.random()) if deserved else NO_REST
             if isinstance(penalty, Retire):
                 self._alive -= 1
                 return
@@ -214,10 +206,10 @@ class Crawl:
             probing = True
 
     def _end(self) -> float:
-        """When the last page ends: pages that have failed at last take longer."""
+        """When the last page ends: one that has failed at last takes longer."""
         scenario, random, slot = self._scenario, self._random, self._slot
-        end = max(self._now + scenario.last, min(self._last_failure, self._now + scenario.patience) + slot)
+        asked_again = min(self._last_failure, self._now + scenario.patience) + slot
         # The one that has last waited until the site may have recovered, by how often it has failed them.
         failing = self._serving / slot * scenario.site_faults
         waited = FIRST_REST * random.uniform(0.75, 1.25) - (random.expovariate(failing) if failing else inf)
-        return max(end, self._now + scenario.last + waited + slot)
+        return max(asked_again, self._now + scenario.last + max(0.0, waited + slot))

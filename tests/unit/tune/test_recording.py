@@ -140,5 +140,13 @@ def test_pages_that_lead_to_each_other_one_by_one_make_a_job_deep() -> None:
     assert job_of([(5, None, True), (6, 5, False), (9, 5, False)]) == (3, 2)
 
 
+def test_list_pages_that_were_not_read_ask_for_as_many_pages_as_those_that_were() -> None:
+    lists = [(n, None, True) for n in range(1, 11)]
+    films = [(100 + n, 1 + n % 2, False) for n in range(20)]
+
+    assert job_of([*lists, *films], complete=False) == (110, 2)
+    assert job_of([*lists, *films]) == (30, 2)
+
+
 def test_pages_that_ask_for_each_other_in_a_circle_are_seeds_all_the_same() -> None:
     assert job_of([(1, 2, True), (2, 1, True), (3, 3, False)]) == (3, 2)

@@ -181,14 +181,6 @@ def test_failures_that_load_a_proxy_slow_it_down_by_the_time_they_take() -> None
     )
 
 
-def test_a_page_that_the_site_has_failed_at_last_is_waited_for() -> None:
-    unwell = workload(0.1)._replace(page_failure=0.2, page_failures=[FailureSample(Fault.SERVER_ERROR, 0.1)])
-
-    seconds = [crawl(unwell, pages=200, seed=seed).seconds for seed in range(20)]
-
-    assert sum(seconds) / 20 > 200 * (0.1 + 0.25 * 0.1) / 4 + 1.5
-
-
 def test_a_proxy_that_is_banned_rests_longer_each_time_and_retires() -> None:
     """Rests of 30, 60, 120, 240 and 480 seconds, a quarter more or less; the first ban comes at once."""
     banned = workload(failure=1.0, again=1.0, after_rest=1.0)

@@ -6,19 +6,27 @@ from random import Random
 
 import pytest
 
-from pinpool.tune.steady_state import Sample, Trial
+from pinpool.model import ProxyState
+from pinpool.pool.engine import Census
+from pinpool.stats.snapshot import Snapshot
+from pinpool.tune.steady_state import Trial
+
+
+def view(pages: int, able: int = 4, *, parked: int = 0, tasks: int = 103, waiting: str = "") -> Snapshot:
+    """A run that has fetched so many pages, with so many workers that have a proxy."""
+    census = Census(able, parked=parked, states=dict.fromkeys(range(able), ProxyState.PINNED))
+    return Snapshot(pages + tasks, pages, pages, 0, 0, 0, census, "", stopping=False, waiting=waiting)
 
 
 def run_trial(
-    trial: Trial, speed: float, *, able: int = 4, until: float = 500.0, starving: bool = False, **rest: int
+    trial: Trial, speed: float, *, able: int = 4, until: float = 500.0, starving: bool = False, parked: int = 0
 ) -> float:
     """Let a trial see workers who answer at this speed, a quarter more or less; returns when it was over."""
     random, pages, at = Random(1), 0.0, 0.0
     while at < until:
         at += 0.05
         pages += 0.05 * speed * random.uniform(0.75, 1.25)
-        sample = Sample(at, int(pages), able, rest.get("parked", 0), 0 if starving else 99 + able)
-        if trial.add(sample):
+        if trial.add(at, view(int(pages), able, parked=parked, tasks=0 if starving else 99 + able)):
             break
     return at
 
@@ -50,7 +58,9 @@ def test_the_measuring_begins_when_every_worker_has_answered_twice() -> None:
 
     run_trial(trial, 40.0, able=40)
 
-    assert trial.begun == pytest.approx(2.0, abs=0.2)
+    measured = trial.throughput()
+    assert measured is not None
+    assert measured.since == pytest.approx(2.0, abs=0.2)
 
 
 def test_a_trial_takes_no_more_pages_than_it_may() -> None:
@@ -74,7 +84,7 @@ def test_the_end_of_a_job_in_which_workers_run_out_of_pages_does_not_count() -> 
     trial = Trial(4, seconds=20, pages=100_000)
     run_trial(trial, 50.0, until=3.0)
     for tick in range(100):
-        trial.add(Sample(3.0 + tick * 0.05, 150, 4, 0, 1))
+        trial.add(3.0 + tick * 0.05, view(150, tasks=1))
 
     all_of_it, fed = trial.throughput(), trial.throughput(with_end=False)
 
@@ -87,7 +97,16 @@ def test_the_end_of_a_job_in_which_workers_run_out_of_pages_does_not_count() -> 
 def test_a_trial_ends_when_the_site_has_fallen_silent() -> None:
     trial = Trial(4, seconds=20, pages=1000)
 
-    assert not trial.add(Sample(0.0, 10, 4, 0, 13))
-    assert not trial.add(Sample(0.1, 10, 4, 0, 13, stalled="the site fell silent"))
-    assert trial.add(Sample(1.1, 10, 4, 0, 13, stalled="the site fell silent"))
-    assert trial.stalled
+    assert not trial.add(0.1, view(10))
+    assert not trial.add(0.2, view(10, waiting="until 12:30"))
+    assert trial.add(1.2, view(10, waiting="until 12:30"))
+    assert trial.stalled == "the site fell silent"
+
+
+def test_a_trial_whose_proxies_all_rest_for_long_is_over() -> None:
+    trial = Trial(4, seconds=20, pages=1000)
+    resting = view(10)._replace(census=Census(4, parked=4, states={1: ProxyState.COOLING}, wakes_in=30.0))
+
+    assert not trial.add(0.1, resting)
+    assert trial.add(1.2, resting)
+    assert "had to rest" in trial.stalled
