@@ -119,7 +119,9 @@ def observe(attempts: Iterable[AttemptRow], rests: Mapping[int, Sequence[float]]
         # What the proxies did while the run was stopped is unknown.
         pause = row.at - earlier.at - earlier.seconds
         stopped += pause if pause > STOPPED_SECONDS else 0.0
-        failure = _failure(row) if row.ending == Ending.FAILED else None
+        # An unknown fault, perhaps of a newer pinpool, is an open question.
+        fault = Fault(row.fault) if row.fault and row.fault in FAULTS else Fault.RESET
+        failure = FailureSample(fault, row.seconds) if row.ending == Ending.FAILED else None
         if failure is not None and (not row.charged or row.forgiven):
             by_pages.append(failure)
             continue
@@ -150,8 +152,3 @@ def job_of(tasks: Iterable[tuple[int, int | None, bool]], *, complete: bool = Tr
         found.update([] if parent is None else [parent])
     unread = 0 if complete or not found else max(0, lists - len(found)) * found.total() // len(found)
     return len(depths) + unread, max(depths.values(), default=1)
-
-
-def _failure(row: AttemptRow) -> FailureSample:
-    # An unknown fault, perhaps of a newer pinpool, is an open question.
-    return FailureSample(Fault(row.fault) if row.fault and row.fault in FAULTS else Fault.RESET, row.seconds)

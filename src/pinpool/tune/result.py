@@ -97,8 +97,11 @@ def recommend(rows: Sequence[Row], stopped: str = "", site_rate: float | None = 
     top = max(lasting, key=lambda row: row.pages_per_second)
     as_fast = [row for row in lasting if row.pages_per_second >= top.pages_per_second - noise(row, top)]
     chosen = min(as_fast, key=lambda row: row.workers)
-    speed = chosen.pages_per_second
-    why = f"{speed:{'.0f' if speed >= 100 else '.3g'}} pages/s; {_limit(rows, chosen, top, stopped, site_rate)}"
+    speed, requests = chosen.pages_per_second, top.pages_per_second / (1 - min(top.fault_rate or 0.0, 0.99))
+    limit = _why_not_more(rows, chosen, top, stopped)
+    if site_rate is not None and requests >= AT_RATE * site_rate:
+        limit = f"--site-rate {site_rate:g} is the limit: only a higher one would be faster"
+    why = f"{speed:{'.0f' if speed >= 100 else '.3g'}} pages/s; {limit}"
     if chosen.survival is not None and chosen.survival < 1.0:
         why += f"; the list lasts in {chosen.survival:.0%} of such crawls"
     return Recommendation(chosen.workers, why)
@@ -107,14 +110,6 @@ def recommend(rows: Sequence[Row], stopped: str = "", site_rate: float | None = 
 def noise(row: Row, than: Row, sure: float = 1.0) -> float:
     """How many pages a second faster a row may seem by chance: 3 %, or `sure` standard errors of both."""
     return max(NOISE * than.pages_per_second, sure * hypot(row.error or 0.0, than.error or 0.0))
-
-
-def _limit(rows: Sequence[Row], chosen: Row, top: Row, stopped: str, site_rate: float | None) -> str:
-    """Why more workers are not better: the site rate if that is it, whatever else is."""
-    requests = top.pages_per_second / (1 - min(top.fault_rate or 0.0, 0.99))
-    if site_rate is not None and requests >= AT_RATE * site_rate:
-        return f"--site-rate {site_rate:g} is the limit: only a higher one would be faster"
-    return _why_not_more(rows, chosen, top, stopped)
 
 
 def _why_not_more(rows: Sequence[Row], chosen: Row, top: Row, stopped: str) -> str:
@@ -186,7 +181,6 @@ def _chance(row: Row) -> str:
 
 def trial_line(trial: Trial, pages: int) -> str:
     """What a trial that has fetched so many pages has measured so far, in one line."""
-    line = f"{counted(trial.workers, 'worker')}: {counted(pages, 'page')}"
-    if (measured := trial.throughput()) is None:
-        return line
-    return f"{line}, {measured.speed:.1f} pages/s (+-{CONFIDENT * measured.error:.1f})"
+    measured = trial.throughput()
+    known = f", {measured.speed:.1f} pages/s (+-{CONFIDENT * measured.error:.1f})" if measured else ""
+    return f"{counted(trial.workers, 'worker')}: {counted(pages, 'page')}{known}"

@@ -22,8 +22,6 @@ PRIOR = 10
 #: Death has to explain the end of a history ten times better than bad luck, or it was bad luck: paid proxies seldom
 #: die, and one that is taken for dead is predicted to die in every crawl to come.
 ODDS = 10
-#: Rounds in which the share of proxies that never worked and the chance to die are fitted to each other.
-ROUNDS = 100
 #: How a site shows that it has banned a proxy.
 BANS = (Fault.BANNED, Fault.EMPTY)
 #: What comes before an attempt: a good one or none, a failed one, or a failed one and a rest.
@@ -154,7 +152,7 @@ def _rates(histories: Sequence[History]) -> tuple[list[float], float, float]:
 def _deaths(histories: Sequence[History]) -> tuple[float, float]:
     """The share that never worked and the chance a second to die."""
     dead_on_arrival, hazard = 0.5, 0.0
-    for _ in range(ROUNDS):
+    for _ in range(100):  # until they agree
         never = died = lived = 0.0
         for history in histories:
             if history.lived:
