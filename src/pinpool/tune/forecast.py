@@ -33,8 +33,7 @@ def forecast(
     sizes = sizes or default_sizes(listed, recording.workers if proxies is None else 1)
     rows = [predict(recording, size, proxies=listed) for size in sizes]
     advice = recommend(rows, site_rate=recording.settings.site_rate)
-    spares = spares_needed(recording, advice.workers)
-    return Result(listed, rows, advice, recording.pages, spares, [*recording.notes])
+    return Result(listed, rows, advice, recording.pages, spares_needed(recording, advice.workers), [*recording.notes])
 
 
 def default_sizes(proxies: int, recorded: int) -> list[int]:

@@ -101,17 +101,13 @@ def estimate(histories: Sequence[History]) -> Survival:
     # Proxies that never worked show how proxies fail, not how they work.
     behaviors = [
         Behavior(
-            chance if of_all else 0.0,
-            failures(history.lived) or of_all,
-            history.pages,
-            failures(history.end) if history.banned else (),
+            chance if of_all else 0.0, failures(one.lived) or of_all, one.pages, failures(one.end if one.banned else ())
         )
-        for history, chance in zip(histories, own, strict=True)
-        if history.pages
+        for one, chance in zip(histories, own, strict=True)
+        if one.pages
     ]
     deaths = [failures(history.end) for history in histories if history.end and not history.banned]
-    lost = sum(bool(history.end) for history in histories)
-    return Survival(behaviors, again, after_rest, *_deaths(histories), deaths, lost)
+    return Survival(behaviors, again, after_rest, *_deaths(histories), deaths, sum(bool(own.end) for own in histories))
 
 
 def _settled(histories: Sequence[History]) -> list[History]:
