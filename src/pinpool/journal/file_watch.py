@@ -35,12 +35,13 @@ class FileWatch:
         self._seen = self._look()
         self._home = self._home or _inodes(self._seen)
 
-    def is_suspect(self, now: float | None = None) -> bool:
-        """Whether it is time to `check`, because somebody has written there. With `now` not too often."""
+    def is_suspect(self, now: float) -> bool:
+        """Whether it is time to `check`, because somebody has written there; not too often."""
         self.before_write()
-        return self._doubtful and (self._has_moved or now is None or now >= self._next_check)
+        # What was moved while we wrote looks as our own write left it.
+        return self._has_moved or (self._doubtful and now >= self._next_check)
 
-    def check(self, now: float | None = None) -> None:
+    def check(self, now: float) -> None:
         """
         Raise StorageError, with the next step, if the journal is damaged or no longer in its place: then all that it
         holds is saved beside it. Nothing may be uncommitted.
@@ -48,7 +49,7 @@ class FileWatch:
         if self._has_moved:
             raise StorageError(_rescued(self._db, self._path))
         self._doubtful = False
-        self._next_check = (now or 0.0) + CHECK_SECONDS
+        self._next_check = now + CHECK_SECONDS
         if found := damage(self._path):
             raise StorageError(f"{self._path}: another program has damaged it ({found}): {DAMAGED}")
 

@@ -285,13 +285,10 @@ class Journal:
 
         Raises StorageError if another program has moved, replaced or damaged the file.
         """
-        self._check_files(now)
-        self._beat(in_flight, losses, rebuilds, now)
-
-    def _check_files(self, now: float | None = None) -> None:
         if self._files.is_suspect(now):
             self.commit()
             self._files.check(now)
+        self._beat(in_flight, losses, rebuilds, now)
 
     @_storing
     def _beat(self, in_flight: int, losses: int, rebuilds: int, now: float) -> None:
@@ -305,7 +302,7 @@ class Journal:
     def finish(self, state: RunEnd, now: float) -> None:
         """Record how this start of the run ended, with no proxy pinned any more, and commit. Raises as `progress`."""
         self._end(state, now)
-        self._check_files()
+        self._files.check(now)  # whether suspect or not: what was damaged while we wrote may look like our own write
 
     @_committing
     def _end(self, state: RunEnd, now: float) -> None:

@@ -16,7 +16,7 @@ from pinpool.text import byte_size, shown_path
 #: With fewer open files not even one worker comes up; 28 are enough, measured.
 FEWEST_FILES = 40
 #: A socket's path may have 107 bytes on Linux, and 103 on other systems. Ours and that of Python add 35 to the folder.
-LONGEST_FOLDER = 68
+LONGEST_FOLDER = (107 if sys.platform == "linux" else 103) - 35
 #: Where Linux has the shared memory of Python's processes.
 SHARED_MEMORY = Path("/dev/shm")
 _CGROUP = Path("/sys/fs/cgroup")

@@ -151,6 +151,23 @@ def test_a_damaged_journal_is_not_gone_on_with(path: Path) -> None:
         journal.resume(ABOUT, START)
 
 
+def test_what_happens_while_a_commit_is_written_is_noticed_too(path: Path) -> None:
+    with at_work(path) as journal:
+        journal.commit()
+        journal_renamed(path)
+        journal._files.after_write()
+
+        with pytest.raises(StorageError, match="all it held is saved"):
+            journal.progress(0, 0, 0, START)
+
+    saved = path.with_name("movies.saved.db")
+    with Journal.open(saved) as again:
+        pages_overwritten(saved)
+        again._files.after_write()
+        with pytest.raises(StorageError, match=r"damage|malformed"):
+            again.finish("complete", START)
+
+
 def test_a_file_that_is_only_touched_is_looked_at_and_no_reason_to_stop(path: Path) -> None:
     with at_work(path) as journal:
         os.utime(path)
@@ -165,7 +182,7 @@ def test_readers_are_no_reason_to_stop(path: Path) -> None:
             reader.run_info()
         rows(path, "SELECT count(*) FROM items")
         journal.commit()
-        assert not journal._files.is_suspect()
+        assert not journal._files.is_suspect(START)
         journal.finish("interrupted", START)
 
 

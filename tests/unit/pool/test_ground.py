@@ -47,7 +47,7 @@ def test_a_folder_that_was_deleted_is_named(tmp_path: Path, monkeypatch: pytest.
 def test_a_temporary_folder_too_long_for_a_socket_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: "/" + 80 * "t")
 
-    with pytest.raises(UsageError, match=r"81 characters, at most 68.*TMPDIR=/tmp"):
+    with pytest.raises(UsageError, match=r"81 characters, at most 72.*TMPDIR=/tmp"):
         check_ground()
 
 
