@@ -91,7 +91,7 @@ READERS = [
     "check --timeout 1 --url URL --json",
 ]
 #: What is searched by tests of its own, or is how the run itself is started.
-SEARCHED_ELSEWHERE = {"crawl", "resume", "tune", "demo", "lab"}
+SEARCHED_ELSEWHERE = {"crawl", "resume", "tune", "demo", "lab", "guide"}
 #: These files are there to hold passwords, or were written by the user.
 GIVEN = ("proxies.txt", "films.py", "alive.txt")
 

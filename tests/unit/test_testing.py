@@ -131,9 +131,10 @@ def test_what_the_function_raises_ends_the_crawl() -> None:
         crawl(films(), pages)
 
 
-def test_the_readmes_example_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+def test_the_manuals_example_passes_with_the_readmes_spider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    texts = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "src/pinpool/manual/spiders.md")]
+    blocks = [block for text in texts for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
     spider = next(block for block in blocks if "@spider.index" in block)
     example = next(block for block in blocks if "pinpool.testing" in block)
     (tmp_path / "movies.py").write_text(spider, encoding="utf-8")
