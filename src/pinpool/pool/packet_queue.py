@@ -9,6 +9,7 @@ there, it holds the lock for ever. Here one system call takes a whole message or
 import errno
 import os
 import socket
+import sys
 import time
 import weakref
 from collections.abc import Callable
@@ -24,6 +25,8 @@ INLINE = 1 << 16
 FULL_SECONDS = 0.005
 #: Begins a packet that comes with a file. No pickle begins like this.
 _FILE = b"file"
+#: Bytes for one descriptor beside a packet.
+_ROOM = socket.CMSG_SPACE(4) if hasattr(socket, "CMSG_SPACE") else 0
 
 
 def has_packets() -> bool:
@@ -90,15 +93,16 @@ class End:
 
     def recv(self) -> Any:
         """The next message. EOFError if no writer is left."""
-        message, files, _, _ = socket.recv_fds(self._socket, INLINE, 1)
-        if not files and message.startswith(_FILE):
+        message, extras, _, _ = self._socket.recvmsg(INLINE, _ROOM)
+        if extras:
+            file = int.from_bytes(extras[0][2], sys.byteorder)
+            with os.fdopen(file, "rb") as body:
+                body.seek(0)
+                message = body.read()
+        elif message.startswith(_FILE):
             if self.instead is None:
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             return self.instead(*ForkingPickler.loads(message[len(_FILE) :]))
-        if files:
-            with os.fdopen(files[0], "rb") as body:
-                body.seek(0)
-                message = body.read()
         elif not message:
             raise EOFError
         return ForkingPickler.loads(message)
