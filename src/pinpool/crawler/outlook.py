@@ -44,8 +44,7 @@ class Outlook:
 
     def trouble(self) -> str:
         """Which proxies of the list fail now, and how: ``9 of 10 proxies failed (banned 403)``; empty if none does."""
-        for proxy in [proxy for proxy in self.reports.by_proxy if self.reputation[proxy].withdrawn]:
-            self.reports.forget(proxy)
+        self._forget_withdrawn()
         return self.reports.text()
 
     def last_pages(self, attempts: Attempts[Entry], frontier: Frontier, left: int, deadline: float) -> str:
@@ -70,9 +69,13 @@ class Outlook:
             return ""
         return f"{which}: tried again at {local_time(self.clock.epoch() + ready - now)}"
 
+    def _forget_withdrawn(self) -> None:
+        for proxy in [proxy for proxy in self.reports.by_proxy if self.reputation[proxy].withdrawn]:
+            self.reports.forget(proxy)
+
     def _hopeless(self, census: Census) -> str:
         reports, now = self.reports, self.clock.monotonic()
-        self.trouble()
+        self._forget_withdrawn()
         if not reports.by_proxy:
             return ""
         unasked = {

@@ -5,6 +5,7 @@ attribute that makes no sense, which browsers only skip.
 
 from __future__ import annotations
 
+import http.cookiejar
 import mmap
 import re
 import time
@@ -50,6 +51,10 @@ class CookieJar(RequestsCookieJar):
         """Add the header to a request, unless it has one."""
         if not request.has_header("Cookie") and (header := self.header(request.get_full_url(), time.time())):
             request.add_unredirected_header("Cookie", header)
+
+    def set_cookie(self, cookie: Cookie, *_: Any, **__: Any) -> None:
+        """Keep a cookie as it is. Requests would take backslashes and quotes out of its value."""
+        http.cookiejar.CookieJar.set_cookie(self, cookie)
 
     def copy(self) -> CookieJar:
         made = CookieJar(cast(Any, self)._policy)

@@ -40,6 +40,7 @@ def sent(*lines: str, by: str = SITE, to: str = SITE, after: float = 0.0) -> str
         ("id=7; Path=/a; Path=/shop", "id=7"),
         ("id=a=b; HttpOnly", "id=a=b"),
         ('id="a b"', 'id="a b"'),
+        (r'id="a\"b"', r'id="a\"b"'),
         ("id=caf\xe9", "id=caf\xe9"),
         ("nameless", "nameless"),
         ("id=7; Max-Age=0", ""),
@@ -170,13 +171,13 @@ def test_no_header_breaks_the_jar(line: str, url: str) -> None:
 
 def test_a_session_sends_by_the_same_rules_and_its_own_cookies_everywhere() -> None:
     session = PinnedSession(Proxy("http", "192.0.2.9", 8080), Settings())
-    session.cookies.keep("site=1; Path=/", "http://site.example/", NOW)
+    session.cookies.keep(r'site="\"1"; Path=/', "http://site.example/", NOW)
     session.cookies.set("mine", "2")
 
     def header(url: str, **more: object) -> str | None:
         return session.prepare_request(requests.Request("GET", url, **more)).headers.get("Cookie")
 
-    assert header("http://site.example/") == "site=1; mine=2"
+    assert header("http://site.example/") == r'site="\"1"; mine=2'
     assert header("http://a.site.example/") == "mine=2"
     assert header("http://a.site.example/", cookies={"once": "3"}) == "mine=2; once=3"
     assert header("http://site.example/", headers={"cookie": "own=4"}) == "own=4"
