@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from crawling import until
 from pinpool.lab import Lab
 
 __all__ = ["DEADLINE", "LIST", "SPIDER", "Desk", "Program", "Said"]
@@ -106,10 +106,7 @@ class Program:
         self._process.communicate()
 
     def _wait_for_the_session_to_be_empty(self) -> None:
-        give_up = time.monotonic() + 10
-        while left := self._session():
-            assert time.monotonic() < give_up, f"processes left behind: {left}"
-            time.sleep(0.01)
+        until(lambda: not self._session(), "no process of the command is left", seconds=10)
 
     def _session(self) -> list[int]:
         found = []

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
+from crawling import until
 from pinpool.proxies.proxy import Proxy
 
 __all__ = ["FROM_DEBIAN", "KINDS", "REQUIRED", "Certificate", "Foreign", "is_here", "running"]
@@ -216,11 +217,7 @@ def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(PATIENCE)
-    give_up = time.monotonic() + PATIENCE
-    while left := _descendants(folder):
-        if time.monotonic() > give_up:
-            raise RuntimeError(f"still alive: {left}")
-        time.sleep(0.02)
+    until(lambda: not _descendants(folder), "the end of all processes of the proxy", seconds=PATIENCE)
 
 
 def _descendants(folder: Path) -> list[int]:
