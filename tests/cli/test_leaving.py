@@ -44,3 +44,29 @@ def test_a_full_disk_under_the_output_is_not_reported_as_success() -> None:
 
     assert ended.returncode != 0
     assert b"No space left on device" in ended.stderr
+
+
+#: A Ctrl-C while a module makes a class, which Python before 3.12 wraps in a RuntimeError.
+PRESSED = """
+import sys
+from pinpool.cli import main
+from pinpool.cli.app import app
+
+class Field:
+    def __set_name__(self, owner, name):
+        raise KeyboardInterrupt
+
+@app.command()
+def load():
+    type("Loaded", (), {"field": Field()})
+
+sys.argv = ["pinpool", "load"]
+main()
+"""
+
+
+def test_ctrl_c_while_a_command_loads_its_modules_is_exit_130() -> None:
+    command = [sys.executable, "-c", PRESSED]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from threading import Timer
 from typing import NoReturn
 
@@ -82,6 +83,10 @@ def run() -> NoReturn:
 
 
 def _internal(error: Exception) -> ExitCode:
+    if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
+        # While a class is made, as by an import, Python before 3.12 wraps it in a RuntimeError.
+        say("interrupted", err=True)
+        return ExitCode.INTERRUPTED
     if os.environ.get("PINPOOL_TRACEBACK"):
         raise error
     if isinstance(error, MemoryError):
@@ -90,6 +95,13 @@ def _internal(error: Exception) -> ExitCode:
     shown = f"{type(error).__name__}: {error}"
     say(f"internal error: {shown}; set PINPOOL_TRACEBACK=1 to see where, and report it", err=True)
     return ExitCode.INTERNAL
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and all that it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def _press_again(lost: sys.UnraisableHookArgs) -> None:

@@ -39,7 +39,8 @@ def explain(path: Path, error: sqlite3.Error) -> str:
     for prefix, step in NEXT_STEPS.items():
         if name.startswith(prefix):
             return f"{shown}: {step.format(path=shown)}"
-    return f"{shown}: SQLite says: {error}: look at the disk, then `pinpool resume {shown}`"
+    step = f"look at the disk, then `pinpool resume {shown}`, or crawl again if it is gone"
+    return f"{shown}: SQLite says: {error}: {step}"
 
 
 def unusable(path: Path, error: sqlite3.Error) -> PinpoolError:
