@@ -185,8 +185,8 @@ def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
     Make a journal with the newest tables and what `fill` adds, whole or not at all.
 
     It is written under another name and renamed at the end, so that a kill leaves no half journal. So nothing of it
-    needs to be safe before that, and a million seeds are added at a speed that only this allows. Raises JournalError if
-    it cannot be made there.
+    needs to be safe before that, and a million seeds are added at a speed that only this allows. Side files of an
+    earlier journal of this name go. Raises JournalError if it cannot be made there.
     """
     draft = path.with_name(f".{path.name}.new")
     try:
@@ -201,6 +201,9 @@ def build(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
                 raise JournalError(f"{path}: cannot be on this file system: name a local disk with -j")
         with draft.open("rb+") as whole:
             os.fsync(whole.fileno())
+        # SQLite would play the log of a journal that somebody has removed into the new one.
+        for side in SQLITE_SIDES:
+            path.with_name(path.name + side).unlink(missing_ok=True)
         draft.rename(path)
     except sqlite3.Error as error:
         raise unusable(path, error) from error

@@ -53,6 +53,17 @@ def test_a_journal_never_stands_without_its_seeds(path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_new_journal_has_nothing_of_a_killed_run_whose_file_somebody_has_removed(path: Path) -> None:
+    killed_writer(path, Random(1))
+    assert path.with_name(f"{path.name}-wal").exists()
+    path.unlink()
+
+    new_journal(path, task("1", "index")).close()
+
+    assert rows(path, "SELECT url FROM tasks") == [(task("1", "index").url,)]
+    assert sqlite.damage(path) == ""
+
+
 @pytest.fixture
 def journal(path: Path) -> Iterator[Journal]:
     with new_journal(path, task("1", "index")) as journal:
