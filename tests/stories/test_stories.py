@@ -214,6 +214,24 @@ def test_ctrl_c_at_any_moment_never_hangs_and_never_shows_a_traceback(films: Job
     films.complete()
 
 
+#: A kill that finds the run with a journal and no output file yet.
+KILLED_WITH_A_NEW_JOURNAL = """
+import os, signal
+from pinpool.output.outputs import Outputs
+Outputs.__init__ = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_run_that_is_killed_with_a_new_journal_still_knows_its_output(films: Job) -> None:
+    killed = films.crawl(under=KILLED_WITH_A_NEW_JOURNAL)
+    assert killed.wait() == -signal.SIGKILL
+    assert films.journal.exists()
+
+    assert films.resume().wait() == 0
+
+    films.complete()
+
+
 def test_a_hang_up_that_the_caller_ignores_stays_ignored(films: Job) -> None:
     """`nohup pinpool crawl` goes on when the terminal is closed."""
     start = films.crawl("-w", "4", under="import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)")

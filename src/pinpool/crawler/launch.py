@@ -23,7 +23,7 @@ from pinpool.errors import StorageError
 from pinpool.journal.records import About, RunEnd
 from pinpool.journal.writer import Journal
 from pinpool.model import Event, EventKind, Task, TaskState
-from pinpool.output.outputs import Outputs
+from pinpool.output.outputs import Outputs, first_marks
 from pinpool.output.target import Target
 from pinpool.policy.reputation import Reputation
 from pinpool.pool.engine import Engine
@@ -86,8 +86,9 @@ class Launch:
         object.__setattr__(self, "settings", settings_from(self.overrides, self.spider.settings))
 
     def begin(self, seeds: Iterable[Task]) -> Journal:
-        """Make the journal of a new run, with its seeds. If that fails, raises JournalError and leaves no file."""
-        return Journal.create(self.journal, self._about(secrets.token_bytes(16)), time.time(), seeds)
+        """Make the journal of a new run, with its seeds and outputs. Raises JournalError, and leaves no file then."""
+        about = self._about(secrets.token_bytes(16))
+        return Journal.create(self.journal, about, time.time(), seeds, first_marks(self.outputs))
 
     def go_on(self) -> Journal:
         """

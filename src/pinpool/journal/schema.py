@@ -25,6 +25,7 @@ INDEX_STAGE = "index"
 WITHDRAWN = "withdrawn from the list"
 
 COUNT_TASKS = "SELECT state, count(*) FROM tasks GROUP BY state"
+ADD_OUTPUT = "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)"
 LIST_OUTPUTS = "SELECT * FROM outputs ORDER BY path"
 
 #: Entry n brings a journal from user_version n to n + 1. A released entry never changes; new ones follow it.

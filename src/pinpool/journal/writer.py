@@ -21,7 +21,7 @@ from pinpool.journal import sqlite as storage
 from pinpool.journal.file_watch import FileWatch
 from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.records import About, Mark, ProxyRow, RunEnd, Settlement, Waiting
-from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS, WITHDRAWN
+from pinpool.journal.schema import ADD_OUTPUT, COUNT_TASKS, LIST_OUTPUTS, WITHDRAWN
 from pinpool.journal.task_rows import add_tasks, storable, task_of
 from pinpool.journal.yields import FRUITLESS, StageYield, stage_yields
 from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, ProxyState, Task, TaskState
@@ -90,10 +90,13 @@ class Journal:
         self._earlier = (0.0, 0, 0)  # seconds, worker losses and pool rebuilds of the starts before this one
 
     @classmethod
-    def create(cls, path: str | Path, about: About, now: float, seeds: Iterable[Task] = ()) -> Self:
+    def create(
+        cls, path: str | Path, about: About, now: float, seeds: Iterable[Task] = (), outputs: Iterable[Mark] = ()
+    ) -> Self:
         """
-        Make a new journal at `path` for a run that starts `now`, with its seeds. A call that fails, or is killed,
-        leaves no journal behind: one without its seeds would look like a run with nothing to do.
+        Make a new journal at `path` for a run that starts `now`, with its seeds and output files. A call that fails, or
+        is killed, leaves no journal behind: one without its seeds would look like a run with nothing to do, and one
+        without its outputs would be gone on with for no file.
 
         Raises JournalError if there is a file already, if none can be made there, or if another pinpool claims it.
         """
@@ -104,6 +107,7 @@ class Journal:
             values = (*about, "running", now, now, os.getpid())
             db.execute(f"INSERT INTO run ({columns}) VALUES ({', '.join('?' * len(values))})", values)
             add_tasks(db, seeds)
+            db.executemany(ADD_OUTPUT, outputs)
 
         with ExitStack() as owned:
             owned.enter_context(storage.claim(path))
@@ -378,7 +382,7 @@ class Journal:
     @_storing
     def output(self, mark: Mark) -> None:
         """Record how far an output file has been written. The file must hold that much already."""
-        self._db.execute("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)", mark)
+        self._db.execute(ADD_OUTPUT, mark)
 
     @_storing
     def forget_output(self, path: str) -> None:

@@ -18,7 +18,7 @@ from pinpool.journal.records import Mark
 from pinpool.journal.writer import Journal
 from pinpool.output.format import ItemRow, Items, Output, UnfitFile
 from pinpool.output.registry import FORMATS
-from pinpool.output.streams import check_file, line_count, open_output, storing_items
+from pinpool.output.streams import check_file, line_count, open_output, size_at, storing_items
 from pinpool.output.target import Target
 from pinpool.text import counted
 
@@ -74,6 +74,14 @@ def _problems(target: Target, *, is_own: bool) -> Sequence[str]:
     if size and not (output.can_append or target.overwrite or is_own):
         return [f"output {target.path}: exists already, and {output.title} cannot be added to: -O overwrites it"]
     return ()
+
+
+def first_marks(targets: Iterable[Target]) -> Iterator[Mark]:
+    """The marks of files that are not begun yet: all behind `base` goes when they are. Streams have none."""
+    for target in targets:
+        if not is_stream_path(target.path):
+            size = size_at(target.path) or 0
+            yield Mark(str(Path(target.path).absolute()), target.format, 0 if target.overwrite else size, size, 0)
 
 
 class Outputs(ExitStack):
@@ -140,10 +148,11 @@ class Outputs(ExitStack):
             path = known.path if known else target.path  # its one name, whatever links lead to it
             if is_stream_path(path):
                 opened = output.stream(path, self._journal.last_item())
-            elif known and known.format == target.format and not target.overwrite:
+            elif known and known.format == target.format and not target.overwrite and self._journal.last_item():
                 opened = output.resume(known, self._items_after)
             else:
-                opened = output.begin(path, overwrite=target.overwrite)
+                is_old = known is not None and known.base == 0 and known.bytes == size_at(path)
+                opened = output.begin(path, overwrite=target.overwrite or is_old)
                 if opened.mark.base:
                     self._tell(f"appends to {path}, which has {counted(line_count(path), 'line')}")
             self._outputs.append(opened)
