@@ -21,7 +21,7 @@ SOURCE = Path(pinpool.__file__).parent
 
 #: Packages and root files, a line each row. Packages of one row never import each other.
 ROWS = {
-    "words": "model errors clock text urls tasks files selectors settings",
+    "words": "model errors text urls tasks files selectors settings",
     "parts": "proxies policy journal",
     "pages": "spider fetch",
     "pool": "pool",

@@ -11,7 +11,6 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from pinpool.clock import FakeClock
 from pinpool.crawler.api import Run
 from pinpool.crawler.loop import Loop
 from pinpool.crawler.page_job import PageJob
@@ -23,6 +22,7 @@ from pinpool.journal.records import About
 from pinpool.journal.writer import Journal
 from pinpool.model import Assignment, Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.reputation import Reputation
+from pinpool.pool.clock import FakeClock
 from pinpool.pool.fake import FakeEngine, spare_proxies
 from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease

@@ -1,4 +1,4 @@
-"""Clocks for tests, in place of `pinpool.clock.SYSTEM_CLOCK`."""
+"""Clocks for tests, in place of `pinpool.pool.clock.SYSTEM_CLOCK`."""
 
 from __future__ import annotations
 

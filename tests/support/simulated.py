@@ -16,12 +16,12 @@ from random import Random
 from typing import Any, NamedTuple
 
 from journals import ABOUT
-from pinpool.clock import FakeClock
 from pinpool.crawler.loop import Loop
 from pinpool.crawler.signals import Stop
 from pinpool.journal.writer import Journal
 from pinpool.model import Assignment, Ending, Evidence, Sign, Step, Task
 from pinpool.policy.reputation import Reputation
+from pinpool.pool.clock import FakeClock
 from pinpool.pool.fake import FakeEngine
 from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.journal.records import AttemptRow, ProxyRow
 from pinpool.model import Event, EventKind, Fault, Outcome, ProxyState
+from pinpool.pool.clock import SYSTEM_CLOCK, Clock
 from pinpool.stats.columns import proxy_document
 from pinpool.stats.figures import ProxyFigures
 

@@ -28,7 +28,6 @@ from pinpool.calls import PRELOAD
 from pinpool.calls.call_job import CallJob
 from pinpool.calls.ledger import Ledger
 from pinpool.calls.sending import packed_call
-from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.errors import CallFailed, NoUsableProxy
 from pinpool.model import Call, Ending, FailedAttempt, Outcome, ProxyState
 from pinpool.policy.decision import Judge, failed_attempt
@@ -37,6 +36,7 @@ from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Resubmit
 from pinpool.pool.attempts import Attempts
 from pinpool.pool.child_process import end_if_starting
+from pinpool.pool.clock import SYSTEM_CLOCK, Clock
 from pinpool.pool.engine import Answered, Lost, Noted, Signal, window
 from pinpool.pool.ground import check_ground
 from pinpool.pool.lease_types import Standing

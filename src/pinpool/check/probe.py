@@ -13,12 +13,12 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from pinpool.check.result import Finding, exit_address
-from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.errors import FetchFailed
 from pinpool.fetch.fetcher import Fetcher
 from pinpool.fetch.sockets import tls_context
 from pinpool.model import Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import answer, fault_of, is_gone
+from pinpool.pool.clock import SYSTEM_CLOCK, Clock
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings
 

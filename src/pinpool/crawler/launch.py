@@ -12,7 +12,6 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from pinpool.clock import SYSTEM_CLOCK
 from pinpool.crawler import PRELOAD
 from pinpool.crawler.list_reload import ListReload, admit
 from pinpool.crawler.loop import Loop
@@ -26,6 +25,7 @@ from pinpool.model import Event, EventKind, Task, TaskState
 from pinpool.output.outputs import Outputs, first_marks
 from pinpool.output.target import Target
 from pinpool.policy.reputation import Reputation
+from pinpool.pool.clock import SYSTEM_CLOCK
 from pinpool.pool.engine import Engine
 from pinpool.pool.processes import default_start_method
 from pinpool.pool.registry import DEFAULT_ENGINE, make_engine

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.crawler.signals import Stop
 from pinpool.errors import ProxyListError
 from pinpool.journal.records import ProxyRow
@@ -11,6 +10,7 @@ from pinpool.journal.schema import WITHDRAWN
 from pinpool.journal.writer import Journal
 from pinpool.model import ProxyState
 from pinpool.policy.reputation import Reputation
+from pinpool.pool.clock import SYSTEM_CLOCK, Clock
 from pinpool.pool.engine import Engine
 from pinpool.pool.lease_types import Standing
 from pinpool.proxies.proxy import Proxy, with_distinct_labels

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from random import Random
 
-from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.crawler.gone_pages import GonePages
 from pinpool.crawler.outlook import Outlook
 from pinpool.crawler.proxy_records import ProxyRecords
@@ -42,6 +41,7 @@ from pinpool.policy.proxy_reports import ProxyReports
 from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Believe, GiveUp, Resubmit
 from pinpool.pool.attempts import Attempts
+from pinpool.pool.clock import SYSTEM_CLOCK, Clock
 from pinpool.pool.engine import Answered, Census, Engine, Lost, Noted, Signal, window
 from pinpool.pool.settle import Settler
 from pinpool.settings import Settings

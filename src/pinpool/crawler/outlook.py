@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from pinpool.clock import Clock
 from pinpool.crawler.scheduler import Entry, Frontier
 from pinpool.crawler.site_probe import SiteProbe
 from pinpool.model import ProxyState
@@ -11,6 +10,7 @@ from pinpool.policy.causes import never_answered
 from pinpool.policy.proxy_reports import ProxyReports, Survey, is_hopeless
 from pinpool.policy.reputation import Reputation
 from pinpool.pool.attempts import Attempts
+from pinpool.pool.clock import Clock
 from pinpool.pool.engine import Census
 from pinpool.text import bare_url, cut_middle, duration, local_time
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pinpool.clock import Clock
 from pinpool.crawler.run_log import RunLog
 from pinpool.journal.writer import Journal
 from pinpool.model import Event, Fault, ProxyState
 from pinpool.policy.reputation import Reputation, until_judged
+from pinpool.pool.clock import Clock
 from pinpool.pool.engine import Engine
 from pinpool.proxies.lifecycle import STATE_AFTER
 

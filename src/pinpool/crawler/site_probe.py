@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from pinpool.clock import Clock
 from pinpool.crawler.proxy_records import ProxyRecords
 from pinpool.journal.writer import Journal
 from pinpool.model import Assignment, Ending, Event, EventKind, FailedAttempt, Outcome, ProxyState, Task
@@ -13,6 +12,7 @@ from pinpool.policy.circuit_breaker import PROBES, BreakerState, CircuitBreaker,
 from pinpool.policy.decision import Judge, failed_attempt
 from pinpool.policy.faults import FAULTS, SiteSign
 from pinpool.policy.proxy_reports import FEW, SURVEY, ProxyReports
+from pinpool.pool.clock import Clock
 from pinpool.pool.engine import Census
 from pinpool.pool.settle import Settler
 from pinpool.text import local_time

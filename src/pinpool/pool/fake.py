@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from pinpool.clock import FakeClock
 from pinpool.model import Assignment, Call, Ending, Outcome, ProxyState
 from pinpool.policy.reputation import until_judged
+from pinpool.pool.clock import FakeClock
 from pinpool.pool.engine import Answered, Census, Noted, Signal
 from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease, Standing

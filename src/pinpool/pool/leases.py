@@ -14,8 +14,8 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 
-from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.model import Event, EventKind, Fault, ProxyState
+from pinpool.pool.clock import SYSTEM_CLOCK, Clock
 from pinpool.pool.lease_types import Holder, Lease, Report, Standing
 from pinpool.proxies.lifecycle import move
 from pinpool.proxies.proxy import Proxy

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.errors import JournalError, SettingsError
 from pinpool.files import refusal, replacing
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Place, ProxyRow
+from pinpool.pool.clock import SYSTEM_CLOCK, Clock
 from pinpool.pool.engine import Census
 from pinpool.stats.columns import COLUMNS, Sample, Subject, labelled, one_hot
 from pinpool.stats.figures import ProxyFigures

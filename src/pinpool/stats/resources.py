@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pinpool.clock import Clock
 from pinpool.model import Event, EventKind
+from pinpool.pool.clock import Clock
 from pinpool.stats.capacity import cores, kilobytes
 
 #: Processes that started first: this one, forkserver, Manager and others.

@@ -11,8 +11,8 @@ import select
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from pinpool.clock import SYSTEM_CLOCK, Clock
 from pinpool.files import discard
+from pinpool.pool.clock import SYSTEM_CLOCK, Clock
 from pinpool.stats.snapshot import Snapshot, Throughput
 from pinpool.terminal.status import status_line, status_rows
 from pinpool.text import visible

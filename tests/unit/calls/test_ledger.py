@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pinpool.calls.ledger import Ledger
-from pinpool.clock import FakeClock
 from pinpool.model import Ending, Evidence, Fault, Outcome, ProxyState, Sign, Step
+from pinpool.pool.clock import FakeClock
 
 START = 1_700_000_000.0
 OK = Outcome(1, 7, 1, Ending.OK, START, 0.5)

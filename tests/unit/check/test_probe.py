@@ -15,9 +15,9 @@ from peers import PATIENCE, Line, Peer, answer, answering
 from pinpool.check import probe as checking
 from pinpool.check.probe import GRACE, check, conclude, settings_for
 from pinpool.check.result import Finding, shared_exits
-from pinpool.clock import FakeClock
 from pinpool.lab import SECRET, Lab
 from pinpool.model import Evidence, Fault, Fetched, Sign, Step
+from pinpool.pool.clock import FakeClock
 from pinpool.proxies.parse import parse
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings

@@ -11,7 +11,6 @@ from random import Random
 from typing import Any
 
 from journals import ABOUT, rows
-from pinpool.clock import FakeClock
 from pinpool.crawler.loop import Loop
 from pinpool.crawler.signals import Stop
 from pinpool.journal.reader import Reader
@@ -19,6 +18,7 @@ from pinpool.journal.verify import coverage
 from pinpool.journal.writer import Journal
 from pinpool.model import Assignment, Ending, Evidence, Sign, Step, Task
 from pinpool.policy.reputation import Reputation
+from pinpool.pool.clock import FakeClock
 from pinpool.pool.engine import Lost, Signal
 from pinpool.pool.fake import FakeEngine
 from pinpool.pool.job import JobResult

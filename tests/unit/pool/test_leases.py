@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines import spare, spares
-from pinpool.clock import SYSTEM_CLOCK, Clock, FakeClock
 from pinpool.model import ProxyState
+from pinpool.pool.clock import SYSTEM_CLOCK, Clock, FakeClock
 from pinpool.pool.leases import LeaseQueue
 
 SPARE, PINNED, COOLING, RETIRED = ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED
