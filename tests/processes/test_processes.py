@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from engines import Maker, all_idle, is_alive, scripted_engine, spares
 from ledger import Ledger
 from pinpool import calls, crawler
 from pinpool.model import Sign
+from pinpool.pool.engine import EngineError
 from pinpool.pool.status_board import Activity
 
 #: Every test runs over forkserver or spawn, alone in a process or not; with --slow over all four.
@@ -94,6 +96,32 @@ def test_t9_an_answer_that_makes_no_sense_costs_its_attempt_and_not_the_run(make
 
     assert [(lost.sign, lost.message) for _, lost in ledger.lost] == [(Sign.CRASH, "the pool said ValueError")]
     assert ledger.good == 1
+
+
+def test_an_answer_that_the_parent_had_no_file_for_is_nobodys_fault_and_is_fetched_again(make: Maker) -> None:
+    engine = make(workers=1, proxies=1)
+    ledger = Ledger(engine, resubmit=False)
+    ledger.submit("sleep:0.2")
+
+    engine.post(1, OSError(errno.EMFILE, "Too many open files"))
+    ledger.run()
+
+    assert [(lost.sign, lost.message) for _, lost in ledger.lost] == [(None, "the pool said Too many open files")]
+    assert ledger.good == 1
+
+
+def test_a_parent_that_never_has_a_file_for_an_answer_says_so_and_what_to_do(make: Maker) -> None:
+    engine = make(workers=1, proxies=1)
+    ledger = Ledger(engine, resubmit=False)
+
+    ledger.submit("sleep:30")
+
+    with pytest.raises(EngineError, match=r"20 pages in a row were lost .*: too many open files: raise the limit"):
+        for _ in range(30):
+            (serial,) = ledger.flight
+            engine.post(serial, OSError(errno.EMFILE, "Too many open files"))
+            ledger.run(until=lambda: serial not in ledger.flight)  # noqa: B023
+
 
 
 def test_closing_an_engine_leaves_other_peoples_processes_alone(make: Maker, method: str) -> None:

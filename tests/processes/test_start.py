@@ -127,11 +127,11 @@ def test_a_sigterm_to_all_processes_is_answered_by_the_parent_alone(tmp_path: Pa
         assert "interrupted" in start.said
 
 
-def test_a_crawl_started_beside_files_named_like_modules_does_its_work(desk: Desk, lab: Lab) -> None:
+def test_a_crawl_started_beside_files_named_like_modules_does_its_work(desk: Desk, lab: Lab, method: str) -> None:
     for name in ("json.py", "queue.py", "lxml.py"):
         desk.write(name, "raise RuntimeError('not this one')\n")
 
-    ended = desk.run("crawl", "films.py", "-p", "proxies.txt", "-o", "films.jsonl")
+    ended = desk.run("crawl", "films.py", "-p", "proxies.txt", "-o", "films.jsonl", "--start-method", method)
 
     assert (ended.code, ended.err) == (0, "")
     assert len(desk.lines("films.jsonl")) == 20

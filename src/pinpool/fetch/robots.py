@@ -4,6 +4,7 @@ robots.txt, for a run that asks for it (RFC 9309): what a site forbids, and how 
 Each pin asks each origin itself. So a lying proxy's answer is dropped with that proxy.
 """
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -21,6 +22,11 @@ MAX_AGE = 86_400.0
 #: Seconds. The upper bound of a Crawl-delay: no site may stop a run.
 MAX_DELAY = 60.0
 
+#: A byte order mark, or what is left of one.
+_MARK = re.compile(rb"\xef(?:\xbb\xbf?)?")
+#: An agent goes up to the first blank or star (Google's parser): ``User-agent: foobot 2.0``, ``User-agent: foobot*``.
+_AGENT_END = re.compile(r"^([ \t]*user-?agent[ \t]*:[ \t]*[^\s*#]+)[^#\r\n]*", re.IGNORECASE | re.MULTILINE)
+
 #: Agents times rules. Honest files have some ten thousand. Half a megabyte can have a hundred million, which takes
 #: minutes to parse.
 MAX_WORK = 10_000_000
@@ -33,7 +39,7 @@ class Rules:
         # Only a run with `robots` pays for this import.
         from protego import Protego
 
-        self._protego = Protego.parse(text)
+        self._protego = Protego.parse(_AGENT_END.sub(r"\1", text))
 
     def allow(self, url: str, agent: str) -> bool:
         """Whether the URL may be requested."""
@@ -82,7 +88,10 @@ def rules_in(fetched: Fetched) -> Rules:
         raise FetchFailed(Evidence(Step.PAGE, sign, message, status, retry_after(fetched)))
     if not 200 <= status < 300:
         return Rules()
-    text = fetched.body[:MAX_BYTES].decode("utf-8", "replace").replace("\0", "").removeprefix("\ufeff")
+    body = fetched.body[:MAX_BYTES]
+    if mark := _MARK.match(body):
+        body = body[mark.end() :]
+    text = body.decode("utf-8", "replace").replace("\0", "")
     if text.lower().count("agent:") * text.count("\n") > MAX_WORK:
         raise FetchFailed(Evidence(Step.PAGE, Sign.TOO_LARGE, "too many agents and rules to parse", status))
     return Rules(text)

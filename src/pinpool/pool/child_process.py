@@ -13,7 +13,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -28,7 +28,7 @@ STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
 CAN_DUMP = STACK_SIGNAL is not None and hasattr(faulthandler, "register")
 _LOOK_SECONDS = 5.0
 #: With a text in it, Python does not look for modules in the current folder.
-SAFE_PATH = "PYTHONSAFEPATH"
+_SAFE_PATH, _OURS = "PYTHONSAFEPATH", "pinpool"
 #: What a terminal, its end, or a service manager sends to every process of a run.
 _STOPPING = {getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)}
 
@@ -126,10 +126,30 @@ def warm_up(preload: Sequence[str]) -> None:
     if "forkserver" in multiprocessing.get_all_start_methods():
         multiprocessing.set_forkserver_preload(["pinpool.pool.quiet_server", *preload, "pinpool.pool.preload"])
         own_folder()
-        # No spider needs the passwords of a list. And the forkserver looks into the current folder first, where a file
-        # named json.py would stand in for Python's own module.
-        with _changed(VARIABLE, None), _changed(SAFE_PATH, "pinpool"), keep_signals_from_children():
+        # No spider needs the passwords of a list.
+        with _changed(VARIABLE, None), starting_children():
             forkserver.ensure_running()
+
+
+def safe_path() -> AbstractContextManager[None]:
+    """
+    For a block that starts a child: it does not look for modules in the current folder, where a file named json.py
+    would stand in for Python's own. Once it is up, it gets the path of its parent.
+    """
+    return _changed(_SAFE_PATH, _OURS)
+
+
+def forget_safe_path() -> None:
+    """What a spider starts is its own affair."""
+    if os.environ.get(_SAFE_PATH) == _OURS:
+        del os.environ[_SAFE_PATH]
+
+
+@contextmanager
+def starting_children() -> Iterator[None]:
+    """For a block that starts children: with a safe path, and with the signals that end a run kept from them."""
+    with safe_path(), _keep_signals_from_children():
+        yield
 
 
 @contextmanager
@@ -150,7 +170,7 @@ def _changed(variable: str, text: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def keep_signals_from_children() -> Iterator[None]:
+def _keep_signals_from_children() -> Iterator[None]:
     """
     Block the signals that end a run in this thread while children start, so that they inherit them blocked.
 

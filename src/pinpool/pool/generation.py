@@ -17,6 +17,7 @@ from multiprocessing.pool import Pool
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from pinpool.pool.child_process import safe_path
 from pinpool.pool.packet_queue import PacketQueue, has_packets
 from pinpool.pool.pids import born, is_gone, is_stopped, send
 from pinpool.pool.shared_process import carry
@@ -148,7 +149,8 @@ class Generation:
         is_new = self.pool is None
         for tries_left in reversed(range(1 if is_new else TRIES)):
             try:
-                start()
+                with safe_path():
+                    start()
                 break
             except Exception:
                 if is_new:

@@ -15,7 +15,7 @@ from multiprocessing.util import get_temp_dir
 from typing import Any, cast
 
 from pinpool.model import Event, EventKind, ProxyState
-from pinpool.pool.child_process import keep_signals_from_children, leave_signals_to_parent, never_outlive_parent
+from pinpool.pool.child_process import leave_signals_to_parent, never_outlive_parent, starting_children
 from pinpool.pool.lease_types import Report, Standing
 from pinpool.pool.leases import LeaseQueue
 from pinpool.pool.pids import born, is_gone, send
@@ -152,7 +152,7 @@ class LeaseProcess:
 
     def start(self) -> None:
         """Start a Manager with the standings. Raises whatever comes of its death, or of a lack; call `end` then."""
-        with keep_signals_from_children():
+        with starting_children():
             get_temp_dir()  # ours: a Manager that is killed would leave a folder of its own behind
             # Kept before signals are let through again, so that `end` ends it in any case.
             self._manager = _Manager(ctx=self._context)

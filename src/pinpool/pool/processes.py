@@ -37,7 +37,7 @@ from pathlib import Path
 
 from pinpool.errors import AttemptFailed
 from pinpool.model import Assignment, Call, Ending, Event, EventKind, Outcome, ProxyState, Sign
-from pinpool.pool.child_process import keep_signals_from_children, own_folder, warm_up
+from pinpool.pool.child_process import own_folder, starting_children, warm_up
 from pinpool.pool.engine import Answered, Census, EngineError, Lost, Noted, Signal
 from pinpool.pool.generation import Generation
 from pinpool.pool.ground import shortages
@@ -46,7 +46,7 @@ from pinpool.pool.lease_process import LeaseProcess
 from pinpool.pool.lease_types import Report, Standing
 from pinpool.pool.log_pipe import LogPipe
 from pinpool.pool.pids import is_gone
-from pinpool.pool.startup import StoppedTwice, bring_up, end_stopped_servers, server_pids
+from pinpool.pool.startup import StoppedTwice, bring_up, end_stopped_servers, lack_of, server_pids
 from pinpool.pool.status_board import Activity, Line, StatusBoard
 from pinpool.pool.worker import init_worker, run
 from pinpool.pool.worker_watch import WorkerWatch
@@ -61,6 +61,8 @@ TURN_SECONDS = 0.002
 MANY_IN_FLIGHT = 8
 #: Pools replaced in a row without one answer in between.
 MANY_REBUILDS = 5
+#: Tasks or answers in a row that could not be received.
+MANY_MISLAID = 20
 #: How long the solo pool waits for more work.
 SOLO_PATIENCE = 5.0
 
@@ -106,7 +108,7 @@ class ProcessEngine:
         self._alone: set[int] = set()  # of those in the solo pool
         self._next_tick = self._next_log = 0.0
         self._census = Census(workers, states={one.proxy: one.state for one in proxies})
-        self._rebuilds = self._rebuilds_in_a_row = 0
+        self._rebuilds = self._rebuilds_in_a_row = self._mislaid_in_a_row = 0
         self._seats = 2 * workers + 10  # room for the dead whose seats are not cleared yet
         self._leases = LeaseProcess(proxies, self._context, seats=self._seats, cooling=cooling)
         self._stacks: Path | None = None
@@ -240,12 +242,22 @@ class ProcessEngine:
             answer = answer.payload
         if isinstance(answer, bytes) and answer:
             self._settle(unpack(answer), signals)
+        elif isinstance(answer, OSError):
+            self._mislay(serial, answer, signals)
         elif self._lands(serial):
             # The pool itself could not carry it; nothing is known of whose fault that was.
             signals.append(Lost(serial, Sign.CRASH, f"the pool said {type(answer).__name__}"))
 
+    def _mislay(self, serial: int, error: OSError, signals: list[Signal]) -> None:
+        """This process or a worker was too short of files to receive it: nobody's fault, and it is done again."""
+        if self._lands(serial):
+            self._mislaid_in_a_row += 1
+            if self._mislaid_in_a_row > MANY_MISLAID:
+                raise EngineError(f"{MANY_MISLAID} pages in a row were lost between the processes: {lack_of(error)}")
+            signals.append(Lost(serial, None, f"the pool said {error.strerror}"))
+
     def _settle(self, outcome: Outcome, signals: list[Signal]) -> None:
-        self._rebuilds_in_a_row = 0
+        self._rebuilds_in_a_row = self._mislaid_in_a_row = 0
         if outcome.ending is Ending.RESUMED:
             return  # the answer itself comes, or came, with the lease queue's report
         if self._lands(outcome.serial):
@@ -410,7 +422,7 @@ class ProcessEngine:
             self._logs.reporting(),
             self._logs_prints,
         )
-        with keep_signals_from_children():
+        with starting_children():
             generation.start(self._context, workers, threads, init_worker, config)
 
     def _rebuild(self, reason: str, signals: list[Signal], *, new_manager: bool = False) -> None:

@@ -47,6 +47,11 @@ def bring_up(start: Callable[[], None], undo: Callable[[], None], end_stopped: C
 
 def reason_of(error: BaseException) -> str:
     """Why processes cannot be started, and what to do."""
+    return f"the workers cannot be started: {lack_of(error)}"
+
+
+def lack_of(error: BaseException) -> str:
+    """What an error of the system says is missing, and what to do."""
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.EMFILE, errno.ENFILE):
         lack = "too many open files: raise the limit (ulimit -n 4096), or use fewer workers (-w)"
@@ -63,7 +68,7 @@ def reason_of(error: BaseException) -> str:
         lack = "; ".join(("a process ended while it started", *(shortages() or _unguarded())))
     else:
         lack = one_line(described(error))
-    return f"the workers cannot be started: {lack}"
+    return lack
 
 
 def _unguarded() -> list[str]:

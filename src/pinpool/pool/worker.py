@@ -23,7 +23,12 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 from pinpool.errors import AttemptFailed, DeadlinePassed
 from pinpool.fetch.session import NO_PROFILE
 from pinpool.model import Assignment, Call, Ending, Evidence, Outcome, Sign, Step
-from pinpool.pool.child_process import dump_stack_to, leave_signals_to_parent, never_outlive_parent
+from pinpool.pool.child_process import (
+    dump_stack_to,
+    forget_safe_path,
+    leave_signals_to_parent,
+    never_outlive_parent,
+)
 from pinpool.pool.deadline import disarm
 from pinpool.pool.job import JobResult, WorkerConfig, pack, unpack_work
 from pinpool.pool.lease_types import Lease
@@ -242,6 +247,7 @@ def init_worker(config: WorkerConfig) -> None:
 def enter_process(config: WorkerConfig) -> None:
     """What a process of the pool does before it has a worker."""
     leave_signals_to_parent()
+    forget_safe_path()
     never_outlive_parent(config.hang_seconds)
     config.reporting.begin(_whereabouts)
     if config.logs_prints:

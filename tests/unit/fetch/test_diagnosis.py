@@ -11,6 +11,7 @@ from email.utils import formatdate
 import pytest
 import requests
 
+from crawling import until
 from exchanges import PASSWORD, PLAIN, SECURE, USER, evidence, fetch, soon, task
 from peers import (
     PATIENCE,
@@ -368,8 +369,8 @@ def test_a_reset_within_the_body_is_evidence_at_the_body() -> None:
     def script(line: Line) -> None:
         line.head()
         line.send(sent)
-        while fetcher.session.pin.progress.received < len(sent):  # a reset would overtake it
-            time.sleep(0.01)
+        # A reset would overtake it.
+        until(lambda: fetcher.session.pin.progress.received >= len(sent), "the beginning of the body")
         line.reset()
 
     with (

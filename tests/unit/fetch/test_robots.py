@@ -68,6 +68,15 @@ def test_the_group_that_names_our_agent_decides_and_the_longest_rule_in_it(
     assert rules(TEXT).allow(SITE + path, agent) is allowed
 
 
+@pytest.mark.parametrize("named", ["films", "FILMS", "films bot", "films*", "films * # ours", "films/2.0 beta"])
+def test_an_agent_goes_up_to_the_first_blank_or_star(named: str) -> None:
+    """As Google reads it."""
+    told = rules(f"user-agent: {named}\nDisallow: /\n".encode())
+
+    assert not told.allow(f"{SITE}/film/1", "films/2.0 (+https://films.example)")
+    assert told.allow(f"{SITE}/film/1", "somebody")
+
+
 def test_a_crawl_delay_is_that_of_our_group() -> None:
     assert rules(TEXT).delay("somebody") == 2.5
     assert rules(TEXT).delay(AGENT) == 0.0
