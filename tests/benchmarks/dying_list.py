@@ -44,7 +44,8 @@ def main(crawls: int) -> None:
         print(f"take {advice.workers} workers: {advice.why}")
         for workers in (CAREFUL, advice.workers):
             spares = spares_needed(recording, workers)
-            print(f"{workers} workers need {spares} spare proxies to last in 95 of 100 crawls")
+            needed = "no number of" if spares is None else spares
+            print(f"{workers} workers: {needed} spare proxies make the list last in 95 of 100 crawls")
 
             def once(seed: int, workers: int = workers) -> bool:
                 with Lab(pages=FAMILIES, proxies=PROXIES, seed=seed, **WORLD) as lab:
