@@ -13,7 +13,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 
 from pinpool.files import temporary_folder
 from pinpool.proxies.source import VARIABLE
+from pinpool.spider.loader import put_first
 
 #: The parent asks a hung worker for its stack by this signal; faulthandler answers in C, without the GIL.
 STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
@@ -29,6 +30,8 @@ CAN_DUMP = STACK_SIGNAL is not None and hasattr(faulthandler, "register")
 _LOOK_SECONDS = 5.0
 #: With a text in it, Python does not look for modules in the current folder.
 _SAFE_PATH, _OURS = "PYTHONSAFEPATH", "pinpool"
+#: The thread of a pool that replaces workers starts children, too.
+_one_at_a_time = threading.RLock()
 #: What a terminal, its end, or a service manager sends to every process of a run.
 _STOPPING = {getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)}
 
@@ -131,12 +134,20 @@ def warm_up(preload: Sequence[str]) -> None:
             forkserver.ensure_running()
 
 
-def safe_path() -> AbstractContextManager[None]:
+@contextmanager
+def safe_path() -> Iterator[None]:
     """
-    For a block that starts a child: it does not look for modules in the current folder, where a file named json.py
-    would stand in for Python's own. Once it is up, it gets the path of its parent.
+    For a block that starts a child: it does not look for modules in the current folder or in that of the spider, where
+    a file named json.py would stand in for Python's own. When it loads the spider, it puts that folder back.
     """
-    return _changed(_SAFE_PATH, _OURS)
+    with _one_at_a_time:
+        before = sys.path
+        sys.path = [folder for folder in before if folder not in put_first]
+        try:
+            with _changed(_SAFE_PATH, _OURS):
+                yield
+        finally:
+            sys.path = before
 
 
 def forget_safe_path() -> None:

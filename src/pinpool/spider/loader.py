@@ -14,6 +14,8 @@ from pinpool.text import shown_path
 
 #: Folders of installed packages.
 INSTALLED = {"site-packages", "dist-packages"}
+#: Folders that `load` has put on ``sys.path``.
+put_first: set[str] = set()
 #: Modules of Python that nobody imports, or only Python itself before it knows of any folder.
 _NEVER_NEEDED = {"antigravity", "idlelib", "lib2to3", "site", "sitecustomize", "test", "this", "turtle", "turtledemo"}
 
@@ -50,6 +52,7 @@ def load(ref: SpiderRef, *, seeds: bool = False) -> Spider:
     folder = str(Path(file).parent if file else Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
+        put_first.add(folder)
     token = importing.set(True)
     try:
         with redirect_stdout(sys.stderr):  # what it prints there must not come between the items
