@@ -123,7 +123,6 @@ def test_a_parent_that_never_has_a_file_for_an_answer_says_so_and_what_to_do(mak
             ledger.run(until=lambda: serial not in ledger.flight)  # noqa: B023
 
 
-
 def test_closing_an_engine_leaves_other_peoples_processes_alone(make: Maker, method: str) -> None:
     engine = make(workers=2, proxies=2)
     other = make(workers=1, proxies=1)
