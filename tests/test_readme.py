@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,12 +12,15 @@ import pytest
 import pinpool
 from pinpool.cli.app import app
 from pinpool.cli.options import ExitCode
-from pinpool.model import Fault
+from pinpool.model import Fault, Fetched, Task
 from pinpool.policy.faults import FAULTS
 from pinpool.proxies.lifecycle import table
 from pinpool.proxies.parse import parse
-from pinpool.settings import manual_table
+from pinpool.settings import Settings, manual_table
 from pinpool.spider.loader import load, parse_ref
+from pinpool.spider.page import Page
+from pinpool.tasks import request
+from pinpool.testing import crawl
 from test_layout import ROWS
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -70,6 +74,53 @@ def test_the_readmes_spider_loads(tmp_path: Path) -> None:
 
     assert list(spider.stages) == ["index", "detail"]
     assert len(code.splitlines()) <= 20
+
+
+SPIDERS = PAGES["spiders"].read_text(encoding="utf-8")
+SHOWN = [block for block in re.findall(r"```python\n(.*?)```", SPIDERS, re.DOTALL) if "Spider(" in block]
+
+
+def shop(task: Task, proxy: int) -> str:
+    """A shop on which every spider of the manual finds something."""
+    link = {"cursor": "", "numbers": "", "index": '<a href="/1">it</a>'}.get(task.stage, "")
+    item = f'<li class="item sale"><b>Boot</b>{link}<i class="price">9</i><i class="size">42</i></li>'
+    if task.stage == "cursor":
+        return json.dumps({"items": [{"name": "Boot"}], "next": None if "after" in task.url else "b"})
+    if task.stage == "numbers" and "page=3" in task.url:
+        return ""
+    hidden = "" if task.body else '<form><input type="hidden" name="t" value="7"></form>'
+    review = '<a class="reviews" href="/reviews">all</a><div class="review" data-stars="5"><p>Good</p></div>'
+    return f"<h1>Boots</h1><ul>{item}</ul>{hidden}{review}"
+
+
+@pytest.mark.parametrize(
+    ("code", "items"), list(zip(SHOWN, [2, 6, 3], strict=True)), ids=["stages", "lists", "arguments"]
+)
+def test_every_spider_that_the_manual_shows_finds_what_there_is(code: str, items: int, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(code, encoding="utf-8")
+    shown = SPIDERS.partition("pinpool crawl shop.py")[2].partition("\n")[0]
+    given = re.findall(r" -a ([a-z]+)=(\w+)", shown) if "def spider(" in code else []
+
+    spider = load(parse_ref(str(tmp_path / "shop.py"))._replace(arguments=tuple(given)), seeds=True)
+    run = crawl(spider, shop)
+
+    assert (run.end, run.failures, len(run.items)) == ("complete", [], items)
+    assert all(value for item in run.items for value in item.values())
+
+
+def names_of_a_page() -> set[str]:
+    fetched = Fetched("http://shop.example/", 200, {}, b"", 0.0, 0)
+    return {name for name in dir(Page(request(fetched.url), fetched, Settings())) if name[0] != "_"}
+
+
+def test_the_table_of_the_page_has_everything_that_a_page_has() -> None:
+    table = SPIDERS.partition("## The page")[2].partition("## Selectors")[0]
+
+    assert set(re.findall(r"`page\.([a-z_]+)", table)) == names_of_a_page()
+
+
+def test_whatever_the_manual_asks_of_a_page_exists() -> None:
+    assert set(re.findall(r"\bpage\.([a-z_]+)", SPIDERS)) - {"html"} <= names_of_a_page()  # page.html is a file
 
 
 def test_the_readmes_list_of_proxies_can_be_read() -> None:

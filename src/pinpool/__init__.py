@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         StorageError,
         UsageError,
     )
+    from pinpool.spider.node import Node
     from pinpool.spider.page import Page
     from pinpool.spider.spider import Spider
     from pinpool.tasks import request
@@ -30,6 +31,7 @@ __all__ = [
     # a spider file
     "Spider",
     "Page",
+    "Node",
     "request",
     # a crawl
     "crawl",
@@ -53,6 +55,7 @@ __all__ = [
 _HOMES = {
     "Spider": "spider.spider",
     "Page": "spider.page",
+    "Node": "spider.node",
     "request": "tasks",
     "crawl": "crawler.api",
     "resume": "crawler.api",

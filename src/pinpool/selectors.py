@@ -19,6 +19,9 @@ _NAMESPACES = {"re": "http://exslt.org/regular-expressions"}
 #: A prefix in an XPath; texts in quotes are passed over.
 _PREFIX = re.compile(r"\"[^\"]*\"|'[^']*'|(?<![\w.-])([^\W\d][\w.-]*):(?=[^\W\d]|\*)")
 _UNDECLARED = "urn:pinpool:undeclared"
+#: The tokens of an XPath (XPath 1.0, 3.7), as far as `_in_node` tells them apart.
+_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|//|[^\W\d][\w.-]*|\d+(?:\.\d*)?|\.\d+|\.\.|\S")
+_OPERATORS = frozenset({"and", "or", "div", "mod", "*"})
 
 #: Prefixes that feeds and sitemaps mostly use. Those that a page declares itself count before these.
 PREFIXES: Mapping[str, str] = {
@@ -82,13 +85,17 @@ def compiled(selector: str) -> XPath:
 
 
 @lru_cache(maxsize=1024)
-def _compiled(selector: str, thread: int, namespaces: tuple[tuple[str, str | None], ...] | None = None) -> XPath:
+def _compiled(
+    selector: str, thread: int, namespaces: tuple[tuple[str, str | None], ...] | None = None, in_node: bool = False
+) -> XPath:
     """`namespaces` are those of the prefixes, for a page in XML; None leaves a prefix out."""
     from lxml import etree
 
     is_xml = namespaces is not None
     try:
         path = _xpath(selector, is_xml)
+        if in_node and is_xpath(selector):
+            path = _in_node(path)
         bare = {prefix for prefix, uri in namespaces or () if uri is None}
         if bare:
             path = _PREFIX.sub(lambda found: "" if found[1] in bare else found[0], path)
@@ -112,6 +119,25 @@ def _xpath(selector: str, is_xml: bool) -> str:
     return translator.css_to_xpath(text.removeprefix("css:"))
 
 
+def _in_node(path: str) -> str:
+    """
+    The XPath with each ``//x`` that would search the whole document searching below the variable ``$node`` instead.
+
+    Such a ``//`` stands where an operand begins. A single ``/`` there still starts at the root of the document.
+    """
+    found, end, after_operand = [], 0, False
+    for token in _TOKEN.finditer(path):
+        text = token[0]
+        if text == "//" and not after_operand:
+            found += [path[end : token.start()], "$node"]
+            end = token.start()
+        if after_operand and text in _OPERATORS:
+            after_operand = False
+        else:
+            after_operand = text in ("*", ")", "]") or text[0] in "\"'._" or text[0].isalnum()
+    return "".join([*found, path[end:]])
+
+
 @lru_cache(maxsize=1024)
 def _prefixes(selector: str) -> tuple[str, ...]:
     """The prefixes in a selector, as far as it can be compiled."""
@@ -122,29 +148,32 @@ def _prefixes(selector: str) -> tuple[str, ...]:
     return tuple(sorted({*found} - {"", "xml"}))
 
 
-def _for_xml(selector: str, names: Names) -> XPath:
+def _for_xml(selector: str, names: Names, in_node: bool) -> XPath:
     spaces = []
     for prefix in _prefixes(selector):
         uri = names.prefixes.get(prefix) or PREFIXES.get(prefix, _UNDECLARED)
         spaces.append((prefix, None if uri in names.bare else uri))
-    return _compiled(selector, get_ident(), tuple(spaces))
+    return _compiled(selector, get_ident(), tuple(spaces), in_node)
 
 
-def evaluate(selector: str, root: _Element, names: Names | None = None) -> list[Any]:
+def evaluate(selector: str, root: _Element, names: Names | None = None, *, in_node: bool = False) -> list[Any]:
     """
     What the selector finds below `root`: elements, strings, or one number or boolean.
 
     `names` are those of a page. A prefix that it does not declare then finds nothing. Without them such a prefix is a
-    mistake. Raises ValueError with the selector and the reason. Some errors only show here, such as an unknown
-    function.
+    mistake. With `in_node`, ``//x`` searches below `root`, and not the whole document that it belongs to. Raises
+    ValueError with the selector and the reason. Some errors only show here, such as an unknown function.
     """
     from lxml import etree
 
     if not isinstance(selector, str):
         raise ValueError(f"a selector is text, not {type(selector).__name__}")
-    path = compiled(selector) if names is None or names is HTML else _for_xml(selector, names)
+    if names is None or names is HTML:
+        path = _compiled(selector, get_ident(), None, in_node)
+    else:
+        path = _for_xml(selector, names, in_node)
     try:
-        found = path(root)
+        found = path(root, node=[root]) if in_node else path(root)
     except etree.XPathError as error:
         if names is HTML and "Undefined namespace prefix" in str(error):
             return []

@@ -47,6 +47,9 @@ def request(
     Raises ValueError that names the URL and what is wrong.
     """
     cleaned = clean_url(url, query_encoding)
+    if not isinstance(stage, str):
+        named = getattr(stage, "__name__", type(stage).__name__)
+        raise ValueError(f'{shown_url(cleaned)}: the stage is given by its name, not as {named}: write stage="NAME"')
     if not stage or not stage.isprintable():
         raise ValueError(f"{shown_url(cleaned)}: {stage!r} is not a stage name")
     content, kind = None, None

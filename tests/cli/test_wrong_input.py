@@ -129,6 +129,27 @@ def test_what_is_wrong_in_a_spider_is_reported_with_its_line(
     assert said == [f"films.py:{problem}"]
 
 
+@pytest.mark.parametrize(
+    "command", [("crawl", "-p", "proxies.txt"), ("try", "--direct"), ("tune", "-p", "proxies.txt")]
+)
+def test_all_wrong_arguments_of_a_spider_are_reported_at_once(
+    desk: Desk, refused: Refused, command: tuple[str, ...]
+) -> None:
+    desk.write(
+        "shop.py", "from pinpool import Spider\ndef spider(category: str, pages: int = 1):\n    return Spider()\n"
+    )
+
+    said = refused(*command, "shop.py", "-a", "pages=two", "-a", f"pagse={SECRET}")
+    broken = refused(*command, "shop.py", "-a", "category", "-a", "=shoes")
+
+    assert said == [
+        "shop.py:2: -a pages: 'two' is not a whole number",
+        "shop.py:2: -a pagse: no such argument; did you mean pages?",
+        "shop.py:2: the spider needs a value for category: give it by  -a category=VALUE",
+    ]
+    assert broken == ["-a: 'category' is not NAME=VALUE", "-a: '' is not NAME=VALUE"]
+
+
 def test_all_wrong_settings_of_a_spider_are_reported_at_once(desk: Desk, refused: Refused) -> None:
     desk.write("films.py", GOOD.replace("])\n", "], pacee=1, timeout=-1)\n", 1))
 

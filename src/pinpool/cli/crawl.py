@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pinpool.cli.options import new_run_options
+from pinpool.cli.options import argument_option, new_run_options
 from pinpool.cli.running import (
     load_spider,
     progress_and_log,
@@ -20,6 +20,7 @@ from pinpool.cli.running import (
 @click.argument("spider")
 @running_options
 @new_run_options
+@argument_option
 @click.option("--start-method", type=click.Choice(["forkserver", "spawn", "fork"]), help="How workers start.")
 def crawl(spider: str, journal: Path | None, fresh: bool, start_method: str | None, **options: Any) -> None:
     """Scrape a site with SPIDER (a file or a module).
@@ -27,12 +28,13 @@ def crawl(spider: str, journal: Path | None, fresh: bool, start_method: str | No
     \b
     Example:
       pinpool crawl movies.py -p proxies.txt -o films.jsonl
+      pinpool crawl shop.py -p proxies.txt -o shoes.csv -a category=shoes
     """
     start_workers_early(start_method)
     from pinpool.crawler import api
 
     with progress_and_log(options) as progress:
-        loaded, start = load_spider(spider, seeds=options["seeds"], proxies=options["proxies"])
+        loaded, start = load_spider(spider, **{name: options[name] for name in ("arguments", "seeds", "proxies")})
         path = journal or Path(f"{loaded.name}.db")
         run = partial(api.crawl, loaded, journal=path, seeds=start, fresh=fresh, start_method=start_method)
         run_to_the_end(run, path, options, progress)

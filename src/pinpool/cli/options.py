@@ -77,6 +77,9 @@ def setting_options(*names: str, defaults: bool = True) -> Callable[[F], F]:
 journal_argument = click.argument("journal", type=PATH)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress, and only errors of the log.")
+argument_option = click.option(
+    "-a", "arguments", multiple=True, metavar="NAME=VALUE", help="An argument of the spider; `resume` remembers it."
+)
 output_options = together(
     click.option(
         "-o",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,14 +75,17 @@ def start_workers_early(start_method: str | None = None) -> None:
             warm_up(PRELOAD)
 
 
-def load_spider(spider: str, *, seeds: str | None, proxies: str | None) -> tuple[Spider, Seeds | None]:
+def load_spider(
+    spider: str, *, arguments: Iterable[str], seeds: str | None, proxies: str | None
+) -> tuple[Spider, Seeds | None]:
     """The spider, and the tasks of a file of seeds if one is given. Raises UsageError."""
+    from pinpool.spider.arguments import given_arguments
     from pinpool.spider.loader import load, parse_ref
     from pinpool.spider.seeds import read_seeds
 
     if seeds == "-" and proxies == "-":
         raise click.UsageError("stdin can be the list of proxies or the seeds, not both")
-    loaded = load(parse_ref(spider))
+    loaded = load(parse_ref(spider)._replace(arguments=given_arguments(arguments)))
     return loaded, None if seeds is None else read_seeds(seeds, loaded.first_stage)
 
 

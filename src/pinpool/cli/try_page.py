@@ -6,11 +6,11 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from pinpool.cli.options import ExitCode, leave, say
+from pinpool.cli.options import ExitCode, argument_option, leave, say
 from pinpool.errors import ProxyListError
 from pinpool.text import counted, one_line, shown_path
 
@@ -28,13 +28,22 @@ SHOWN_TASKS = 20
 @click.argument("url", required=False)
 @click.option("-p", "--proxies", metavar="FILE", help="List of proxies; the first that works is used.")
 @click.option("--direct", is_flag=True, help="Fetch without a proxy, from this machine's own address.")
+@argument_option
 @click.option("--stage", help="Stage of the page.  [the seeds' stage]")
 @click.option(
     "--page",
     metavar="RUN.db:ID",
     help="Take a page that a run has kept, see `pinpool failures`; fetch nothing.",
 )
-def try_(spider: str, url: str | None, proxies: str | None, direct: bool, stage: str | None, page: str | None) -> None:
+def try_(
+    spider: str,
+    url: str | None,
+    proxies: str | None,
+    direct: bool,
+    arguments: tuple[str, ...],
+    stage: str | None,
+    page: str | None,
+) -> None:
     """Fetch one page, the first seed or URL, and show what SPIDER would make of it. Nothing is written.
 
     Exit code 0 if the spider made something of it, 3 if not.
@@ -46,6 +55,7 @@ def try_(spider: str, url: str | None, proxies: str | None, direct: bool, stage:
       pinpool try movies.py --page movies.db:3
     """
     from pinpool.check.page import try_again, try_directly, try_proxies
+    from pinpool.spider.arguments import given_arguments
     from pinpool.spider.loader import load, parse_ref
     from pinpool.spider.seeds import seeds_of
 
@@ -53,14 +63,18 @@ def try_(spider: str, url: str | None, proxies: str | None, direct: bool, stage:
         raise click.UsageError("-p and --direct exclude each other")
     if page and (proxies or direct or url):
         raise click.UsageError("--page fetches nothing: leave -p, --direct and URL out")
-    loaded = load(parse_ref(spider))
+    given = given_arguments(arguments)
+    sample = None if page is None else _page_sample(page)
+    if sample is not None and not given:
+        given = sample.arguments
+    loaded = load(parse_ref(spider)._replace(arguments=given))
     if stage is not None and stage not in loaded.stages:
         raise click.BadParameter(
             f"{spider} has no stage {stage}; it has {', '.join(loaded.stages)}", param_hint="--stage"
         )
     loaded.check(seeds=url is None and page is None)
-    if page is not None:
-        task, fetched = _page_sample(page)
+    if sample is not None:
+        task, fetched = sample.task, sample.fetched
     else:
         task, fetched = next(iter(seeds_of(loaded, None if url is None else [url]))), None
     task = task._replace(stage=stage or task.stage)
@@ -86,14 +100,23 @@ def _listed(source: str | None) -> Sequence[Proxy]:
         raise ProxyListError(f"{error}; or do without any: --direct") from None
 
 
-def _page_sample(place: str) -> tuple[Task, Fetched]:
-    """The task and the page sample at ``RUN.db:ID``."""
+class _Sample(NamedTuple):
+    """A page sample with its task, and the arguments of the spider in that run."""
+
+    task: Task
+    fetched: Fetched
+    arguments: tuple[tuple[str, str], ...]
+
+
+def _page_sample(place: str) -> _Sample:
+    """The page sample at ``RUN.db:ID``."""
     from pinpool.journal.reader import Reader
+    from pinpool.journal.records import read_settings
 
     if not (match := re.fullmatch(r"(.+):([0-9]{1,99})", place)):
         raise click.BadParameter(f"{shown_path(place)!r} is not RUN.db:ID", param_hint="--page")
     with Reader(match[1]) as reader:
-        return reader.page_sample(int(match[2]))
+        return _Sample(*reader.page_sample(int(match[2])), read_settings(reader.run_info().settings)[1])
 
 
 def _show(task: Task, attempts: Iterable[PageTry], *, fetched_now: bool) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST_WORKERS = 10_000
 #: Parameters that mean nothing with --from.
-ONLY_MEASURED = ("journal", "seeds", "fresh", "settings", "quiet", "threads")
+ONLY_MEASURED = ("journal", "seeds", "fresh", "settings", "quiet", "threads", "arguments")
 
 
 def _sizes(value: str) -> list[int]:
@@ -46,6 +46,7 @@ FROM_HELP = "Instead of SPIDER: learn from the run in this journal; nothing is f
 @click.option("--sizes", callback=cli.checked_by(_sizes), metavar="2,4,8", help="Numbers of workers to compare.")
 @click.option("--pages", type=click.IntRange(1, 10_000_000), metavar="N", help=PAGES_HELP)
 @cli.new_run_options
+@cli.argument_option
 @click.option("--from", "recorded", type=click.Path(path_type=Path), metavar="RUN.db", help=FROM_HELP)
 @cli.setting_options("threads", "pace", "attempts", "swap_after", "cooling", defaults=False)
 @cli.json_option
@@ -99,7 +100,7 @@ def _measure(spider: str, options: dict[str, Any]) -> None:
 
     with progress_and_log(options) as progress:
         say = (lambda line: None) if options["quiet"] else progress.tell
-        loaded, seeds = load_spider(spider, seeds=options["seeds"], proxies=options["proxies"])
+        loaded, seeds = load_spider(spider, **{name: options[name] for name in ("arguments", "seeds", "proxies")})
         asked: dict[str, Any] = {name: options[name] for name in ("sizes", "pages", "journal", "fresh")}
         asked |= given_settings(options)
         experiment = Experiment(

@@ -13,6 +13,7 @@ from pinpool.crawler.launch import Ended, Launch
 from pinpool.errors import JournalError, NoUsableProxy, PinpoolError, SettingsError, StorageError, UsageError
 from pinpool.files import SQLITE_SIDES
 from pinpool.journal.reader import Reader
+from pinpool.journal.records import read_settings
 from pinpool.journal.sqlite import refuse_claimed
 from pinpool.journal.verify import Coverage, coverage
 from pinpool.journal.writer import Journal
@@ -207,7 +208,8 @@ def resume(
     **settings: object,
 ) -> Run:
     """
-    Go on with a run where it stopped, however it stopped. What is not given is as it was, also the list of proxies.
+    Go on with a run where it stopped, however it stopped. What is not given is as it was, also the list of proxies and
+    the arguments of the spider.
     If a list is given, its retired proxies are tried once more. The rest as in `crawl`, also what is raised.
     """
     end_if_starting()
@@ -217,10 +219,11 @@ def resume(
     with Reader(path) as reader:
         info = reader.run_info()
         earlier = reader.outputs()
-    ref = parse_ref(info.spider_ref)
+    recorded, arguments = read_settings(info.settings)
+    ref = parse_ref(info.spider_ref)._replace(arguments=arguments)
     source = info.proxies or None if proxies is None else proxies
     chosen = proxies_from(source)
-    spider, overrides = load(ref), {**json.loads(info.settings), **settings}
+    spider, overrides = load(ref), {**recorded, **settings}
     if spider.name != info.spider:
         raise JournalError(
             f"{path}: belongs to the spider {info.spider}, not {spider.name}: name another journal, "

@@ -19,7 +19,7 @@ from pinpool.crawler.page_job import PageJob
 from pinpool.crawler.run_log import log
 from pinpool.crawler.signals import Stop, answering_signals
 from pinpool.errors import StorageError
-from pinpool.journal.records import About, RunEnd
+from pinpool.journal.records import About, RunEnd, settings_text
 from pinpool.journal.writer import Journal
 from pinpool.model import Event, EventKind, Task, TaskState
 from pinpool.output.outputs import Outputs, first_marks
@@ -196,7 +196,7 @@ class Launch:
             workers=self.workers,
             engine=DEFAULT_ENGINE,
             start_method=self.start_method or default_start_method(),
-            settings=json.dumps(dict(self.overrides), default=dict),
+            settings=settings_text(self.overrides, self.ref.arguments),
             proxies=self.proxy_source,
             salt=salt,
         )

@@ -211,7 +211,7 @@ class Loop:
             self._tally.cursor[is_index] = row.id
             if row.id in self._at_hand:
                 continue
-            entry = Entry(row.id, row.task, is_index, is_seed=row.is_seed)
+            entry = Entry(row.id, row.task, is_index, is_seed=row.is_seed, follows=bool(row.follows))
             if row.attempts:
                 failures = self._history(entry)
                 entry.tried = frozenset(one.proxy for one in failures if one.proxy and not one.site_down)
@@ -366,7 +366,7 @@ class Loop:
             swapped=outcome.swapped,
             alive=census.living,
             retry_after=outcome.evidence.retry_after,
-            is_index=entry.is_index,
+            is_list=entry.is_index or entry.follows,
             undecided=undecided,
             answered=self._reports.answered,
         )

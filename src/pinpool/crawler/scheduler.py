@@ -32,8 +32,8 @@ class Entry:
     A task that was read from the journal. `tried` are the proxies that have failed it while the site was up. `deadly`:
     a worker was lost with it.
 
-    `is_seed`: no page has asked for it. `wary`: what was said of its page must be confirmed, by a proxy that has served
-    pages if there is one.
+    `is_seed`: no page has asked for it. `follows`: a page of its own stage has. `wary`: what was said of its page must
+    be confirmed, by a proxy that has served pages if there is one.
 
     `declined` counts the workers in a row that declined it for their pins, `declined_at` is when the first of them did.
     One that may have crashed its worker is tried `alone`.
@@ -49,6 +49,7 @@ class Entry:
     alone: bool = False
     wary: bool = False
     is_seed: bool = False
+    follows: bool = False
 
     @property
     def repeatable(self) -> bool:

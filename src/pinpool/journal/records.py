@@ -1,9 +1,13 @@
 """The rows of a journal, as its writer and its readers hand them out."""
 
+import json
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pinpool.model import Fault, Outcome, Task, TaskState
+
+#: Where a run's settings, as JSON, have the arguments of its spider: no setting has such a name.
+_ARGUMENTS = "-a"
 
 
 class AttemptRow(NamedTuple):
@@ -65,7 +69,10 @@ class RunInfo(NamedTuple):
 
 
 class About(NamedTuple):
-    """What a run starts with: `settings` is JSON text, `proxies` the source of the list, `salt` of its fingerprints."""
+    """
+    What a run starts with: `settings` is JSON text (see `settings_text`), `proxies` the source of the list, `salt` of
+    its fingerprints.
+    """
 
     spider: str
     spider_ref: str
@@ -79,13 +86,17 @@ class About(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A task that has not ended. `attempts` count since it was last put back by `requeue`."""
+    """
+    A task that has not ended. `attempts` count since it was last put back by `requeue`. `follows`: a page of its own
+    stage has asked for it, so that it is one more page of a list.
+    """
 
     id: int
     task: Task
     attempts: int
     not_before: float | None
     is_seed: bool = False
+    follows: bool = False
 
 
 class Mark(NamedTuple):
@@ -150,3 +161,15 @@ class Settlement(NamedTuple):
     state: TaskState | None
     reason: str | None = None
     not_before: float | None = None
+
+
+def settings_text(settings: Mapping[str, object], arguments: tuple[tuple[str, str], ...] = ()) -> str:
+    """The settings of a run that replace the spider's, and the arguments of the spider, as the journal has them."""
+    kept = {**settings, _ARGUMENTS: dict(arguments)} if arguments else dict(settings)
+    return json.dumps(kept, default=dict)
+
+
+def read_settings(text: str) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
+    """The settings and the arguments of `settings_text`."""
+    settings = json.loads(text)
+    return settings, tuple(settings.pop(_ARGUMENTS, {}).items())

@@ -11,6 +11,11 @@ from pinpool.journal.schema import INDEX_STAGE
 from pinpool.model import Task
 
 _SHARED = Task._fields.index("stage"), Task._fields.index("method")
+#: The columns of `Waiting`; those from the second to the eighth are of `task_of`.
+WAITING = """
+    id, stage, url, key, method, body, headers, data, attempts - forgotten, not_before, parent IS NULL,
+    EXISTS (SELECT 1 FROM tasks AS asker WHERE asker.id = tasks.parent AND asker.stage = tasks.stage)
+"""
 _ROWS = 50  # tasks added by one statement: each number is a statement of its own, and SQLite keeps 128
 
 

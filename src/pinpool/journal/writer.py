@@ -22,7 +22,7 @@ from pinpool.journal.file_watch import FileWatch
 from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.records import About, Mark, ProxyRow, RunEnd, Settlement, Waiting
 from pinpool.journal.schema import ADD_OUTPUT, COUNT_TASKS, LIST_OUTPUTS, WITHDRAWN
-from pinpool.journal.task_rows import add_tasks, storable, task_of
+from pinpool.journal.task_rows import WAITING, add_tasks, storable, task_of
 from pinpool.journal.yields import FRUITLESS, StageYield, stage_yields
 from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, ProxyState, Task, TaskState
 from pinpool.text import one_line
@@ -399,8 +399,7 @@ class Journal:
         the stages `but`.
         """
         query = f"""
-            SELECT id, stage, url, key, method, body, headers, data, attempts - forgotten, not_before, parent IS NULL
-            FROM tasks WHERE state = 'waiting' AND is_index = ? AND id > ?
+            SELECT {WAITING} FROM tasks WHERE state = 'waiting' AND is_index = ? AND id > ?
                 {f"AND stage NOT IN ({', '.join('?' * len(but))})" if but else ""}
             ORDER BY id LIMIT ?
         """

@@ -65,7 +65,7 @@ class Judge:
         swapped: bool,
         alive: Collection[int],
         retry_after: float | None = None,
-        is_index: bool = False,
+        is_list: bool = False,
         undecided: bool = False,
         answered: bool = True,
     ) -> Decision:
@@ -73,7 +73,7 @@ class Judge:
         Decide on a failed attempt. `history` are the task's earlier failures, oldest first, `alive` the proxies that
         are not retired. `swapped`: the worker has let go of the proxy. `retry_after`: the seconds that the answer
         asked for. `undecided`: another attempt of the task is under way, and decides what becomes of it.
-        `answered`: the run has fetched a page.
+        `answered`: the run has fetched a page. `is_list`: the page is one of a list, which may end with an empty one.
         """
         charged = self._blame.failed(task, failure)
         verdict: Verdict = Resubmit(0.0, charged=False)
@@ -90,7 +90,7 @@ class Judge:
                     attempts=self._settings.attempts,
                     alive=voters,
                     believed=self._blame.believed(task, alive, voters),
-                    is_index=is_index,
+                    is_list=is_list,
                     jitter=self._random.random(),
                     answered=answered,
                 )

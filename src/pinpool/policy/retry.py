@@ -74,7 +74,7 @@ def decide(
     attempts: int,
     alive: int,
     believed: Collection[int],
-    is_index: bool,
+    is_list: bool,
     jitter: float,
     answered: bool = True,
 ) -> Verdict:
@@ -85,7 +85,8 @@ def decide(
     number of proxies that can be asked, `jitter` a random number in [0, 1). `believed` are the proxies that work
     elsewhere, so that their reports on this page count. If there are none, every report counts, and more are needed.
     `answered`: the run has fetched a page. As long as it has not, no page is given up for what everybody says: the run
-    as a whole has failed then, and ends by itself (`proxy_reports`).
+    as a whole has failed then, and ends by itself (`proxy_reports`). `is_list`: the page is one of a list, which may
+    end with an empty one.
 
     After 60 + 5 x `attempts` failures of proxies that were asked, at the latest, the verdict is final.
     """
@@ -110,7 +111,7 @@ def decide(
         if _agreed(reports, last, attempts, quorum):
             if last.fault is not Fault.EMPTY:
                 return GiveUp(_summary(reports, last))
-            return Believe("empty list") if is_index else GiveUp("nothing extracted")
+            return Believe("empty list") if is_list else GiveUp("nothing extracted")
         if _budget_spent(reports, last, attempts, quorum):
             return GiveUp(_summary(reports, last))
     if settles and len(reports) + len(lost) >= HARD_CAP * attempts:

@@ -15,6 +15,20 @@ from pinpool.settings.values import DAY, Check, number, optional, whole
 
 T = TypeVar("T")
 
+#: What other scrapers call it, and what to write here.
+_ELSEWHERE = {
+    "start_urls": "write seeds=[...]",
+    "allowed_domains": "a spider follows the links that it yields; leave it out",
+    "custom_settings": "give each setting by its own keyword",
+    "download_delay": "did you mean pace?",
+    "download_timeout": "did you mean timeout?",
+    "retry_times": "did you mean attempts?",
+    "robotstxt_obey": "did you mean robots?",
+    "user_agent": 'write headers={"User-Agent": ...}',
+    "concurrent_requests": "the number of workers is given by -w",
+    "proxies": "the list of proxies is given by -p",
+}
+
 #: The settings by which a crawl judges and waits. An event stores them, so that `tune --from` need not load the spider.
 RULES = ("pace", "site_rate", "attempts", "swap_after", "cooling")
 
@@ -122,5 +136,7 @@ def manual_table() -> str:
 def _suggestion(name: str) -> str:
     from difflib import get_close_matches
 
+    if elsewhere := _ELSEWHERE.get(name.lower()):
+        return elsewhere
     near = get_close_matches(name, SETTINGS, n=1)
     return f"did you mean {near[0]}?" if near else f"the settings are {', '.join(SETTINGS)}"

@@ -1,6 +1,6 @@
 """Turns a page into items and tasks by the spider's functions, or into the evidence of a failure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +9,8 @@ from pinpool.model import Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import answer, is_gone
 from pinpool.selectors import holds
 from pinpool.settings import Settings
+from pinpool.spider.habits import hint_for, refused_part
+from pinpool.spider.item_objects import fields_of
 from pinpool.spider.items import is_empty, item_text
 from pinpool.spider.page import Page
 from pinpool.spider.spider import Spider
@@ -91,7 +93,7 @@ def extract(spider: Spider, page: Page) -> Extracted | Evidence:
     except _UnusableError as error:
         message = one_line(str(error))
     except BaseException as error:  # noqa: BLE001  the user's code may raise SystemExit, and the worker goes on
-        message = one_line(described(error)) + _place(error, spider, function)
+        message = one_line(described(error) + hint_for(error)) + _place(error, spider, function)
     return Evidence(Step.EXTRACT, Sign.RAISED, message, page.status)
 
 
@@ -130,16 +132,24 @@ def _flat(result: object, stage: str, depth: int) -> Iterator[Task | Mapping[str
         return
     if isinstance(result, Task | Mapping):
         yield result
+    elif (fields := fields_of(result)) is not None:
+        yield fields
     elif not isinstance(result, Iterator | list | tuple | set | frozenset):
         # Not everything that can be iterated is a list: a text yields texts, an element elements.
-        raise _UnusableError(
-            f"stage {stage} yields {type(result).__name__}; it may yield dicts, tasks, and lists of them"
-        )
+        raise _UnusableError(f"stage {stage} yields {refused_part(result)}")
     elif depth == _MAX_NESTING:
         raise _UnusableError(f"stage {stage} yields lists nested deeper than {_MAX_NESTING} levels")
     else:
-        for part in result:
+        for part in _all_of(result, stage) if isinstance(result, Generator) else result:
             yield from _flat(part, stage, depth + 1)
+
+
+def _all_of(generator: Generator[object, None, object], stage: str) -> Iterator[object]:
+    returned = yield from generator
+    if returned is not None:
+        raise _UnusableError(
+            f"stage {stage} returns a value besides its yields, and Python drops that: write yield in place of return"
+        )
 
 
 def _place(error: BaseException, spider: Spider, function: object) -> str:

@@ -5,8 +5,10 @@ import re
 from collections.abc import Mapping
 from datetime import date, time
 from decimal import Decimal
+from enum import Enum
 from json import dumps
 
+from pinpool.spider.item_objects import fields_of
 from pinpool.text import cut
 
 MAX_ITEM = 1_000_000  # bytes of JSON
@@ -22,8 +24,9 @@ def item_text(item: Mapping[str, object]) -> str:
     """
     The item as JSON text that is valid UTF-8, at most `MAX_ITEM` bytes long.
 
-    Dates and Decimals become text, tuples and sets lists (a set's in a stable order). Raises ValueError that names
-    the field if a value is anything else that JSON does not have: bytes, NaN, an object.
+    Dates and Decimals become text, tuples and sets lists (a set's in a stable order), an object with fields becomes
+    these (see `item_objects`), an enum its value. Raises ValueError that names the field if a value is anything else
+    that JSON does not have: bytes, NaN, a function.
     """
     text = dumps(_Walk().mapping(item, None, 0), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if not text.isascii():
@@ -41,7 +44,7 @@ def is_empty(value: object) -> bool:
         return all(is_empty(part) for part in value.values())
     if isinstance(value, list | tuple | set | frozenset):
         return all(is_empty(part) for part in value)
-    return value is None
+    return value is None or ((inner := fields_of(value)) is not None and is_empty(inner))
 
 
 class _Walk:
@@ -66,12 +69,16 @@ class _Walk:
             return str(value)
         if depth >= MAX_DEPTH:
             raise ValueError(f"{_field(path)} is nested deeper than {MAX_DEPTH} levels")
-        if isinstance(value, list | tuple):
+        if isinstance(value, list) or (isinstance(value, tuple) and not hasattr(value, "_fields")):
             return [self.value(part, (path, number), depth + 1) for number, part in enumerate(value)]
         if isinstance(value, Mapping):
             return self.mapping(value, path, depth + 1)
         if isinstance(value, set | frozenset):
             return [self.value(part, (path, "{}"), depth + 1) for part in sorted(value, key=repr)]
+        if isinstance(value, Enum):
+            return self.value(value.value, path, depth + 1)
+        if (inner := fields_of(value)) is not None:
+            return self.mapping(inner, path, depth + 1)
         hint = "decode it first" if isinstance(value, bytes | bytearray) else "make it text or a number"
         raise ValueError(f"{_field(path)} is {type(value).__name__}, which JSON does not have; {hint}")
 

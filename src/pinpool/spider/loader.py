@@ -1,14 +1,21 @@
 """Finds a spider by its ref and imports it."""
 
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from hashlib import blake2b
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from inspect import isfunction
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pinpool.errors import SpiderError
-from pinpool.spider.spider import Spider, SpiderRef, importing
+from pinpool.spider.arguments import unknown_argument, values_for
+from pinpool.spider.habits import foreign_spider
+from pinpool.spider.spider import FILES, Spider, SpiderRef, importing
 from pinpool.spider.user_errors import last_place, line_inside, problems_in, shown_file
 from pinpool.text import shown_path
 
@@ -41,7 +48,8 @@ def parse_ref(text: str) -> SpiderRef:
 
 def load(ref: SpiderRef, *, seeds: bool = False) -> Spider:
     """
-    The spider that `ref` names, imported under a name that is not ``__main__``, checked, and with its `origin` set.
+    The spider that `ref` names, imported under a name that is not ``__main__``, checked, and with its `origin` set. A
+    function that returns the spider is called with the arguments of `ref`.
 
     The folder of a file, or the current one for a module, is put first on ``sys.path`` and stays there. The seeds are
     checked only if asked for: a worker has no use for them, and ``--seeds`` replaces them.
@@ -49,21 +57,37 @@ def load(ref: SpiderRef, *, seeds: bool = False) -> Spider:
     Raises SpiderError with all problems, each with the file and the innermost line of it.
     """
     file = ref.path and str(Path(ref.path).absolute())
-    folder = str(Path(file).parent if file else Path.cwd())
+    _put_on_path(str(Path(file).parent if file else Path.cwd()))
+    with _importing():
+        module = _import_file(file) if file else _import_module(ref.module or "")
+        name = _spider_name(module, ref)
+        spider = vars(module)[name]
+        if not isinstance(spider, Spider):
+            spider = _made(spider, ref)
+        elif ref.arguments:
+            where = f"{shown_file(spider.file)}:{spider.line}"
+            problems = [f"{where}: {unknown_argument(argument, ())}" for argument, _ in ref.arguments]
+            raise SpiderError([*problems, f"{where}: to take arguments, write  def spider(NAME): ... return spider"])
+    spider.origin = SpiderRef(file, ref.module, name, ref.arguments)
+    spider.check(seeds=seeds)
+    return spider
+
+
+@contextmanager
+def _importing() -> Iterator[None]:
+    """While the user's file runs: no crawl may start, and what it prints must not come between the items."""
+    token = importing.set(True)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        importing.reset(token)
+
+
+def _put_on_path(folder: str) -> None:
     if folder not in sys.path:
         sys.path.insert(0, folder)
         put_first.add(folder)
-    token = importing.set(True)
-    try:
-        with redirect_stdout(sys.stderr):  # what it prints there must not come between the items
-            module = _import_file(file) if file else _import_module(ref.module or "")
-    finally:
-        importing.reset(token)
-    name = _spider_name(module, ref)
-    spider: Spider = vars(module)[name]
-    spider.origin = SpiderRef(file, ref.module, name)
-    spider.check(seeds=seeds)
-    return spider
 
 
 def _import_file(path: str) -> ModuleType:
@@ -78,21 +102,50 @@ def _import_file(path: str) -> ModuleType:
             f"{where}: Python may take this file for the module {stem}, which others need: "
             f"rename it, for example to {stem}_spider.py"
         )
-    name = f"_pinpool_spider_{Path(path).stem}"
-    while name in sys.modules and getattr(sys.modules[name], "__file__", None) != path:
-        name += "_"
-    spec = spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # it ends in .py
-    module = module_from_spec(spec)
-    # Dataclasses and pickles of the file look their module up here.
-    sys.modules[name] = module
+    root, inner = _packages_around(Path(path))
+    package = ".".join([root, *inner])
+    name = f"{package}.{Path(path).stem.replace('.', '_')}"
     try:
+        import_module(package)
+        spec = spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None  # it ends in .py
+        module = module_from_spec(spec)
+        # Dataclasses and pickles of the file look their module up here.
+        sys.modules[name] = module
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # noqa: BLE001  the user's code may raise anything
-        del sys.modules[name]
-        line = line_inside(error, path)
-        raise SpiderError(problems_in(error, path, f"{where}:{line}" if line else where)) from None
+        sys.modules.pop(name, None)
+        line, file = line_inside(error, path), path
+        if line is not None:
+            where = f"{where}:{line}"
+        elif inner:
+            file, place = last_place(error, ".".join(inner))
+            where = place if file else where
+        raise SpiderError([problem.replace(f"{root}.", ".") for problem in problems_in(error, file, where)]) from None
     return module
+
+
+def _packages_around(file: Path) -> tuple[str, list[str]]:
+    """
+    The packages in which to import a spider file: a made one that stands for its folder, so that ``from .parts import
+    x`` finds its neighbours, and those that it really lies in.
+
+    If the folder has an ``__init__.py``, the made one stands for the folder above all such folders, which is put on
+    ``sys.path``, too: ``from ..items import x`` then works as well.
+    """
+    root, inner = file.parent, list[str]()
+    while (root / "__init__.py").is_file() and root.name.isidentifier() and root.parent != root:
+        inner.insert(0, root.name)
+        root = root.parent
+    name = FILES + blake2b(str(root).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    if name not in sys.modules:
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [str(root)]
+        sys.modules[name] = module_from_spec(spec)
+    if inner and str(root) not in sys.path:
+        sys.path.insert(1, str(root))
+        put_first.add(str(root))
+    return name, inner
 
 
 def _stands_in_for_another(path: str) -> bool:
@@ -116,13 +169,22 @@ def _import_module(name: str) -> ModuleType:
 
 
 def _spider_name(module: ModuleType, ref: SpiderRef) -> str:
-    """The variable that holds the spider: the one that `ref` names, else ``spider``, else the only one."""
+    """
+    The variable that holds the spider, or the function that returns it: the one that `ref` names, else ``spider``,
+    else the only spider.
+    """
     where = shown_file(getattr(module, "__file__", None) or module.__name__)
     spiders = {name: value for name, value in vars(module).items() if isinstance(value, Spider)}
     wanted = ref.attribute or "spider"
-    if wanted in spiders:
+    if wanted in spiders or _makes_a_spider(vars(module).get(wanted), spiders.values()):
         return wanted
     if not spiders:
+        foreign = next((name for name, value in vars(module).items() if foreign_spider(value)), None)
+        if foreign is not None:
+            raise SpiderError(
+                f"{where}: {foreign} is a spider of another scraper: here a spider is a variable,"
+                "  spider = Spider(seeds=[...]), and each stage a function below @spider.index or @spider.detail"
+            )
         raise SpiderError(f"{where}: no spider found: add  spider = Spider(seeds=[...])")
     names, first = ", ".join(spiders), next(iter(spiders))
     if ref.attribute:
@@ -130,3 +192,27 @@ def _spider_name(module: ModuleType, ref: SpiderRef) -> str:
     if len({id(spider) for spider in spiders.values()}) > 1:
         raise SpiderError(f"{where}: several spiders found ({names}): name one, for example {ref}:{first}")
     return first
+
+
+def _makes_a_spider(value: object, spiders: Iterable[Spider]) -> bool:
+    """Whether it is a function that may return a spider: none that a spider calls itself."""
+    called = [part for spider in spiders for part in (*spider.stages.values(), spider.ban_rule, spider.warm)]
+    return isfunction(value) and value not in called
+
+
+def _made(function: Callable[..., Any], ref: SpiderRef) -> Spider:
+    """What the function returns for the arguments of `ref`. Raises SpiderError."""
+    file, line = function.__code__.co_filename, function.__code__.co_firstlineno
+    shown = shown_path(shown_file(file))
+    try:
+        values = values_for(function, dict(ref.arguments))
+    except SpiderError as error:
+        raise SpiderError([f"{shown}:{line}: {problem}" for problem in error.problems]) from None
+    try:
+        made = function(**values)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  the user's code may raise anything
+        raise SpiderError(problems_in(error, file, f"{shown}:{line_inside(error, file) or line}")) from None
+    if not isinstance(made, Spider):
+        kind = type(made).__name__
+        raise SpiderError(f"{shown}:{line}: {function.__name__}() returns {kind}: end it with  return spider")
+    return made

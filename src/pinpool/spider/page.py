@@ -4,15 +4,18 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from lxml import etree
 
 from pinpool.model import Fetched, Task
-from pinpool.selectors import HTML, evaluate, text_of
+from pinpool.selectors import HTML, Names, evaluate
 from pinpool.settings import Settings
 from pinpool.spider.document import document, unpacked
 from pinpool.spider.encoding import Decoded, decode, json_text
+from pinpool.spider.habits import foreign_keywords
+from pinpool.spider.headers import Headers
+from pinpool.spider.node import Selectable
 from pinpool.tasks import Form, request
 from pinpool.urls import clean_url, resolve_url
 
@@ -21,7 +24,6 @@ _BASE = re.compile("<base|xml:base", re.IGNORECASE)
 _NO_BASE_IN = ("template", "noscript", "title", "textarea", "svg", "math", "iframe", "noembed", "noframes", "xmp")
 _XML_BASE = "{http://www.w3.org/XML/1998/namespace}base"
 _LINK_TAGS = ("a", "area", "link")
-Default = TypeVar("Default")
 Value = TypeVar("Value")
 
 
@@ -43,9 +45,12 @@ class _Once(Generic[Value]):
         return value
 
 
-class Page:
+class Page(Selectable):
     """
     A fetched page, parsed on first use. Selectors are XPath or CSS (with ``::text`` and ``::attr(name)``).
+
+    `url` is where the redirects ended, `headers` answer to names in any case, `body` is bytes. `stage` is that of the
+    task, whose function gets this page.
 
     XML (feeds, sitemaps) is read as XML if the content type or its start says so. Names then have the case of the
     document. Those without a prefix need none, whatever their namespace (``//url/loc``); others have the prefix that
@@ -57,12 +62,12 @@ class Page:
     def __init__(self, task: Task, fetched: Fetched, settings: Settings) -> None:
         self.url = fetched.url
         self.status = fetched.status
-        self.headers: Mapping[str, str] = fetched.headers
+        self.headers: Mapping[str, str] = Headers(fetched.headers)
         self.body = fetched.body
         self.stage = task.stage
         #: The links that lead nowhere, each with the reason.
         self.left_out: list[str] = []
-        self._names = HTML
+        self._names: Names = HTML
         self._task = task
         self._settings = settings
 
@@ -98,16 +103,6 @@ class Page:
         """All matches: lxml elements, or strings; a list of one if the XPath gives a number or a boolean."""
         return evaluate(selector, self.root, self._names)
 
-    def all(self, selector: str) -> list[str]:
-        """All matches as text, empty ones included. White space is folded in elements only."""
-        return [text_of(found) for found in evaluate(selector, self.root, self._names)]
-
-    def first(self, selector: str, default: Default | None = None) -> str | Default | None:
-        """The first match as text, as in `all`, or `default` if there is none."""
-        for found in evaluate(selector, self.root, self._names):
-            return text_of(found)
-        return default
-
     def json(self) -> Any:
         """The body as JSON. Raises ValueError if it is not JSON."""
         try:
@@ -136,8 +131,8 @@ class Page:
         ``mailto:``, ``javascript:``, malformed URLs. `pinpool try` shows those.
         Raises ValueError if the selector finds something else.
         """
-        data = {**(data or {}), **more}
-        for found in evaluate(selector, self.root, self._names):
+        data = _handed_on(data, more)
+        for found in self.select(selector):
             href = self._href(selector, found)
             if href is None or not href.strip() or href.strip().startswith("#"):
                 continue
@@ -151,29 +146,46 @@ class Page:
     def task(
         self,
         url: str,
-        stage: str = "detail",
+        stage: str | None = None,
         method: str | None = None,
         form: Form | None = None,
         json: object = None,
         headers: Mapping[str, str] | None = None,
         data: Data | None = None,
+        body: bytes | str | None = None,
         **more: object,
     ) -> Task:
         """
         A task for one URL, which may be relative to this page, handing on `data` and every other keyword.
 
-        With `form` or `json` it is a POST. Raises ValueError if the URL or anything else cannot be sent.
+        The stage is this page's own, unless `stage` names another. With `form`, `json` or `body` it is a POST. Raises
+        ValueError if the URL or anything else cannot be sent.
         """
+        if url is None:  # against its type, but what `first` gives where nothing matched
+            raise ValueError("page.task got None in place of a URL: the selector for it found nothing")
         return request(
-            resolve_url(self._base, url, self._query_encoding),
-            stage=stage,
+            self.join(url),
+            stage=self.stage if stage is None else stage,
             method=method,
             form=form,
             json=json,
+            body=body,
             headers=headers,
-            data={**(data or {}), **more},
+            data=_handed_on(data, more),
             query_encoding=self._query_encoding,
         )
+
+    @overload
+    def join(self, href: str) -> str: ...
+    @overload
+    def join(self, href: None) -> None: ...
+    def join(self, href: str | None) -> str | None:
+        """
+        The whole URL to which `href` leads from this page, as a browser sees it; None if there is no `href`.
+
+        Raises ValueError if no page can be asked for there.
+        """
+        return None if href is None else resolve_url(self._base, href, self._query_encoding)
 
     @_Once
     def _content(self) -> bytes:
@@ -228,3 +240,12 @@ class Page:
                 return None if href is None else str(href)
         kind = f"<{found.tag}>" if isinstance(found, etree._Element) else type(found).__name__
         raise ValueError(f"{selector!r} finds {kind}, which is not a link; end it with /@href or ::attr(href)")
+
+
+def _handed_on(data: Data | None, more: Data) -> Data:
+    """Raises ValueError for keywords that Scrapy has for something else."""
+    if wrong := foreign_keywords(more):
+        raise ValueError(wrong)
+    if callable(data):
+        raise ValueError('data is a function: a page goes to the function of its stage; write stage="NAME"')
+    return {**(data or {}), **more}

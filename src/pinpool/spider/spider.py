@@ -20,15 +20,23 @@ Stage = TypeVar("Stage", bound=Callable[..., object])
 #: Set while a spider file is imported: a crawl that starts then would start again in each worker.
 importing: ContextVar[bool] = ContextVar("importing", default=False)
 
+#: What the packages are called in which `load` imports spider files: each stands for a folder.
+FILES = "_pinpool_files_"
+
 _SHOWN_SEEDS = 20  # bad seeds that are listed; the rest are counted
 
 
 class SpiderRef(NamedTuple):
-    """Where a spider is: a file or an importable module, and the variable in it. `parse_ref` reads its `str`."""
+    """
+    Where a spider is: a file or an importable module, the variable in it, and the arguments of its function as text.
+
+    `parse_ref` reads its `str`, which leaves the arguments out: they may be secret.
+    """
 
     path: str | None = None
     module: str | None = None
     attribute: str | None = None
+    arguments: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         home = self.path or self.module or ""
@@ -57,6 +65,14 @@ class Spider:
         self._problems: list[str] = []
         self.name = self._checked_name(name)
         self.settings = settings_from(settings)
+
+    def __init_subclass__(cls, **more: object) -> None:
+        super().__init_subclass__(**more)
+        if {"start_urls", "parse", "start_requests"} & {*vars(cls)}:
+            raise SpiderError(
+                f"{cls.__name__}: a spider is a variable, not a class: write  spider = Spider(seeds=[...])"
+                "  and a function for each stage below @spider.index or @spider.detail"
+            )
 
     def __repr__(self) -> str:
         return f"<Spider {self.name}: {', '.join(self.stages) or 'no stage'}>"
@@ -156,7 +172,7 @@ class Spider:
 
     def _home(self, module: dict[str, Any]) -> SpiderRef:
         spec, file = module.get("__spec__"), module.get("__file__")
-        if module.get("__package__"):
+        if module.get("__package__") and not str(module["__package__"]).startswith(FILES):
             # Only as part of its package can such a file import its siblings.
             return SpiderRef(module=spec.name if spec else module["__name__"])
         if not file or not Path(file).is_file():
@@ -188,7 +204,9 @@ class Spider:
         if more := problems[_SHOWN_SEEDS:]:
             problems[_SHOWN_SEEDS:] = [f"and {counted(len(more), 'more seed')} like these"]
         if not self.start():
-            problems = ["the spider has no seeds: write Spider(seeds=[...]), or name a file with --seeds"]
+            foreign = "start_urls" in self._globals or "start_urls" in vars(self)
+            write = "write Spider(seeds=start_urls)" if foreign else "write Spider(seeds=[...])"
+            problems = [f"the spider has no seeds: {write}, or name a file with --seeds"]
         return [f"{self._here()}: {problem}" for problem in problems]
 
     def _checked_function(self, function: Stage, argument: str) -> Stage:

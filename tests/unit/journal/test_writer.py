@@ -32,7 +32,7 @@ from journals import (
 from pinpool.errors import JournalError, StorageError
 from pinpool.journal import sqlite
 from pinpool.journal.reader import Reader
-from pinpool.journal.records import Mark, Settlement
+from pinpool.journal.records import Mark, Settlement, read_settings, settings_text
 from pinpool.journal.verify import coverage
 from pinpool.journal.writer import Journal
 from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, ProxyState, Task, TaskState
@@ -85,6 +85,23 @@ def test_tasks_are_handed_out_in_order_list_pages_apart_from_the_rest(path: Path
         assert [row.task for row in journal.waiting(True, 0, 9)] == lists
         assert [row.id for row in journal.waiting(False, 0, 2)] == [2, 4]
         assert [row.id for row in journal.waiting(False, 4, 2)] == [5]
+
+
+def test_a_page_that_its_own_stage_has_asked_for_is_known_as_one_more_of_a_list(path: Path) -> None:
+    with new_journal(path, task("1", "reviews")) as journal:
+        journal.settle(done(1, answered(tasks=(task("2", "reviews"), task("3")))), START)
+
+        assert [(row.task.stage, row.follows) for row in journal.waiting(False, 0, 9)] == [
+            ("reviews", True),
+            ("detail", False),
+        ]
+
+
+def test_the_arguments_of_a_spider_are_kept_beside_the_settings() -> None:
+    text = settings_text({"pace": 1.5}, (("category", "shoes"), ("b", "")))
+
+    assert read_settings(text) == ({"pace": 1.5}, (("category", "shoes"), ("b", "")))
+    assert read_settings(settings_text({"headers": {"A": "b"}})) == ({"headers": {"A": "b"}}, ())
 
 
 def test_a_seed_that_is_known_is_not_added_again(path: Path) -> None:

@@ -34,7 +34,7 @@ def verdict(
         attempts=attempts,
         alive=alive,
         believed=EVERYBODY.difference(unbelieved),
-        is_index=index,
+        is_list=index,
         jitter=jitter,
     )
 

@@ -96,7 +96,7 @@ def test_a_page_is_empty_if_it_yields_only_urls(value: object, empty: bool) -> N
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("text", "stage index yields str; it may yield dicts, tasks, and lists of them"),
+        ("text", "stage index yields str; it may yield dicts, objects with fields, tasks, and lists of them"),
         ([b"x"], "stage index yields bytes; it may yield"),
         (5, "stage index yields int; it may yield"),
         ({"a": b"x"}, "stage index: field a is bytes"),

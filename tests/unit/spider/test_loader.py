@@ -179,6 +179,52 @@ def test_a_file_may_import_its_neighbours(write: Write) -> None:
     assert list(load(parse_ref("deep/movies.py")).start()) == [SITE]
 
 
+@pytest.mark.parametrize(
+    "line", ["from .parts import SEEDS", "from . import parts; SEEDS = parts.SEEDS", "from .deeper.parts import SEEDS"]
+)
+def test_a_file_may_import_its_neighbours_relatively(write: Write, line: str) -> None:
+    write(f'SEEDS = ["{SITE}"]\n', "my spiders/parts.py")
+    write("from ..parts import SEEDS\n", "my spiders/deeper/parts.py")
+    write(f"{line}\nfrom pinpool import Spider\nspider = Spider(SEEDS)\nspider.index(len)\n", "my spiders/movies.py")
+
+    spider = load(parse_ref("my spiders/movies.py"))
+
+    assert (spider.name, list(spider.start())) == ("movies", [SITE])
+
+
+def test_neighbours_of_the_same_name_in_two_folders_are_not_mixed_up(write: Write) -> None:
+    for folder in ("one", "two"):
+        write(f'SEEDS = ["{SITE}{folder}"]\n', f"{folder}/parts.py")
+        write(
+            "from .parts import SEEDS\nfrom pinpool import Spider\nspider = Spider(SEEDS)\nspider.index(len)\n",
+            f"{folder}/movies.py",
+        )
+
+    assert [list(load(parse_ref(f"{folder}/movies.py")).start()) for folder in ("one", "two")] == [
+        [f"{SITE}one"],
+        [f"{SITE}two"],
+    ]
+
+
+@pytest.mark.parametrize("line", ["from ..words import SEEDS", "from kiosk.words import SEEDS"])
+def test_a_file_of_a_package_may_import_from_the_packages_around_it(write: Write, line: str) -> None:
+    write("", "kiosk/__init__.py")
+    write(f'SEEDS = ["{SITE}"]\n', "kiosk/words.py")
+    write("from .. import words\n", "kiosk/spiders/__init__.py")
+    write(f"{line}\nfrom pinpool import Spider\nspider = Spider(SEEDS)\nspider.index(len)\n", "kiosk/spiders/movies.py")
+
+    assert list(load(parse_ref("kiosk/spiders/movies.py")).start()) == [SITE]
+
+
+def test_a_second_spider_of_a_file_that_is_loaded_is_found_by_its_path(write: Write) -> None:
+    path = write(WELL + f"    books = Spider(['{SITE}'], name='books')\n    books.index(films)\n")
+    spider = load(parse_ref("movies.py"))
+
+    books = spider._globals["books"]
+
+    assert books.ref() == SpiderRef(path=str(path), attribute="books")
+
+
 def test_a_file_may_hold_a_dataclass(write: Write) -> None:
     """dataclasses looks the module up by its name."""
     write("from __future__ import annotations\nfrom dataclasses import dataclass\n" + dedent(WELL))
@@ -279,6 +325,19 @@ def test_a_mistake_in_a_neighbour_is_reported_where_it_is(write: Write) -> None:
     write("\nimport neighbour_with_a_slip\n")
 
     assert problems_of("movies.py") == ("neighbour_with_a_slip.py:1: SyntaxError: invalid syntax",)
+
+
+def test_a_neighbour_that_does_not_exist_is_reported_as_it_was_written(write: Write) -> None:
+    write("from .no_such_parts import x\n")
+
+    assert problems_of("movies.py") == ("movies.py:1: ModuleNotFoundError: No module named '.no_such_parts'",)
+
+
+def test_a_mistake_in_the_package_around_a_file_is_reported_where_it_is(write: Write) -> None:
+    write("x = 1\n1 / 0\n", "booth/__init__.py")
+    write(WELL, "booth/movies.py")
+
+    assert problems_of("booth/movies.py") == ("booth/__init__.py:2: ZeroDivisionError: division by zero",)
 
 
 def test_a_mistake_in_a_module_is_reported_with_its_line(write: Write) -> None:

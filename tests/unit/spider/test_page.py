@@ -275,6 +275,41 @@ def test_a_form_is_sent_in_the_encoding_of_the_page(charset: str, body: bytes) -
     assert search.body == body
 
 
+def test_a_task_stays_in_the_stage_of_its_page_unless_it_is_told_otherwise() -> None:
+    reviews = page('<a href="/2">', stage="reviews")
+
+    assert (reviews.task("/2").stage, reviews.task("/2", stage="detail").stage) == ("reviews", "detail")
+    assert [task.stage for task in reviews.details("a")] == ["detail"]
+
+
+def test_a_task_may_carry_a_body_of_its_own() -> None:
+    task = page().task("/search", body="<find>é</find>", headers={"Content-Type": "text/xml"})
+
+    assert (task.method, task.body) == ("POST", "<find>é</find>".encode())
+
+
+def test_a_link_is_joined_as_a_browser_does_it() -> None:
+    listing = page('<base href="/shop/"><img src="a b.jpg">')
+
+    assert listing.join(listing.first("img::attr(src)")) == "https://site.example/shop/a%20b.jpg"
+    assert listing.join("//cdn.example/x#top") == "https://cdn.example/x"
+    assert listing.join(listing.first("video::attr(src)")) is None
+    with pytest.raises(ValueError, match="mailto"):
+        listing.join("mailto:a@b.example")
+
+
+def test_headers_are_found_in_any_case() -> None:
+    fetched = Fetched(URL, 200, {"Content-Type": "text/html", "x-total": "7"}, b"", 0.1, 0)
+    listing = Page(request(URL), fetched, Settings())
+
+    assert listing.headers["X-Total"] == listing.headers["x-total"] == listing.headers.get("X-TOTAL") == "7"
+    assert "CONTENT-type" in listing.headers
+    assert dict(listing.headers) == {"content-type": "text/html", "x-total": "7"}
+    assert (listing.headers.get("x-none"), listing.headers.get("x-none", "?")) == (None, "?")
+    with pytest.raises(KeyError):
+        listing.headers["X-None"]
+
+
 def test_a_field_that_was_not_found_is_not_sent() -> None:
     search = page("<input name=q>")
 
@@ -284,6 +319,11 @@ def test_a_field_that_was_not_found_is_not_sent() -> None:
 def test_a_bad_url_of_a_single_task_is_not_skipped_silently() -> None:
     with pytest.raises(ValueError, match="mailto"):
         page().task("mailto:a@b.example")
+
+
+def test_a_link_that_was_not_found_is_no_task() -> None:
+    with pytest.raises(ValueError, match="the selector for it found nothing"):
+        page().task(page().first("a::attr(href)"))  # type: ignore[arg-type]
 
 
 def test_a_page_knows_what_was_handed_on() -> None:
