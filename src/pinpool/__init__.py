@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pinpool.calls.pinned_pool import PinnedPool, session
+    from pinpool.calls.pinned_pool import PinnedPool, proxy, session
     from pinpool.crawler.api import Run, crawl, resume
     from pinpool.errors import (
         CallFailed,
@@ -40,6 +40,7 @@ __all__ = [
     # any function
     "PinnedPool",
     "session",
+    "proxy",
     # errors
     "PinpoolError",
     "UsageError",
@@ -62,6 +63,7 @@ _HOMES = {
     "Run": "crawler.api",
     "PinnedPool": "calls.pinned_pool",
     "session": "calls.pinned_pool",
+    "proxy": "calls.pinned_pool",
 }
 
 

@@ -78,18 +78,34 @@ class AttemptFailed(PinpoolError):
         return f"attempt {self.serial} failed"
 
 
+class RemoteTraceback(PinpoolError):
+    """The worker's traceback as text: the cause of a `CallFailed`, because Python prints the cause of an error."""
+
+    def __init__(self, trace: str) -> None:
+        super().__init__(trace)
+        self.trace = trace
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.trace.rstrip()}\n"""'
+
+
 class CallFailed(PinpoolError):
     """
     A function run by `PinnedPool` raised, or was given up.
 
-    `kind` is the exception's class or a fault name, `trace` the worker's traceback as text.
+    `kind` is the exception's class, a fault name, or ``closed`` if the pool was closed first. `trace` is the worker's
+    traceback as text, which Python prints above the error; `arguments` are those of the call.
     """
+
+    arguments: tuple[object, ...] = ()
 
     def __init__(self, kind: str, message: str, trace: str = "") -> None:
         super().__init__(kind, message, trace)
         self.kind = kind
         self.message = message
         self.trace = trace
+        if trace:
+            self.__cause__ = RemoteTraceback(trace)
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else self.kind

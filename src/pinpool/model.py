@@ -188,7 +188,7 @@ class Outcome(NamedTuple):
     swapped: bool = False
     items: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
-    result: bytes | None = None  # what a function run by PinnedPool returned, pickled
+    result: bytes | None = None  # of a function run by PinnedPool: what it returned, pickled, or its traceback
     unasked: str = ""
     sample: PageSample | None = None
     note: str = ""

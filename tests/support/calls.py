@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import NoReturn
 
-from pinpool import session
+from pinpool import proxy, session
 from pinpool.pool.worker import pinned
 
 __all__ = [
@@ -17,12 +18,17 @@ __all__ = [
     "crash",
     "double",
     "double_but_zero",
+    "echo",
     "fetch",
     "generator",
     "hold",
     "leave",
+    "links",
+    "login",
+    "nap",
     "place",
     "raise_for",
+    "raise_login",
     "sleep",
     "stubborn",
 ]
@@ -41,6 +47,31 @@ def fetch(url: str) -> tuple[int, str]:
     answer = session().get(url)
     answer.raise_for_status()
     return len(answer.content), url
+
+
+def links(url: str) -> list[str]:
+    """The addresses of the films on a list page."""
+    return re.findall(r'href="(/detail/[0-9]+)"', session().get(url).text)
+
+
+def login(pause: float = 0.0) -> str:
+    """The name of this worker's proxy, after so many seconds."""
+    time.sleep(pause)
+    return proxy()
+
+
+def raise_login() -> NoReturn:
+    """Shows what must never be shown."""
+    raise ValueError(f"the login is {pinned().lease.address.url}")
+
+
+def echo(*arguments: object, **named: object) -> tuple[tuple[object, ...], dict[str, object]]:
+    return arguments, named
+
+
+def nap(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
 
 
 def place(seconds: float) -> tuple[int, int, int]:

@@ -150,7 +150,7 @@ class Worker:
             return pack(outcome)
         answer = pack(outcome._replace(swapped=True))
         if self._change_pin(self._leases.swap, outcome.serial, answer):
-            return pack(outcome._replace(ending=Ending.RESUMED, evidence=None, sample=None))
+            return pack(outcome._replace(ending=Ending.RESUMED, evidence=None, sample=None, result=None))
         return answer
 
     # ------------------------------------------------------------------ the pin
@@ -283,7 +283,7 @@ def pinned() -> Pin:
     """The pin of this worker. Raises RuntimeError outside of one."""
     worker = this_worker()
     if worker is None:
-        raise RuntimeError("session() works inside a function that a PinnedPool runs, and nowhere else")
+        raise RuntimeError("session() and proxy() work inside a function that a PinnedPool runs, and nowhere else")
     return worker.pin
 
 

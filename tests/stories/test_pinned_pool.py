@@ -1,0 +1,432 @@
+"""A `PinnedPool` as those use it who come from multiprocessing.Pool or concurrent.futures: with and without threads."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, as_completed, wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import calls
+import pinpool
+from commands import DEADLINE, Desk
+from crawling import until
+from pinpool import CallFailed, PinnedPool, SettingsError, UsageError
+from pinpool.lab import SECRET, Lab
+
+pytestmark = pytest.mark.processes
+
+LIBRARY = Path(pinpool.__file__).parent / "manual" / "library.md"
+#: How long what is ended at once may take on a busy machine.
+AT_ONCE = 20.0
+
+
+@pytest.fixture(params=[1, 2], ids=["processes", "threads"])
+def threads(request: pytest.FixtureRequest) -> int:
+    """How many workers share a process."""
+    chosen: int = request.param
+    return chosen
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    """Ten films behind four good proxies. No request may go past these, and no two workers share one."""
+    with Lab(pages=1, proxies=4) as made:
+        yield made
+        assert made.direct == 0
+        assert all(proxy.max_users <= 1 for proxy in made.proxies)
+
+
+@pytest.fixture
+def pool(lab: Lab, threads: int) -> Iterator[PinnedPool]:
+    """Four workers."""
+    with PinnedPool(listed(lab), threads=threads, deadline=20) as made:
+        yield made
+
+
+def listed(lab: Lab) -> list[str]:
+    return [proxy.url for proxy in lab.proxies]
+
+
+def films(lab: Lab) -> list[str]:
+    return sorted(lab.films(lab.named_url))
+
+
+# ---------------------------------------------------------------------------------------------- the maps
+
+
+def test_each_map_makes_every_call_once(pool: PinnedPool, lab: Lab) -> None:
+    urls = films(lab)
+
+    assert [url for _, url in pool.map(calls.fetch, urls)] == urls
+    assert sorted(url for _, url in pool.map_unordered(calls.fetch, urls)) == urls
+    assert list(pool.starmap(calls.echo, [(1, 2), (3,), ()])) == [((1, 2), {}), ((3,), {}), ((), {})]
+    assert len(lab.requests) == 2 * len(urls)
+
+
+def test_a_map_over_an_endless_generator_reads_it_as_it_is_taken(pool: PinnedPool) -> None:
+    read = itertools.count()
+
+    found = list(itertools.islice(pool.map(calls.double, read), 50))
+
+    assert found == list(range(0, 100, 2))
+    assert next(read) <= 50 + 20 * 4
+
+
+def test_the_error_of_one_call_names_its_arguments_and_the_others_go_on(pool: PinnedPool) -> None:
+    results = pool.map(calls.double_but_zero, [1, 0, 2])
+
+    assert next(results) == 2
+    with pytest.raises(CallFailed, match="no 0 here") as caught:
+        next(results)
+    assert caught.value.arguments == (0,)
+    assert caught.value.__notes__ == ["in the call double_but_zero(0)"]
+    assert list(results) == [4]
+
+
+def test_a_generator_that_raises_ends_the_map_after_the_results_of_what_it_gave(pool: PinnedPool) -> None:
+    def numbers() -> Iterator[int]:
+        yield from (1, 2, 3)
+        raise OSError("the file is gone")
+
+    found: list[int] = []
+    with pytest.raises(OSError, match="the file is gone"):
+        found.extend(pool.map(calls.double, numbers()))
+
+    assert found == [2, 4, 6]
+    assert pool.submit(calls.double, 4).result(DEADLINE) == 8
+
+
+def test_what_cannot_be_sent_is_one_clear_error_and_the_pool_goes_on(pool: PinnedPool) -> None:
+    with pytest.raises(UsageError, match="with def at the top level"):
+        pool.map(lambda number: number, [1])
+    with pytest.raises(UsageError, match=r"an argument of echo .* cannot pickle '_thread.lock' object.*plain data"):
+        list(pool.map(calls.echo, [threading.Lock()]))
+    with pytest.raises(UsageError, match="starmap takes a tuple of arguments for each call, not int"):
+        list(pool.starmap(calls.double, [1]))  # type: ignore[list-item]
+    with pytest.raises(CallFailed, match=r"cannot pickle 'generator' object; the result of generator .* return plain"):
+        pool.submit(calls.generator).result(DEADLINE)
+
+    assert list(pool.map(calls.double, [4])) == [8]
+
+
+def test_habits_from_other_pools_are_answered(pool: PinnedPool) -> None:
+    habits: Any = pool
+    with pytest.raises(TypeError, match="map has no chunksize"):
+        habits.map(calls.double, [1], chunksize=10)
+    with pytest.raises(TypeError, match="starmap has no chunksize"):
+        habits.starmap(calls.echo, [(1,)], 10)
+    with pytest.raises(AttributeError, match="a PinnedPool has no imap_unordered: use map_unordered"):
+        habits.imap_unordered(calls.double, [1])
+    with pytest.raises(SettingsError, match="processes: no such setting; the number of workers is workers="):
+        PinnedPool(["192.0.2.1:8080"], processes=4)
+    assert not hasattr(pool, "__deepcopy__")
+
+
+# ---------------------------------------------------------------------------------------------- futures
+
+
+def test_futures_of_a_pool_and_of_an_executor_are_waited_for_together(pool: PinnedPool) -> None:
+    with ThreadPoolExecutor(2) as executor:
+        futures: list[Future[Any]] = [pool.submit(calls.double, 1), executor.submit(calls.double, 2)]
+        slow: Future[Any] = pool.submit(calls.nap, 30)
+
+        assert sorted(done.result(0) for done in as_completed(futures, DEADLINE)) == [2, 4]
+        assert slow in wait([*futures, slow], DEADLINE, return_when=FIRST_COMPLETED).not_done
+        with pytest.raises(TimeoutError):
+            slow.result(0.01)
+    pool.terminate()
+
+
+def test_a_call_that_waits_can_be_cancelled_and_is_never_made(lab: Lab, threads: int) -> None:
+    ended: list[Any] = []
+    with PinnedPool(listed(lab)[:2], workers=2, threads=threads) as pool:
+        running = [pool.submit(calls.nap, 1.0) for _ in range(2)]
+        until(lambda: all(future.running() for future in running), "both have begun", seconds=DEADLINE)
+        queued = [pool.submit(calls.fetch, films(lab)[0], callback=ended.append) for _ in range(20)]
+
+        cancelled = [future for future in queued if future.cancel()]
+
+        assert not any(future.cancel() for future in running)
+        assert len(cancelled) >= 10
+        assert set(cancelled) <= wait(cancelled, 0).done
+        with pytest.raises(CancelledError):
+            cancelled[0].result(0)
+    assert len(lab.requests) == len(ended) == len(queued) - len(cancelled)
+
+
+def test_names_go_to_the_function_and_two_of_them_are_the_pools(pool: PinnedPool) -> None:
+    results: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    future = pool.submit(calls.echo, 1, tries=3, timeout=5, callback=results.put, error_callback=results.put)
+
+    assert future.result(DEADLINE) == results.get(timeout=DEADLINE) == ((1,), {"tries": 3, "timeout": 5})
+
+
+def test_a_worker_knows_the_name_of_its_proxy(pool: PinnedPool) -> None:
+    names: set[str] = set()
+    until(lambda: names.update(pool.map(calls.login, [0.05] * 8)) or len(names) == 4, "each", seconds=DEADLINE)
+
+    assert names == {row["proxy"] for row in pool.proxies}
+    assert not any(SECRET in name for name in names)
+    with pytest.raises(RuntimeError, match="inside a function that a PinnedPool runs"):
+        pinpool.proxy()
+
+
+# ---------------------------------------------------------------------------------------------- failures
+
+
+def test_a_call_that_a_proxy_turns_away_is_made_again_through_another(threads: int) -> None:
+    with Lab(pages=1, proxies=4, ban_after=0) as lab:
+        lab.set_fault(0, "ban")
+        rounds: list[list[str]] = []
+
+        def met() -> bool:
+            rounds.append([url for _, url in pool.map(calls.fetch, films(lab))])
+            return lab.proxies[0].requests > 0
+
+        with PinnedPool(listed(lab), threads=threads) as pool:
+            until(met, "a call through the banned proxy", seconds=DEADLINE)
+        banned, *good = pool.proxies
+
+    assert all(urls == films(lab) for urls in rounds)
+    assert (banned["ok"], banned["faults"]) == (0, {"banned": banned["failed"]})
+    assert sum(row["ok"] for row in good) == 10 * len(rounds)
+
+
+def test_a_page_that_is_gone_is_the_callers_affair_and_costs_no_proxy(pool: PinnedPool, lab: Lab) -> None:
+    with pytest.raises(CallFailed) as caught:
+        pool.submit(calls.fetch, f"{lab.named_url}/detail/99").result(DEADLINE)
+
+    assert caught.value.kind == "HTTPError"
+    assert "answer.raise_for_status()" in caught.value.trace
+    assert sum(row["failed"] for row in pool.proxies) == 0
+
+
+def test_a_call_that_is_given_up_shows_where_the_function_was(lab: Lab, threads: int) -> None:
+    lab.set_site_fault("/detail/3", 418)
+    bad = f"{lab.named_url}/detail/3"
+    with PinnedPool(listed(lab), threads=threads) as pool:
+        list(pool.map(calls.fetch, [url for url in films(lab) * 3 if url != bad]))  # all proxies work
+        with pytest.raises(CallFailed) as caught:
+            pool.submit(calls.fetch, bad).result(DEADLINE)
+
+    assert caught.value.kind == "http_error"
+    assert "answered with status 418" in str(caught.value)
+    assert "answer.raise_for_status()" in caught.value.trace
+
+
+def test_no_password_is_in_an_error_whatever_the_function_says(pool: PinnedPool) -> None:
+    with pytest.raises(CallFailed, match=r"the login is .*\*\*\*@127") as caught:
+        pool.submit(calls.raise_login).result(DEADLINE)
+
+    assert SECRET not in str(caught.value) + caught.value.trace
+
+
+# ---------------------------------------------------------------------------------------------- callbacks
+
+
+def test_a_callback_may_submit_further_calls_also_while_the_pool_closes(lab: Lab, threads: int) -> None:
+    """The list page leads to the films, as the index and detail tasks of a crawl do."""
+    found: list[str] = []
+
+    def follow(paths: list[str]) -> None:
+        time.sleep(0.3)  # nothing else is under way meanwhile
+        for path in paths:
+            pool.submit(calls.fetch, lab.named_url + path, callback=lambda result: found.append(result[1]))
+
+    with PinnedPool(listed(lab), threads=threads) as pool:
+        pool.submit(calls.links, f"{lab.named_url}/page/1", callback=follow)
+
+    assert sorted(found) == films(lab)
+
+
+def test_a_callback_may_wait_for_other_calls(pool: PinnedPool) -> None:
+    found: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def further(result: int) -> None:
+        found.put(pool.submit(calls.double, result).result(DEADLINE))
+        found.put(list(pool.map(calls.double, [result, result + 1])))
+        found.put(len(wait([pool.submit(calls.double, 1)], DEADLINE).done))
+
+    pool.submit(calls.double, 1, callback=further)
+
+    assert [found.get(timeout=DEADLINE) for _ in range(3)] == [4, [4, 6], 1]
+
+
+def test_a_callback_that_blocks_keeps_no_result_from_coming(pool: PinnedPool) -> None:
+    go = threading.Event()
+    pool.submit(calls.double, 1, callback=lambda result: go.wait(DEADLINE))
+
+    assert list(pool.map(calls.double, range(20))) == list(range(0, 40, 2))
+    go.set()
+
+
+def test_a_callback_that_raises_is_reported_and_the_calls_go_on(
+    pool: PinnedPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def spoil(result: int) -> None:
+        raise ValueError(result)
+
+    for number in range(3):
+        pool.submit(calls.double, number, callback=spoil)
+    assert list(pool.map(calls.double, range(3))) == [0, 2, 4]
+    pool.close()
+
+    assert [record.getMessage() for record in caplog.records] == ["a callback has raised; the calls go on"] * 3
+
+
+def test_a_callback_cannot_close_its_pool(pool: PinnedPool) -> None:
+    refusals: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def close(result: int) -> None:
+        try:
+            pool.close()
+        except RuntimeError as error:
+            refusals.put(str(error))
+
+    pool.submit(calls.double, 1, callback=close)
+
+    assert refusals.get(timeout=DEADLINE).startswith("a callback cannot close its pool")
+    assert pool.submit(calls.double, 2).result(DEADLINE) == 4
+
+
+# ---------------------------------------------------------------------------------------------- the end
+
+
+def test_leaving_by_an_error_ends_the_calls_at_once_and_each_of_them_says_so(lab: Lab, threads: int) -> None:
+    errors: list[BaseException] = []
+    with pytest.raises(KeyError), PinnedPool(listed(lab), workers=2, threads=threads) as pool:
+        futures = [pool.submit(calls.nap, 3600, error_callback=errors.append) for _ in range(6)]
+        begin = time.monotonic()
+        raise KeyError
+
+    assert time.monotonic() - begin < AT_ONCE
+    failures = [future.exception(0) for future in futures]
+    assert [failure.kind for failure in failures if isinstance(failure, CallFailed)] == ["closed"] * 6
+    assert len(errors) == 6
+    assert len({id(failure) for failure in failures}) == 6
+
+
+def test_terminate_ends_a_pool_once_and_for_all(pool: PinnedPool) -> None:
+    future = pool.submit(calls.sleep)
+
+    pool.terminate()
+    pool.terminate()
+    pool.close()
+
+    with pytest.raises(CallFailed, match="closed: the pool was closed before the call came to an end"):
+        future.result(0)
+    with pytest.raises(RuntimeError, match="this pool is closed"):
+        pool.submit(calls.double, 1)
+
+
+def test_results_that_are_taken_after_the_end_are_those_that_were_there(lab: Lab, threads: int) -> None:
+    with PinnedPool(listed(lab), workers=2, threads=threads) as pool:
+        results = pool.map(calls.double, range(100))
+    found: list[int] = []
+
+    with pytest.raises(RuntimeError, match="take the results of a map, inside its `with`"):
+        found.extend(results)
+
+    assert found == [0, 2, 4, 6]
+
+
+SCRIPT = """
+import time
+from pinpool import PinnedPool
+
+
+def nap(number):
+    print(number, flush=True)
+    time.sleep(3600)
+
+
+def fail(number):
+    raise LookupError(f"no {{number}} here")
+
+
+if __name__ == "__main__":
+    {body}
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["for result in pool.map(nap, [7] * 9): pass", "pool.submit(nap, 7)", "pool.submit(nap, 7).result()"],
+    ids=["in a map", "while it closes", "in a result"],
+)
+def test_ctrl_c_ends_a_script_at_once_and_leaves_nothing(desk: Desk, lab: Lab, threads: int, body: str) -> None:
+    lab.write_proxies(desk / "proxies.txt")
+    pool = f"with PinnedPool('proxies.txt', threads={threads}) as pool: {body}"
+    if body.startswith("for"):
+        pool = pool.replace(": for", ":\n        for")
+    program = desk.start_python(desk.write("nap.py", SCRIPT.format(body=pool)))
+    assert program.line() == "7\n"
+
+    begin = time.monotonic()
+    program.press_ctrl_c()
+    said = program.end()
+
+    assert time.monotonic() - begin < AT_ONCE
+    assert said.code == -signal.SIGINT
+    assert said.err.endswith("KeyboardInterrupt\n")
+    assert said.err.count("Traceback") == 1
+
+
+def test_a_script_that_never_closes_its_pool_ends_all_the_same(desk: Desk, lab: Lab, threads: int) -> None:
+    lab.write_proxies(desk / "proxies.txt")
+    body = f"pool = PinnedPool('proxies.txt', threads={threads})\n    print(list(pool.map(abs, [-1, 2])))"
+
+    said = desk.start_python(desk.write("script.py", SCRIPT.format(body=body))).end()
+
+    assert (said.code, said.out, said.err) == (0, "[1, 2]\n", "")
+
+
+# ---------------------------------------------------------------------------------------------- what a user reads
+
+
+def test_python_prints_the_workers_traceback_above_the_error(desk: Desk, lab: Lab) -> None:
+    lab.write_proxies(desk / "proxies.txt")
+    body = "with PinnedPool('proxies.txt') as pool:\n        list(pool.map(fail, [3]))"
+
+    said = desk.start_python(desk.write("script.py", SCRIPT.format(body=body))).end()
+
+    above, _, below = said.err.partition("The above exception was the direct cause of the following exception:")
+    assert 'raise LookupError(f"no {number} here")' in above
+    assert above.startswith('pinpool.errors.RemoteTraceback: \n"""\nTraceback (most recent call last):\n')
+    assert "call_job.py" not in above
+    assert below.endswith("pinpool.errors.CallFailed: LookupError: no 3 here\nin the call fail(3)\n")
+    assert said.code == 1
+
+
+def test_a_function_below_the_guard_is_told_where_it_belongs(desk: Desk, lab: Lab) -> None:
+    lab.write_proxies(desk / "proxies.txt")
+    body = "def below(number): return number\n    with PinnedPool('proxies.txt') as pool: list(pool.map(below, [3]))"
+
+    said = desk.start_python(desk.write("script.py", SCRIPT.format(body=body))).end()
+
+    assert "the workers cannot import below (script.py:" in said.err
+    assert "define it at the top level of the script, above `if __name__ == '__main__':`" in said.err
+
+
+def test_the_manuals_script_becomes_a_pinned_pool_by_three_changed_lines(desk: Desk, lab: Lab) -> None:
+    blocks = LIBRARY.read_text(encoding="utf-8").split("```python\n")[1:]
+    before, after = [text.partition("```")[0] for text in blocks if "urls.txt" in text]
+    lab.write_proxies(desk / "proxies.txt")
+    desk.write("urls.txt", "\n".join(films(lab)))
+
+    said = desk.start_python(desk.write("sizes.py", after)).end()
+
+    changed = [pair for pair in zip(before.splitlines(), after.splitlines(), strict=True) if pair[0] != pair[1]]
+    assert len(changed) == 3
+    assert len([line for line in before.splitlines() if line]) == 10
+    assert (said.code, said.err) == (0, "")
+    assert [line.split()[1] for line in said.out.splitlines()] == films(lab)
