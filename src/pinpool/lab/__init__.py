@@ -12,5 +12,6 @@ from pinpool.lab.lab import Lab
 from pinpool.lab.pages import PER_PAGE, Film
 from pinpool.lab.proxies import SECRET
 from pinpool.lab.request_log import LabProxy, Seen
+from pinpool.lab.shop import Product
 
-__all__ = ["FAULTS", "PER_PAGE", "SECRET", "Film", "Lab", "LabProxy", "Seen", "SiteFault"]
+__all__ = ["FAULTS", "PER_PAGE", "SECRET", "Film", "Lab", "LabProxy", "Product", "Seen", "SiteFault"]

@@ -19,6 +19,7 @@ from pinpool.lab.network import NAME, Network
 from pinpool.lab.pages import Catalogue, Film
 from pinpool.lab.proxies import HttpProxy, SocksProxy, list_line, make_proxy
 from pinpool.lab.request_log import LabProxy, RequestLog, Seen
+from pinpool.lab.shop import Product
 from pinpool.lab.site import Site
 
 HOST = "127.0.0.1"
@@ -129,6 +130,12 @@ class Lab:
         """All films by path, or by URL with `base` before the path."""
         films = (self.catalogue.film(number) for number in range(1, len(self.catalogue) + 1))
         return {base + film.path: film for film in films}
+
+    def products(self, base: str = "") -> dict[str, Product]:
+        """All products of the shop by path, or by URL with `base` before the path."""
+        shop = self._network.site.shop
+        products = (shop.product(number) for number in range(1, len(shop) + 1))
+        return {base + product.path: product for product in products}
 
     def write_proxies(self, path: str | Path) -> None:
         """Write the list of proxies, with their passwords, in several of the notations that pinpool reads."""

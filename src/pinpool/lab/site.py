@@ -10,6 +10,9 @@ Besides the films (``/page/{n}``, ``/detail/{n}``) it has a page for each diffic
 - ``/truncated``: half of what was announced
 - ``/bomb``: 300 MB of HTML in 300 kB of gzip; ``/huge``: 100 MB of HTML
 - ``/login``: sets a cookie; ``/members``: 403 without it, or from another address
+
+For the gallery of spiders there are a shop (``/shop``), and the films once more as JSON (``/api/films``), as a feed
+(``/feed.xml``), and behind a form (``/search``).
 """
 
 import hashlib
@@ -20,8 +23,10 @@ from dataclasses import replace
 from functools import cache
 from urllib.parse import parse_qs
 
+from pinpool.lab.film_lists import api_page, feed, search
 from pinpool.lab.http import Answer, Delivery, Request, as_page
 from pinpool.lab.pages import Catalogue
+from pinpool.lab.shop import Shop
 
 HTML = ("Content-Type", "text/html; charset=utf-8")
 ROBOTS = b"User-agent: *\nDisallow: /bomb\nDisallow: /huge\nAllow: /\n"
@@ -35,6 +40,7 @@ class Site:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
+        self.shop = Shop(catalogue.pages, catalogue.seed)
 
     def answer(self, request: Request, path: str, address: str) -> Answer:
         """The answer to a `request` from `address` for `path` (with its query). Unknown paths are 404."""
@@ -52,6 +58,14 @@ class Site:
             case "detail":
                 compress = "gzip" in request.headers.get("accept-encoding", "")
                 return self.catalogue.film_page(number, compress)
+            case "shop":
+                return self.shop.answer(rest, query)
+            case "api" if rest == "films":
+                return api_page(self.catalogue, query)
+            case "feed.xml":
+                return feed(self.catalogue, request.headers.get("host", "localhost"))
+            case "search":
+                return search(self.catalogue, request)
             case "echo":
                 return _echo(request, path, address)
             case "status" if 200 <= number <= 599:
