@@ -86,7 +86,7 @@ class CallFuture(Future[R]):
     def __init__(self, callbacks: Callbacks) -> None:
         super().__init__()
         self._thread_of_callbacks = callbacks
-        self._gate = threading.Lock()
+        self._gate = threading.RLock()
 
     def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
         """Call ``fn(future)`` in the thread of callbacks once it is done; here and now if it is."""
