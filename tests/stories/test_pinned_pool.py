@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import queue
+import re
 import signal
 import threading
 import time
@@ -228,6 +229,24 @@ def test_no_password_is_in_an_error_whatever_the_function_says(pool: PinnedPool)
         pool.submit(calls.raise_login).result(DEADLINE)
 
     assert SECRET not in str(caught.value) + caught.value.trace
+
+
+def test_a_pool_whose_proxies_all_rest_says_so_and_until_when(
+    lab: Lab, threads: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    for proxy in lab.proxies:
+        lab.set_fault(proxy.index, "refused")
+    with PinnedPool(listed(lab), threads=threads, cooling=2) as pool:
+        future = pool.submit(calls.fetch, films(lab)[0])
+        until(lambda: caplog.records, "it says why it waits", seconds=DEADLINE)
+        for proxy in lab.proxies:
+            lab.set_fault(proxy.index, None)
+
+        assert future.result(DEADLINE)[1] == films(lab)[0]
+
+    said = caplog.records[0].getMessage()
+    words = r"all 4 proxies rest after failures \(refused \d\): the calls wait, and the next proxy is tried in \d"
+    assert re.match(words, said)
 
 
 # ---------------------------------------------------------------------------------------------- callbacks

@@ -7,6 +7,7 @@ It has a thread of its own, in which no code of the user runs but that which mak
 import copy
 import heapq
 import itertools
+import logging
 import pickle
 import queue
 import threading
@@ -25,11 +26,11 @@ from pinpool.policy.faults import FAULTS
 from pinpool.policy.retry import Resubmit
 from pinpool.pool.attempts import Attempts
 from pinpool.pool.clock import Clock
-from pinpool.pool.engine import Answered, Engine, Lost, Noted, Signal, window
+from pinpool.pool.engine import Answered, Census, Engine, Lost, Noted, Signal, window
 from pinpool.pool.settle import Settler
 from pinpool.proxies.redaction import Redaction
 from pinpool.spider.user_errors import described
-from pinpool.text import one_line
+from pinpool.text import duration, one_line, tallied
 
 POLL_SECONDS = 0.1
 
@@ -92,6 +93,7 @@ class CallLoop:
         self._waiting: deque[PendingCall] = deque()
         self._delayed: list[tuple[float, int, PendingCall]] = []
         self._finishing = self._aborting = False
+        self._has_told = False  # that all proxies rest
         self._lock = threading.Lock()
         self._over: BaseException | None = None  # why the loop has ended; later calls end with it too
         self._thread = threading.Thread(target=self._run, name="pinpool-pump", daemon=True)
@@ -142,8 +144,8 @@ class CallLoop:
                 busy = bool(self._attempts or self._waiting or self._delayed) or not self._inbox.empty()
                 if self._finishing and quiet and not busy:
                     break
-                if busy and self._engine.census().alive == 0:
-                    raise NoUsableProxy("no usable proxy is left")
+                if busy:
+                    self._look_at_proxies(self._engine.census())
         except BaseException as error:  # noqa: BLE001  it must reach those that wait
             failure = error
         finally:
@@ -156,6 +158,18 @@ class CallLoop:
                     self._take(signal)
             finally:
                 self._engine.close()
+
+    def _look_at_proxies(self, census: Census) -> None:
+        """Say so if the calls wait because all proxies rest. Raises NoUsableProxy if all are retired."""
+        why = tallied(self._ledger.reasons()) if not census.usable else ""
+        if census.alive == 0:
+            raise NoUsableProxy(f"no usable proxy is left: all {len(census.states)} are retired ({why})")
+        if census.usable or census.wakes_in is None:
+            self._has_told = False
+        elif not self._has_told:
+            self._has_told = True
+            words = "all %d proxies rest after failures (%s): the calls wait, and the next proxy is tried in %s"
+            logging.getLogger("pinpool").warning(words, census.alive, why, duration(census.wakes_in))
 
     def _fill(self) -> None:
         self._empty_inbox()

@@ -99,6 +99,11 @@ class Ledger:
         with self._lock:
             self._penalties[proxy] = reason, None
 
+    def reasons(self) -> Counter[str]:
+        """Why proxies were last taken out, and how many of them for each reason."""
+        with self._lock:
+            return Counter(reason for reason, _ in self._penalties.values() if reason)
+
     def released(self, proxy: int) -> None:
         """Nothing to record: the states come from the engine's census."""
 

@@ -72,6 +72,15 @@ def test_a_reason_is_shown_while_the_proxy_is_out_and_not_afterwards() -> None:
     assert (back["reason"], back["until"]) == (None, None)
 
 
+def test_it_knows_why_proxies_were_taken_out() -> None:
+    made = ledger()
+    made.cooled(1, Fault.REFUSED, 30)
+    made.cooled(2, None, 30)
+    made.retired(1, "proxy_auth")
+
+    assert made.reasons() == {"proxy_auth": 1}
+
+
 def test_an_attempt_through_no_known_proxy_counts_nowhere() -> None:
     made = ledger()
 
