@@ -173,7 +173,12 @@ def test_names_go_to_the_function_and_two_of_them_are_the_pools(pool: PinnedPool
 
 def test_a_worker_knows_the_name_of_its_proxy(pool: PinnedPool) -> None:
     names: set[str] = set()
-    until(lambda: names.update(pool.map(calls.login, [0.05] * 8)) or len(names) == 4, "each", seconds=DEADLINE)
+
+    def all_seen() -> bool:
+        names.update(pool.map(calls.login, [0.05] * 8))
+        return len(names) == 4
+
+    until(all_seen, "a call of each worker", seconds=DEADLINE)
 
     assert names == {row["proxy"] for row in pool.proxies}
     assert not any(SECRET in name for name in names)
@@ -190,12 +195,12 @@ def test_a_call_that_a_proxy_turns_away_is_made_again_through_another(threads: i
         rounds: list[list[str]] = []
 
         def met() -> bool:
-            rounds.append([url for _, url in pool.map(calls.fetch, films(lab))])
+            rounds.append([url for _, url in made.map(calls.fetch, films(lab))])
             return lab.proxies[0].requests > 0
 
-        with PinnedPool(listed(lab), threads=threads) as pool:
+        with PinnedPool(listed(lab), threads=threads) as made:
             until(met, "a call through the banned proxy", seconds=DEADLINE)
-        banned, *good = pool.proxies
+        banned, *good = made.proxies
 
     assert all(urls == films(lab) for urls in rounds)
     assert (banned["ok"], banned["faults"]) == (0, {"banned": banned["failed"]})
@@ -259,10 +264,10 @@ def test_a_callback_may_submit_further_calls_also_while_the_pool_closes(lab: Lab
     def follow(paths: list[str]) -> None:
         time.sleep(0.3)  # nothing else is under way meanwhile
         for path in paths:
-            pool.submit(calls.fetch, lab.named_url + path, callback=lambda result: found.append(result[1]))
+            made.submit(calls.fetch, lab.named_url + path, callback=lambda result: found.append(result[1]))
 
-    with PinnedPool(listed(lab), threads=threads) as pool:
-        pool.submit(calls.links, f"{lab.named_url}/page/1", callback=follow)
+    with PinnedPool(listed(lab), threads=threads) as made:
+        made.submit(calls.links, f"{lab.named_url}/page/1", callback=follow)
 
     assert sorted(found) == films(lab)
 

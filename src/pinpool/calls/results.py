@@ -115,7 +115,5 @@ class Results(Iterator[R], Generic[R]):
         for future in self.__dict__.get("_open", ()):
             future.cancel()
         if self.__dict__.get("_is_made") and self._made and not self._taken:
-            message = (
-                f"the results of {self._name} were never taken, so most calls were not made: use list(pool.map(...))"
-            )
+            message = f"no result of {self._name} was taken, so most calls were not made: use list(pool.map(...))"
             warnings.warn(message, RuntimeWarning, stacklevel=2)

@@ -124,14 +124,14 @@ def test_what_a_callback_raises_is_logged_and_the_next_one_runs(
 
 def test_it_is_told_when_the_last_callback_has_ended() -> None:
     told: list[bool] = []
-    callbacks = Callbacks(lambda: told.append(callbacks.idle))
-    assert callbacks.idle
+    made = Callbacks(lambda: told.append(made.idle))
+    assert made.idle
     for _ in range(3):
-        callbacks.post(lambda: None)
-    assert not callbacks.idle
+        made.post(lambda: None)
+    assert not made.idle
 
-    callbacks.start()
-    callbacks.end(PATIENCE)
+    made.start()
+    made.end(PATIENCE)
 
     assert told == [True]
 

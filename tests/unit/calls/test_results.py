@@ -27,7 +27,8 @@ class Calls:
     def submit(self, argument: Any) -> CallFuture[int]:
         if argument == "lock":
             raise UsageError("an argument cannot be sent")
-        self.made[argument] = future = CallFuture(self._callbacks)
+        future: CallFuture[int] = CallFuture(self._callbacks)
+        self.made[argument] = future
         if self._at_once:
             self.end(argument)
         return future
@@ -68,14 +69,13 @@ def test_nothing_to_do_is_no_result_and_no_warning(ordered: bool) -> None:
 @both
 def test_an_endless_generator_is_read_as_far_as_the_workers_need_it(ordered: bool) -> None:
     calls = Calls(at_once=True)
-    read: list[int] = []
-    endless = (read.append(number) or number for number in itertools.count())
+    endless = itertools.count(100)
     made = results(calls, endless, ordered=ordered)
 
     first = [next(made) for _ in range(100)]
 
-    assert sorted(first) == [10 * number for number in range(100)]
-    assert len(read) <= 100 + (AHEAD if ordered else AT_ONCE) * WORKERS
+    assert sorted(first) == [10 * number for number in range(100, 200)]
+    assert next(endless) <= 200 + (AHEAD if ordered else AT_ONCE) * WORKERS
 
 
 @both
