@@ -454,7 +454,7 @@ def test_with_no_usable_proxy_every_call_says_so_however_many_there_are(lab: Lab
 
     with PinnedPool(listed(lab), workers=2) as pool:
         first = pool.submit(calls.fetch, films(lab)[0])
-        with pytest.raises(NoUsableProxy, match=r"no usable proxy is left: all 4 are retired \(.*proxy_auth 4"):
+        with pytest.raises(NoUsableProxy, match=r"no usable proxy is left \(it refuses our login: 4\)"):
             first.result(DEADLINE)
         with pytest.raises(NoUsableProxy):
             list(pool.map_unordered(calls.fetch, films(lab) * 10))

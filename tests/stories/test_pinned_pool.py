@@ -250,7 +250,7 @@ def test_a_pool_whose_proxies_all_rest_says_so_and_until_when(
         assert future.result(DEADLINE)[1] == films(lab)[0]
 
     said = caplog.records[0].getMessage()
-    words = r"all 4 proxies rest after failures \(refused \d\): the calls wait, and the next proxy is tried in \d"
+    words = r"the calls wait, because every proxy rests \(refused: \d\): the next one is tried in \d"
     assert re.match(words, said)
 
 

@@ -11,7 +11,7 @@ import logging
 import pickle
 import queue
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +30,7 @@ from pinpool.pool.engine import Answered, Census, Engine, Lost, Noted, Signal, w
 from pinpool.pool.settle import Settler
 from pinpool.proxies.redaction import Redaction
 from pinpool.spider.user_errors import described
-from pinpool.text import duration, one_line, tallied
+from pinpool.text import duration, one_line
 
 POLL_SECONDS = 0.1
 
@@ -161,15 +161,16 @@ class CallLoop:
 
     def _look_at_proxies(self, census: Census) -> None:
         """Say so if the calls wait because all proxies rest. Raises NoUsableProxy if all are retired."""
-        why = tallied(self._ledger.reasons()) if not census.usable else ""
+        reasons = self._ledger.reasons() if not census.usable else Counter[str]()
+        why = "; ".join(f"{one_line(reason)}: {count}" for reason, count in reasons.most_common())
         if census.alive == 0:
-            raise NoUsableProxy(f"no usable proxy is left: all {len(census.states)} are retired ({why})")
+            raise NoUsableProxy(f"no usable proxy is left ({why})")
         if census.usable or census.wakes_in is None:
             self._has_told = False
         elif not self._has_told:
             self._has_told = True
-            words = "all %d proxies rest after failures (%s): the calls wait, and the next proxy is tried in %s"
-            logging.getLogger("pinpool").warning(words, census.alive, why, duration(census.wakes_in))
+            words = "the calls wait, because every proxy rests (%s): the next one is tried in %s"
+            logging.getLogger("pinpool").warning(words, why, duration(census.wakes_in))
 
     def _fill(self) -> None:
         self._empty_inbox()

@@ -50,13 +50,15 @@ class Results(Iterator[R], Generic[R]):
         #: Those to give out: all in the order of the arguments, or those that are done.
         self._line: deque[Future[R]] = deque()
         self._taken = self._made = 0
+        self._is_forgotten = False
         self._fill()
-        self._is_made = True
+        self._is_forgotten = self._made > 0  # until somebody asks for a result
 
     def __repr__(self) -> str:
         return f"<results of {self._name}, {self._taken} taken: iterate over them, or make a list of them>"
 
     def __next__(self) -> R:
+        self._is_forgotten = False
         while True:
             self._take_in()
             if self._line and (not self._ordered or self._line[0].done()):
@@ -111,9 +113,9 @@ class Results(Iterator[R], Generic[R]):
         call.watch(self._done.put)
 
     def __del__(self) -> None:
-        """Cancel what nobody will take. As for a coroutine, Python warns if nothing was ever taken."""
+        """Cancel what nobody will take. As for a coroutine, Python warns if nobody ever asked for a result."""
         for future in self.__dict__.get("_open", ()):
             future.cancel()
-        if self.__dict__.get("_is_made") and self._made and not self._taken:
+        if self.__dict__.get("_is_forgotten"):
             message = f"no result of {self._name} was taken, so most calls were not made: use list(pool.map(...))"
             warnings.warn(message, RuntimeWarning, stacklevel=2)

@@ -193,7 +193,7 @@ def test_results_of_which_none_was_taken_are_pointed_out_as_python_does_for_a_co
     next_one = results(Calls(at_once=True), range(5), ordered=True)
     next(next_one)
     next_one.__del__()
-    made._taken = 1
+    made._is_forgotten = False
 
 
 def test_printed_it_says_what_to_do() -> None:
