@@ -65,7 +65,7 @@ def main(items: int) -> None:
         for number in (items // 10, items):
             journal = Path(folder, f"{number}.db")
             build(journal, number)
-            for kind in ("jsonl", "csv", "parquet"):
+            for kind in ("jsonl", "json", "csv", "parquet", "sqlite"):
                 path = Path(folder, f"items.{kind}")
                 told = subprocess.run(
                     [sys.executable, "-c", EXPORT, str(journal), str(path), kind],

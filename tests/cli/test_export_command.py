@@ -33,7 +33,7 @@ def test_items_go_to_several_files_at_once_and_to_stdout(desk: Desk) -> None:
     assert said.err.splitlines() == ["a.jsonl: 2 items", "b.csv: 2 items", "c.parquet: 2 items"]
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet", "sqlite"])
 def test_a_journal_without_items_gives_a_file_without_items(desk: Desk, kind: str) -> None:
     new_journal(desk / "films.db", task("1")).close()
 

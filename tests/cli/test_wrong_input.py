@@ -402,7 +402,9 @@ def test_wrong_outputs_are_reported(refused: Refused, option: str) -> None:
     (folder,) = refused("crawl", "films.py", "-p", "proxies.txt", "-o", "good.jsonl", option, "none/items.csv")
     (twice,) = refused("crawl", "films.py", "-p", "proxies.txt", "-o", "items.csv", option, "./items.csv")
 
-    assert kind.startswith("output 'items.xml': its format is not known: end it in .jsonl, .csv or .parquet")
+    assert kind.startswith(
+        "output 'items.xml': its format is not known: end it in .jsonl, .json, .csv, .parquet or .sqlite"
+    )
     assert "none/items.csv: cannot be written (No such file or directory)" in folder
     assert "named twice" in twice
 

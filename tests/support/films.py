@@ -17,7 +17,7 @@ def films(lab: Lab) -> list[str]:
 def stored(path: Path) -> list[str]:
     """The films in a journal, by URL."""
     with Reader(path) as reader:
-        return sorted(json.loads(text)["url"] for _, text in reader.items())
+        return sorted(json.loads(text)["url"] for _, _, text in reader.items())
 
 
 def holds_each_film_once(desk: Desk, lab: Lab) -> bool:

@@ -15,16 +15,16 @@ from pinpool.text import counted
 def export(journal: Path, **options: Any) -> None:
     """Write the items of JOURNAL to files, each item once, in the order in which they came; also while it runs.
 
-    With -O the new file replaces the old one when it is whole. CSV and Parquet have a column for each field of any
-    item. Nested values become JSON text; only plain lists stay lists in Parquet. Parquet needs
-    `pip install 'pinpool[parquet]'`.
+    With -O the new file replaces the old one when it is whole. CSV, Parquet and SQLite have a column for each field of
+    any item. Nested values become JSON text; only plain lists stay lists in Parquet. SQLite has a table for each stage.
+    Parquet needs `pip install 'pinpool[parquet]'`.
 
     FILE:csv-safe is CSV in which no cell is a formula: an apostrophe goes before a text that a spreadsheet would run.
     FILE:csv-excel is the same with the mark by which Excel knows UTF-8.
 
     \b
     Example:
-      pinpool export movies.db -o films.csv -o films.parquet -O excel.csv:csv-excel
+      pinpool export movies.db -o films.csv -o films.sqlite -O excel.csv:csv-excel
       pinpool export movies.db -o - | head
     """
     from pinpool.journal.reader import Reader

@@ -86,7 +86,8 @@ output_options = together(
         "outputs",
         multiple=True,
         metavar="FILE[:FORMAT]",
-        help="Append the items to FILE (jsonl, csv, csv-safe, csv-excel, parquet); - is stdout. Tables come last.",
+        help="Append the items to FILE (jsonl, json, csv, csv-safe, csv-excel, parquet, sqlite); - is stdout. All but"
+        " jsonl are written at the end.",
     ),
     click.option("-O", "overwrites", multiple=True, metavar="FILE[:FORMAT]", help="The same, but overwrite FILE."),
 )

@@ -80,7 +80,7 @@ class Run:
     def fields(self) -> list[StageFields]:
         """Which fields of the items are filled, stage by stage. Reads every item."""
         with Reader(self.journal) as reader:
-            return fields_filled(reader.items_by_stage())
+            return fields_filled(reader.items())
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Run:
     def items(self) -> Iterator[dict[str, Any]]:
         """Every item once, in the order in which they were stored. Parsed JSON objects."""
         with Reader(self.journal) as reader:
-            for _, text in reader.items():
+            for _, _, text in reader.items():
                 yield json.loads(text)
 
     def failures(self) -> list[dict[str, Any]]:

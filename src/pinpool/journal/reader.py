@@ -12,7 +12,7 @@ from pinpool.errors import JournalError
 from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import body_of, kind_of, was_read
 from pinpool.journal.records import AttemptRow, Mark, Place, ProxyRow, Pulse, RunInfo, SampleRow
-from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS
+from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS, SELECT_ITEMS
 from pinpool.journal.yields import RunYield, run_yield
 from pinpool.model import Event, EventKind, Fetched, Task
 from pinpool.text import stamp
@@ -116,13 +116,9 @@ class Reader:
         for row in self.rows("SELECT at, kind, proxy, worker, detail FROM events ORDER BY id"):
             yield Event(*row)
 
-    def items(self) -> Iterator[tuple[int, str]]:
-        """(id, JSON text) of every item, in the order in which they were stored."""
-        yield from self.rows("SELECT id, data FROM items ORDER BY id")
-
-    def items_by_stage(self) -> Iterator[tuple[str, str]]:
-        """(stage, JSON text) of every item, in the order in which they were stored."""
-        yield from self.rows("SELECT stage, items.data FROM items JOIN tasks ON tasks.id = task ORDER BY items.id")
+    def items(self) -> Iterator[tuple[int, str, str]]:
+        """(id, stage, JSON text) of every item, in the order in which they were stored."""
+        yield from self.rows(f"{SELECT_ITEMS} ORDER BY items.id")
 
     def failures(self) -> Iterator[dict[str, Any]]:
         """

@@ -27,6 +27,8 @@ WITHDRAWN = "withdrawn from the list"
 COUNT_TASKS = "SELECT state, count(*) FROM tasks GROUP BY state"
 ADD_OUTPUT = "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)"
 LIST_OUTPUTS = "SELECT * FROM outputs ORDER BY path"
+#: An item of an unknown task, of which `verify` speaks, is an item all the same.
+SELECT_ITEMS = "SELECT items.id, coalesce(stage, ''), items.data FROM items LEFT JOIN tasks ON tasks.id = task"
 
 #: Entry n brings a journal from user_version n to n + 1. A released entry never changes; new ones follow it.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (

@@ -21,7 +21,7 @@ from pinpool.journal import sqlite as storage
 from pinpool.journal.file_watch import FileWatch
 from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.records import About, Mark, ProxyRow, RunEnd, Settlement, Waiting
-from pinpool.journal.schema import ADD_OUTPUT, COUNT_TASKS, LIST_OUTPUTS, WITHDRAWN
+from pinpool.journal.schema import ADD_OUTPUT, COUNT_TASKS, LIST_OUTPUTS, SELECT_ITEMS, WITHDRAWN
 from pinpool.journal.task_rows import WAITING, add_tasks, storable, task_of
 from pinpool.journal.yields import FRUITLESS, StageYield, stage_yields
 from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, ProxyState, Task, TaskState
@@ -447,9 +447,9 @@ class Journal:
         """How many tasks are in each state. Reads every task: for the start and the end, not for each page."""
         return dict.fromkeys(TaskState, 0) | dict(self._read(COUNT_TASKS))
 
-    def items_after(self, item: int, limit: int) -> list[tuple[int, str]]:
-        """At most `limit` (id, JSON text) above id `item`, in order. Right after `commit` all of them are durable."""
-        return self._read("SELECT id, data FROM items WHERE id > ? ORDER BY id LIMIT ?", (item, limit))
+    def items_after(self, item: int, limit: int) -> list[tuple[int, str, str]]:
+        """At most `limit` (id, stage, JSON text) above id `item`, in order. Right after `commit` all are durable."""
+        return self._read(f"{SELECT_ITEMS} WHERE items.id > ? ORDER BY items.id LIMIT ?", (item, limit))
 
     def stage_yields(self) -> list[StageYield]:
         """What each stage has yielded so far. Reads every task, as `task_counts` does."""

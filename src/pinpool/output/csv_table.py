@@ -49,7 +49,7 @@ class CsvTable(GrowingFile):
 
     @classmethod
     def _rows(cls, columns: Sequence[str], items: Iterable[ItemRow]) -> Iterator[Line]:
-        for number, text in items:
+        for number, _, text in items:
             fields = fields_of(number, text)
             yield number, _row([cls._cell(fields.get(name)) for name in columns])
 
@@ -95,4 +95,4 @@ def _row(cells: Iterable[str]) -> bytes:
 
 def _columns(items: Iterable[ItemRow]) -> dict[str, None]:
     """The names of all fields of all items, in the order in which they came."""
-    return {name: None for number, text in items for name in fields_of(number, text)}
+    return {name: None for number, _, text in items for name in fields_of(number, text)}

@@ -14,7 +14,7 @@ from pinpool.files import replacing, temporary_folder
 from pinpool.journal.records import Mark
 from pinpool.output.streams import closing, open_output, size_at, size_of, storing_items
 
-ItemRow = tuple[int, str]  # id and JSON text
+ItemRow = tuple[int, str, str]  # id, stage and JSON text
 Items = Callable[[], Iterable[ItemRow]]  # may be called again, for a second reading
 ItemsAfter = Callable[[int], Iterable[ItemRow]]  # those with a higher id, in the order of ids
 
@@ -44,9 +44,9 @@ class Output(ABC):
         self.is_stream = is_stream
         self._file = open_output(mark.path)
 
-    @classmethod  # noqa: B027  a format that needs no package leaves it as it is
-    def check_package(cls, path: str) -> None:
-        """Raise SettingsError if a package is missing that this format needs."""
+    @classmethod  # noqa: B027  most formats need nothing
+    def check(cls, path: str) -> None:
+        """Raise SettingsError if this format cannot be written to `path`, such as for want of a package."""
 
     @classmethod
     @abstractmethod

@@ -33,7 +33,7 @@ class JsonLines(GrowingFile):
     def write_file(cls, path: Path, items: Items) -> int:
         last_item = 0
         with path.open("wb") as file:
-            for last_item, text in items():  # noqa: B007
+            for last_item, _, text in items():  # noqa: B007
                 file.write(f"{text}\n".encode())
         return last_item
 
@@ -54,6 +54,6 @@ class JsonLines(GrowingFile):
 
 def _lines(items_after: ItemsAfter) -> LinesAfter:
     def lines(item: int) -> Iterator[Line]:
-        return ((number, f"{text}\n".encode()) for number, text in items_after(item))
+        return ((number, f"{text}\n".encode()) for number, _, text in items_after(item))
 
     return lines

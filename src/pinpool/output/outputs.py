@@ -67,12 +67,13 @@ def _problems(target: Target, *, is_own: bool) -> Sequence[str]:
         step = "update pinpool, or name another file with -o"
         return [f"output {target.path}: its format {target.format!r} is not known: {step}"]
     try:
-        output.check_package(target.path)
+        output.check(target.path)
         size = 0 if is_stream_path(target.path) else check_file(target.path)
     except SettingsError as error:
         return error.problems
     if size and not (output.can_append or target.overwrite or is_own):
-        return [f"output {target.path}: exists already, and {output.title} cannot be added to: -O overwrites it"]
+        step = "name another file, or -O overwrites it"
+        return [f"output {target.path}: exists already, and {output.title} cannot be added to: {step}"]
     return ()
 
 

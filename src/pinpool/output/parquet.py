@@ -1,39 +1,26 @@
 """
 Items as Parquet, written by duckdb. Only this file loads duckdb, and only when it writes.
 
-Each field of any item is a column. Its type follows from the values of all items: true and false BOOLEAN, whole numbers
-BIGINT, numbers DOUBLE, text VARCHAR, lists of one of these a list of that type. Values that are mixed, nested or too
-large for their type are text, as in CSV. Parquet needs a column, so items without any field get an empty `url`.
+Columns and types are those of `columns.py`. Parquet needs a column, so items without any field get an empty `url`.
 """
 
 import errno
 import json
-import math
 import tempfile
 from collections.abc import Iterable
 from glob import escape
 from importlib.util import find_spec
-from itertools import chain, count
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from pinpool.errors import SettingsError
+from pinpool.output.columns import Column, as_text, columns_of, quoted
 from pinpool.output.format import ItemRow, Items, Output, fields_of
 
 MEMORY = "1GB"  # duckdb's limit; a row group of small items needs a tenth of it
 ROW_GROUP = 20_480  # rows; the process takes 128 MB, and 211 MB with duckdb's own 122,880 (measured)
 GROUP_BYTES = 32_000_000  # so a row group holds fewer items if they are large
 LARGEST_ROW = 4_000_000  # bytes; an item has at most 1 MB, and nested in text its quotes double
-_EXACT = 2**53  # a DOUBLE holds every whole number up to it
-_LARGEST = 2**63
-
-
-class Column(NamedTuple):
-    """A field of the items, with its name and type in the file. Names in the file differ not only in case."""
-
-    field: str
-    name: str
-    type: str
 
 
 class ParquetTable(Output):
@@ -44,7 +31,7 @@ class ParquetTable(Output):
     can_append = False
 
     @classmethod
-    def check_package(cls, path: str) -> None:
+    def check(cls, path: str) -> None:
         if find_spec("duckdb") is None:
             raise SettingsError(f"output {path}: Parquet needs duckdb: pip install 'pinpool[parquet]', or use .jsonl")
 
@@ -67,52 +54,10 @@ class ParquetTable(Output):
         return last_item
 
 
-def columns_of(items: Iterable[ItemRow]) -> list[Column]:
-    """A column for each field of any item, in the order in which they came."""
-    seen: dict[str, set[str]] = {}
-    for number, text in items:
-        for field, value in fields_of(number, text).items():
-            seen.setdefault(field, set()).update(_kinds(value))
-    columns, taken = [], set[str]()
-    for field, kinds in seen.items():
-        plain = field.replace("\0", "") or "_"
-        names = chain([plain], (f"{plain}_{number}" for number in count(2)))
-        name = next(name for name in names if name.casefold() not in taken)
-        taken.add(name.casefold())
-        columns.append(Column(field, name, _type(kinds)))
-    return columns
-
-
-def _kinds(value: Any) -> set[str]:
-    if isinstance(value, list):
-        return {"[]", *(f"[{_kind(element)}]" for element in value if element is not None)}
-    return set() if value is None else {_kind(value)}
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "BOOLEAN"
-    if isinstance(value, int) and -_LARGEST <= value < _LARGEST:
-        return "BIGINT" if abs(value) <= _EXACT else "wide"
-    if isinstance(value, float) and math.isfinite(value):
-        return "DOUBLE"
-    return "nested" if isinstance(value, list | dict) else "VARCHAR"
-
-
-def _type(kinds: set[str]) -> str:
-    if "[]" in kinds:
-        inner = {kind[1:-1] for kind in kinds if kind != "[]"}
-        if "nested" in inner or any(not kind.startswith("[") for kind in kinds):
-            return "VARCHAR"
-        return f"{_type(inner)}[]"
-    fitting = {"BOOLEAN": {"BOOLEAN"}, "BIGINT": {"BIGINT", "wide"}, "DOUBLE": {"DOUBLE", "BIGINT"}}
-    return next((kind for kind, fit in fitting.items() if kinds and kinds <= fit), "VARCHAR")
-
-
 def _write_rows(file: BinaryIO, columns: list[Column], items: Iterable[ItemRow]) -> tuple[int, int]:
     """Returns the id of the last item, 0 for none, and how many there are."""
     last_item = total = 0
-    for total, (last_item, text) in enumerate(items, 1):  # noqa: B007
+    for total, (last_item, _, text) in enumerate(items, 1):  # noqa: B007
         fields = fields_of(last_item, text)
         row = {
             f"c{number}": _cell(fields[column.field], column.type)
@@ -126,22 +71,20 @@ def _write_rows(file: BinaryIO, columns: list[Column], items: Iterable[ItemRow])
 def _cell(value: Any, kind: str) -> Any:
     if kind == "VARCHAR[]":
         return [None if element is None else _cell(element, "VARCHAR") for element in value]
-    if kind != "VARCHAR" or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
+    return as_text(value) if kind == "VARCHAR" else value
 
 
 def _copy(columns: list[Column], source: Path, target: Path, group: int) -> str:
     # With names of our own in between: JSON tells "Name" from "name", and SQL does not.
     columns = columns or [Column("url", "url", "VARCHAR")]
-    shape = ", ".join(f"c{number}: {_quoted(column.type)}" for number, column in enumerate(columns))
-    names = ", ".join(f"""c{number} AS {_quoted(column.name, '"')}""" for number, column in enumerate(columns))
+    shape = ", ".join(f"c{number}: {_literal(column.type)}" for number, column in enumerate(columns))
+    names = ", ".join(f"c{number} AS {quoted(column.name)}" for number, column in enumerate(columns))
     return (
-        f"COPY (SELECT {names} FROM read_json({_quoted(escape(str(source)))},"
+        f"COPY (SELECT {names} FROM read_json({_literal(escape(str(source)))},"
         f" format = 'newline_delimited', records = 'true', maximum_object_size = {LARGEST_ROW}, columns = {{{shape}}}))"
-        f" TO {_quoted(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {group})"
+        f" TO {_literal(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {group})"
     )
 
 
-def _quoted(text: str, mark: str = "'") -> str:
-    return f"{mark}{text.replace(mark, mark + mark)}{mark}"
+def _literal(text: str) -> str:
+    return quoted(text, "'")

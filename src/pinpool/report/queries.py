@@ -102,7 +102,7 @@ def read_run(journal: Path, now: float) -> RunData:
             ],
             silences=reader.silences(totals.axis),
             found=found,
-            fields=fields_filled(reader.items_by_stage()),
+            fields=fields_filled(reader.items()),
             samples={sample.stage: sample.id for sample in reader.page_samples()},
             starved="; ".join(reader.last(EventKind.STARVED).splitlines()),
             advice=advice_after(document, utilization, used),

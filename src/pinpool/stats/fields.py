@@ -43,10 +43,10 @@ class StageFields:
         return ", ".join(f"{name} {percent(share)}" for name, share in self.shown) + more
 
 
-def fields_filled(items: Iterable[tuple[str, str]]) -> list[StageFields]:
-    """The fields by stage, from (stage, JSON text) of every item."""
+def fields_filled(items: Iterable[tuple[int, str, str]]) -> list[StageFields]:
+    """The fields by stage, from (id, stage, JSON text) of every item."""
     stages: dict[str, StageFields] = {}
-    for stage, text in items:
+    for _, stage, text in items:
         of_stage = stages.setdefault(stage, StageFields(stage))
         of_stage.items += 1
         filled = of_stage.filled

@@ -101,7 +101,7 @@ def test_rows_come_back_in_order_and_in_kind(path: Path) -> None:
             (4, 2, "ok"),
         ]
         assert attempts[3][5:] == (5.0, "failed", "timeout", None, 0, "no answer", True, False)
-        assert [text for _, text in reader.items()] == [item("a"), item("a, the sequel"), item("c")]
+        assert [text for _, _, text in reader.items()] == [item("a"), item("a, the sequel"), item("c")]
         assert [row.label for row in reader.proxies()] == list(LABELS)
         assert reader.pins() == {2: 2}
         assert list(reader.events())[2] == Event(START, EventKind.REBUILT, None, None, "a worker hung")

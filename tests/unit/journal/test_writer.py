@@ -343,7 +343,7 @@ def test_nothing_of_a_group_is_seen_before_its_commit(path: Path, journal: Journ
     journal.commit()
 
     with Reader(path) as after:
-        assert [text for _, text in after.items()] == [item("x")]
+        assert [text for _, _, text in after.items()] == [item("x")]
 
 
 def test_an_interruption_in_the_middle_takes_the_whole_group_back(path: Path, journal: Journal) -> None:

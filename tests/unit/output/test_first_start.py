@@ -16,7 +16,7 @@ from pinpool.output.target import Target
 OLD = '{"old": 1}\n'
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "parquet", "sqlite"])
 @pytest.mark.parametrize(("old", "overwrite"), [("", False), (OLD, True)])
 def test_what_was_killed_before_it_opened_its_outputs_goes_on_with_them(
     tmp_path: Path, ending: str, old: str, overwrite: bool

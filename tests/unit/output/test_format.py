@@ -24,7 +24,7 @@ class Sizes(Output):
     @classmethod
     def write_file(cls, path: Path, items: Items) -> int:
         rows = list(items())
-        path.write_text("".join(f"{len(text)}\n" for _, text in rows))
+        path.write_text("".join(f"{len(text)}\n" for _, _, text in rows))
         return rows[-1][0] if rows else 0
 
 
@@ -46,6 +46,6 @@ def test_a_format_is_written_when_the_run_ends_and_again_after_a_resume(tmp_path
 
 
 def test_a_stream_gets_the_whole_file(capfdbinary: CaptureFixture[bytes]) -> None:
-    write_all(parse_target("-:sizes"), lambda: [(1, "{}"), (2, '{"a": 1}')])
+    write_all(parse_target("-:sizes"), lambda: [(1, "film", "{}"), (2, "film", '{"a": 1}')])
 
     assert capfdbinary.readouterr().out == b"2\n8\n"

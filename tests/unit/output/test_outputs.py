@@ -322,17 +322,17 @@ def test_a_full_disk_is_told_with_the_file_and_the_next_step(journal: Journal, k
 
 
 def both(after: int) -> list[ItemRow]:
-    return [(number, item(f"film {number}")) for number in (1, 2) if number > after]
+    return [(number, "detail", item(f"film {number}")) for number in (1, 2) if number > after]
 
 
 def test_what_a_full_disk_did_not_take_is_not_marked(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     lines = JsonLines(Mark(str(tmp_path / "items.jsonl"), "jsonl", 0, 0, 0))
-    lines.advance(lambda after: [(1, item("film 1"))])
+    lines.advance(lambda after: [(1, "detail", item("film 1"))])
     before = lines.mark
 
     with monkeypatch.context() as broken, pytest.raises(StorageError):
         broken.setattr(lines._file, "flush", full_disk, raising=False)
-        lines.advance(lambda after: [(2, item("film 2"))])
+        lines.advance(lambda after: [(2, "detail", item("film 2"))])
 
     assert lines.mark == before
     lines.close()
@@ -350,13 +350,13 @@ def test_a_kill_at_any_moment_leaves_each_item_in_the_file_once(tmp_path: Path, 
     finish_work(path, output)
 
     with Reader(path) as reader:
-        items = [text for _, text in reader.items()]
+        items = [text for _, _, text in reader.items()]
     assert len(items) == 400
     assert output.read_text().splitlines() == ["before", *items]
 
 
 def many() -> Iterator[ItemRow]:
-    return ((number, item(f"film {number}")) for number in range(1, 2501))
+    return ((number, "detail", item(f"film {number}")) for number in range(1, 2501))
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv"])
@@ -376,7 +376,7 @@ def test_an_export_writes_all_and_appends_or_overwrites(tmp_path: Path, ending: 
 
 @pytest.mark.parametrize("text", ["-", "-:csv"])
 def test_an_export_to_stdout_leaves_stdout_open(text: str, capfdbinary: CaptureFixture[bytes]) -> None:
-    write_all(parse_target(text), lambda: [(1, item("x"))])
+    write_all(parse_target(text), lambda: [(1, "detail", item("x"))])
     sys.stdout.write("more\n")
     sys.stdout.flush()
 
@@ -482,15 +482,15 @@ def test_a_link_to_an_earlier_output_is_that_output(tmp_path: Path, journal: Jou
     assert [mark.path for mark in journal.outputs()] == [str(path)]
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "parquet", "sqlite"])
 def test_what_is_overwritten_stays_until_the_new_file_is_whole(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"items.{ending}"
     path.write_text("old")
     reads = iter(range(2))
 
     def breaking() -> Iterator[ItemRow]:
-        yield 1, '{"n": 1}'
-        if ending == "jsonl" or next(reads):  # a table is read for its columns first
+        yield 1, "detail", '{"n": 1}'
+        if ending in ("jsonl", "json") or next(reads):  # a table is read for its columns first
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with pytest.raises(StorageError, match="cannot be written"):
@@ -500,8 +500,8 @@ def test_what_is_overwritten_stays_until_the_new_file_is_whole(tmp_path: Path, e
     assert [left.name for left in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("ending", ["json", "csv", "parquet", "sqlite"])
 @pytest.mark.parametrize("text", ["[1]", "7", "{", '{"a":' * 20_000])
 def test_an_item_that_is_no_object_is_told_as_damage(tmp_path: Path, ending: str, text: str) -> None:
     with pytest.raises(JournalError, match="its item 1 is not a JSON object"):
-        write_all(parse_target(str(tmp_path / f"items.{ending}")), lambda: [(1, text)])
+        write_all(parse_target(str(tmp_path / f"items.{ending}")), lambda: [(1, "detail", text)])

@@ -14,14 +14,14 @@ from journals import START, answered, done
 from outputs import journal_of, read_parquet
 from pinpool.errors import SettingsError
 from pinpool.journal.writer import Journal
+from pinpool.output.columns import Column, columns_of
 from pinpool.output.format import ItemRow
 from pinpool.output.outputs import Outputs, check_targets, write_all
-from pinpool.output.parquet import Column, columns_of
 from pinpool.output.target import parse_target
 
 
 def rows(*items: Any) -> Callable[[], list[ItemRow]]:
-    return lambda: [(number, json.dumps(item)) for number, item in enumerate(items, 1)]
+    return lambda: [(number, "detail", json.dumps(item)) for number, item in enumerate(items, 1)]
 
 
 def written(path: Path, *items: Any) -> tuple[list[tuple[str, str]], list[tuple[Any, ...]]]:
@@ -116,7 +116,7 @@ def test_nothing_is_added_to_a_parquet_file_that_is_not_the_runs_own(tmp_path: P
     path = tmp_path / "items.parquet"
     path.write_bytes(b"PAR1 of somebody else")
 
-    with pytest.raises(SettingsError, match="Parquet cannot be added to: -O overwrites it"):
+    with pytest.raises(SettingsError, match="Parquet cannot be added to: name another file, or -O overwrites it"):
         check_targets([parse_target(str(path))])
 
     check_targets([parse_target(str(path), overwrite=True)])

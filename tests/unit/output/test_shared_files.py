@@ -37,7 +37,7 @@ def symbolic_link(path: Path) -> Path:
     return link
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet", "sqlite"])
 @pytest.mark.parametrize("other_name", [lambda path: path, hard_link, symbolic_link], ids=["same", "hard", "symbolic"])
 def test_a_file_that_a_run_writes_is_refused_to_another_by_whatever_name(
     tmp_path: Path, journal: Journal, kind: str, other_name: Callable[[Path], Path]
@@ -234,7 +234,7 @@ def test_what_a_killed_writer_left_beside_a_file_goes_when_the_next_one_claims_i
         part.touch()
     assert left.exists()
 
-    write_all(parse_target(str(path), overwrite=True), lambda: [(1, item("a"))])
+    write_all(parse_target(str(path), overwrite=True), lambda: [(1, "detail", item("a"))])
 
     assert set(tmp_path.iterdir()) == {path, others}
 

@@ -27,6 +27,8 @@ def test_a_proxy_typed_in_place_of_an_output_is_not_repeated() -> None:
         ("x.csv:jsonl", Target("x.csv", "jsonl")),
         ("-", Target("-", "jsonl")),
         ("-:CSV", Target("-", "csv")),
+        ("films.json", Target("films.json", "json")),
+        ("films.db:sqlite", Target("films.db", "sqlite")),
         ("a:b.jsonl", Target("a:b.jsonl", "jsonl")),
     ],
 )
@@ -37,7 +39,7 @@ def test_the_format_is_named_or_read_off_the_ending(text: str, target: Target) -
 
 @pytest.mark.parametrize("text", ["items", "items.xml", "items.jsonl:xml", "items.feather", "", ":csv", "csv"])
 def test_an_unknown_format_is_refused_with_those_that_work(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"end it in \.jsonl, \.csv or \.parquet, or add :jsonl"):
+    with pytest.raises(SettingsError, match=r"end it in \.jsonl, \.json, \.csv, \.parquet or \.sqlite, or add :jsonl"):
         parse_target(text)
 
 

@@ -9,7 +9,7 @@ from pinpool.stats.fields import MOST_SHOWN, StageFields, fields_filled
 
 
 def of_films(*items: Mapping[str, object]) -> StageFields:
-    (found,) = fields_filled(("detail", json.dumps(item)) for item in items)
+    (found,) = fields_filled((1, "detail", json.dumps(item)) for item in items)
     return found
 
 
@@ -25,7 +25,7 @@ def test_a_field_that_is_never_filled_is_named() -> None:
 
 
 def test_stages_are_apart() -> None:
-    found = fields_filled([("detail", '{"title": "Up"}'), ("reviews", '{"stars": null}')])
+    found = fields_filled([(1, "detail", '{"title": "Up"}'), (2, "reviews", '{"stars": null}')])
 
     assert [(stage.stage, stage.empty) for stage in found] == [("detail", []), ("reviews", ["stars"])]
 
