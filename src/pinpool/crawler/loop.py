@@ -430,6 +430,7 @@ class Loop:
         tally.failed += state is TaskState.FAILED
         tally.gone += state is TaskState.GONE
         if new:
+            tally.grew = self.clock.monotonic()
             for kind in {task.stage == INDEX_STAGE for task in outcome.tasks}:
                 tally.unread[kind] = True
         if (again := self._stages.take_again()) is not None:
@@ -464,8 +465,13 @@ class Loop:
                 faults=tally.faults,
                 trouble=self._outlook.trouble,
                 last_pages=self._last_pages,
+                finds_more=self._finds_more,
             )
         )
+
+    def _finds_more(self) -> bool:
+        lists_open = any(entry.is_index for entry in (*self._frontier, *self._attempts.tasks()))
+        return self._tally.finds_more(self.clock.monotonic(), lists_open=lists_open)
 
     def _last_pages(self) -> str:
         return self._outlook.last_pages(self._attempts, self._frontier, self._tally.left, self.settings.deadline)

@@ -49,15 +49,18 @@ class Outlook:
 
     def last_pages(self, attempts: Attempts[Entry], frontier: Frontier, left: int, deadline: float) -> str:
         """
-        ``last page: /detail/7 through user5@192.0.2.7:8080, 24 s, limit 45 s``, if the end of the run waits for it.
+        ``last page: /detail/7 through user5@192.0.2.7:8080, 24 s, limit 45 s``, if the end of the run waits for it, or
+        when the pages that are left are tried again, if all of them wait for that.
 
         `left` tasks have not ended.
         """
         now, held = self.clock.monotonic(), attempts.held()
-        if not 0 < left <= FEW_LEFT:
+        if left <= 0:
             return ""
-        which = "last page" if left == 1 else f"last {left} pages, the oldest"
+        which = "last page" if left == 1 else f"last {left:,} pages, the oldest"
         if held:
+            if left > FEW_LEFT:
+                return ""
             entry, line = held[0]
             seconds, proxy = now - line.since, self.reputation[line.proxy].label if line.proxy > 0 else "?"
             if seconds < NOTICED_SECONDS:
@@ -65,8 +68,9 @@ class Outlook:
             through = f"through {proxy.partition('://')[2] or proxy}"
             return f"{which}: {_path(entry)} {through}, {duration(seconds)}, limit {duration(deadline)}"
         ready = frontier.next_ready()
-        if attempts or ready is None or ready - now < NOTICED_SECONDS:
+        if attempts or frontier.ready or ready is None or ready - now < NOTICED_SECONDS:
             return ""
+        which = which if left <= FEW_LEFT else f"{left:,} pages that failed, the first"
         return f"{which}: tried again at {local_time(self.clock.epoch() + ready - now)}"
 
     def _forget_withdrawn(self) -> None:

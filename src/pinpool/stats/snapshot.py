@@ -30,7 +30,8 @@ class Snapshot(NamedTuple):
     ended) and `faults` count since this start. `faults` is live: it keeps changing, so do not keep it.
 
     `last_fault` is its kind and message. `waiting` says why nothing is sent out now; it is empty otherwise. `trouble`
-    says which proxies fail, and `last_pages` which pages the end of the run waits for. Both are of now: ask at once.
+    says which proxies fail, `last_pages` which pages the end of the run waits for, and `finds_more` whether `known`
+    will grow. All are of now: ask at once.
     """
 
     known: int
@@ -47,6 +48,12 @@ class Snapshot(NamedTuple):
     faults: Mapping[Fault, FaultCount] = MappingProxyType({})
     trouble: Callable[[], str] = str
     last_pages: Callable[[], str] = str
+    finds_more: Callable[[], bool] = bool
+
+    @property
+    def queued(self) -> int:
+        """Tasks that wait for their turn."""
+        return self.known - self.ended - self.in_flight
 
     @property
     def tasks(self) -> dict[str, int]:
@@ -55,33 +62,56 @@ class Snapshot(NamedTuple):
             "done": self.ended - self.gone - self.failed,
             "gone": self.gone,
             "failed": self.failed,
-            "waiting": self.known - self.ended - self.in_flight,
+            "waiting": self.queued,
             "in_flight": self.in_flight,
         }
 
 
+class Sample(NamedTuple):
+    """How many pages and items there were at a moment (monotonic seconds)."""
+
+    at: float
+    pages: int
+    items: int
+
+
 class Throughput:
-    """Pages a second over the last half minute, or since `now` in the first one. Times are monotonic seconds."""
+    """
+    Pages and items a second over the last half minute, or since `now` in the first one. Times are monotonic seconds.
+    """
 
     def __init__(self, now: float) -> None:
-        #: (moment, pages since the start): about one a second, in the window alone.
-        self.samples = deque([(now, 0)])
-        self._latest = (now, 0)
+        self._began = now
+        #: About one a second, in the window alone.
+        self.samples = deque[Sample]()
+        self._latest = Sample(now, 0, 0)
 
-    def add(self, now: float, pages: int) -> None:
-        """Note the count of pages since the start. Cheap: call it as often as you like."""
-        self._latest = (now, pages)
-        if now - self.samples[-1][0] >= 1.0:
+    def add(self, now: float, pages: int, items: int = 0) -> None:
+        """
+        Note the count of pages since the start, and that of all items. Cheap: call it as often as you like.
+        """
+        self._latest = Sample(now, pages, items)
+        if not self.samples:  # earlier starts may have stored items
+            self.samples.append(Sample(self._began, 0, items))
+        if now - self.samples[-1].at >= 1.0:
             self.samples.append(self._latest)
         # Long enough to be calm, short enough to show that proxies went to rest.
-        while len(self.samples) > 1 and now - self.samples[1][0] >= 30.0:
+        while len(self.samples) > 1 and now - self.samples[1].at >= 30.0:
             self.samples.popleft()
 
     @property
     def per_second(self) -> float:
         """Pages a second; 0 in the first moment."""
-        (first, pages_then), (last, pages_now) = self.samples[0], self._latest
-        return (pages_now - pages_then) / (last - first) if last > first else 0.0
+        return self._rate(lambda sample: sample.pages)
+
+    @property
+    def items_per_second(self) -> float:
+        """Items a second; 0 in the first moment."""
+        return self._rate(lambda sample: sample.items)
+
+    def _rate(self, count: Callable[[Sample], int]) -> float:
+        first, last = self.samples[0] if self.samples else self._latest, self._latest
+        return (count(last) - count(first)) / (last.at - first.at) if last.at > first.at else 0.0
 
     def seconds_left(self, open_tasks: int) -> float | None:
         """The least time for the open tasks: more may yet be found. None while no page ends."""

@@ -20,10 +20,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from pinpool.terminal.status import Row, Tone
+
 #: A wider window is not filled: a line that fits need not be folded when the window shrinks.
 _MOST_COLUMNS = 100
 #: Messages kept while writing them would stop the run. The oldest go first.
 _MOST_HELD = 1000
+_STYLES = {Tone.WAITING: "yellow", Tone.OUT: "red"}
 _ERASE_LINE, _ERASE_BELOW = "\x1b[K", "\x1b[J"
 
 
@@ -77,10 +80,10 @@ class LiveView:
         if not self._drawn or len(self._pending) == _MOST_HELD:
             self._flush()
 
-    def draw(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Show the rows, heading and text of each, unless another job has the terminal."""
+    def draw(self, rows: Iterable[Row]) -> None:
+        """Show the rows, unless another job has the terminal."""
         if self._tty.in_foreground():
-            self._latest = [Text.assemble((heading, "bold"), text, no_wrap=True) for heading, text in rows]
+            self._latest = [_text(row) for row in rows]
             self._put(self._latest)
         else:
             self._drawn.clear()
@@ -114,3 +117,8 @@ class LiveView:
         with self._console.capture() as captured:
             self._console.print(line, end="", soft_wrap=True, highlight=False)
         return captured.get()
+
+
+def _text(row: Row) -> Text:
+    parts = ((text, _STYLES[tone] if tone else "") for text, tone in row.parts)
+    return Text.assemble((row.heading, "bold"), *parts, no_wrap=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from pinpool.files import discard
 from pinpool.pool.clock import SYSTEM_CLOCK, Clock
 from pinpool.stats.snapshot import Snapshot, Throughput
-from pinpool.terminal.status import status_line, status_rows
+from pinpool.terminal.status import Row, status_line, status_rows
 from pinpool.text import visible
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Progress:
             self._told_stopping = True
             self.tell("stopping: what is in flight is finished first; Ctrl-C again ends at once")
         now, epoch = self._clock.monotonic(), self._clock.epoch()
-        self._throughput.add(now, snapshot.pages)
+        self._throughput.add(now, snapshot.pages, snapshot.items)
         if not self._is_time(now):
             return
         if self._live is not None:
@@ -76,7 +76,7 @@ class Progress:
         if self._quiet or not self._is_time(self._clock.monotonic()):
             return
         if self._live is not None:
-            self._live.draw([("", text())])
+            self._live.draw([Row("", [(text(), None)])])
         else:
             self._write(f"{text()}\n")
 

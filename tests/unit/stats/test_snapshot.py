@@ -36,6 +36,16 @@ def test_the_time_left_is_unknown_while_nothing_moves() -> None:
     assert throughput.seconds_left(100) == pytest.approx(50.0)
 
 
+def test_items_of_earlier_starts_are_none_of_this_second() -> None:
+    throughput = Throughput(0.0)
+    throughput.add(0.1, 0, 5000)
+
+    throughput.add(10.0, 100, 5050)
+
+    assert throughput.items_per_second == pytest.approx(5.0)
+    assert throughput.per_second == pytest.approx(10.0)
+
+
 def test_it_remembers_half_a_minute_and_no_more_however_often_it_is_fed() -> None:
     throughput = Throughput(0.0)
 

@@ -151,6 +151,19 @@ def test_a_hostile_fault_can_neither_drive_the_terminal_nor_break_out_of_its_lin
     assert terminal.screen.title == ""
 
 
+def test_what_waits_is_yellow_and_what_is_out_is_red(terminal: Terminal, live: LiveView) -> None:
+    draw(live, snapshot(resting=True))
+
+    colours: dict[str, str] = {}
+    for row in terminal.screen.buffer.values():
+        for cell in row.values():
+            colours[cell.fg] = colours.get(cell.fg, "") + cell.data
+    assert colours["brown"].startswith(
+        "1 waiting for a proxy1 resting (next wakes in 1 min 30 s)all proxies rest, next"
+    )
+    assert colours["red"] == "1 given up1 retired"
+
+
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     terminal = Terminal()
@@ -195,7 +208,7 @@ def test_while_another_job_has_the_terminal_nothing_is_drawn_and_afterwards_noth
     draw(live, snapshot(ended=13))
 
     rows = terminal.shown()
-    assert rows[4:6] == ["$ a shell", "pages    13 of 1,022 known (1%), 10 items, 1 given up"]
+    assert rows[4:6] == ["$ a shell", "pages    13 of 1,022 (1%), 10 items, 1 given up"]
 
 
 def test_a_flood_of_messages_is_shown_whole(terminal: Terminal, live: LiveView) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pinpool.model import Fault
 from pinpool.stats.snapshot import FaultCount, Snapshot, Throughput
-from pinpool.terminal.status import status_line, status_rows, why_it_waits
+from pinpool.terminal.status import Tone, status_line, status_rows, why_it_waits
 from pinpool.text import local_time
 from snapshots import snapshot
 
@@ -12,15 +12,16 @@ WAKES = local_time(EPOCH + 90)
 
 def rows(shown: Snapshot) -> list[str]:
     throughput = Throughput(0.0)
-    throughput.add(10.0, 100)
+    throughput.add(0.0, 0, 5)
+    throughput.add(10.0, 100, 45)
     found = status_rows(shown, throughput, began=0.0, now=10.0, epoch=EPOCH)
-    return [heading + text for heading, text in found]
+    return [row.heading + row.text for row in found]
 
 
 def test_the_rows_say_how_the_run_is_doing() -> None:
     assert rows(snapshot((Fault.TIMEOUT, "no answer"), (Fault.TIMEOUT, "no answer"))) == [
-        "pages    11 of 1,022 known (1%), 10 items, 1 given up",
-        "speed    10.0 pages/s, at least 1 min 40 s left, running for 10 s",
+        "pages    11 of 1,022 (1%), 10 items, 1 given up",
+        "speed    10.0 pages/s, 4.0 items/s, about 1 min 40 s left, running for 10 s",
         "workers  1 fetching, 1 pacing, 1 waiting for a proxy, 1 idle",
         "proxies  1 pinned, 0 spare, 1 retired",
         "faults   timeout 2 times, 3 s ago: no answer",
@@ -29,9 +30,35 @@ def test_the_rows_say_how_the_run_is_doing() -> None:
 
 def test_the_line_says_how_the_run_is_doing() -> None:
     assert status_line(snapshot(), Throughput(0.0), EPOCH) == (
-        "11/1022 pages, 10 items, 0.0 pages/s, 1 fetching, 1 waiting for a proxy, "
+        "11/1022 pages, 10 items, 0.0 pages/s, 0.0 items/s, 1 fetching, 1 waiting for a proxy, "
         "1 proxy usable, 0 resting, 1 out, 1 failed, last fault timeout: no answer"
     )
+
+
+def test_while_pages_are_still_found_there_is_a_queue_and_no_share_of_all() -> None:
+    growing = snapshot()._replace(finds_more=lambda: True)
+
+    assert rows(growing)[:2] == [
+        "pages    11 done, 1,010 queued, 10 items, 1 given up",
+        "speed    10.0 pages/s, 4.0 items/s, at least 1 min 40 s left, running for 10 s",
+    ]
+    assert status_line(growing, Throughput(0.0), EPOCH).startswith("11 pages done, 1010 queued, 10 items, ")
+
+
+def test_what_waits_and_what_is_out_has_a_tone() -> None:
+    throughput = Throughput(0.0)
+    resting = snapshot(resting=True)
+    shown = status_rows(resting, throughput, began=0.0, now=10.0, epoch=EPOCH)
+
+    tones = {text: tone for row in shown for text, tone in row.parts if tone}
+
+    assert tones == {
+        "1 given up": Tone.OUT,
+        "1 waiting for a proxy": Tone.WAITING,
+        "1 resting (next wakes in 1 min 30 s)": Tone.WAITING,
+        "1 retired": Tone.OUT,
+        f"all proxies rest, next try {WAKES}": Tone.WAITING,
+    }
 
 
 def test_a_run_that_waits_says_why_and_until_when() -> None:
