@@ -14,8 +14,11 @@ from test_html import HOSTILE, poison_labels, poisoned
 from browser import CHROMIUM, Browser
 from journals import START
 from pinpool.report.cost import Price
+from pinpool.report.harvest import StoredItem
 from pinpool.report.html import render
 from pinpool.report.queries import read_run
+from pinpool.report.timeline import TimeAxis
+from run_data import good, run_data
 from synthetic import synthetic_run
 
 REQUIRED = os.environ.get("PINPOOL_REQUIRE_CHROMIUM") == "1"
@@ -25,7 +28,56 @@ pytestmark = [
 ]
 
 ROWS = "Array.from(document.querySelectorAll('#proxy-table tbody tr'), row => row.cells[{column}].dataset.value)"
-FAILED = 9  # the column
+FAILED = 10  # the column
+#: How many tiles stand in each row of them.
+TILES = """
+(() => {
+  const rows = {};
+  for (const tile of document.querySelectorAll(".tiles > div")) {
+    const top = tile.getBoundingClientRect().top;
+    rows[top] = (rows[top] || 0) + 1;
+  }
+  return Object.values(rows);
+})()
+"""
+#: The numbers and words of addresses that a line breaks in two.
+BROKEN = """
+(() => {
+  const broken = [];
+  for (const cell of document.querySelectorAll("#proxy-table tbody th")) {
+    for (const node of cell.childNodes) {
+      if (node.nodeType !== 3) continue;
+      for (const part of node.data.matchAll(/[0-9A-Za-z]+/g)) {
+        const range = document.createRange();
+        range.setStart(node, part.index);
+        range.setEnd(node, part.index + part[0].length);
+        if (range.getClientRects().length > 1) broken.push(cell.textContent);
+      }
+    }
+  }
+  return broken;
+})()
+"""
+#: The texts at the axes of each chart that overlap, or leave the screen.
+CROWDED = """
+(() => {
+  const crowded = [];
+  for (const chart of document.querySelectorAll("svg.chart")) {
+    for (const axis of [".levels", ".marks", ".pauses"]) {
+      const texts = Array.from(chart.querySelectorAll(`${axis} text`));
+      const shown = texts.map(text => [text.textContent, text.getBoundingClientRect()])
+        .filter(([, box]) => box.width);
+      shown.forEach(([text, box], number) => {
+        if (box.left < 0 || box.right > document.documentElement.clientWidth) crowded.push(text);
+        for (const [other, behind] of shown.slice(number + 1))
+          if (box.left < behind.right && behind.left < box.right && box.top < behind.bottom && behind.top < box.bottom)
+            crowded.push(`${text} on ${other}`);
+      });
+    }
+  }
+  return crowded;
+})()
+"""
 
 #: The texts of which letters and ground differ too little (WCAG: 4.5 to 1, large letters 3 to 1).
 FAINT = """
@@ -77,6 +129,13 @@ def fresh_ears(browser: Browser) -> None:
     browser.complaints.clear()
     browser.requests.clear()
     browser.look()
+
+
+def interrupted(stopped: float, resumed: float) -> Any:
+    """A run of 30 seconds that stopped after ten of them and was resumed."""
+    axis = TimeAxis(START, resumed + 20, [(stopped, resumed)])
+    items = [StoredItem("detail", '{"title": "a"}', START + n) for n in range(10)]
+    return run_data([good(1, n) for n in range(10)], axis=axis, items=items, run={"starts": 2})
 
 
 def column(browser: Browser, number: int) -> list[float]:
@@ -189,6 +248,76 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_but_the_tables_that_scroll(
     assert browser.ask("document.querySelector('.scroll').scrollWidth") > 390
 
 
+@pytest.mark.parametrize("width", [1920, 1280, 1200, 1000, 700, 600, 390, 320])
+def test_no_tile_stands_alone(browser: Browser, page: Path, width: int) -> None:
+    browser.look(width)
+
+    browser.open(page)
+
+    rows = browser.ask(TILES)
+    assert sum(rows) == 8
+    assert len(set(rows)) == 1, rows
+
+
+def test_the_share_of_good_attempts_stands_beside_the_address(browser: Browser, page: Path) -> None:
+    browser.look(390)
+
+    browser.open(page)
+
+    heads = browser.ask("Array.from(document.querySelectorAll('#proxy-table thead th'), head => head.innerText)")
+    right = "document.querySelector('#proxy-table tbody tr').cells[1].getBoundingClientRect().right"
+    assert heads[:3] == ["proxy", "good", "state"]
+    assert browser.ask(right) < 390
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_address_breaks_within_a_number_or_a_word(browser: Browser, page: Path, width: int) -> None:
+    browser.look(width)
+
+    browser.open(page)
+
+    assert browser.ask("document.querySelector('#proxy-table tbody th').innerText").count("@proxy") == 1
+    assert browser.ask(BROKEN) == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_reasons_are_whole(browser: Browser, page: Path, width: int) -> None:
+    browser.look(width)
+
+    browser.open(page)
+
+    reasons = "Array.from(document.querySelectorAll('td small, th small'))"
+    assert browser.ask(f"{reasons}.filter(one => one.scrollWidth > one.clientWidth + 1).length") == 0
+    assert "refused again after 5 rests in a row" in browser.ask("document.querySelector('#proxy-table').innerText")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_stands_at_the_axes_can_be_read(browser: Browser, page: Path, width: int) -> None:
+    browser.look(width)
+
+    browser.open(page)
+
+    assert browser.ask("document.querySelectorAll('svg.chart').length") == 3
+    assert browser.ask("document.querySelectorAll('svg.chart .levels text').length") >= 6
+    assert browser.ask(CROWDED) == []
+
+
+def test_the_gap_between_two_starts_is_marked_in_each_chart(browser: Browser, tmp_path: Path) -> None:
+    night = (START + 10, START + 9 * 3600)
+    path = tmp_path / "report.html"
+    path.write_text(render(interrupted(*night), START), encoding="utf-8")
+
+    browser.open(path)
+
+    marks = "Array.from(document.querySelectorAll('svg.chart .pauses'), one => one.textContent)"
+    assert browser.ask(marks) == ["8 h 59 min later"] * 2
+    line = "document.querySelector('svg.chart .pauses line').getBoundingClientRect()"
+    chart = "document.querySelector('svg.chart').getBoundingClientRect()"
+    assert browser.ask(f"({line}.left - {chart}.left) / {chart}.width") == pytest.approx(1 / 3, abs=0.01)
+    assert browser.ask(f"{line}.height / {chart}.height") == pytest.approx(1, abs=0.01)
+    assert browser.ask(CROWDED) == []
+
+
 def test_on_paper_tables_are_whole(browser: Browser, page: Path, tmp_path: Path) -> None:
     a4_landscape = 1032  # CSS pixels between its margins
     browser.look(a4_landscape, dark=True, medium="print")
@@ -214,4 +343,4 @@ def test_without_script_all_is_there(browser: Browser, page: Path) -> None:
         what: len(browser.call("DOM.querySelectorAll", nodeId=root, selector=what)["nodeIds"])
         for what in ("button", "#proxy-table tbody tr", "svg.chart")
     }
-    assert found == {"button": 0, "#proxy-table tbody tr": 25, "svg.chart": 2}
+    assert found == {"button": 0, "#proxy-table tbody tr": 25, "svg.chart": 3}

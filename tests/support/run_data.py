@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
 from pinpool.journal.yields import RunYield, StageYield
 from pinpool.model import Ending
-from pinpool.report.run_data import RunData, SlowPage, Totals
+from pinpool.report.harvest import StageHarvest, StoredItem, harvest_of
+from pinpool.report.run_data import RunData, SlowPage, StageTasks, Totals
 from pinpool.report.timeline import TimeAxis, strip
+from pinpool.stats.fields import StageFields
 
 __all__ = ["START", "run_data", "bad", "given_up", "good", "label"]
 
@@ -56,13 +58,22 @@ def run_data(
     moves: Mapping[int, list[tuple[float, str]]] | None = None,
     run: Mapping[str, Any] | None = None,
     tasks: Mapping[str, int] | None = None,
+    fields: Sequence[StageFields] = (),
+    items: Sequence[StoredItem] = (),
+    axis: TimeAxis | None = None,
     **others: Any,
 ) -> RunData:
-    """A run of 1,000 seconds with these attempts; `moves` are (seconds after the start, kind) by proxy."""
-    axis = TimeAxis(START, START + SECONDS)
+    """
+    A run of 1,000 seconds with these attempts. `moves` are (seconds after the start, kind) by proxy, `fields` those of
+    its items, which `items` may also give whole.
+    """
+    axis = axis or TimeAxis(START, START + SECONDS)
     totals = Totals(axis)
     for row in attempts:
         totals.add(row)
+    harvest = harvest_of(items, axis)
+    for stage in harvest:
+        totals.add_items(stage.items)
     counts = {"done": 100, "gone": 0, "failed": 0, "waiting": 0, "in_flight": 0, **(tasks or {})}
     info: dict[str, Any] = {
         **dict.fromkeys(RunInfo._fields, 0),
@@ -97,7 +108,8 @@ def run_data(
         "damage": [],
         "silences": [],
         "found": RunYield((StageYield("detail", fruitful=100),), 100, {"done": 1}),
-        "fields": [],
+        "harvest": [*map(StageHarvest, fields), *harvest],
+        "stages": [StageTasks("detail", 100, 100, 0, 0, 0, 100, 100, 0, "http://films.example/detail/1")],
         "samples": {},
         "starved": "",
         "advice": "",

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from pinpool.model import Charge, Fault, ProxyState
 from pinpool.policy.faults import FAULTS
+from pinpool.report.axes import Mark, level_marks, levels
+from pinpool.report.harvest import Share
 from pinpool.report.timeline import Slice, Strip, TimeAxis
 from pinpool.stats.histogram import Histogram
 from pinpool.text import tallied
@@ -39,17 +41,24 @@ class Band(NamedTuple):
     path: str
 
 
+class Area(NamedTuple):
+    """One chart as an area: its path, and the marks of its axis."""
+
+    path: str
+    levels: list[Mark]
+
+
 class Timeline(NamedTuple):
     """
-    Two charts on one axis: pages a second as an area, failed attempts as stacked bars.
+    Charts on one axis: pages and items a second as areas, failed attempts as stacked bars with their `levels`.
 
-    `peak` and `worst` are the values at full height; `notes` tell each slice's figures in words.
+    `items` is None without any. `notes` tell each slice's figures in words.
     """
 
-    pages: str
-    peak: float
+    pages: Area
+    items: Area | None
     bands: list[Band]
-    worst: int
+    levels: list[Mark]
     notes: list[str]
     slice_seconds: float
 
@@ -59,33 +68,37 @@ def group_of(fault: str) -> str:
     return FAULTS[Fault(fault)].charge if fault in FAULTS else Charge.OPEN
 
 
-def nice(value: float) -> float:
-    """The smallest round number that is not below `value`: a step times a power of ten. 1 for 0."""
-    if value <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value * (1 - 1e-9))
-
-
 def timeline(axis: TimeAxis, slices: Sequence[Slice], when: Sequence[str]) -> Timeline:
     """The charts of a run; `when` names the beginning of each slice."""
     width = axis.seconds / axis.slices
-    peak = nice(max(part.pages for part in slices) / width)
-    worst = max(1, math.ceil(nice(max(part.faults.total() for part in slices))))
-    tops = [round(HEIGHT * (1 - part.pages / width / peak), 1) for part in slices]
-    area = "".join(f"V{_short(top)}h1" for top in tops)
+    worst = levels(max(part.faults.total() for part in slices), whole=True)
     floor = [0.0] * len(slices)
     bands = []
     for group, label in GROUPS.items():
         counts = [sum(count for fault, count in part.faults.items() if group_of(fault) == group) for part in slices]
         if any(counts):
-            bands.append(Band(group, label, sum(counts), _bars(counts, floor, HEIGHT / worst)))
+            bands.append(Band(group, label, sum(counts), _bars(counts, floor, HEIGHT / worst[-1])))
             floor = [low + count for low, count in zip(floor, counts, strict=True)]
-    notes = [
-        f"{at}: {part.pages / width:.1f} pages/s" + (f"; failed: {tallied(part.faults)}" if part.faults else "")
-        for at, part in zip(when, slices, strict=True)
-    ]
-    return Timeline(f"M0 {HEIGHT}{area}V{HEIGHT}z", peak, bands, worst, notes, width)
+    return Timeline(
+        _area([part.pages / width for part in slices]),
+        _area([part.items / width for part in slices]) if any(part.items for part in slices) else None,
+        bands,
+        level_marks(worst),
+        [_note(at, part, width) for at, part in zip(when, slices, strict=True)],
+        width,
+    )
+
+
+def _note(at: str, part: Slice, width: float) -> str:
+    items = f", {part.items / width:.1f} items/s" if part.items else ""
+    failed = f"; failed: {tallied(part.faults)}" if part.faults else ""
+    return f"{at}: {part.pages / width:.1f} pages/s{items}{failed}"
+
+
+def _area(values: Sequence[float]) -> Area:
+    scale = levels(max(values))
+    tops = "".join(f"V{_short(HEIGHT * (1 - value / scale[-1]))}h1" for value in values)
+    return Area(f"M0 {HEIGHT}{tops}V{HEIGHT}z", level_marks(scale))
 
 
 def _bars(counts: Sequence[int], floor: Sequence[float], scale: float) -> str:
@@ -126,6 +139,17 @@ def histogram_path(latencies: Histogram, scale: Scale) -> str:
         for n, count in enumerate(counts)
         if count
     )
+
+
+def share_paths(shares: Sequence[Share]) -> dict[str, str]:
+    """How often a field is filled over time, as bars of the items of each slice: with a value, and without."""
+    filled, missing = "", ""
+    for n, (count, items) in enumerate(shares):
+        if items:
+            height = HISTOGRAM_HEIGHT * count / items
+            filled += f"M{n} {HISTOGRAM_HEIGHT}v{_short(-height)}h1V{HISTOGRAM_HEIGHT}z" if count else ""
+            missing += f"M{n} 0v{_short(HISTOGRAM_HEIGHT - height)}h1V0z" if count < items else ""
+    return {name: path for name, path in (("filled", filled), ("missing", missing)) if path}
 
 
 def strip_paths(strip: Strip) -> dict[str, str]:

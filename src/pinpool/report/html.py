@@ -5,6 +5,8 @@ All text from sites, lists and journals is hostile. Jinja2 escapes it, character
 replaced, and the page's own policy allows only the script and the style whose digests it names.
 """
 
+import json
+import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,23 +14,40 @@ from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pinpool.errors import SettingsError
 from pinpool.files import refusal, replacing, storing
 from pinpool.journal.records import ProxyRow
-from pinpool.report.charts import GROUPS, Scale, group_of, histogram_path, shade, strip_paths, timeline
+from pinpool.report.axes import SHORT, time_marks
+from pinpool.report.charts import (
+    GROUPS,
+    Scale,
+    group_of,
+    histogram_path,
+    shade,
+    share_paths,
+    strip_paths,
+    timeline,
+)
 from pinpool.report.cost import Price
+from pinpool.report.harvest import StageHarvest
 from pinpool.report.recommendations import recommend
 from pinpool.report.run_data import History, RunData
 from pinpool.report.timeline import BY_TROUBLE, Strip, TimeAxis
-from pinpool.text import bare_url, byte_size, counted, fine_duration, one_line, percent, shown_path, utc_time
+from pinpool.text import bare_url, byte_size, counted, cut, fine_duration, one_line, percent, shown_path, utc_time
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 #: A file with this mark near its beginning is an earlier report, and may be overwritten.
 GENERATOR = "pinpool report"
 MARK = f'<meta name="generator" content="{GENERATOR}'
 PROXIES = 500  # rows; a browser still sorts them at once, and the page stays below a megabyte
-TICKS = 5
+PAUSES = 5  # that are told in words
+SAMPLE_FIELDS, SAMPLE_CHARACTERS = 8, 120
+#: A line of an address may break behind these, so that it never breaks within a number.
+_BREAKS = re.compile(r"(?<=[@.-])|(?<=:)(?!/)|(?<=/)(?!/)")
 
 
 def render(data: RunData, now: float, price: Price | None = None) -> str:
@@ -47,6 +66,7 @@ def render(data: RunData, now: float, price: Price | None = None) -> str:
     jinja.filters.update(
         clip=one_line,
         url=lambda url: one_line(bare_url(url)),
+        address=address,
         moment=utc_time,
         size=byte_size,
         percent=percent,
@@ -64,6 +84,13 @@ def render(data: RunData, now: float, price: Price | None = None) -> str:
         style=Markup(folder.joinpath("report.css").read_text("utf-8")),
         script=Markup(folder.joinpath("report.js").read_text("utf-8")),
     )
+
+
+def address(label: str) -> "Markup":
+    """The address of a proxy or page, with elements that say where its line may break."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>").join(_BREAKS.split(one_line(label)))
 
 
 def money(amount: float) -> str:
@@ -114,11 +141,16 @@ def _view(data: RunData, price: Price | None) -> dict[str, Any]:
         "journal": Path(data.journal).name,
         "states": Counter(proxy.state for proxy, _ in proxies),
         "rate": data.run.pages / data.run.seconds if data.run.seconds else None,
+        "item_rate": data.run.items / data.run.seconds if data.run.seconds else None,
+        "known": sum(data.run.tasks.values()),
+        "failed_attempts": data.waste().attempts,
         "good": 1 - data.waste().attempts / totals.tried if totals.tried else None,
         "recommendations": recommend(data),
         "timeline": timeline(axis, totals.slices, [_tick(axis, number / axis.slices) for number in range(axis.slices)]),
-        "ticks": [_tick(axis, number / (TICKS - 1)) for number in range(TICKS)],
-        "pauses": [(_across(axis, start), start, stop) for start, stop in axis.pauses],
+        "time_marks": time_marks(axis),
+        "whole_time": (_tick(axis, 0.0), _tick(axis, 1.0)),
+        "pauses": [(round(100 * axis.elapsed(start) / axis.seconds, 2), start, stop) for start, stop in axis.pauses],
+        "told_pauses": axis.pauses[:PAUSES],
         "silences": [
             (_across(axis, start), max(0.2, _across(axis, stop) - _across(axis, start)))
             for start, stop in data.silences
@@ -128,6 +160,7 @@ def _view(data: RunData, price: Price | None) -> dict[str, Any]:
         "rows": [_row(data, proxy, figures, scale) for proxy, figures in proxies[:PROXIES]],
         "hidden": max(0, len(proxies) - PROXIES),
         "heat": _heat(data, proxies),
+        "harvest": [_harvest(stage) for stage in data.harvest],
         "cost": _cost(data, proxies, price) if price else None,
     }
 
@@ -135,7 +168,7 @@ def _view(data: RunData, price: Price | None) -> dict[str, Any]:
 def _tick(axis: TimeAxis, share: float) -> str:
     """The time of day; in a long run the day too."""
     # In a short run several ticks would show the same time of day: they show the time since its start.
-    if axis.seconds < 120:
+    if axis.seconds < SHORT:
         return fine_duration(share * axis.seconds)
     moment = utc_time(axis.moment(share))
     return moment if axis.end - axis.begin > 86_400 else moment.split()[1]
@@ -163,6 +196,27 @@ def _row(data: RunData, proxy: ProxyRow, figures: History, scale: Scale) -> dict
         "times": ", ".join(times) or "never pinned",
         "histogram": histogram_path(figures.latencies, scale) if figures.latencies.total else "",
     }
+
+
+def _harvest(stage: StageHarvest) -> dict[str, Any]:
+    names, left_out = list(stage.fields.filled)[:SAMPLE_FIELDS], len(stage.fields.filled) - SAMPLE_FIELDS
+    return {
+        "stage": stage.fields.stage,
+        "fields": stage.fields,
+        "shown": [(name, share, share_paths(stage.shares(name))) for name, share in stage.fields.shown],
+        "names": names,
+        "more": max(0, left_out),
+        "samples": [[_sample(item.get(name)) for name in names] for item in stage.samples()],
+    }
+
+
+def _sample(value: Any) -> str:
+    """The value of a field, in a few words."""
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = ", ".join(value)
+    if not isinstance(value, str):
+        value = "" if value is None else json.dumps(value, ensure_ascii=False)
+    return cut(one_line(bare_url(value) if value.startswith(("http:", "https:")) else value), SAMPLE_CHARACTERS)
 
 
 def _heat(data: RunData, proxies: Sequence[tuple[ProxyRow, History]]) -> dict[str, Any]:

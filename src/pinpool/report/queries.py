@@ -1,5 +1,6 @@
 """What a report asks of a journal, in one reading: from the file to `RunData`."""
 
+from collections.abc import Iterator
 from itertools import groupby, islice, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -8,10 +9,10 @@ from pinpool.journal.reader import Reader
 from pinpool.journal.records import RunInfo
 from pinpool.journal.verify import coverage
 from pinpool.model import EventKind
-from pinpool.report.run_data import RunData, SlowPage, Totals
-from pinpool.report.timeline import Gap, Strip, TimeAxis, pauses, strip
+from pinpool.report.harvest import StoredItem, harvest_of
+from pinpool.report.run_data import RunData, SlowPage, StageTasks, Totals
+from pinpool.report.timeline import Gap, Strip, TimeAxis, between_starts, pauses, strip
 from pinpool.stats.columns import stats_document
-from pinpool.stats.fields import fields_filled
 from pinpool.stats.recommendation import advice_after
 from pinpool.stats.resources import Usage, Utilization
 
@@ -26,13 +27,35 @@ class ReportReader(Reader):
         """The time of the run so far, without its pauses."""
         newest = self.rows("SELECT at + seconds FROM attempts ORDER BY id DESC LIMIT 1")
         end = max(run.ended or run.heartbeat, *next(newest, (run.started,)))
-        starts = max(run.starts, 1)
+        if run.starts < 2:
+            return TimeAxis(run.started, end)
+        starts = [at for (at,) in self.rows("SELECT at FROM events WHERE kind = ? ORDER BY id", (EventKind.RULES,))]
+        if len(starts) != run.starts:
+            return TimeAxis(run.started, end, self._longest_gaps(run, end))
+        attempts = self.rows("SELECT at, at + seconds FROM attempts ORDER BY id")
+        return TimeAxis(run.started, end, between_starts(run.started, starts[1:], attempts))
+
+    def _longest_gaps(self, run: RunInfo, end: float) -> list[Gap]:
+        """The pauses of a journal that older versions wrote: they did not note their starts."""
         longest_gaps = self.rows(
             "SELECT earlier, at FROM (SELECT lag(at) OVER (ORDER BY id) AS earlier, at FROM attempts)"
-            f" WHERE at > earlier ORDER BY at - earlier DESC LIMIT {starts - 1:d}"
+            f" WHERE at > earlier ORDER BY at - earlier DESC LIMIT {run.starts - 1:d}"
         )
-        idle = end - run.started - run.seconds
-        return TimeAxis(run.started, end, pauses(longest_gaps, starts, idle))
+        return pauses(longest_gaps, run.starts, end - run.started - run.seconds)
+
+    def stored_items(self) -> Iterator[StoredItem]:
+        """Every item, in the order in which they were stored."""
+        rows = self.rows("SELECT stage, items.data, ended FROM items JOIN tasks ON tasks.id = task ORDER BY items.id")
+        yield from map(StoredItem._make, rows)
+
+    def stages(self) -> list[StageTasks]:
+        """The tasks of each stage, in the order in which the stages began."""
+        states = ", ".join(f"sum(state = '{state}')" for state in ("done", "gone", "failed", "waiting"))
+        rows = self.rows(
+            f"SELECT stage, count(*), {states}, sum(attempts), sum(items_n), sum(children_n),"
+            " min(CASE WHEN items_n > 0 THEN url END) FROM tasks GROUP BY stage ORDER BY min(id)"
+        )
+        return [StageTasks._make(row) for row in rows]
 
     def strips(self, axis: TimeAxis) -> dict[int, Strip]:
         """The states of each proxy over time, by its id."""
@@ -78,6 +101,9 @@ def read_run(journal: Path, now: float) -> RunData:
         totals = Totals(reader.axis(run))
         for row in reader.attempts():
             totals.add(row)
+        harvest = harvest_of(reader.stored_items(), totals.axis)
+        for stage in harvest:
+            totals.add_items(stage.items)
         proxies, pins, checked = reader.proxies(), reader.pins(), coverage(reader)
         found = reader.run_yield()
         utilization = Utilization.parse(reader.last(EventKind.WORKED))
@@ -102,7 +128,8 @@ def read_run(journal: Path, now: float) -> RunData:
             ],
             silences=reader.silences(totals.axis),
             found=found,
-            fields=fields_filled(reader.items()),
+            harvest=harvest,
+            stages=reader.stages(),
             samples={sample.stage: sample.id for sample in reader.page_samples()},
             starved="; ".join(reader.last(EventKind.STARVED).splitlines()),
             advice=advice_after(document, utilization, used),

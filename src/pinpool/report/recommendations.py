@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import Any, NamedTuple
 
+from pinpool.journal.records import ProxyRow
+from pinpool.journal.yields import NOTHING
 from pinpool.model import Fault, ProxyState
 from pinpool.policy.faults import FAULTS
-from pinpool.report.run_data import RunData
-from pinpool.text import bare_url, byte_size, counted, first_few, one_line, percent, tallied, utc_time
+from pinpool.report.run_data import History, RunData
+from pinpool.text import bare_url, byte_size, counted, first_few, one_line, percent, shown_path, tallied, utc_time
 
 #: Below these limits a thing is chance, or not worth anybody's time.
 FEW = 3  # attempts, workers
@@ -82,7 +84,7 @@ def _nothing_in_hand(data: RunData) -> Iterator[Recommendation]:
         if (sample := data.samples.get(stage.stage)) is not None:
             page = "--page " + _quoted(f"{data.journal}:{sample}")
         else:
-            page = f"{_quoted(bare_url(stage.url))} -p PROXIES"
+            page = f"{_quoted(bare_url(stage.url))} -p {_list(data)}"
         yield Recommendation(
             99,
             f"Stage {one_line(stage.stage)} yielded nothing",
@@ -91,18 +93,21 @@ def _nothing_in_hand(data: RunData) -> Iterator[Recommendation]:
             (f"pinpool try {spider} {page} --stage {_quoted(stage.stage)}", resume),
         )
     for problem in data.found.problems()[len(data.found.barren) :]:
-        yield Recommendation(99, "The run has no items", f"{problem}.", (f"pinpool try {spider} -p PROXIES",))
+        yield Recommendation(99, "The run has no items", f"{problem}.", (f"pinpool try {spider} -p {_list(data)}",))
 
 
 def _empty_fields(data: RunData) -> Iterator[Recommendation]:
+    pages = {stage.stage: stage.url for stage in data.stages}
     for stage in data.fields:
         if stage.empty:
             names, are = first_few(stage.empty, NAMED), "is" if len(stage.empty) == 1 else "are"
+            url = pages.get(stage.stage) or ""
+            page = _quoted(url) if url and _is_whole(url) else "URL"
             yield Recommendation(
                 75,
                 f"{names} {are} empty in all items of stage {one_line(stage.stage)}",
                 f"None of {counted(stage.items, 'item')} has a value there: see whether the selectors are right.",
-                (f"pinpool try {_quoted(data.run.spider_ref)} URL -p PROXIES --stage {_quoted(stage.stage)}",),
+                (f"pinpool try {_quoted(data.run.spider_ref)} {page} -p {_list(data)} --stage {_quoted(stage.stage)}",),
             )
 
 
@@ -113,51 +118,62 @@ def _damaged_journal(data: RunData) -> Iterator[Recommendation]:
 
 
 def _refused_logins(data: RunData) -> Iterator[Recommendation]:
-    refused = [proxy.label for proxy, figures in data.on_list if figures.faults[Fault.PROXY_AUTH] and not figures.ok]
+    refused = [proxy.label for proxy, history in data.on_list if _refuses(history)]
     if refused:
         yield Recommendation(
             80,
             f"{counted(len(refused), 'proxy', 'proxies')} refused the login",
             f"Check user and password of {'this line' if len(refused) == 1 else 'these lines'} in the list:"
             f" {first_few(refused, NAMED)}.",
-            ("pinpool check PROXIES",),
+            (f"pinpool check {_list(data)}",),
         )
 
 
 def _never_worked(data: RunData) -> Iterator[Recommendation]:
-    faults: Counter[str] = Counter()
-    labels = []
-    for proxy, figures in data.on_list:
-        # Charged failures only: a proxy that served nothing but a broken spider did nothing wrong.
-        if figures.charged and not figures.ok + figures.gone and not figures.faults[Fault.PROXY_AUTH]:
-            labels.append(proxy.label)
-            faults += figures.faults
-    if labels:
+    useless = [(proxy, history) for proxy, history in data.on_list if _is_useless(history)]
+    if useless:
+        faults = sum((history.faults for _, history in useless), Counter[str]())
+        names = first_few([proxy.label for proxy, _ in useless], NAMED)
+        lost = sum(history.wasted_seconds for _, history in useless) / max(data.totals.seconds, 1e-9)
+        cost = f" They took {percent(lost)} of the workers' fetching time." if lost >= NOTABLE else ""
         yield Recommendation(
-            50 + 30 * len(labels) / len(data.on_list),
-            f"{counted(len(labels), 'proxy', 'proxies')} never served a page",
-            f"{tallied(faults)}: {first_few(labels, NAMED)}. Ask their provider, or take them off the list.",
-            ("pinpool check PROXIES",),
+            50 + 30 * len(useless) / len(data.on_list),
+            f"{counted(len(useless), 'proxy', 'proxies')} never served a page",
+            f"{tallied(faults)}: {names}.{cost} Ask their provider, or take them off the list.",
+            (f"pinpool check {_list(data)}",),
         )
 
 
 def _stopped_working(data: RunData) -> Iterator[Recommendation]:
     stopped = sorted(
-        (history.failing_since, proxy.label, tallied(history.last_faults))
+        (history.failing_since or 0.0, proxy.label, tallied(history.last_faults))
         for proxy, history in data.on_list
-        if history.failing_since is not None
-        and history.ok
-        and (history.last_faults.total() >= FEW or proxy.state == ProxyState.RETIRED)
+        if _has_stopped(proxy, history)
     )
     weight = 60 + 10 * len(stopped) / max(len(data.on_list), 1)
+    check = (f"pinpool check {_list(data)}",)
     if len(stopped) <= 2:
         for since, label, faults in stopped:
             title = f"{one_line(label)} worked until {utc_time(since)} UTC and never after"
-            yield Recommendation(weight, title, f"Since then: {faults}.")
+            yield Recommendation(weight, title, f"Since then: {faults}.", check)
     else:
         times = [f"{label} from {utc_time(since)} UTC on ({faults})" for since, label, faults in stopped]
         title = f"{counted(len(stopped), 'proxy', 'proxies')} worked at first and then no more"
-        yield Recommendation(weight, title, f"{first_few(times, NAMED)}.")
+        yield Recommendation(weight, title, f"{first_few(times, NAMED)}.", check)
+
+
+def _refuses(history: History) -> bool:
+    return bool(history.faults[Fault.PROXY_AUTH] and not history.ok)
+
+
+def _is_useless(history: History) -> bool:
+    # Charged failures only: a proxy that served nothing but a broken spider did nothing wrong.
+    return bool(history.charged and not history.ok + history.gone and not history.faults[Fault.PROXY_AUTH])
+
+
+def _has_stopped(proxy: ProxyRow, history: History) -> bool:
+    failing = history.failing_since is not None and history.ok
+    return bool(failing and (history.last_faults.total() >= FEW or proxy.state == ProxyState.RETIRED))
 
 
 def _bans(data: RunData) -> Iterator[Recommendation]:
@@ -172,6 +188,9 @@ def _bans(data: RunData) -> Iterator[Recommendation]:
         return
     worst = [(count, label) for count, label in counts[: max(1, int(tried * CONCENTRATED_ON))] if count]
     evidence = f"{bans:,} attempts ({percent(share)}) met a block page, or a page with nothing in it"
+    banned = data.waste(*(fault for fault in _BANS if fault in data.totals.waste))
+    if banned.bytes >= NOTABLE * data.totals.bytes > 0:
+        evidence += f", for {byte_size(banned.bytes)} of {byte_size(data.totals.bytes)}"
     if tried >= 4 and sum(count for count, _ in worst) >= CONCENTRATED * bans:
         names = first_few([label for _, label in worst], NAMED)
         yield Recommendation(
@@ -180,6 +199,8 @@ def _bans(data: RunData) -> Iterator[Recommendation]:
             f"{evidence}, nearly all through {names}. The cause lies there, not in the pace.",
         )
     elif hit >= 2 and data.waste(Fault.EMPTY).attempts > bans / 2:
+        if data.found.barren:
+            return  # a stage that yields nothing has its own entry
         yield Recommendation(
             60 + 30 * share,
             f"Pages came out empty through {hit} of {tried} proxies",
@@ -187,7 +208,7 @@ def _bans(data: RunData) -> Iterator[Recommendation]:
             " whole: look at one.",
             (
                 f"pinpool failures {_quoted(data.journal)} --pages",
-                f"pinpool try {_quoted(data.run.spider_ref)} -p PROXIES",
+                f"pinpool try {_quoted(data.run.spider_ref)} -p {_list(data)}",
             ),
         )
     elif hit >= 2:
@@ -201,56 +222,67 @@ def _bans(data: RunData) -> Iterator[Recommendation]:
 
 
 def _waste(data: RunData) -> Iterator[Recommendation]:
-    wasted, banned = data.waste(), data.waste(*_BANS)
-    size, seconds = data.totals.bytes, data.totals.seconds
-    if size and wasted.bytes / size >= NOTABLE:
-        to_bans = f", {byte_size(banned.bytes)} of them to block pages and empty ones" if banned.bytes else ""
-        yield Recommendation(
-            30 + 40 * wasted.bytes / size,
-            f"{percent(wasted.bytes / size)} of the bytes were for nothing",
-            f"{byte_size(wasted.bytes)} of {byte_size(size)} went to attempts that failed{to_bans}.",
-        )
-    if seconds and wasted.seconds / seconds >= LARGE:
-        fault, worst = max(data.totals.waste.items(), key=lambda entry: entry[1].seconds)
+    """What failed attempts cost, without those whose cause has an entry of its own."""
+    told = [
+        history
+        for proxy, history in data.on_list
+        if _refuses(history) or _is_useless(history) or _has_stopped(proxy, history)
+    ]
+    faults = dict(data.totals.waste)
+    for fault in [*(_BANS if any(_bans(data)) else ()), *(NOTHING if data.found.barren else ())]:
+        faults.pop(fault, None)
+    size = sum(waste.bytes for waste in faults.values()) - sum(history.wasted_bytes for history in told)
+    seconds = sum(waste.seconds for waste in faults.values()) - sum(history.wasted_seconds for history in told)
+    of_bytes, of_time = size / max(data.totals.bytes, 1), seconds / max(data.totals.seconds, 1e-9)
+    shares, evidence = [], []
+    if of_bytes >= NOTABLE:
+        shares.append(f"{percent(of_bytes)} of the bytes")
+        evidence.append(f"{byte_size(size)} of {byte_size(data.totals.bytes)} went to attempts that failed.")
+    if of_time >= LARGE:
+        shares.append(f"{percent(of_time)} of the workers' fetching time")
+        fault, worst = max(faults.items(), key=lambda entry: entry[1].seconds)
         # A page that drips is never silent for long: no time-out ends it.
         option = _SHORTENED.get(fault, "--timeout")
         on_what = "a page that only drips in" if fault == Fault.DEADLINE else "a proxy that does not answer"
-        shorter = f" A shorter {option} gives up sooner on {on_what}."
+        shorter = f" A shorter {option} gives up sooner on {on_what}." if fault in _SLOW_FAULTS else ""
+        each = f"{counted(worst.attempts, 'attempt')} of {worst.seconds / worst.attempts:.1f} s each"
+        evidence.append(f"Mostly {one_line(fault)}: {each}.{shorter}")
+    if shares:
+        weight = 30 + 40 * max(of_bytes, of_time)
         yield Recommendation(
-            30 + 40 * wasted.seconds / seconds,
-            f"{percent(wasted.seconds / seconds)} of the workers' fetching time was for nothing",
-            f"Mostly {one_line(fault)}: {counted(worst.attempts, 'attempt')} of"
-            f" {worst.seconds / worst.attempts:.1f} s each.{shorter if fault in _SLOW_FAULTS else ''}",
+            weight, f"{' and '.join(shares)} {'was' if of_bytes < NOTABLE else 'were'} for nothing", " ".join(evidence)
         )
 
 
 def _given_up(data: RunData) -> Iterator[Recommendation]:
     failed = data.run.tasks["failed"]
-    if not failed:
-        return
+    if failed <= sum(stage.settled for stage in data.found.barren):
+        return  # a stage that yields nothing has its own entry
     journal = _quoted(data.journal)
+    look, look_why = _page_given_up(data)
     yield Recommendation(
         90 if failed / max(data.run.pages + failed, 1) >= NOTABLE else 70,
         f"{counted(failed, 'page was', 'pages were')} given up",
-        f"By the last fault: {tallied(data.faults_of_failed)}. Look at their history, solve the cause, put them back.",
-        (f"pinpool failures {journal}", f"pinpool retry {journal} && pinpool resume {journal}"),
+        f"By the last fault: {tallied(data.faults_of_failed)}.{look_why} Look at their history, solve the cause, put"
+        " them back.",
+        (f"pinpool failures {journal}", *look, f"pinpool retry {journal} && pinpool resume {journal}"),
     )
+
+
+def _page_given_up(data: RunData) -> tuple[tuple[str, ...], str]:
+    """The command that shows what the spider makes of such a page, if it may be to blame, and why to look."""
     first: dict[str, Any] = data.given_up[0] if data.given_up else {"attempts": ()}
     fault = first["attempts"][-1]["fault"] if first["attempts"] else None
     if fault not in _PAGE_FAULTS:
-        return
+        return (), ""
     if first["page"] is not None:
         page = "--page " + _quoted(f"{data.journal}:{first['page']}")
-    elif bare_url(first["url"]) == first["url"]:
-        page = f"{_quoted(first['url'])} -p PROXIES"
-    else:  # a URL that is cut, or stripped of a login, would ask for another page
-        return
-    yield Recommendation(
-        69,
-        "See what the spider makes of a page that was given up",
-        f"{fault} points to the page or the spider, not to the proxies.",
-        (f"pinpool try {_quoted(data.run.spider_ref)} {page}",),
-    )
+    elif _is_whole(first["url"]):
+        page = f"{_quoted(first['url'])} -p {_list(data)}"
+    else:
+        return (), ""
+    why = f" {fault} points to the page or the spider, not to the proxies: see what the spider makes of one."
+    return (f"pinpool try {_quoted(data.run.spider_ref)} {page}",), why
 
 
 def _silent_site(data: RunData) -> Iterator[Recommendation]:
@@ -313,3 +345,14 @@ _RULES: tuple[Callable[[RunData], Iterator[Recommendation]], ...] = (
 def _quoted(text: str) -> str:
     # Users paste this into a shell, and it comes from a journal.
     return shlex.quote(one_line(text))
+
+
+def _list(data: RunData) -> str:
+    """The list of proxies as a command takes it; a word in capitals if it was no file."""
+    path = data.run.proxies
+    return _quoted(path) if path and shown_path(path) == path == one_line(path) else "PROXIES"
+
+
+def _is_whole(url: str) -> bool:
+    """False for a URL that is cut, or stripped of a login: it would ask for another page."""
+    return bare_url(url) == url

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pinpool.journal.records import AttemptRow, ProxyRow, RunInfo
 from pinpool.journal.yields import RunYield
 from pinpool.model import Ending
+from pinpool.report.harvest import StageHarvest
 from pinpool.report.timeline import Gap, Slice, Strip, TimeAxis
 from pinpool.stats.fields import StageFields
 from pinpool.stats.figures import ProxyFigures
@@ -56,6 +57,24 @@ class SlowPage(NamedTuple):
     proxy: str | None
 
 
+class StageTasks(NamedTuple):
+    """
+    The tasks of one stage by state, and what they gave: `links` are new tasks. `url` is a page of it that gave items,
+    None if none did.
+    """
+
+    stage: str
+    tasks: int
+    done: int
+    gone: int
+    failed: int
+    waiting: int
+    attempts: int
+    items: int
+    links: int
+    url: str | None
+
+
 class Totals:
     """Adds up the attempts of a run: `add` each of them, then read the figures."""
 
@@ -91,6 +110,11 @@ class Totals:
         else:
             slice_.pages += 1
 
+    def add_items(self, counts: Sequence[int]) -> None:
+        """Count items by slices."""
+        for slice_, count in zip(self.slices, counts, strict=True):
+            slice_.items += count
+
 
 @dataclass(frozen=True, slots=True)
 class RunData:
@@ -101,9 +125,9 @@ class RunData:
     `given_up` are the first tasks that failed for good, as in `failures --json`; `faults_of_failed` counts all of them
     by their last fault.
     `complete` is what `verify` found, `damage` those of its problems that no resume solves. `silences` are the times
-    in which the whole site did not answer. `found` is what the run has yielded, `fields` what its items hold, `samples`
-    are page samples by stage. `starved` is why nothing could be fetched any more. `advice` is on the number of workers,
-    or empty.
+    in which the whole site did not answer. `found` is what the run has yielded, `harvest` what its items hold, `stages`
+    are the tasks of each stage, `samples` page samples by stage. `starved` is why nothing could be fetched any more.
+    `advice` is on the number of workers, or empty.
     """
 
     journal: str
@@ -119,7 +143,8 @@ class RunData:
     damage: Sequence[str]
     silences: Sequence[Gap]
     found: RunYield
-    fields: Sequence[StageFields]
+    harvest: Sequence[StageHarvest]
+    stages: Sequence[StageTasks]
     samples: Mapping[str, int]
     starved: str
     advice: str
@@ -128,6 +153,11 @@ class RunData:
     def verdict(self) -> str:
         """What became of the run, in a few words."""
         return verdict(self.run.state, self.run.tasks["failed"], self.found)
+
+    @property
+    def fields(self) -> list[StageFields]:
+        """Which fields of the items are filled, stage by stage."""
+        return [stage.fields for stage in self.harvest]
 
     @property
     def shown(self) -> list[tuple[ProxyRow, History]]:

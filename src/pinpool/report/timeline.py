@@ -81,11 +81,37 @@ def pauses(gaps: Iterable[Gap], starts: int, idle: float) -> list[Gap]:
     return sorted(found)
 
 
+def between_starts(begin: float, starts: Sequence[float], attempts: Iterable[Gap]) -> list[Gap]:
+    """
+    The time before each of the `starts` in which nothing was fetched. A run that began at `begin` was started again at
+    these moments, and made these `attempts`, (begin, end) each, in order.
+    """
+    found: list[Gap] = []
+    latest, left = begin, sorted(starts, reverse=True)
+
+    def start_again() -> None:
+        nonlocal latest
+        start = left.pop()
+        found.append((min(latest, start), start))
+        latest = max(latest, start)
+
+    for since, until in attempts:
+        while left and since >= left[-1]:
+            start_again()
+        latest = max(latest, until)
+    while left:
+        start_again()
+    return found
+
+
 @dataclass(slots=True)
 class Slice:
-    """The attempts that ended in one slice of time: the number of good pages, and the faults of the others."""
+    """
+    What ended in one slice of time: the number of good pages and of their items, and the faults of the other attempts.
+    """
 
     pages: int = 0
+    items: int = 0
     faults: Counter[str] = field(default_factory=Counter)
 
 

@@ -1,7 +1,7 @@
 """Which fields of a run's items are filled. One pass over the items."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pinpool.spider.items import is_empty
@@ -18,6 +18,12 @@ class StageFields:
     stage: str
     items: int = 0
     filled: dict[str, int] = field(default_factory=dict)
+
+    def add(self, fields: Mapping[str, object]) -> None:
+        """Count one item."""
+        self.items += 1
+        for name, value in fields.items():
+            self.filled[name] = self.filled.get(name, 0) + (not is_empty(value))
 
     @property
     def shares(self) -> dict[str, float]:
@@ -47,9 +53,5 @@ def fields_filled(items: Iterable[tuple[int, str, str]]) -> list[StageFields]:
     """The fields by stage, from (id, stage, JSON text) of every item."""
     stages: dict[str, StageFields] = {}
     for _, stage, text in items:
-        of_stage = stages.setdefault(stage, StageFields(stage))
-        of_stage.items += 1
-        filled = of_stage.filled
-        for name, value in json.loads(text).items():
-            filled[name] = filled.get(name, 0) + (not is_empty(value))
+        stages.setdefault(stage, StageFields(stage)).add(json.loads(text))
     return list(stages.values())

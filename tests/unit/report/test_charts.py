@@ -1,16 +1,11 @@
 from __future__ import annotations
 
-import pytest
-
 from pinpool.model import ProxyState
-from pinpool.report.charts import Scale, group_of, histogram_path, nice, shade, strip_paths, timeline
+from pinpool.report.axes import Mark
+from pinpool.report.charts import Scale, group_of, histogram_path, shade, share_paths, strip_paths, timeline
+from pinpool.report.harvest import Share
 from pinpool.report.timeline import Segment, Slice, Strip, TimeAxis
 from pinpool.stats.histogram import Histogram
-
-
-@pytest.mark.parametrize(("value", "round_"), [(0, 1), (0.8, 0.8), (1, 1), (47, 50), (53, 60), (101, 150), (1e9, 1e9)])
-def test_an_axis_ends_at_a_round_number(value: float, round_: float) -> None:
-    assert nice(value) == pytest.approx(round_)
 
 
 def test_pages_are_an_area_and_faults_are_stacked_by_whose_they_are() -> None:
@@ -20,13 +15,31 @@ def test_pages_are_an_area_and_faults_are_stacked_by_whose_they_are() -> None:
 
     drawn = timeline(TimeAxis(0, 30, slices=3), slices, ["a", "b", "c"])
 
-    assert (drawn.peak, drawn.worst, drawn.slice_seconds) == (2, 4, 10)
-    assert drawn.pages == "M0 100V0h1V50h1V100h1V100z"
+    assert drawn.slice_seconds == 10
+    assert drawn.pages.path == "M0 100V0h1V50h1V100h1V100z"
+    assert drawn.pages.levels == [Mark(100, "0"), Mark(50, "1"), Mark(0, "2")]
+    assert [mark.label for mark in drawn.levels] == ["0", "2", "4"]
     assert [(band.group, band.total, band.path) for band in drawn.bands] == [
         ("proxy", 6, "M1 100h1v-50h-1zM2 100h1v-100h-1z"),
         ("doubtful", 2, "M1 50h1v-50h-1z"),
     ]
     assert drawn.notes[1] == "b: 1.0 pages/s; failed: refused 2, banned 2"
+    assert drawn.items is None
+
+
+def test_items_are_an_area_of_their_own() -> None:
+    drawn = timeline(TimeAxis(0, 20, slices=2), [Slice(10, 40), Slice(10)], ["a", "b"])
+
+    assert drawn.items is not None
+    assert drawn.items.path == "M0 100V0h1V100h1V100z"
+    assert drawn.notes == ["a: 1.0 pages/s, 4.0 items/s", "b: 1.0 pages/s"]
+
+
+def test_a_field_over_time_shows_what_is_filled_and_what_is_empty_and_nothing_without_items() -> None:
+    shares = [Share(2, 2), Share(0, 0), Share(1, 4), Share(0, 3)]
+
+    assert share_paths(shares) == {"filled": "M0 20v-20h1V20zM2 20v-5h1V20z", "missing": "M2 0v15h1V0zM3 0v20h1V0z"}
+    assert share_paths([Share(1, 1)]) == {"filled": "M0 20v-20h1V20z"}
 
 
 def test_a_fault_of_a_later_pinpool_is_drawn_too() -> None:

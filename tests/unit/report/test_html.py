@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -18,8 +19,9 @@ from pinpool.journal.records import ProxyRow
 from pinpool.journal.yields import RunYield, StageYield
 from pinpool.report import html as report
 from pinpool.report.cost import Price
-from pinpool.report.html import check_page, money, render, write_page
-from pinpool.report.run_data import SlowPage
+from pinpool.report.harvest import StoredItem
+from pinpool.report.html import address, check_page, money, render, write_page
+from pinpool.report.run_data import SlowPage, StageTasks
 from pinpool.stats.fields import StageFields
 from run_data import START, bad, given_up, good, run_data
 
@@ -45,7 +47,8 @@ class Elements(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+        if tag != "wbr":  # where the line of an address may break: it depends on the text
+            self.found.append((tag, dict(attrs)))
 
 
 def poisoned(text: str) -> Any:
@@ -94,7 +97,77 @@ def test_an_overtaken_attempt_is_neither_good_nor_bad() -> None:
 
     page = render(run_data([good(1, 1), bad(1, 2, "reset"), overtaken, slow], proxies=2), START)
 
-    assert "50%<small>of 2</small>" in page
+    assert "50%<small>1 of 2</small>" in page
+
+
+def test_totals_say_of_how_many() -> None:
+    told = run_data(
+        [good(1, 1), bad(2, 2, "refused")],
+        proxies=3,
+        states={2: "retired"},
+        tasks={"done": 1234, "gone": 2, "failed": 1, "waiting": 3},
+        run={"pages": 1236, "items": 617, "seconds": 10},
+    )
+
+    page = " ".join(re.sub("<[^>]*>", " ", render(told, START)).split())
+
+    assert "pages 1,236 of 1,240 123.6 a second, 2 gone" in page
+    assert "items 617 61.7 a second" in page
+    assert "good attempts 50% 1 of 2" in page
+    assert "given up 1 3 still open" in page
+    assert "usable proxies 2 of 3 0 cooling, 1 retired" in page
+
+
+def test_each_stage_has_a_row() -> None:
+    stages = [
+        StageTasks("index", 12, 10, 1, 1, 0, 15, 0, 100, None),
+        StageTasks("<detail>", 100, 60, 0, 0, 40, 61, 60, 0, "http://films.example/1"),
+    ]
+
+    page = render(run_data([good(1, 1)], stages=stages), START)
+
+    cells = [re.findall("<t[hd][^>]*>([^<]*)", row) for row in re.findall("<tr>(.*)</tr>", page) if "of 1" in row]
+    assert cells == [
+        ["index", "11 of 12", "1", "1", "0", "0", "100", "15"],
+        ["&lt;detail&gt;", "60 of 100", "0", "0", "40", "60", "0", "61"],
+    ]
+
+
+def test_ten_items_of_each_stage_are_shown_escaped_cut_and_without_a_login() -> None:
+    hostile = {
+        "url": "http://alice:secret@films.example/1",
+        "<b>": "<script>",
+        "long": "x" * 1_000_000,
+        "cast": ["A", "B"],
+    }
+    items = [StoredItem("detail", json.dumps({**hostile, "n": n, "more": {"a": None}}), START + n) for n in range(500)]
+
+    page = render(run_data([good(1, 1)], items=items), START)
+
+    samples = page.partition('aria-labelledby="samples">')[2].partition("</section>")[0]
+    assert "10 of 500 items of stage detail" in samples
+    assert samples.count("<tr>") == 11
+    assert "&lt;b&gt;" in samples
+    assert "&lt;script&gt;" in samples
+    assert '<td class="text value">A, B</td>' in samples
+    assert "{&#34;a&#34;: null}" in samples
+    assert f">{'x' * 119}…<" in samples
+    assert "secret" not in page
+    assert len(page) < 80_000
+
+
+def test_an_item_of_many_fields_shows_the_first_ones_and_says_so() -> None:
+    items = [StoredItem("detail", json.dumps({f"f{n}": n for n in range(2000)}), START)]
+
+    page = render(run_data([good(1, 1)], items=items), START)
+
+    assert "1,992 more fields are not shown." in page
+    assert len(page) < 60_000
+
+
+def test_a_line_of_an_address_may_break_behind_its_marks_and_nowhere_else() -> None:
+    assert address("socks5h://a@10.0.0.7:1080") == "socks5h://<wbr>a@<wbr>10.<wbr>0.<wbr>0.<wbr>7:<wbr>1080"
+    assert address("<b>\u202e/x") == "&lt;b&gt; /<wbr>x"
 
 
 def test_the_policy_names_the_one_style_and_the_one_script_that_are_there() -> None:

@@ -89,10 +89,30 @@ def test_bytes_for_nothing_are_told_with_the_share_of_the_bans() -> None:
 
     found = {advice.title: advice.evidence for advice in recommend(run_data([*calm(), *banned]))}
 
-    assert "59% of the bytes were for nothing" in found
-    assert found["59% of the bytes were for nothing"] == (
-        "300.0 kB of 505.0 kB went to attempts that failed, 300.0 kB of them to block pages and empty ones."
+    assert list(found) == ["The site blocks 1 of 4 proxies"]
+    assert found["The site blocks 1 of 4 proxies"].startswith(
+        "5 attempts (2%) met a block page, or a page with nothing in it, for 300.0 kB of 505.0 kB, nearly all through"
     )
+
+
+def test_bytes_and_time_for_nothing_are_one_entry() -> None:
+    silent = [page for n in range(4) for page in (bad(1, n, "timeout", seconds=15, size=90_000), good(1, n))]
+
+    found = recommend(run_data([*calm(), *silent]))
+
+    assert [advice.title for advice in found] == [
+        "64% of the bytes and 60% of the workers' fetching time were for nothing"
+    ]
+
+
+def test_what_proxies_cost_that_never_worked_stands_where_they_are_named() -> None:
+    dead = [bad(4, n, "connect_timeout", seconds=5) for n in range(9)]
+
+    found = recommend(run_data([*calm(3), *dead], run={"proxies": "/lists/my proxies.txt"}))
+
+    assert [advice.title for advice in found] == ["1 proxy never served a page"]
+    assert "They took 60% of the workers' fetching time." in found[0].evidence
+    assert found[0].commands == ("pinpool check '/lists/my proxies.txt'",)
 
 
 def test_time_spent_on_silent_proxies_suggests_a_shorter_wait() -> None:
@@ -121,12 +141,12 @@ def test_pages_given_up_come_with_the_commands_that_go_on_and_nothing_of_theirs_
         run_data(calm(), tasks={"failed": 1}, given_up=[lost], faults_of_failed={"empty": 1}, journal="my run.db")
     )
 
-    assert found[0].title == "1 page was given up"
+    assert [advice.title for advice in found] == ["1 page was given up"]
     assert found[0].commands == (
         "pinpool failures 'my run.db'",
+        "pinpool try movies.py 'http://films.example/$(rm -rf ~)'\"'\"';' -p PROXIES",
         "pinpool retry 'my run.db' && pinpool resume 'my run.db'",
     )
-    assert found[1].commands == ("pinpool try movies.py 'http://films.example/$(rm -rf ~)'\"'\"';' -p PROXIES",)
 
 
 def test_runs_that_are_not_over_come_first_with_the_way_on() -> None:
@@ -180,7 +200,7 @@ def test_a_page_that_was_kept_is_tried_without_asking_the_site() -> None:
 
     found = recommend(run_data(calm(), tasks={"failed": 1}, given_up=[lost], journal="my run.db"))
 
-    assert found[1].commands == ("pinpool try movies.py --page 'my run.db:3'",)
+    assert found[0].commands[1] == "pinpool try movies.py --page 'my run.db:3'"
 
 
 def test_what_no_proxy_is_charged_for_speaks_against_none() -> None:
@@ -201,8 +221,16 @@ BARREN = StageYield(
 def test_a_stage_that_yielded_nothing_is_the_first_thing_to_look_at() -> None:
     found = RunYield((StageYield("index", fruitful=7), BARREN), 0, {"done": 7})
 
-    first = recommend(run_data(calm(), state="stopped", complete=False, found=found, samples={"detail": 2}))[0]
+    empty = [
+        bad(p, n, "empty", seconds=2, size=9000)._replace(charged=False) for p in (1, 2, 3, 4) for n in range(90, 94)
+    ]
+    lost = {"failed": 3, "waiting": 67}
 
+    first, *others = recommend(
+        run_data([*calm(), *empty], state="stopped", complete=False, found=found, samples={"detail": 2}, tasks=lost)
+    )
+
+    assert others == [], "one cause, one entry"
     assert first.title == "Stage detail yielded nothing"
     assert first.evidence.startswith(
         "stage detail yielded nothing from 10 pages on 4 proxies: so. 67 pages of it wait."
@@ -216,7 +244,10 @@ def test_a_stage_that_yielded_nothing_is_the_first_thing_to_look_at() -> None:
 def test_a_field_that_is_empty_in_all_items_is_named() -> None:
     fields = [StageFields("detail", 20, {"title": 20, "score": 0})]
 
-    assert recommend(run_data(calm(), fields=fields))[0].title == "score is empty in all items of stage detail"
+    (found,) = recommend(run_data(calm(), fields=fields))
+
+    assert found.title == "score is empty in all items of stage detail"
+    assert found.commands == ("pinpool try movies.py http://films.example/detail/1 -p PROXIES --stage detail",)
 
 
 def test_a_run_at_its_limit_can_go_on() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pinpool.model import ProxyState
-from pinpool.report.timeline import Segment, TimeAxis, pauses, strip
+from pinpool.report.timeline import Segment, TimeAxis, between_starts, pauses, strip
 
 START = 1_700_000_000.0
 HOUR = 3600.0
@@ -55,6 +55,19 @@ def test_the_longest_gaps_between_two_starts_are_pauses_and_a_wait_for_resting_p
     assert pauses([wait, night], starts=1, idle=9 * HOUR) == []
     assert pauses([wait], starts=2, idle=0.0) == []
     assert pauses([wait, (START, START + 60)], starts=3, idle=0.4 * HOUR) == [wait]
+
+
+def test_the_time_before_each_start_in_which_nothing_was_fetched_is_cut_out_however_short() -> None:
+    attempts = [(1.0, 2.0), (3.0, 9.0), (8.0, 8.5), (12.0, 13.0), (30.0, 31.0)]
+
+    assert between_starts(0.0, [11.5, 20.0], attempts) == [(9.0, 11.5), (13.0, 20.0)]
+    assert between_starts(0.0, [40.0], attempts) == [(31.0, 40.0)]  # it has not made an attempt yet
+    assert between_starts(5.0, [7.0], []) == [(5.0, 7.0)]
+    assert between_starts(0.0, [], attempts) == []
+
+
+def test_a_start_by_a_clock_that_went_backwards_cuts_nothing_out() -> None:
+    assert between_starts(0.0, [5.0], [(1.0, 9.0), (6.0, 7.0)]) == [(5.0, 5.0)]
 
 
 def test_a_proxys_states_follow_its_moves() -> None:
