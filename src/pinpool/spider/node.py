@@ -1,6 +1,6 @@
 """What selectors can be asked of: a page, and each of the nodes that `each` finds on it."""
 
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from lxml import etree
 
@@ -28,7 +28,13 @@ class Selectable:
         """All matches as text, empty ones included. White space is folded in elements only."""
         return [text_of(found) for found in self.select(selector)]
 
-    def first(self, selector: str, default: Default | None = None) -> str | Default | None:
+    @overload
+    def first(self, selector: str) -> str | None: ...
+
+    @overload
+    def first(self, selector: str, default: Default) -> str | Default: ...
+
+    def first(self, selector: str, default: object = None) -> object:
         """The first match as text, as in `all`, or `default` if there is none."""
         for found in self.select(selector):
             return text_of(found)
