@@ -243,6 +243,7 @@ class EventKind(StrEnum):
     CONTINUED = "continued"  # the site answers again
     STAGE_STOPPED = "stage_stopped"  # its first pages have all yielded nothing; `detail`: which stage
     STARVED = "starved"  # nothing can be fetched any more; `detail`: why, and what to do about it
+    OVERLAP = "overlap"  # a list page shows what the page before it has shown; `detail`: `journal.overlaps.Overlap`
     LATE = "late"  # an outcome for a task that had ended already
     RULES = "rules"  # at each start; `detail`: the spider's settings that `tune` needs, as JSON
     MEASURED = "measured"  # at the end; `detail`: the resources used, as JSON

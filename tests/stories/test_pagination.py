@@ -137,6 +137,40 @@ def test_every_way_of_paging_is_followed_to_its_end_and_each_good_is_stored_once
     assert all(item["url"].startswith(f"{SITE}/goods/") for item in desk.lines("goods.jsonl") if "url" in item)
 
 
+def test_a_listing_that_shifts_while_it_is_crawled_is_a_doubt(desk: Desk) -> None:
+    """A new good comes first once the second page was fetched, and pushes all others on by one."""
+    desk.write(
+        "shop.py",
+        "from pinpool import Spider\n"
+        "spider = Spider(seeds=[f'http://shop.test/list/{number}' for number in range(1, 7)])\n"
+        "spider.index(lambda page: page.details('a'))\n"
+        "spider.detail(lambda page: {'address': page.url})\n",
+    )
+    fetched: list[int] = []
+
+    def shifting(request: str) -> bytes:
+        path = urlsplit(request.split()[1]).path
+        if not path.startswith("/list/"):
+            return answer(b"<p>a good</p>")
+        number = int(path.rpartition("/")[2])
+        first = 100 + number * PER_PAGE - (2 in fetched)
+        fetched.append(number)
+        links = "".join(f'<a href="/goods/{good}">x</a>' for good in range(first, first + PER_PAGE))
+        return answer(links.encode(), Content_Type="text/html")
+
+    with Peer(answering(shifting)) as peer:
+        desk.write("proxies.txt", f"{peer.netloc}\n")
+
+        crawled = desk.run("crawl", "shop.py", "-p", "proxies.txt")
+        said = desk.run("verify", "shop.db")
+        document = desk.run("verify", "shop.db", "--json").json()
+
+    assert (crawled.code, said.code) == (0, 0), crawled
+    (doubt,) = [line for line in said.out.splitlines() if line.startswith("doubt: ")]
+    assert "1 page of the stage index (the first is http://shop.test/list/3 with 1 of 2 links) shows some" in doubt
+    assert document["doubts"] == [doubt.removeprefix("doubt: ")]
+
+
 def listing_spider(stage: str) -> Spider:
     spider = Spider(seeds=[SITE], name="listing")
 

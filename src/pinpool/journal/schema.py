@@ -25,6 +25,10 @@ INDEX_STAGE = "index"
 WITHDRAWN = "withdrawn from the list"
 
 COUNT_TASKS = "SELECT state, count(*) FROM tasks GROUP BY state"
+ADD_ATTEMPT = (
+    "INSERT INTO attempts (task, n, proxy, worker, at, seconds, ending, fault, status, size, message, charged)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 ADD_OUTPUT = "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)"
 LIST_OUTPUTS = "SELECT * FROM outputs ORDER BY path"
 #: An item of an unknown task, of which `verify` speaks, is an item all the same.

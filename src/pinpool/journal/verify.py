@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from pinpool.errors import JournalError
+from pinpool.journal.overlaps import doubts
 from pinpool.journal.reader import Reader
 from pinpool.journal.schema import COUNT_TASKS
 from pinpool.journal.yields import run_yield
@@ -15,7 +16,8 @@ class Coverage(NamedTuple):
     """
     What `verify` found; `_asdict()` is its JSON document. `complete` means that there are no problems at all.
 
-    `orphans` counts rows whose owner is missing or did not end well, `duplicates` rows that are stored twice.
+    `orphans` counts rows whose owner is missing or did not end well, `duplicates` rows that are stored twice. `doubts`
+    are no problems: what was asked for is there, but more may be on the site (see `overlaps`).
     """
 
     complete: bool
@@ -28,6 +30,7 @@ class Coverage(NamedTuple):
     items: int
     duplicates: int
     problems: list[str]
+    doubts: list[str]
 
 
 def coverage(reader: Reader) -> Coverage:
@@ -73,6 +76,7 @@ def coverage(reader: Reader) -> Coverage:
             f"{counted(failed, 'task')} failed: `pinpool failures {path}` says why,"
             f" `pinpool retry {path}` puts them back"
         )
+    doubted = doubts(rows)
     return Coverage(
         complete=not problems,
         seeds=seeds,
@@ -84,6 +88,7 @@ def coverage(reader: Reader) -> Coverage:
         items=stored_items,
         duplicates=found["duplicates"],
         problems=problems,
+        doubts=doubted,
     )
 
 

@@ -19,9 +19,10 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from pinpool.errors import JournalError, StorageError
 from pinpool.journal import sqlite as storage
 from pinpool.journal.file_watch import FileWatch
+from pinpool.journal.overlaps import overlap_of
 from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.records import About, Mark, ProxyRow, RunEnd, Settlement, Waiting
-from pinpool.journal.schema import ADD_OUTPUT, COUNT_TASKS, LIST_OUTPUTS, SELECT_ITEMS, WITHDRAWN
+from pinpool.journal.schema import ADD_ATTEMPT, ADD_OUTPUT, COUNT_TASKS, LIST_OUTPUTS, SELECT_ITEMS, WITHDRAWN
 from pinpool.journal.task_rows import WAITING, add_tasks, storable, task_of
 from pinpool.journal.yields import FRUITLESS, StageYield, stage_yields
 from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, ProxyState, Task, TaskState
@@ -224,12 +225,8 @@ class Journal:
         message = words if words is None else storable(words[:MESSAGE_LIMIT])
         # After a crash nobody may know which proxy the worker held: such an attempt has none.
         via = proxy if proxy > 0 else None
-        db.execute(
-            "INSERT INTO attempts"
-            " (task, n, proxy, worker, at, seconds, ending, fault, status, size, message, charged)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (task_id, n, via, worker, at, seconds, ending, fault, status, size, message, charged),
-        )
+        attempt = (task_id, n, via, worker, at, seconds, ending, fault, status, size, message, charged)
+        db.execute(ADD_ATTEMPT, attempt)
         if outcome.sample is not None:
             db.execute(
                 "INSERT INTO pages (task, n, kind, url, status, headers, body, size)"
@@ -239,9 +236,11 @@ class Journal:
         if items:
             rows = [(task_id, place, storable(item)) for place, item in enumerate(items)]
             db.executemany("INSERT INTO items (task, n, data) VALUES (?, ?, ?)", rows)
-        if not links or not (new := add_tasks(db, links, task_id)):
-            return 0
-        db.execute("UPDATE tasks SET children_n = ? WHERE id = ?", (new, task_id))
+        new = add_tasks(db, links, task_id) if links else 0
+        if new < len(links) and (overlap := overlap_of(db, task_id, links, now)) is not None:
+            self.event(overlap)
+        if new:
+            db.execute("UPDATE tasks SET children_n = ? WHERE id = ?", (new, task_id))
         return new
 
     @_storing

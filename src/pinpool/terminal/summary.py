@@ -51,13 +51,13 @@ def empty_fields(fields: Iterable[StageFields]) -> list[str]:
 
 
 def coverage_line(coverage: Coverage) -> str:
-    """What `verify` found, in one line."""
+    """What `verify` found, in one line, and a line for each doubt."""
+    doubts = "".join(f"\ndoubt: {doubt}" for doubt in coverage.doubts)
     if not coverage.complete:
-        return f"coverage: NOT complete: {'; '.join(coverage.problems)}"
+        return f"coverage: NOT complete: {'; '.join(coverage.problems)}{doubts}"
     seeds, tasks = counted(coverage.seeds, "seed"), counted(coverage.tasks, "task")
-    return (
-        f"coverage: proven complete: {seeds}, {tasks}, each ended once, {counted(coverage.items, 'item')}, none twice"
-    )
+    items = f"{counted(coverage.items, 'item')}, none twice"
+    return f"coverage: proven complete: {seeds}, {tasks}, each ended once, {items}{doubts}"
 
 
 def _proxies(rows: Sequence[Row]) -> str:

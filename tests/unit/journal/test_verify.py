@@ -49,6 +49,7 @@ def test_a_run_in_which_all_ended_once_is_proven_complete(path: Path) -> None:
         "items": 3,
         "duplicates": 0,
         "problems": [],
+        "doubts": [],
     }
 
 

@@ -9,7 +9,7 @@ from pinpool.terminal.summary import coverage_line, empty_fields, summary
 
 TASKS = {"done": 1, "gone": 0, "failed": 0, "waiting": 2, "in_flight": 0}
 RUN = {"state": "interrupted", "pages": 1, "items": 1200, "seconds": 2.0, "tasks": TASKS}
-COVERAGE = Coverage(True, 1, 2, 2, 0, 0, 0, 1, 0, [])
+COVERAGE = Coverage(True, 1, 2, 2, 0, 0, 0, 1, 0, [], [])
 
 
 def document(*proxies: tuple[str, int, int], losses: int = 0) -> dict[str, Any]:
