@@ -201,23 +201,24 @@ class Job:
     #: How many workers share a process of its crawls; a fixture sets it for all jobs of a test.
     threads = 1
 
-    def __init__(self, folder: Path, lab: Lab, source: str = "", *, pages: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, lab: Lab, source: str = "", *, pages: int | None = None, file: str = "films.py"
+    ) -> None:
         self.folder = folder
         self.lab = lab
+        self.file = file
         self.journal = folder / "films.db"
         self.output = folder / "films.jsonl"
         self.method = "forkserver"
         self.starts: list[Start] = []
         pages = pages or lab.catalogue.pages
         folder.mkdir(exist_ok=True)
-        (folder / "films.py").write_text(
-            (source or spider()).replace("BASE", lab.named_url).replace("PAGES", str(pages))
-        )
+        (folder / file).write_text((source or spider()).replace("BASE", lab.named_url).replace("PAGES", str(pages)))
         lab.write_proxies(folder / "proxies.txt")
 
     def crawl(self, *options: str, under: str = "") -> Start:
         """Begin the run; `under` is Python that the process runs first, for limits of its own."""
-        words = ["crawl", "films.py", "-p", "proxies.txt", "-j", "films.db", "-o", "films.jsonl"]
+        words = ["crawl", self.file, "-p", "proxies.txt", "-j", "films.db", "-o", "films.jsonl"]
         return self._start([*words, "--threads", str(self.threads), "--start-method", self.method, *options], under)
 
     def resume(self, *options: str, under: str = "") -> Start:

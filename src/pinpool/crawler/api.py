@@ -231,7 +231,7 @@ def resume(
         )
     launch = Launch(
         spider=spider,
-        ref=ref,
+        ref=spider.origin or ref,  # of a TOML spider as it is now
         overrides=overrides,
         proxies=chosen,
         proxy_source=info.proxies if proxies is None else source_of(proxies),

@@ -1,4 +1,4 @@
-"""Finds a spider by its ref and imports it."""
+"""Finds a spider by its ref, and imports it or reads its TOML."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +16,7 @@ from pinpool.errors import SpiderError
 from pinpool.spider.arguments import unknown_argument, values_for
 from pinpool.spider.habits import foreign_spider
 from pinpool.spider.spider import FILES, Spider, SpiderRef, importing
+from pinpool.spider.toml.stages import spider_of
 from pinpool.spider.user_errors import last_place, line_inside, problems_in, shown_file
 from pinpool.text import shown_path
 
@@ -48,8 +49,9 @@ def parse_ref(text: str) -> SpiderRef:
 
 def load(ref: SpiderRef, *, seeds: bool = False) -> Spider:
     """
-    The spider that `ref` names, imported under a name that is not ``__main__``, checked, and with its `origin` set. A
-    function that returns the spider is called with the arguments of `ref`.
+    The spider that `ref` names, checked, and with its `origin` set. Python is imported under a name that is not
+    ``__main__``, and a function that returns the spider is called with the arguments of `ref`. In a TOML file these
+    are its variables. A worker's `ref` has the plan of that file, and the file is not read.
 
     The folder of a file, or the current one for a module, is put first on ``sys.path`` and stays there. The seeds are
     checked only if asked for: a worker has no use for them, and ``--seeds`` replaces them.
@@ -57,6 +59,10 @@ def load(ref: SpiderRef, *, seeds: bool = False) -> Spider:
     Raises SpiderError with all problems, each with the file and the innermost line of it.
     """
     file = ref.path and str(Path(ref.path).absolute())
+    if file and ref.plan is not None:
+        return spider_of(ref.plan, file)
+    if file and file.endswith(".toml"):
+        return _read_toml(file, ref, seeds=seeds)
     _put_on_path(str(Path(file).parent if file else Path.cwd()))
     with _importing():
         module = _import_file(file) if file else _import_module(ref.module or "")
@@ -90,13 +96,24 @@ def _put_on_path(folder: str) -> None:
         put_first.add(folder)
 
 
+def _read_toml(file: str, ref: SpiderRef, *, seeds: bool) -> Spider:
+    if ref.attribute:
+        raise SpiderError(f"{shown_path(shown_file(file))}: is one spider: leave :{ref.attribute} out")
+    # Workers never come here, and it loads what is heavy.
+    from pinpool.spider.toml.load import load_toml
+
+    spider = load_toml(file, ref.arguments)
+    spider.check(seeds=seeds)
+    return spider
+
+
 def _import_file(path: str) -> ModuleType:
     where = shown_path(shown_file(path))
     if not path.endswith(".py"):
-        raise SpiderError(f"{where}: the name of a spider file must end in .py")
+        raise SpiderError(f"{where}: the name of a spider file must end in .py or .toml")
     if not Path(path).is_file():
         raise SpiderError(f"{where}: no such file")
-    if _stands_in_for_another(path):
+    if stands_in_for_another(path):
         stem = Path(path).stem
         raise SpiderError(
             f"{where}: Python may take this file for the module {stem}, which others need: "
@@ -148,7 +165,7 @@ def _packages_around(file: Path) -> tuple[str, list[str]]:
     return name, inner
 
 
-def _stands_in_for_another(path: str) -> bool:
+def stands_in_for_another(path: str) -> bool:
     """Whether it is named like a module of Python or of an installed package, as its folder comes first now."""
     name = Path(path).stem
     if name in sys.stdlib_module_names:

@@ -46,14 +46,15 @@ class Seeds:
             yield from map(Task._make, pickle.load(self._file))
 
 
-def read_seeds(source: str, stage: str) -> Seeds:
+def read_seeds(source: str, stage: str, *, asked_by: str = "--seeds") -> Seeds:
     """
     The URLs in the file `source` (``-`` is stdin) as tasks of the `stage`. Skips blank lines and ``#`` comments.
+    `asked_by` is the option, or the key of a spider, that names the file.
 
     Raises UsageError if the file cannot be read, and SpiderError with each line that is not a URL, or if no line is.
     """
     name = "stdin" if source == "-" else shown_path(source)
-    numbered = enumerate(_lines(source, name), 1)
+    numbered = enumerate(_lines(source, name, asked_by), 1)
     seeds = ((f"{name}:{number}: ", line) for number, line in numbered if line and not line.startswith("#"))
     return Seeds(_tasks(seeds, stage, f"{name}: no seeds found: write one URL per line"))
 
@@ -67,7 +68,7 @@ def seeds_of(spider: Spider, given: Iterable[str | Task] | None = None) -> Seeds
     return Seeds(_tasks(seeds, spider.first_stage, none))
 
 
-def _lines(source: str, name: str) -> Iterator[str]:
+def _lines(source: str, name: str, asked_by: str) -> Iterator[str]:
     try:
         text = io.TextIOWrapper(sys.stdin.buffer if source == "-" else Path(source).open("rb"), "utf-8-sig")  # noqa: SIM115
         try:
@@ -79,7 +80,7 @@ def _lines(source: str, name: str) -> Iterator[str]:
                 text.close()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"--seeds: {name} cannot be read: {reason}") from None
+        raise UsageError(f"{asked_by}: {name} cannot be read: {reason}") from None
 
 
 def _tasks(seeds: Iterable[tuple[str, str | Task]], stage: str, none: str) -> Iterator[Task]:

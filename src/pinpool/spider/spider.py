@@ -31,12 +31,14 @@ class SpiderRef(NamedTuple):
     Where a spider is: a file or an importable module, the variable in it, and the arguments of its function as text.
 
     `parse_ref` reads its `str`, which leaves the arguments out: they may be secret.
+    `plan` is the checked content of a TOML file, for workers; see `spider.toml.stages`.
     """
 
     path: str | None = None
     module: str | None = None
     attribute: str | None = None
     arguments: tuple[tuple[str, str], ...] = ()
+    plan: str | None = None
 
     def __str__(self) -> str:
         home = self.path or self.module or ""

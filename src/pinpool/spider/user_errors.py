@@ -6,6 +6,10 @@ from traceback import walk_tb
 from pinpool.errors import DeadlinePassed, UsageError
 
 
+class UnusableYield(Exception):
+    """What a stage makes of a page cannot be stored or requested. Its text is the whole message, place included."""
+
+
 def shown_file(path: str) -> str:
     """The path, relative if it is below the current folder."""
     try:
