@@ -18,6 +18,7 @@ from pinpool.cli.export import export
 from pinpool.cli.failures import failures
 from pinpool.cli.guide import guide
 from pinpool.cli.lab import lab
+from pinpool.cli.new import new
 from pinpool.cli.options import ExitCode, say
 from pinpool.cli.report import report
 from pinpool.cli.resume import resume
@@ -46,7 +47,23 @@ def app() -> None:
     """
 
 
-for command in (crawl, resume, retry, stats, failures, verify, export, report, tune, try_, check, demo, lab, guide):
+for command in (
+    new,
+    crawl,
+    resume,
+    retry,
+    stats,
+    failures,
+    verify,
+    export,
+    report,
+    tune,
+    try_,
+    check,
+    demo,
+    lab,
+    guide,
+):
     app.add_command(command)
 
 
