@@ -53,10 +53,15 @@ def test_a_killed_crawl_is_resumed_and_holds_each_film_once(films: Job, threads:
     films.complete()
 
 
-def test_workers_that_are_started_anew_have_the_spider_as_it_was_at_the_start(tmp_path: Path, lab: Lab) -> None:
+@pytest.mark.parametrize("resumed", [False, True])
+def test_workers_that_are_started_anew_have_the_spider_as_it_was_at_the_start(
+    tmp_path: Path, lab: Lab, resumed: bool
+) -> None:
     with job(tmp_path / "run", lab, FILMS, file="films.toml") as films:
-        start = films.crawl("-w", "3")
-        until(lambda: len(films.written()) >= 5, "five films in the file")
+        if resumed:
+            assert films.crawl("-w", "3", "--limit", "5").wait() == 0
+        written, start = len(films.written()), films.resume("-w", "3")
+        until(lambda: len(films.written()) >= written + 5, "five more films in the file")
 
         (films.folder / "films.toml").write_text("somebody is just wri")
         for worker in start.cast().workers:
