@@ -280,6 +280,15 @@ def test_no_address_breaks_within_a_number_or_a_word(browser: Browser, page: Pat
     assert browser.ask(BROKEN) == []
 
 
+def test_on_a_desk_the_table_of_proxies_needs_no_scrolling(browser: Browser, page: Path) -> None:
+    browser.look(1280)
+
+    browser.open(page)
+
+    wide = "Array.from(document.querySelectorAll('.scroll')).filter(one => one.scrollWidth > one.clientWidth)"
+    assert browser.ask(f"{wide}.map(one => one.getAttribute('aria-labelledby'))") == []
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_reasons_are_whole(browser: Browser, page: Path, width: int) -> None:
     browser.look(width)

@@ -46,8 +46,10 @@ MARK = f'<meta name="generator" content="{GENERATOR}'
 PROXIES = 500  # rows; a browser still sorts them at once, and the page stays below a megabyte
 PAUSES = 5  # that are told in words
 SAMPLE_FIELDS, SAMPLE_CHARACTERS = 8, 120
-#: A line of an address may break behind these, so that it never breaks within a number.
-_BREAKS = re.compile(r"(?<=[@.-])|(?<=:)(?!/)|(?<=/)(?!/)")
+#: A line of an address may break behind these, so that it never breaks within a number, nor within 10.0.0.7.
+_BREAKS = re.compile(r"(?<=[@?&=-])|(?<=\.)(?!\d)|(?<=:)(?!/)|(?<=/)(?!/)")
+#: A label at a gap between two starts takes so much of a phone's chart, in percent.
+PAUSE_ROOM = 30.0
 
 
 def render(data: RunData, now: float, price: Price | None = None) -> str:
@@ -65,7 +67,7 @@ def render(data: RunData, now: float, price: Price | None = None) -> str:
     )
     jinja.filters.update(
         clip=one_line,
-        url=lambda url: one_line(bare_url(url)),
+        url=lambda url: address(bare_url(url)),
         address=address,
         moment=utc_time,
         size=byte_size,
@@ -149,7 +151,7 @@ def _view(data: RunData, price: Price | None) -> dict[str, Any]:
         "timeline": timeline(axis, totals.slices, [_tick(axis, number / axis.slices) for number in range(axis.slices)]),
         "time_marks": time_marks(axis),
         "whole_time": (_tick(axis, 0.0), _tick(axis, 1.0)),
-        "pauses": [(round(100 * axis.elapsed(start) / axis.seconds, 2), start, stop) for start, stop in axis.pauses],
+        "pauses": _pauses(axis),
         "told_pauses": axis.pauses[:PAUSES],
         "silences": [
             (_across(axis, start), max(0.2, _across(axis, stop) - _across(axis, start)))
@@ -172,6 +174,21 @@ def _tick(axis: TimeAxis, share: float) -> str:
         return fine_duration(share * axis.seconds)
     moment = utc_time(axis.moment(share))
     return moment if axis.end - axis.begin > 86_400 else moment.split()[1]
+
+
+def _pauses(axis: TimeAxis) -> list[tuple[float, float, str]]:
+    """(percent of the axis, seconds, side of its label, empty if it has no room) of each gap between two starts."""
+    marks, taken = [], 0.0
+    for start, stop in axis.pauses:
+        place = round(100 * axis.elapsed(start) / axis.seconds, 2)
+        side = "start" if place + PAUSE_ROOM <= 100 else "end"
+        left = place if side == "start" else place - PAUSE_ROOM
+        if left < taken:
+            side = ""
+        else:
+            taken = left + PAUSE_ROOM
+        marks.append((place, stop - start, side))
+    return marks
 
 
 def _across(axis: TimeAxis, at: float) -> float:
@@ -210,13 +227,15 @@ def _harvest(stage: StageHarvest) -> dict[str, Any]:
     }
 
 
-def _sample(value: Any) -> str:
+def _sample(value: Any) -> "str | Markup":
     """The value of a field, in a few words."""
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         value = ", ".join(value)
     if not isinstance(value, str):
         value = "" if value is None else json.dumps(value, ensure_ascii=False)
-    return cut(one_line(bare_url(value) if value.startswith(("http:", "https:")) else value), SAMPLE_CHARACTERS)
+    if value.startswith(("http:", "https:")):
+        return address(cut(bare_url(value), SAMPLE_CHARACTERS))
+    return cut(one_line(value), SAMPLE_CHARACTERS)
 
 
 def _heat(data: RunData, proxies: Sequence[tuple[ProxyRow, History]]) -> dict[str, Any]:

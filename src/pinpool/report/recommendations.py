@@ -130,7 +130,12 @@ def _refused_logins(data: RunData) -> Iterator[Recommendation]:
 
 
 def _never_worked(data: RunData) -> Iterator[Recommendation]:
-    useless = [(proxy, history) for proxy, history in data.on_list if _is_useless(history)]
+    blocked = _blocked(data)
+    useless = [
+        (proxy, history)
+        for proxy, history in data.on_list
+        if _is_useless(history) and not (proxy.label in blocked and set(history.faults) <= set(_BANS))
+    ]
     if useless:
         faults = sum((history.faults for _, history in useless), Counter[str]())
         names = first_few([proxy.label for proxy, _ in useless], NAMED)
@@ -145,10 +150,11 @@ def _never_worked(data: RunData) -> Iterator[Recommendation]:
 
 
 def _stopped_working(data: RunData) -> Iterator[Recommendation]:
+    blocked = _blocked(data)
     stopped = sorted(
         (history.failing_since or 0.0, proxy.label, tallied(history.last_faults))
         for proxy, history in data.on_list
-        if _has_stopped(proxy, history)
+        if _has_stopped(proxy, history) and not (proxy.label in blocked and set(history.last_faults) <= set(_BANS))
     )
     weight = 60 + 10 * len(stopped) / max(len(data.on_list), 1)
     check = (f"pinpool check {_list(data)}",)
@@ -176,27 +182,39 @@ def _has_stopped(proxy: ProxyRow, history: History) -> bool:
     return bool(failing and (history.last_faults.total() >= FEW or proxy.state == ProxyState.RETIRED))
 
 
+def _ban_counts(data: RunData) -> list[tuple[int, str]]:
+    """(bans and empty pages, label) of each proxy, the most first."""
+    counts = ((sum(figures.faults[fault] for fault in _BANS), proxy.label) for proxy, figures in data.shown)
+    return sorted(counts, reverse=True)
+
+
+def _blocked(data: RunData) -> list[str]:
+    """The few proxies that nearly all bans come through; empty if there are none, or hardly any bans."""
+    counts = _ban_counts(data)
+    bans, tried = sum(count for count, _ in counts), len(data.totals.histories)
+    worst = [(count, label) for count, label in counts[: max(1, int(tried * CONCENTRATED_ON))] if count]
+    is_notable = bans >= FEW and bans >= 0.005 * data.totals.tried and tried >= 4
+    return [label for _, label in worst] if is_notable and sum(n for n, _ in worst) >= CONCENTRATED * bans else []
+
+
 def _bans(data: RunData) -> Iterator[Recommendation]:
-    counts = sorted(
-        ((sum(figures.faults[fault] for fault in _BANS), proxy.label) for proxy, figures in data.shown),
-        reverse=True,
-    )
+    counts, blocked = _ban_counts(data), _blocked(data)
     bans, tried = sum(count for count, _ in counts), len(data.totals.histories)
     share = bans / max(data.totals.tried, 1)
     hit = sum(count > 0 for count, _ in counts)
     if bans < FEW or share < 0.005:
         return
-    worst = [(count, label) for count, label in counts[: max(1, int(tried * CONCENTRATED_ON))] if count]
     evidence = f"{bans:,} attempts ({percent(share)}) met a block page, or a page with nothing in it"
     banned = data.waste(*(fault for fault in _BANS if fault in data.totals.waste))
     if banned.bytes >= NOTABLE * data.totals.bytes > 0:
         evidence += f", for {byte_size(banned.bytes)} of {byte_size(data.totals.bytes)}"
-    if tried >= 4 and sum(count for count, _ in worst) >= CONCENTRATED * bans:
-        names = first_few([label for _, label in worst], NAMED)
+    if blocked:
+        names = first_few(blocked, NAMED)
         yield Recommendation(
             55 + 30 * share,
-            f"The site blocks {len(worst)} of {tried} proxies",
-            f"{evidence}, nearly all through {names}. The cause lies there, not in the pace.",
+            f"The site blocks {len(blocked)} of {tried} proxies",
+            f"{evidence}, nearly all through {names}. The cause lies there, not in the pace: ask their provider for"
+            " others.",
         )
     elif hit >= 2 and data.waste(Fault.EMPTY).attempts > bans / 2:
         if data.found.barren:
@@ -229,7 +247,8 @@ def _waste(data: RunData) -> Iterator[Recommendation]:
         if _refuses(history) or _is_useless(history) or _has_stopped(proxy, history)
     ]
     faults = dict(data.totals.waste)
-    for fault in [*(_BANS if any(_bans(data)) else ()), *(NOTHING if data.found.barren else ())]:
+    by_page = _PAGE_FAULTS & data.faults_of_failed.keys()
+    for fault in [*by_page, *(_BANS if any(_bans(data)) else ()), *(NOTHING if data.found.barren else ())]:
         faults.pop(fault, None)
     size = sum(waste.bytes for waste in faults.values()) - sum(history.wasted_bytes for history in told)
     seconds = sum(waste.seconds for waste in faults.values()) - sum(history.wasted_seconds for history in told)

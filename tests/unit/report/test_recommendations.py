@@ -73,6 +73,14 @@ def test_bans_of_few_proxies_speak_against_these_and_bans_of_many_against_the_pa
     assert ("pinpool resume movies.db --pace 2",) in [advice.commands for advice in many_found]
 
 
+def test_a_proxy_that_the_site_blocks_is_not_named_again_as_one_that_stopped_or_never_worked() -> None:
+    blocked = [bad(2, 400 + n, "banned") for n in range(3)] + [bad(4, n, "empty") for n in range(3)]
+
+    assert titles([*calm(3), *(good(p, n) for n in range(9) for p in (5, 6, 7, 8)), *blocked], proxies=8) == [
+        "The site blocks 2 of 8 proxies"
+    ]
+
+
 def test_empty_pages_everywhere_point_to_the_spider_before_the_pace() -> None:
     rows = [page for n in range(20) for p in range(1, 9) for page in (bad(p, n, "empty"), good(p, n + 0.5))]
 
@@ -103,6 +111,12 @@ def test_bytes_and_time_for_nothing_are_one_entry() -> None:
     assert [advice.title for advice in found] == [
         "64% of the bytes and 60% of the workers' fetching time were for nothing"
     ]
+
+
+def test_what_pages_cost_that_were_given_up_is_no_entry_of_its_own() -> None:
+    lost = [bad(p, n, "extract", size=99_000)._replace(charged=False) for p in (1, 2) for n in range(4)]
+
+    assert titles([*calm(), *lost], tasks={"failed": 4}, faults_of_failed={"extract": 4}) == ["4 pages were given up"]
 
 
 def test_what_proxies_cost_that_never_worked_stands_where_they_are_named() -> None:
