@@ -18,7 +18,7 @@ from pinpool.report.harvest import StoredItem
 from pinpool.report.html import render
 from pinpool.report.queries import read_run
 from pinpool.report.timeline import TimeAxis
-from run_data import good, run_data
+from run_data import bad, good, run_data
 from synthetic import synthetic_run
 
 REQUIRED = os.environ.get("PINPOOL_REQUIRE_CHROMIUM") == "1"
@@ -309,6 +309,21 @@ def test_what_stands_at_the_axes_can_be_read(browser: Browser, page: Path, width
     assert browser.ask("document.querySelectorAll('svg.chart').length") == 3
     assert browser.ask("document.querySelectorAll('svg.chart .levels text').length") >= 6
     assert browser.ask(CROWDED) == []
+
+
+@pytest.mark.parametrize("hours", [0.04, 5, 40, 9000])
+def test_the_time_at_the_axes_can_be_read_on_a_phone_however_long_the_run(
+    browser: Browser, tmp_path: Path, hours: float
+) -> None:
+    path = tmp_path / "report.html"
+    axis = TimeAxis(START, START + hours * 3600)
+    path.write_text(render(run_data([good(1, 1), bad(1, 2, "reset")], axis=axis), START), encoding="utf-8")
+    browser.look(390)
+
+    browser.open(path)
+
+    assert browser.ask(CROWDED) == []
+    assert browser.ask("document.documentElement.scrollWidth") == 390
 
 
 def test_the_gap_between_two_starts_is_marked_in_each_chart(browser: Browser, tmp_path: Path) -> None:
