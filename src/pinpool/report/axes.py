@@ -9,7 +9,7 @@ from pinpool.report.timeline import TimeAxis
 from pinpool.text import fine_duration
 
 MOST_TICKS = 6
-MOST_LEVELS = 3
+MOST_LEVELS = 4
 #: Below this a run shows the time since its start: its ticks would have the same time of day, or nearly so.
 SHORT = 120.0  # seconds
 #: A tick that stands closer behind another one, in percent of the axis, is left out.

@@ -17,8 +17,8 @@ def test_pages_are_an_area_and_faults_are_stacked_by_whose_they_are() -> None:
 
     assert drawn.slice_seconds == 10
     assert drawn.pages.path == "M0 100V0h1V50h1V100h1V100z"
-    assert drawn.pages.levels == [Mark(100, "0"), Mark(50, "1"), Mark(0, "2")]
-    assert [mark.label for mark in drawn.levels] == ["0", "2", "4"]
+    assert drawn.pages.levels == [Mark(100, "0"), Mark(75, "0.5"), Mark(50, "1"), Mark(25, "1.5"), Mark(0, "2")]
+    assert [mark.label for mark in drawn.levels] == ["0", "1", "2", "3", "4"]
     assert [(band.group, band.total, band.path) for band in drawn.bands] == [
         ("proxy", 6, "M1 100h1v-50h-1zM2 100h1v-100h-1z"),
         ("doubtful", 2, "M1 50h1v-50h-1z"),
