@@ -173,7 +173,8 @@ class Outcome(NamedTuple):
     """
     What a worker says of one attempt. `at` is epoch seconds, `items` are JSON objects as text, `size` is bytes.
     `unasked` says why a page that was never requested counts as gone (robots.txt); then `proxy` is -1. `note` is that
-    of the answer, as in `Fetched`.
+    of the answer, as in `Fetched`. `digest` tells one body from another (`policy.one_body`), 0 if there is none.
+    `fields` names those that have a value in some item (`policy.missing_fields`).
     """
 
     serial: int
@@ -192,6 +193,8 @@ class Outcome(NamedTuple):
     unasked: str = ""
     sample: PageSample | None = None
     note: str = ""
+    digest: int = 0
+    fields: str = ""
 
 
 class FailedAttempt(NamedTuple):
@@ -242,6 +245,7 @@ class EventKind(StrEnum):
     PAUSED = "paused"  # the circuit breaker has opened; `detail`: why
     CONTINUED = "continued"  # the site answers again
     STAGE_STOPPED = "stage_stopped"  # its first pages have all yielded nothing; `detail`: which stage
+    FOUND_OUT = "found_out"  # a proxy shows something else than others do; `detail`: which, and what follows
     STARVED = "starved"  # nothing can be fetched any more; `detail`: why, and what to do about it
     OVERLAP = "overlap"  # a list page shows what the page before it has shown; `detail`: `journal.overlaps.Overlap`
     LATE = "late"  # an outcome for a task that had ended already

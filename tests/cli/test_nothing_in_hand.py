@@ -6,6 +6,7 @@ import re
 
 from commands import LIST, SPIDER, Desk
 from films import films, holds_each_film_once
+from journals import damage
 from pinpool.lab import Lab
 
 
@@ -41,6 +42,25 @@ def test_seeds_that_are_all_gone_are_exit_3(desk: Desk, lab: Lab) -> None:
     assert said.code == 3
     assert "every seed is gone (404 or 410): 1 page\n" in said.err
     assert said.out.startswith("over, nothing extracted: 1 page, 0 items")
+
+
+def test_pages_in_doubt_are_exit_3_and_a_resume_asks_for_them_once_more(desk: Desk, lab: Lab) -> None:
+    """As a run leaves it whose other proxies have all gone before they could give these pages."""
+    desk.write("films.py", SPIDER.format(seeds=seeds(lab)))
+    lab.set_latency(0.05)  # each proxy gives some pages, so that it can tell
+    assert desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl").code == 0
+    unanswered = "INSERT INTO doubts (task, proxy, sure, why, verdict) SELECT task, proxy, 1, '', 'unknown' FROM items"
+    damage(desk / "films.db", f"{unanswered} JOIN attempts USING (task) LIMIT 3")
+
+    verified, stats = desk.run("verify", "films.db"), desk.run("report", "films.db", "-o", "r.html")
+    resumed = desk.run("resume", "films.db")
+
+    assert verified.code == 3
+    assert "NOT complete: 3 pages are in doubt: the proxy that gave them was found out" in verified.out
+    assert stats.code == 0
+    assert "over, 3 pages in doubt" in (desk / "r.html").read_text()
+    assert resumed.code == 0, resumed.err
+    assert holds_each_film_once(desk, lab)
 
 
 def test_a_field_that_is_always_empty_is_a_warning_and_no_failure(desk: Desk, lab: Lab) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 
 from pinpool.journal.records import About, Settlement
+from pinpool.journal.schema import APPLICATION_ID, MIGRATIONS
 from pinpool.journal.writer import Journal
 from pinpool.model import Ending, Evidence, Fault, Outcome, Sign, Step, Task, TaskState
 from pinpool.output.outputs import Outputs
@@ -94,6 +95,22 @@ def whole_run(path: Path) -> None:
         journal.settle(put_off(4, failed()), START + 4)
         journal.settle(done(4, answered(item("c"), proxy=2)), START + 5)
         journal.finish("complete", START + 6)
+
+
+def make_older(path: Path, version: int) -> None:
+    """Make a journal again as a pinpool of this version would have made it: without what newer ones have."""
+    old, new = sqlite3.connect(path.with_name("older")), sqlite3.connect(path)
+    with closing(old), closing(new):
+        for statement in (statement for step in MIGRATIONS[:version] for statement in step):
+            old.execute(statement)
+        for (table,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            columns = ", ".join(column for _, column, *_ in old.execute(f"PRAGMA table_info({table})"))
+            kept = new.execute(f"SELECT {columns} FROM {table}").fetchall()
+            old.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * (columns.count(',') + 1))})", kept)
+        old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        old.execute(f"PRAGMA user_version = {version}")
+        old.commit()
+    path.with_name("older").replace(path)
 
 
 def work(journal: Journal, output: str | None) -> None:

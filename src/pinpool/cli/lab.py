@@ -19,7 +19,7 @@ from pinpool.errors import SettingsError
     "--faults",
     default="",
     metavar="LIST",
-    help="refused,blackhole,auth,ban,drip,reset,softban,flaky: one proxy each.",
+    help="refused,blackhole,auth,ban,drip,reset,softban,flaky,cached,sparse: one proxy each.",
 )
 @defaulted("--latency", default=0, help="Milliseconds for each answer.", type=click.FloatRange(0), metavar="MS")
 @defaulted(

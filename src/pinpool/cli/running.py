@@ -139,7 +139,8 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
         ).ended
         code, last_lines = _ending(ended, Run(journal), options["max_failures"])
     except NoUsableProxy as error:
-        code, last_lines = ExitCode.NO_PROXY, [str(error)]
+        doubt = Run(journal).found.doubt
+        code, last_lines = ExitCode.NO_PROXY, [*filter(None, [doubt]), str(error)]
     except BrokenPipeError:  # the reader of the items has seen enough
         code, last_lines = _ending(None, Run(journal), 0)
         discard(sys.stdout)
@@ -165,15 +166,15 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
 
 def _ending(ended: Ended | None, run: Run, max_failures: int) -> tuple[ExitCode, list[str]]:
     """The exit code of a run that was not starved, and the last lines for people. None: it was interrupted."""
-    goes_on = f"`pinpool resume {run.journal}` goes on"
+    goes_on, found = f"`pinpool resume {run.journal}` goes on", run.found
+    doubt = [found.doubt] if found.doubt else []
     if ended is None or ended.end == "interrupted":
-        return ExitCode.INTERRUPTED, [f"interrupted; {goes_on}"]
+        return ExitCode.INTERRUPTED, [*doubt, f"interrupted; {goes_on}"]
     if ended.end == "limited":
-        return ExitCode.COMPLETE, [f"stopped at the wanted number of pages; {goes_on}"]
-    found = run.found
+        return ExitCode.COMPLETE, [*doubt, f"stopped at the wanted number of pages; {goes_on}"]
     elsewhere = sum(stage.failed for stage in found.stages)  # a stage that yielded nothing has lines of its own
     lines = [failed_line(elsewhere, run.journal)] if elsewhere and ended.failed > max_failures else []
-    if ended.end == "stopped" or found.fruitless > max_failures or not max_failures:
+    if ended.end == "stopped" or doubt or found.fruitless > max_failures or not max_failures:
         lines += lacking(run)
     return ExitCode.INCOMPLETE if lines else ExitCode.COMPLETE, lines
 

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from random import Random
 
+from pinpool.crawler.backlog import Backlog
 from pinpool.crawler.gone_pages import GonePages
 from pinpool.crawler.outlook import Outlook
 from pinpool.crawler.proxy_records import ProxyRecords
 from pinpool.crawler.run_log import RunLog
 from pinpool.crawler.scheduler import LONGEST_BREAK, Entry, Frontier, assign, offer_delay, proxies_to_avoid
+from pinpool.crawler.second_looks import SecondLooks
 from pinpool.crawler.signals import Stop
 from pinpool.crawler.site_probe import SiteProbe
 from pinpool.crawler.stage_guard import StageGuard
@@ -22,18 +24,7 @@ from pinpool.crawler.tally import Tally
 from pinpool.journal.records import RunEnd, Settlement
 from pinpool.journal.schema import INDEX_STAGE
 from pinpool.journal.writer import Journal
-from pinpool.model import (
-    Assignment,
-    Ending,
-    Event,
-    EventKind,
-    FailedAttempt,
-    Fault,
-    Outcome,
-    ProxyState,
-    Sign,
-    TaskState,
-)
+from pinpool.model import Assignment, Ending, Event, EventKind, Fault, Outcome, ProxyState, Sign, TaskState
 from pinpool.policy.circuit_breaker import PROBES
 from pinpool.policy.decision import Decision, Judge, failed_attempt
 from pinpool.policy.faults import FAULTS
@@ -108,6 +99,8 @@ class Loop:
         patience = self.settings.site_patience
         self._outlook = Outlook(self._reports, self._site_probe, self.reputation, patience, self.clock)
         self._gone = GonePages(self.journal, self._settler, self._judge)
+        self._looks = SecondLooks(self.journal, self._settler, self.clock)
+        self._backlog = Backlog(self.journal, self.reputation)
         self._frontier = Frontier()
         self._at_hand: frozenset[int] = frozenset()  # read before the journal was read again from its start
         self._alone: Entry | None = None  # the last that was tried alone
@@ -124,7 +117,7 @@ class Loop:
             ended=sum(counts.values()) - counts[TaskState.WAITING],
             failed=counts[TaskState.FAILED],
             gone=counts[TaskState.GONE],
-            items=self.journal.last_item(),  # items are never removed
+            items=self.journal.item_count(),
         )
 
     @property
@@ -164,7 +157,8 @@ class Loop:
 
     @property
     def _complete(self) -> bool:
-        return not self._attempts and self._frontier.empty and not any(self._tally.unread.values())
+        done = not self._attempts and self._frontier.empty and not any(self._tally.unread.values())
+        return done and self._looks.over(self.engine.census())
 
     # ------------------------------------------------------------------ what goes out
 
@@ -177,6 +171,9 @@ class Loop:
             return
         if self._stages.held:
             self._frontier.keep(self._stages.admits)
+        self._looks.review(self.engine.census())
+        for doubted in self._looks.due():
+            self._frontier.push(self._backlog.second_look(doubted))
         for kind in (True, False):
             if self._tally.unread[kind] and self._frontier.runs_short(kind):
                 self._read(kind)
@@ -211,11 +208,7 @@ class Loop:
             self._tally.cursor[is_index] = row.id
             if row.id in self._at_hand:
                 continue
-            entry = Entry(row.id, row.task, is_index, is_seed=row.is_seed, follows=bool(row.follows))
-            if row.attempts:
-                failures = self._history(entry)
-                entry.tried = frozenset(one.proxy for one in failures if one.proxy and not one.site_down)
-                entry.deadly = entry.alone = any(FAULTS[one.fault].loses_worker for one in failures)
+            entry = self._backlog.entry(row, is_index=is_index)
             if row.not_before and row.not_before > now:
                 self._frontier.delay(entry, self.clock.monotonic() + row.not_before - now)
             else:
@@ -233,6 +226,13 @@ class Loop:
                 self._frontier.delay(entry, now + ALONE_SECONDS)
                 return
             self._alone = entry
+        if entry.doubted:
+            match self._looks.next_step(entry, self.engine.census()):
+                case Assignment() as second:
+                    self._attempts.sent(self._submit(second, alone=entry.alone), entry)
+                case "wait":
+                    self._frontier.delay(entry, now + LONGEST_BREAK)
+            return
         states = self.engine.census().states
         if entry.wary:
             avoided |= {proxy for proxy in states if proxy in self.reputation and not self.reputation.credible(proxy)}
@@ -310,19 +310,29 @@ class Loop:
                 self._frontier.delay(entry, now + offer_delay(entry.declined, pinned, self.random.random()))
             return
         entry.alone = False  # its worker lives
-        if outcome.ending is Ending.GONE and not outcome.unasked:
-            outcome = self._gone.judged(entry, outcome, self._past(entry), self.engine.census().living)
+        if entry.doubted:
+            outcome = self._looks.heard(entry, outcome)
+        elif outcome.ending is Ending.GONE and not outcome.unasked:
+            outcome = self._gone.judged(entry, outcome, self._backlog.past(entry), self.engine.census().living)
+        elif outcome.ending is Ending.OK:
+            outcome = self._looks.judged(entry, outcome, self.engine.census().living)
         if outcome.evidence is None:
             if not outcome.unasked:
                 self._credit(entry, outcome)
             self._overtake(entry, outcome)
+            if entry.doubted:
+                found = self._looks.answered(entry, outcome)
+                self._tally.items += found.items
+                self._found_links(found.links, outcome)
+                return
             state = TaskState.GONE if outcome.ending is Ending.GONE else TaskState.DONE
             self._end(entry, outcome, state, reason=outcome.unasked or None)
+            self._looks.settled(entry, outcome)
         else:
             self._settle_failed(entry, outcome)
 
     def _credit(self, entry: Entry, outcome: Outcome) -> None:
-        self._gone.credit(entry.id, outcome, self._past(entry))
+        self._gone.credit(entry.id, outcome, self._backlog.past(entry))
         self._site_probe.fetched(entry.task, outcome)
 
     def _overtake(self, entry: Entry, outcome: Outcome) -> None:
@@ -331,17 +341,6 @@ class Loop:
             overtaken, fault = found
             self.journal.settle(Settlement(entry.id, overtaken, fault, fault is not None, None), self.clock.epoch())
             self._run_log.overtaken(entry.task.url, overtaken, fault)
-
-    def _past(self, entry: Entry) -> list[FailedAttempt]:
-        """Its history if it has one: a page that came at once costs no look into the journal."""
-        return self._history(entry) if entry.tried else []
-
-    def _history(self, entry: Entry) -> list[FailedAttempt]:
-        # A proxy that is not on this start's list counts as unknown.
-        return [
-            failure if failure.proxy in self.reputation else failure._replace(proxy=None)
-            for failure in self.journal.history(entry.id)
-        ]
 
     def _settle_lost(self, entry: Entry, lost: Lost) -> None:
         entry.alone |= lost.suspect
@@ -354,7 +353,7 @@ class Loop:
 
     def _settle_failed(self, entry: Entry, outcome: Outcome) -> None:
         assert outcome.evidence is not None
-        census, history, failure = self.engine.census(), self._history(entry), failed_attempt(outcome)
+        census, history, failure = self.engine.census(), self._backlog.history(entry), failed_attempt(outcome)
         undecided = self._attempts.failed(entry, self.clock.monotonic())
         entry.deadly |= FAULTS[failure.fault].loses_worker
         site_down = self._site_probe.failed(entry.id, failure, outcome, census, len(self._attempts))
@@ -414,6 +413,10 @@ class Loop:
         reason: str | None = None,
     ) -> None:
         fault, charged = (decision.fault, decision.charged) if decision else (None, False)
+        if entry.doubted:
+            self.journal.settle(Settlement(entry.id, outcome, fault, charged, None), self.clock.epoch())
+            self._looks.unanswered(entry)
+            return
         settlement = Settlement(entry.id, outcome, fault, charged, state, reason)
         new = self.journal.settle(settlement, self.clock.epoch())
         self._stages.ended(entry, outcome, state, fault)
@@ -422,21 +425,24 @@ class Loop:
         else:
             self._run_log.page_done(entry.task.url, outcome, state)
         tally = self._tally
-        tally.known += new
         tally.ended += 1
         tally.pages += 1
         tally.items += len(outcome.items)
         self._run_log.yielded(entry.task.url, outcome)
         tally.failed += state is TaskState.FAILED
         tally.gone += state is TaskState.GONE
-        if new:
-            tally.grew = self.clock.monotonic()
-            for kind in {task.stage == INDEX_STAGE for task in outcome.tasks}:
-                tally.unread[kind] = True
+        self._found_links(new, outcome)
         if (again := self._stages.take_again()) is not None:
             self._read_again(ended=len(again), failed=self.journal.put_back(again))
         if gone := self._gone.take_put_back():
             self._read_again(ended=gone, gone=gone)
+
+    def _found_links(self, new: int, outcome: Outcome) -> None:
+        if new:
+            self._tally.known += new
+            self._tally.grew = self.clock.monotonic()
+            for kind in {task.stage == INDEX_STAGE for task in outcome.tasks}:
+                self._tally.unread[kind] = True
 
     # ------------------------------------------------------------------ what is recorded
 
@@ -474,7 +480,9 @@ class Loop:
         return self._tally.finds_more(self.clock.monotonic(), lists_open=lists_open)
 
     def _last_pages(self) -> str:
-        return self._outlook.last_pages(self._attempts, self._frontier, self._tally.left, self.settings.deadline)
+        left = self._tally.left
+        last = self._outlook.last_pages(self._attempts, self._frontier, left, self.settings.deadline)
+        return last if left else self._looks.text()
 
     def _add_utilization(self, census: Census) -> None:
         """Record what the workers do, from the first page on: before it they only start."""

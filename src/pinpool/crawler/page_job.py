@@ -11,6 +11,8 @@ from pinpool.fetch.robots import FORBIDDEN, ask_robots
 from pinpool.journal.page_samples import kind_of, may_send, sample_of, was_read
 from pinpool.model import Assignment, Call, Charge, Ending, Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import FAULTS, fault_of
+from pinpool.policy.missing_fields import names_of
+from pinpool.policy.one_body import digest_of
 from pinpool.pool.deadline import limit
 from pinpool.pool.job import JobResult
 from pinpool.pool.pin import Pin
@@ -87,7 +89,9 @@ class PageJob:
             # Its links are followed once the page is believed. Its items hold nothing.
             return self._failed(pin, task, fetched, nothing)._replace(tasks=found.tasks)
         items, tasks = found.items, found.tasks
-        return JobResult(Ending.OK, fetched.status, fetched.size, items=items, tasks=tasks, note=fetched.note)
+        digest, fields = digest_of(fetched.body), names_of(found.filled)
+        result = JobResult(Ending.OK, fetched.status, fetched.size, items=items, tasks=tasks, note=fetched.note)
+        return result._replace(digest=digest, fields=fields)
 
     def _failed(self, pin: Pin, task: Task, fetched: Fetched, evidence: Evidence) -> JobResult:
         """The page came, but is of no use. The first page of each kind of failure becomes a page sample."""

@@ -70,7 +70,7 @@ class RunLog:
             log.warning("the pool was rebuilt: %s", one_line(event.detail), extra=context)
         elif event.kind is EventKind.PAUSED:
             log.warning("the run pauses: %s", one_line(event.detail), extra=context)
-        elif event.kind is EventKind.STAGE_STOPPED:
+        elif event.kind in (EventKind.STAGE_STOPPED, EventKind.FOUND_OUT):
             log.warning("%s", one_line(event.detail), extra=context)
         elif event.kind is EventKind.CONTINUED:
             log.warning("the site answers again", extra=context)

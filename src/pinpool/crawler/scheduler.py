@@ -32,6 +32,8 @@ class Entry:
     A task that was read from the journal. `tried` are the proxies that have failed it while the site was up. `deadly`:
     a worker was lost with it.
 
+    With `doubted`, its page is there, and is asked for once more: this proxy gave it, and may show what others do not.
+
     `is_seed`: no page has asked for it. `follows`: a page of its own stage has. `wary`: what was said of its page must
     be confirmed, by a proxy that has served pages if there is one.
 
@@ -50,6 +52,7 @@ class Entry:
     wary: bool = False
     is_seed: bool = False
     follows: bool = False
+    doubted: int = 0
 
     @property
     def repeatable(self) -> bool:

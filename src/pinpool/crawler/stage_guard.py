@@ -37,7 +37,11 @@ class StageGuard:
     def admits(self, entry: Entry) -> bool:
         """True if the task may go out."""
         stage = entry.task.stage
-        return stage not in self.held or (stage not in self.stopped and entry.id in self._watches[stage].fruitless)
+        return (
+            entry.doubted > 0
+            or stage not in self.held
+            or (stage not in self.stopped and entry.id in self._watches[stage].fruitless)
+        )
 
     def failed(self, entry: Entry, proxy: int, fault: Fault) -> bool:
         """An attempt of the task has failed; its end comes after that. True if the stage is to blame: it is stopped."""

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -12,7 +13,7 @@ from pinpool.errors import JournalError
 from pinpool.journal import sqlite as storage
 from pinpool.journal.page_samples import body_of, kind_of, was_read
 from pinpool.journal.records import AttemptRow, Mark, Place, ProxyRow, Pulse, RunInfo, SampleRow
-from pinpool.journal.schema import COUNT_TASKS, LIST_OUTPUTS, SELECT_ITEMS
+from pinpool.journal.schema import COUNT_TASKS, DOUBTS, LIST_OUTPUTS, SELECT_ITEMS
 from pinpool.journal.yields import RunYield, run_yield
 from pinpool.model import Event, EventKind, Fetched, Task
 from pinpool.text import stamp
@@ -29,6 +30,9 @@ class Reader:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._db = storage.open_for_reading(self.path)
+        with suppress(sqlite3.DatabaseError, JournalError):  # a damaged journal is told when its tables are read
+            if not self._has_table("doubts"):
+                self._db.execute(f"CREATE TEMP TABLE {DOUBTS}")
         self._db.execute("BEGIN")
 
     def __enter__(self) -> Self:
@@ -150,7 +154,7 @@ class Reader:
 
     def page_samples(self) -> list[SampleRow]:
         """The page samples, one for each kind of failed extraction, oldest first."""
-        if not self._has_samples:
+        if not self._has_table("pages"):
             return []
         rows = self.rows(
             "SELECT pages.id, kind, task, stage, pages.url, status, size FROM pages"
@@ -169,7 +173,7 @@ class Reader:
             " FROM pages JOIN tasks ON tasks.id = pages.task WHERE pages.id = ?"
         )
         # As text, which SQLite compares as a number: it refuses a number above 2**63.
-        row = next(self.rows(query, (str(number),)), None) if self._has_samples else None
+        row = next(self.rows(query, (str(number),)), None) if self._has_table("pages") else None
         if row is None:
             step = f"`pinpool failures {self.path} --pages` lists the samples"
             raise JournalError(f"{self.path}: there is no page sample {number}: {step}")
@@ -182,10 +186,10 @@ class Reader:
         task = Task(stage, url, key, method, data=data)
         return task, Fetched(final_url, status, headers, body, 0.0, size)
 
-    @property
-    def _has_samples(self) -> bool:
-        # Reading does not bring a journal up to date, and one of an older pinpool has no such table.
-        return any(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pages'"))
+    def _has_table(self, name: str) -> bool:
+        # Reading does not bring a journal up to date, and one of an older pinpool lacks tables.
+        query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return any(self.rows(query, (name,)))
 
     def _row(self, query: str) -> Any:
         for row in self.rows(query):

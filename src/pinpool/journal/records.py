@@ -99,6 +99,17 @@ class Waiting(NamedTuple):
     follows: bool = False
 
 
+class Doubted(NamedTuple):
+    """
+    A page in doubt that is asked for once more: `proxy` gave it, `waiting` is its task. `id` grows with each doubt.
+    """
+
+    id: int
+    proxy: int
+    is_index: bool
+    waiting: Waiting
+
+
 class Mark(NamedTuple):
     """
     How far an output file was written: `path` is absolute, bytes `base` to `bytes` hold items up to id `last_item`.

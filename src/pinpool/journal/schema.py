@@ -9,11 +9,19 @@ The tables of a journal: one SQLite file that holds one run.
     proxies    label and fingerprint of each entry that was ever listed; never a password
     events     everything that is not an attempt: moves of proxies, lost workers
     outputs    how far each output file has been written
+    doubts     pages that are done, but in doubt: the proxy that gave them may show something else than the site does
+    replaced_items  what such pages gave before another proxy gave something else
     pages      page samples: the first page of each kind of failed extraction, compressed; `n` is the attempt's
 
 The transaction that ends a task stores three counts, and `verify` compares the other rows with them: `items_n`,
 `links_n` (child tasks that the page asked for) and `children_n` (those of them that were new). `forgotten` is the
-number of its attempts from before it was put back: they stay on record, but no longer count against it.
+number of its attempts from before it was put back: they stay on record, but no longer count against it. `digest` tells
+one body from another.
+
+A task in doubt stays done, with its items, while its page is asked for once more. `sure` says that the proxy was found
+out; without it that is what the second look is for. The `verdict` is NULL as long as that goes on; then the page was
+"kept", "replaced" by another proxy's, or it is "unknown", because no other proxy had an answer. Ids of items are never
+used again.
 
 Times are epoch seconds, durations seconds, sizes bytes.
 """
@@ -26,13 +34,26 @@ WITHDRAWN = "withdrawn from the list"
 
 COUNT_TASKS = "SELECT state, count(*) FROM tasks GROUP BY state"
 ADD_ATTEMPT = (
-    "INSERT INTO attempts (task, n, proxy, worker, at, seconds, ending, fault, status, size, message, charged)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO attempts (task, n, proxy, worker, at, seconds, ending, fault, status, size, message, charged, digest)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 ADD_OUTPUT = "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)"
 LIST_OUTPUTS = "SELECT * FROM outputs ORDER BY path"
 #: An item of an unknown task, of which `verify` speaks, is an item all the same.
 SELECT_ITEMS = "SELECT items.id, coalesce(stage, ''), items.data FROM items LEFT JOIN tasks ON tasks.id = task"
+SELECT_REPLACED = SELECT_ITEMS.replace("FROM items", "FROM replaced_items AS items")
+
+#: Part of a migration, so it never changes. A reader of an older journal makes this table too, in memory.
+DOUBTS = """doubts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    task INTEGER NOT NULL UNIQUE REFERENCES tasks (id),
+    proxy INTEGER NOT NULL REFERENCES proxies (id),
+    sure INTEGER NOT NULL,
+    why TEXT NOT NULL,
+    verdict TEXT CHECK (verdict IN ('kept', 'replaced', 'unknown'))
+)"""
+#: Pages of proxies that were found out, which no other proxy has given yet.
+COUNT_DOUBTED = "SELECT count(*) FROM doubts WHERE sure AND coalesce(verdict, 'unknown') = 'unknown'"
 
 #: Entry n brings a journal from user_version n to n + 1. A released entry never changes; new ones follow it.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -228,5 +249,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "INSERT INTO run SELECT * FROM kept",
         "DROP TABLE kept",
+    ),
+    # Second looks at pages in doubt.
+    (
+        "ALTER TABLE attempts ADD COLUMN digest INTEGER",
+        f"CREATE TABLE {DOUBTS}",
+        """
+        CREATE TABLE replaced_items (
+            id INTEGER PRIMARY KEY,
+            task INTEGER NOT NULL REFERENCES tasks (id),
+            n INTEGER NOT NULL,
+            data TEXT NOT NULL
+        )
+        """,
     ),
 )

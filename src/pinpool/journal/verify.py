@@ -17,7 +17,8 @@ class Coverage(NamedTuple):
     What `verify` found; `_asdict()` is its JSON document. `complete` means that there are no problems at all.
 
     `orphans` counts rows whose owner is missing or did not end well, `duplicates` rows that are stored twice. `doubts`
-    are no problems: what was asked for is there, but more may be on the site (see `overlaps`).
+    are no problems: what was asked for is there, but more may be on the site (see `overlaps`). `in_doubt` are pages of
+    proxies that were found out, which no other proxy has given: done, and perhaps wrong.
     """
 
     complete: bool
@@ -31,6 +32,7 @@ class Coverage(NamedTuple):
     duplicates: int
     problems: list[str]
     doubts: list[str]
+    in_doubt: int = 0
 
 
 def coverage(reader: Reader) -> Coverage:
@@ -67,8 +69,10 @@ def coverage(reader: Reader) -> Coverage:
         problems.append("there are no seeds: nothing was ever asked for")
     if seeds != stored_seeds:
         problems.append(f"{counted(seeds, 'seed was', 'seeds were')} given, {stored_seeds:,} in the journal")
+    in_doubt = 0
     if not problems:  # damaged tables prove nothing
-        problems += run_yield(rows).problems()
+        problems += (found_yield := run_yield(rows)).problems()
+        in_doubt = found_yield.in_doubt
     if open_:
         problems.append(f"{counted(open_, 'task is', 'tasks are')} still open: `pinpool resume {path}` goes on")
     if failed:
@@ -89,6 +93,7 @@ def coverage(reader: Reader) -> Coverage:
         duplicates=found["duplicates"],
         problems=problems,
         doubts=doubted,
+        in_doubt=in_doubt,
     )
 
 
@@ -116,7 +121,9 @@ CHECKS = {
         " WHERE place > 1"
     ),
     ("duplicates", "task", "answered twice"): (
-        "SELECT task FROM attempts WHERE ending IN ('ok', 'gone') GROUP BY task HAVING count(*) > 1"
+        # A page that was in doubt, and was kept, has two answers that are the same.
+        "SELECT task FROM attempts WHERE ending IN ('ok', 'gone') GROUP BY task HAVING count(*) >"
+        " 1 + EXISTS (SELECT 1 FROM doubts WHERE doubts.task = attempts.task AND verdict = 'kept')"
     ),
     ("counts", "task", "whose items do not match their count"): (
         "SELECT tasks.id FROM tasks LEFT JOIN"
@@ -134,11 +141,14 @@ CHECKS = {
         " ON own.task = tasks.id WHERE attempts <> coalesce(stored, 0) OR attempts <> coalesce(numbered, 0)"
     ),
     ("endings", "task", "whose last attempt does not match how they ended"): (
-        # A done task whose last attempt failed has a reason: for instance an empty list page that was believed.
+        # A done task whose last attempt failed has a reason: for instance an empty list page that was believed. Or it
+        # was in doubt, and nobody else had an answer.
         "SELECT tasks.id FROM tasks LEFT JOIN attempts ON task = tasks.id AND n = tasks.attempts"
         " WHERE state <> 'waiting' AND NOT coalesce(CASE state WHEN 'gone' THEN ending = 'gone'"
         " WHEN 'failed' THEN ending = 'failed'"
-        " ELSE ending = 'ok' OR (ending = 'failed' AND reason IS NOT NULL) END, 0)"
+        " ELSE ending = 'ok' OR (ending = 'failed' AND reason IS NOT NULL) OR EXISTS ("
+        "   SELECT 1 FROM doubts JOIN attempts AS first ON first.task = doubts.task AND first.ending = 'ok'"
+        "   WHERE doubts.task = tasks.id AND coalesce(verdict, 'unknown') = 'unknown') END, 0)"
     ),
     ("endings", "task", "answered, but not ended"): (
         "SELECT tasks.id FROM tasks WHERE state IN ('waiting', 'failed')"

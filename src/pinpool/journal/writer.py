@@ -17,21 +17,21 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from pinpool.errors import JournalError, StorageError
+from pinpool.journal import second_looks, waiting_again
 from pinpool.journal import sqlite as storage
+from pinpool.journal.attempt_rows import MESSAGE_LIMIT, add_attempt
 from pinpool.journal.file_watch import FileWatch
 from pinpool.journal.overlaps import overlap_of
-from pinpool.journal.page_samples import MOST_SAMPLES
-from pinpool.journal.records import About, Mark, ProxyRow, RunEnd, Settlement, Waiting
-from pinpool.journal.schema import ADD_ATTEMPT, ADD_OUTPUT, COUNT_TASKS, LIST_OUTPUTS, SELECT_ITEMS, WITHDRAWN
+from pinpool.journal.records import About, Doubted, Mark, ProxyRow, RunEnd, Settlement, Waiting
+from pinpool.journal.schema import ADD_OUTPUT, COUNT_TASKS, LIST_OUTPUTS, SELECT_ITEMS, SELECT_REPLACED, WITHDRAWN
+from pinpool.journal.second_looks import Doubt, SecondAnswer, add_items, next_item
 from pinpool.journal.task_rows import WAITING, add_tasks, storable, task_of
-from pinpool.journal.yields import FRUITLESS, StageYield, stage_yields
-from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, ProxyState, Task, TaskState
+from pinpool.journal.yields import StageYield, stage_yields
+from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, Outcome, ProxyState, Task, TaskState
 from pinpool.text import one_line
 
-MESSAGE_LIMIT = 1000  # characters of a message that are stored: a hostile site may send megabytes
-
-_WAITS_AGAIN = "state = 'waiting', reason = NULL, ended = NULL, charged = 0, not_before = NULL, forgotten = attempts"
 _IF_WAITING = "WHERE id = ? AND state = 'waiting' RETURNING attempts"
+_IF_OPEN = f"WHERE id = ? AND {second_looks.IS_OPEN} RETURNING attempts"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,6 +88,7 @@ class Journal:
         owned.callback(self.commit)
         self._files = FileWatch(path, db)
         self._began = began
+        self._has_replaced = bool(db.execute("SELECT EXISTS (SELECT 1 FROM replaced_items)").fetchone()[0])
         self._earlier = (0.0, 0, 0)  # seconds, worker losses and pool rebuilds of the starts before this one
 
     @classmethod
@@ -207,7 +208,7 @@ class Journal:
         # First, because it tells whether the task waits, and which attempt this is.
         if state is None or state is TaskState.WAITING:
             put_off = "UPDATE tasks SET attempts = attempts + 1, charged = charged + ?, not_before = ?"
-            found = db.execute(f"{put_off} {_IF_WAITING}", (charged, not_before, task_id)).fetchone()
+            found = db.execute(f"{put_off} {_IF_OPEN}", (charged, not_before, task_id)).fetchone()
         else:
             end = (
                 "UPDATE tasks SET attempts = attempts + 1, charged = charged + ?, not_before = NULL,"
@@ -220,22 +221,9 @@ class Journal:
             self.event(Event(now, EventKind.LATE, outcome.proxy, outcome.worker, late))
             return 0
         (n,) = found
-        _, worker, proxy, ending, at, seconds, status, size, evidence, *_ = outcome
-        words = evidence.message if evidence else outcome.note or None
-        message = words if words is None else storable(words[:MESSAGE_LIMIT])
-        # After a crash nobody may know which proxy the worker held: such an attempt has none.
-        via = proxy if proxy > 0 else None
-        attempt = (task_id, n, via, worker, at, seconds, ending, fault, status, size, message, charged)
-        db.execute(ADD_ATTEMPT, attempt)
-        if outcome.sample is not None:
-            db.execute(
-                "INSERT INTO pages (task, n, kind, url, status, headers, body, size)"
-                " SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM pages) < ? ON CONFLICT (kind) DO NOTHING",
-                (task_id, n, *outcome.sample, MOST_SAMPLES),
-            )
+        add_attempt(db, task_id, n, outcome, fault, charged=charged)
         if items:
-            rows = [(task_id, place, storable(item)) for place, item in enumerate(items)]
-            db.executemany("INSERT INTO items (task, n, data) VALUES (?, ?, ?)", rows)
+            add_items(db, task_id, items, next_item(db) if self._has_replaced else None)
         new = add_tasks(db, links, task_id) if links else 0
         if new < len(links) and (overlap := overlap_of(db, task_id, links, now)) is not None:
             self.event(overlap)
@@ -320,20 +308,7 @@ class Journal:
 
         Without a filter all failed tasks. `reason` finds tasks whose reason contains it, or whose last fault it is.
         """
-        wanted: Collection[int | None] = [None] if ids is None else ids
-        query = f"""
-            UPDATE tasks SET {_WAITS_AGAIN}
-            WHERE state = 'failed'
-                AND (:id IS NULL OR id = :id)
-                AND (:url IS NULL OR url = :url)
-                AND (:reason IS NULL OR instr(lower(reason), lower(:reason)) OR EXISTS (
-                    SELECT 1 FROM attempts WHERE task = tasks.id AND n = tasks.attempts AND fault = :reason))
-        """
-        filters = [{"id": task, "reason": reason, "url": url} for task in wanted]
-        count = max(0, self._db.executemany(query, filters).rowcount)
-        if count:
-            self._db.execute("UPDATE run SET state = 'interrupted'")
-        return count
+        return waiting_again.requeue(self._db, ids, reason, url)
 
     @_storing
     def put_back(self, ids: Collection[int]) -> int:
@@ -341,12 +316,7 @@ class Journal:
         Make tasks wait again that have ended with nothing in hand, with a fresh budget; returns how many had failed.
         Their attempts stay on record.
         """
-        ended = "WHERE id = ? AND items_n + links_n = 0 AND state IN ('failed', 'done')"
-        failed: int = sum(
-            self._db.execute(f"SELECT state = 'failed' FROM tasks {ended}", (task,)).fetchone()[0] for task in ids
-        )
-        self._db.executemany(f"UPDATE tasks SET {_WAITS_AGAIN} {ended}", [(task,) for task in ids])
-        return failed
+        return waiting_again.put_back(self._db, ids)
 
     @_storing
     def doubt_gone(self, proxy: int) -> int:
@@ -354,17 +324,7 @@ class Journal:
         The word of this proxy is doubted: the tasks that are gone on it alone wait again; returns how many. Its
         answers become failed attempts, so that others are asked.
         """
-        doubted = """
-            SELECT tasks.id FROM tasks JOIN attempts ON task = tasks.id AND n = tasks.attempts
-            WHERE tasks.state = 'gone' AND proxy = :proxy AND ending = 'gone' AND NOT EXISTS (
-                SELECT 1 FROM attempts AS other WHERE other.task = tasks.id
-                AND (other.proxy <> :proxy AND other.status IN (404, 410) OR other.ending = 'overtaken'))
-        """
-        tasks = [{"task": task, "proxy": proxy} for (task,) in self._db.execute(doubted, {"proxy": proxy})]
-        not_believed = "ending = 'failed', fault = 'http_error', message = 'said to be gone, and not believed'"
-        self._db.executemany(f"UPDATE attempts SET {not_believed} WHERE task = :task AND ending = 'gone'", tasks)
-        self._db.executemany("UPDATE tasks SET state = 'waiting', ended = NULL WHERE id = :task", tasks)
-        return len(tasks)
+        return waiting_again.doubt_gone(self._db, proxy)
 
     @_committing
     def ask_again(self, stages: Collection[str]) -> None:
@@ -372,11 +332,29 @@ class Journal:
         Make the pages of these stages that gave nothing wait again, with a fresh budget, and commit: for a spider that
         was mended. Their attempts stay on record.
         """
-        query = f"""
-            UPDATE tasks SET {_WAITS_AGAIN}
-            WHERE stage = ? AND id IN (SELECT tasks.id FROM {FRUITLESS})
+        waiting_again.ask_again(self._db, stages)
+
+    @_storing
+    def doubt(self, what: Doubt, why: str) -> int:
+        """Ask once more for pages that are done. Returns for how many that had not been asked before."""
+        return second_looks.doubt(self._db, what, why)
+
+    @_storing
+    def answer_again(self, task_id: int, outcome: Outcome, now: float, *, counts: bool = True) -> SecondAnswer | None:
         """
-        self._db.executemany(query, [(stage,) for stage in stages])
+        Record the second answer for a page in doubt, which ends that. What differs replaces what was there, and its
+        first proxy is charged, unless the difference `counts` for nothing. None if the page is not in doubt.
+        """
+        self.pending += 1
+        self.oldest = now if self.oldest is None else self.oldest
+        answer = second_looks.answer_again(self._db, task_id, outcome, counts=counts)
+        self._has_replaced |= answer is not None and answer.differs
+        return answer
+
+    @_storing
+    def end_look(self, task_id: int) -> None:
+        """No other proxy has an answer for a page in doubt: it stays as it is."""
+        second_looks.end_look(self._db, task_id, "unknown")
 
     @_storing
     def output(self, mark: Mark) -> None:
@@ -446,9 +424,26 @@ class Journal:
         """How many tasks are in each state. Reads every task: for the start and the end, not for each page."""
         return dict.fromkeys(TaskState, 0) | dict(self._read(COUNT_TASKS))
 
-    def items_after(self, item: int, limit: int) -> list[tuple[int, str, str]]:
-        """At most `limit` (id, stage, JSON text) above id `item`, in order. Right after `commit` all are durable."""
-        return self._read(f"{SELECT_ITEMS} WHERE items.id > ? ORDER BY items.id LIMIT ?", (item, limit))
+    def doubted(self, after: int, limit: int) -> list[Doubted]:
+        """At most `limit` pages that are asked for once more, with ids of doubts above `after`, in order."""
+        return [second_looks.doubted(row) for row in self._read(second_looks.DOUBTED, (after, limit))]
+
+    def bodies_given(self) -> list[tuple[int, int, int, bool]]:
+        """(proxy, pages, different bodies, whether it was found out) of each that gave pages. Reads every attempt."""
+        return self._read(second_looks.BODIES_GIVEN)
+
+    def items_after(self, item: int, limit: int, *, replaced: bool = False) -> list[tuple[int, str, str]]:
+        """
+        At most `limit` (id, stage, JSON text) above id `item`, in order. Right after `commit` all are durable. With
+        `replaced`, those that are no longer the run's, because another proxy gave something else.
+        """
+        items = SELECT_REPLACED if replaced else SELECT_ITEMS
+        return self._read(f"{items} WHERE items.id > ? ORDER BY items.id LIMIT ?", (item, limit))
+
+    def item_count(self) -> int:
+        """How many items there are. Reads no more than the last ids: none is left out, or used twice."""
+        ((replaced,),) = self._read("SELECT count(*) FROM replaced_items")
+        return next_item(self._db) - 1 - int(replaced)
 
     def stage_yields(self) -> list[StageYield]:
         """What each stage has yielded so far. Reads every task, as `task_counts` does."""

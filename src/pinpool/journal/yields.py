@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from pinpool.journal.schema import COUNT_DOUBTED
 from pinpool.model import EventKind, Fault, TaskState
 from pinpool.text import counted
 
@@ -17,6 +18,7 @@ _FAULTS = ", ".join(f"'{fault}'" for fault in NOTHING)
 FRUITLESS = (
     "tasks JOIN attempts ON task = tasks.id AND n = tasks.attempts"
     f" WHERE ending = 'failed' AND fault IN ({_FAULTS}) AND n > forgotten"
+    " AND tasks.id NOT IN (SELECT task FROM doubts)"  # those gave something, and were asked for once more
 )
 
 
@@ -58,7 +60,7 @@ class StageYield(NamedTuple):
 class RunYield(NamedTuple):
     """
     What a whole run has yielded. `seeds` counts them by state; with `empty_ok` no items may be right. `stopped`: that
-    is how the run ended.
+    is how the run ended. `in_doubt` are pages of proxies that were found out, which no other has given.
     """
 
     stages: tuple[StageYield, ...]
@@ -66,6 +68,14 @@ class RunYield(NamedTuple):
     seeds: Mapping[str, int]
     empty_ok: bool = False
     stopped: bool = False
+    in_doubt: int = 0
+
+    @property
+    def doubt(self) -> str:
+        """That pages are in doubt, in a sentence; empty if none is."""
+        pages = counted(self.in_doubt, "page is", "pages are")
+        words = "in doubt: the proxy that gave them was found out, and no other has given them yet"
+        return f"{pages} {words}" if self.in_doubt else ""
 
     @property
     def barren(self) -> list[StageYield]:
@@ -79,6 +89,9 @@ class RunYield(NamedTuple):
 
     def problems(self) -> list[str]:
         """What keeps the run from being a success though all its tasks may have ended, each in a sentence."""
+        return [*self._lacks(), *filter(None, [self.doubt])]
+
+    def _lacks(self) -> list[str]:
         found = [str(stage) for stage in self.barren]
         if found or self.items or any(stage.waiting for stage in self.stages):
             return found
@@ -94,7 +107,8 @@ def run_yield(rows: Query) -> RunYield:
     rules = rows("SELECT detail FROM events WHERE kind = ? ORDER BY id DESC LIMIT 1", (EventKind.RULES,))
     empty_ok = any(_allows_empty(detail) for (detail,) in rules)
     stopped = any(state == "stopped" for (state,) in rows("SELECT state FROM run", ()))
-    return RunYield(tuple(stage_yields(rows)), items, seeds, empty_ok, stopped)
+    ((in_doubt,),) = rows(COUNT_DOUBTED, ())
+    return RunYield(tuple(stage_yields(rows)), items, seeds, empty_ok, stopped, in_doubt)
 
 
 def stage_yields(rows: Query) -> list[StageYield]:

@@ -2,7 +2,8 @@
 What goes wrong on purpose, decided without acting.
 
 Some faults are the proxy's (`refused`, `blackhole`, `auth`, `drip`, `reset`, `flaky`). A ban is the site's: it refuses
-the proxy's exit address, so `ban` and `softban` look the same through HTTP, CONNECT and SOCKS.
+the proxy's exit address, so `ban` and `softban` look the same through HTTP, CONNECT and SOCKS. Two more are lies:
+`cached` gives one film's page for all films, and one list page for all lists; `sparse` leaves the directors out.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,18 @@ from dataclasses import replace
 from random import Random
 from typing import Literal
 
-from pinpool.lab.http import Answer, Delivery, as_page
+from pinpool.lab.http import Answer, Delivery, Request, as_page
 
-FAULTS = ("refused", "blackhole", "auth", "ban", "drip", "reset", "softban", "flaky")
+FAULTS = ("refused", "blackhole", "auth", "ban", "drip", "reset", "softban", "flaky", "cached", "sparse")
 
 #: An HTTP status, or how the answer is sent.
 SiteFault = int | Literal["drip", "cut", "reset", "silent"]
+
+#: Where a selector finds the directors of a film, and what a `sparse` proxy puts there, in all encodings of the lab.
+_HIDDEN = [
+    tuple(f'class="{name} el-row"'.encode(codec) for name in ("directors", "shorthand"))
+    for codec in ("ascii", "utf-16-le", "utf-16-be")
+]
 
 Flaw = Literal["reset", "502", "cut"]
 FLAWS: tuple[Flaw, ...] = ("reset", "502", "cut")
@@ -34,6 +41,15 @@ def assign(names: Sequence[str], proxies: int, seed: int) -> dict[int, str]:
     if len(names) > proxies:
         raise ValueError(f"{len(names)} faults need {len(names)} proxies, not {proxies}: add proxies or drop faults")
     return dict(zip(Random(f"faults {seed}").sample(range(proxies), len(names)), names, strict=True))
+
+
+def as_asked(request: Request, path: str, fault: str | None) -> tuple[Request, str]:
+    """The request and the path that a proxy with this fault asks the site for, in place of what the client wants."""
+    if fault == "sparse":  # it could not change what is compressed
+        return request._replace(headers={**request.headers, "accept-encoding": "identity"}), path
+    if fault == "cached":
+        return request, next((f"{kind}1" for kind in ("/page/", "/detail/") if path.startswith(kind)), path)
+    return request, path
 
 
 def draw_flaw(draw: float, rate: float) -> Flaw | None:
@@ -56,6 +72,11 @@ def with_proxy_fault(answer: Answer, fault: str, flaw: Flaw | None, *, banned: b
 
     In a `tunnel` a proxy cannot write an answer of its own; a flaky one resets instead of answering 502.
     """
+    if fault == "sparse" and isinstance(answer.body, bytes):
+        body = answer.body
+        for shown, hidden in _HIDDEN:
+            body = body.replace(shown, hidden)
+        return replace(answer, body=body)
     if banned:
         return as_page(403, "403 Forbidden", "Your address has been blocked.")
     if fault == "softban":

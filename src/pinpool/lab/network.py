@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from random import Random
 from typing import Literal
 
-from pinpool.lab.faults import Flaw, SiteFault, draw_flaw, with_proxy_fault, with_site_fault
+from pinpool.lab.faults import Flaw, SiteFault, as_asked, draw_flaw, with_proxy_fault, with_site_fault
 from pinpool.lab.http import Answer, Request
 from pinpool.lab.request_log import LabProxy, RequestLog
 from pinpool.lab.site import Site
@@ -51,7 +51,9 @@ class Network:
     def answer(self, request: Request, path: str, proxy: LabProxy | None, tunnel: bool) -> Answer:
         """The site's answer as the client of the proxy gets it."""
         address = proxy.exit_address if proxy else "127.0.0.1"
-        answer = with_site_fault(self.site.answer(request, path, address), self._site_fault(path))
+        fault = proxy.fault if proxy else None
+        answer = self.site.answer(*as_asked(request, path, fault), address)
+        answer = with_site_fault(answer, self._site_fault(path))
         if proxy is None or proxy.fault is None:
             return answer
         banned = proxy.fault == "ban" and proxy.requests > self.ban_after

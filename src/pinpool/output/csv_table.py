@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pinpool.output.format import ItemRow, Items, ItemsAfter, UnfitFile, fields_of
+from pinpool.output.format import ItemRow, Items, ItemsAfter, UnfitFile, fields_of, no_items
 from pinpool.output.growing import GrowingFile, Line, quoted_records
 from pinpool.text import formula_safe
 
@@ -30,7 +30,7 @@ class CsvTable(GrowingFile):
                 file.write(row)
         return last_item
 
-    def add(self, items_after: ItemsAfter) -> None:
+    def add(self, items_after: ItemsAfter, replaced: ItemsAfter = no_items) -> None:
         path = Path(self.mark.path)
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as before:
             header = next(csv.reader(before), [])
@@ -44,7 +44,7 @@ class CsvTable(GrowingFile):
         def rows_after(item: int) -> Iterator[Line]:
             return self._rows(columns, items_after(item))
 
-        self.match(rows_after, quoted_records)
+        self.match(rows_after, lambda: self._rows(columns, replaced(0)), quoted_records)
         self.write_lines(rows_after)
 
     @classmethod

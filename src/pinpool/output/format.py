@@ -19,6 +19,11 @@ Items = Callable[[], Iterable[ItemRow]]  # may be called again, for a second rea
 ItemsAfter = Callable[[int], Iterable[ItemRow]]  # those with a higher id, in the order of ids
 
 
+def no_items(item: int) -> Iterable[ItemRow]:
+    """No items: in place of those that are no longer the run's."""
+    return ()
+
+
 class UnfitFile(StorageError):
     """The items do not fit into this file, now or later."""
 
@@ -30,6 +35,9 @@ class Output(ABC):
 
     A format needs no more than `write_file`: then a file is replaced at the end of the run, when the new one is whole,
     and a stream gets the whole file. `growing.py` is for those that can do more.
+
+    `items_after` are the items of the run. `replaced` are those that are no longer the run's: a file may hold them, and
+    they go when it is finished.
 
     `mark` says how much a file holds; the journal keeps it. A stream (stdout, a pipe, a device) has no mark there.
     Raises SettingsError if the file cannot be opened, or if another pinpool writes to it.
@@ -62,7 +70,7 @@ class Output(ABC):
         return output
 
     @classmethod
-    def resume(cls, mark: Mark, items_after: ItemsAfter) -> Self:
+    def resume(cls, mark: Mark, items_after: ItemsAfter, replaced: ItemsAfter = no_items) -> Self:
         """Go on with a file of the run."""
         return cls(mark)
 
@@ -71,10 +79,10 @@ class Output(ABC):
         """Write the items after `last_item` to stdout, a pipe or a device."""
         return cls(Mark(path, cls.name, 0, 0, last_item), is_stream=True)
 
-    def advance(self, items_after: ItemsAfter) -> None:  # noqa: B027
+    def advance(self, items_after: ItemsAfter, replaced: ItemsAfter = no_items) -> None:  # noqa: B027
         """Write the new items, if the format can grow. Raises StorageError."""
 
-    def finish(self, items_after: ItemsAfter) -> None:
+    def finish(self, items_after: ItemsAfter, replaced: ItemsAfter = no_items) -> None:
         """Write what is missing, make it durable and close it. Raises StorageError."""
         try:
             with storing_items(self.mark.path):
@@ -90,11 +98,11 @@ class Output(ABC):
                         size = part.stat().st_size
                     self.mark = self.mark._replace(base=0, bytes=size, last_item=last_item)
                 else:
-                    self.add(items_after)
+                    self.add(items_after, replaced)
         finally:
             self.close()
 
-    def add(self, items_after: ItemsAfter) -> None:
+    def add(self, items_after: ItemsAfter, replaced: ItemsAfter = no_items) -> None:
         """Bring the items into a file that others have written to as well. Raises StorageError."""
         problem = f"another program has written to it, and {self.title} cannot be added to"
         raise UnfitFile(f"output {self.mark.path}: {problem}: name another file with -o")

@@ -3,14 +3,15 @@ Files that can be added to, whatever happens to them meanwhile.
 
 The journal has every item, so a file needs no trust: the run's lines are where the journal's items stand in it, one
 after the other. A line that was cut off is written again. Where anything else stands between or behind them, the file
-is written anew: first what others wrote, then all of the run's.
+is written anew: first what others wrote, then all of the run's. A line of an item that was replaced is nobody's: it
+goes when the file is finished, as writing a large file anew takes time.
 """
 
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -38,11 +39,17 @@ class GrowingFile(Output):
                 self._file.flush()
             self.mark = self.mark._replace(bytes=self.mark.bytes + len(data), last_item=batch[-1][0])
 
-    def match(self, lines_after: LinesAfter, records: Callable[[BinaryIO], Iterable[bytes]] = iter) -> None:
+    def match(
+        self,
+        lines_after: LinesAfter,
+        replaced: Callable[[], Iterable[Line]],
+        records: Callable[[BinaryIO], Iterable[bytes]] = iter,
+    ) -> None:
         """
         Open what is at the path now, and make it hold the run's lines as far as it has any, with nothing behind them.
 
-        `records` cuts the rest of a file into what may be a line of the run. Raises StorageError.
+        `replaced` are lines that may stand there, but are no longer the run's. `records` cuts the rest of a file into
+        what may be a line of the run. Raises StorageError.
         """
         mark = self.mark
         with storing_items(mark.path):
@@ -56,7 +63,7 @@ class GrowingFile(Output):
                 self.mark = mark._replace(base=start if found.last_item else end, bytes=end, last_item=found.last_item)
                 return
             with replacing(mark.path) as part:
-                base, size, last_item = _write_anew(part, self._file, start, lines_after, records)
+                base, size, last_item = _write_anew(part, self._file, start, lines_after, replaced, records)
             self._file.close()
             self._file = open_output(mark.path, StorageError)
             self.mark = mark._replace(base=base, bytes=size, last_item=last_item)
@@ -85,10 +92,11 @@ def _write_anew(
     file: BinaryIO,
     start: int,
     lines_after: LinesAfter,
+    replaced: Callable[[], Iterable[Line]],
     records: Callable[[BinaryIO], Iterable[bytes]],
 ) -> tuple[int, int, int]:
     """What is before `start`, then all behind it that is not the run's, then the run's; returns its mark."""
-    own = Counter(_digest(line) for _, line in lines_after(0))
+    own = Counter(_digest(line) for _, line in chain(lines_after(0), replaced()))
     with part.open("wb") as new:
         file.seek(0)
         shutil.copyfileobj(_Head(file, start), new)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from pinpool.journal.records import Mark
-from pinpool.output.format import Items, ItemsAfter
+from pinpool.output.format import Items, ItemsAfter, no_items
 from pinpool.output.growing import GrowingFile, Line, LinesAfter
 from pinpool.output.streams import cut_at, is_at, size_at
 
@@ -24,9 +24,9 @@ class JsonLines(GrowingFile):
         return output
 
     @classmethod
-    def resume(cls, mark: Mark, items_after: ItemsAfter) -> Self:
+    def resume(cls, mark: Mark, items_after: ItemsAfter, replaced: ItemsAfter = no_items) -> Self:
         output = cls(mark)
-        output.match(_lines(items_after))
+        output.match(_lines(items_after), lambda: _lines(replaced)(0))
         return output
 
     @classmethod
@@ -37,16 +37,16 @@ class JsonLines(GrowingFile):
                 file.write(f"{text}\n".encode())
         return last_item
 
-    def advance(self, items_after: ItemsAfter) -> None:
+    def advance(self, items_after: ItemsAfter, replaced: ItemsAfter = no_items) -> None:
         path = self.mark.path
         if not self.is_stream and not (is_at(self._file, path) and size_at(path) == self.mark.bytes):
-            self.match(_lines(items_after))
+            self.match(_lines(items_after), lambda: _lines(replaced)(0))
         self.write_lines(_lines(items_after))
 
-    def finish(self, items_after: ItemsAfter) -> None:
+    def finish(self, items_after: ItemsAfter, replaced: ItemsAfter = no_items) -> None:
         try:
             if not self.is_stream:  # line by line: one may have been changed in its place
-                self.match(_lines(items_after))
+                self.match(_lines(items_after), lambda: _lines(replaced)(0))
             self.write_lines(_lines(items_after))
         finally:
             self.close()

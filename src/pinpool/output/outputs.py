@@ -113,7 +113,7 @@ class Outputs(ExitStack):
         """Write the items that are new since the last time. Call it right after a commit of the journal."""
         for output in self._outputs:
             base = output.mark.base
-            output.advance(self._items_after)
+            output.advance(self._items_after, self._replaced_after)
             if output.mark.base != base:  # others have changed the file
                 self._record(output)
 
@@ -127,7 +127,7 @@ class Outputs(ExitStack):
         self._journal.commit()
         for output in self._outputs:
             try:
-                output.finish(self._items_after)
+                output.finish(self._items_after, self._replaced_after)
                 self._record(output)
             except StorageError as error:
                 problems.append(str(error))
@@ -150,7 +150,7 @@ class Outputs(ExitStack):
             if is_stream_path(path):
                 opened = output.stream(path, self._journal.last_item())
             elif known and known.format == target.format and not target.overwrite and self._journal.last_item():
-                opened = output.resume(known, self._items_after)
+                opened = output.resume(known, self._items_after, self._replaced_after)
             else:
                 is_old = known is not None and known.base == 0 and known.bytes == size_at(path)
                 opened = output.begin(path, overwrite=target.overwrite or is_old)
@@ -163,10 +163,13 @@ class Outputs(ExitStack):
         if not output.is_stream:
             self._journal.output(output.mark)
 
-    def _items_after(self, item: int) -> Iterator[ItemRow]:
-        while rows := self._journal.items_after(item, BATCH):
+    def _items_after(self, item: int, *, replaced: bool = False) -> Iterator[ItemRow]:
+        while rows := self._journal.items_after(item, BATCH, replaced=replaced):
             yield from rows
             item = rows[-1][0]
+
+    def _replaced_after(self, item: int) -> Iterator[ItemRow]:
+        return self._items_after(item, replaced=True)
 
 
 def write_all(target: Target, items: Items) -> None:

@@ -18,7 +18,7 @@ from pinpool.errors import SettingsError, StorageError
 from pinpool.files import is_stream_path
 from pinpool.journal.schema import APPLICATION_ID
 from pinpool.output.columns import Column, Fields, as_text, encodable, quoted, unique
-from pinpool.output.format import Items, ItemsAfter, Output, fields_of
+from pinpool.output.format import Items, ItemsAfter, Output, fields_of, no_items
 
 LONGEST_NAME = 100  # characters; 2,000 names of four bytes each still fit into one statement
 #: Where a table has more fields than SQLite has columns, the last column holds the others as one JSON object.
@@ -60,11 +60,11 @@ class SqliteTables(Output):
             raise OSError(errno.ENOSPC if is_full else errno.EIO, f"SQLite says: {error}") from None
         return last_item
 
-    def finish(self, items_after: ItemsAfter) -> None:
+    def finish(self, items_after: ItemsAfter, replaced: ItemsAfter = no_items) -> None:
         if not self.is_stream and (problem := _in_use(self.mark.path)):
             self.close()
             raise StorageError(f"output {self.mark.path}: {problem}, then `pinpool resume`, or export again")
-        super().finish(items_after)
+        super().finish(items_after, replaced)
 
 
 class _Table(NamedTuple):

@@ -67,7 +67,7 @@ FAULTS: Mapping[Fault, FaultRule] = {
     Fault.DEADLINE: FaultRule(Charge.OPEN, "The page took longer than its deadline.", slow=True, sampled=True),
     Fault.RESET: FaultRule(Charge.OPEN, "The connection was closed before an answer came."),
     Fault.TRUNCATED: FaultRule(Charge.OPEN, "The answer was cut off or cannot be read."),
-    Fault.BANNED: FaultRule(Charge.DOUBTFUL, "A ban status, or the spider's ban rule.", sampled=True),
+    Fault.BANNED: FaultRule(Charge.DOUBTFUL, "A ban status, a ban rule, or not what others show.", sampled=True),
     # If the site has never served a page, one without content may be all there is.
     Fault.EMPTY: FaultRule(
         Charge.DOUBTFUL, "Nothing to extract.", SiteSign.SILENT_IF_SERVED, of_page=True, sampled=True

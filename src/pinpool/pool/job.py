@@ -26,6 +26,8 @@ class JobResult(NamedTuple):
     unasked: str = ""
     sample: PageSample | None = None
     note: str = ""
+    digest: int = 0
+    fields: str = ""
 
 
 class Job(Protocol):

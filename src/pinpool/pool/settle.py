@@ -43,7 +43,7 @@ class Settler:
         self._judge = judge
         self.reputation = judge.reputation
         self._records = records
-        self._refuted: set[int] = set()  # asked to swap, because others have served what they called gone
+        self._refuted: dict[int, Fault] = {}  # asked to swap, because others have served what they had not
 
     def fetched(self, task: int, proxy: int, credit: Credit) -> None:
         """A page was fetched, or a call has returned."""
@@ -67,14 +67,15 @@ class Settler:
             self.reputation.leased(event.proxy)
         self._records.event(event)
         if event.kind is EventKind.FAULTED and event.detail == Fault.SLOW:
-            fault = Fault.HTTP_ERROR if event.proxy in self._refuted else Fault.SLOW
-            self._refuted.discard(event.proxy or 0)
-            self._swapped(FailedAttempt(event.proxy, fault))
+            self._swapped(FailedAttempt(event.proxy, self._refuted.pop(event.proxy or 0, Fault.SLOW)))
 
-    def refuted(self, proxy: int) -> None:
-        """The proxy called a page gone that another has served. It rests if it has done so too often."""
+    def refuted(self, proxy: int, fault: Fault = Fault.HTTP_ERROR) -> None:
+        """
+        The proxy called a page gone, or showed something else in its place, and another has served it. It rests if it
+        has done so too often; its worker does not know.
+        """
         if self._judge.rests(proxy):
-            self._refuted.add(proxy)
+            self._refuted[proxy] = fault
             self._engine.ask_to_swap(proxy)
 
     def overtaken(self, task: int, proxy: int) -> bool:

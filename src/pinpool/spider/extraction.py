@@ -30,13 +30,14 @@ class Extracted(NamedTuple):
     `empty` is true if no field other than url has a value, and the page has no tasks. Tasks beside items do not count
     if every item has other fields: a block page in the site's own frame still links to other pages. One item with a
     value makes the page a real one, and its empty items are kept. `left_out` has the links that lead nowhere, with the
-    reason.
+    reason. `filled` are the fields that have a value in some item.
     """
 
     items: tuple[str, ...]
     tasks: tuple[Task, ...]
     empty: bool
     left_out: tuple[str, ...] = ()
+    filled: frozenset[str] = frozenset()
 
 
 def read(
@@ -104,7 +105,8 @@ class _UnusableError(UnusableYield):
 def _collected(spider: Spider, stage: str, result: object) -> Extracted:
     items: list[str] = []
     tasks: list[Task] = []
-    empty, all_have_fields, size = True, True, 0
+    filled: set[str] = set()
+    all_have_fields, size = True, 0
     for part in _flat(result, stage, 0):
         if isinstance(part, Task):
             if part.stage not in spider.stages:
@@ -119,12 +121,12 @@ def _collected(spider: Spider, stage: str, result: object) -> Extracted:
                 raise _UnusableError(f"stage {stage}: {error}") from None
             items.append(text)
             size += _MIN_SIZE + len(text)
-            fields = [value for key, value in part.items() if key != "url"]
-            empty = empty and all(map(is_empty, fields))
-            all_have_fields = all_have_fields and bool(fields)
+            filled.update(key for key, value in part.items() if key not in filled and not is_empty(value))
+            all_have_fields = all_have_fields and any(key != "url" for key in part)
         if size > MAX_PAGE:
             raise _UnusableError(f"stage {stage} makes more than {MAX_PAGE:,} characters of one page")
-    return Extracted(tuple(items), tuple(tasks), empty and (not tasks or (bool(items) and all_have_fields)))
+    empty = filled <= {"url"} and (not tasks or (bool(items) and all_have_fields))
+    return Extracted(tuple(items), tuple(tasks), empty, filled=frozenset(filled))
 
 
 def _flat(result: object, stage: str, depth: int) -> Iterator[Task | Mapping[str, object]]:

@@ -53,7 +53,7 @@ class Snapshot(NamedTuple):
     @property
     def queued(self) -> int:
         """Tasks that wait for their turn."""
-        return self.known - self.ended - self.in_flight
+        return max(0, self.known - self.ended - self.in_flight)
 
     @property
     def tasks(self) -> dict[str, int]:
@@ -63,7 +63,8 @@ class Snapshot(NamedTuple):
             "gone": self.gone,
             "failed": self.failed,
             "waiting": self.queued,
-            "in_flight": self.in_flight,
+            # Pages in doubt are done, though they are asked for once more.
+            "in_flight": min(self.in_flight, self.known - self.ended),
         }
 
 

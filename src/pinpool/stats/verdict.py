@@ -17,6 +17,8 @@ def verdict(state: str, failed: int, found: RunYield) -> str:
         return state
     if failed:
         return f"over, {counted(failed, 'page')} missing"
+    if found.in_doubt:
+        return f"over, {counted(found.in_doubt, 'page')} in doubt"
     if found.problems():
         return "over, nothing extracted"
     return "complete"

@@ -22,6 +22,9 @@ def lacking_lines(found: RunYield, journal: Path, spider: str, proxies: str, sam
         fine = "; if they may be empty, add -s empty_ok=yes" if any(stage.is_empty for stage in found.barren) else ""
         lines.append(f"  mend the spider, or take other proxies if that is a block page; then {resume}{fine}")
     for problem in found.problems()[len(found.barren) :]:
+        if problem == found.doubt:
+            lines += [problem, f"  `pinpool resume {shlex.quote(str(journal))}` asks for them once more"]
+            continue
         lines += [problem, f"  see what the spider makes of a seed: `pinpool try {shlex.quote(spider)} -p {proxies}`"]
     return lines
 

@@ -16,15 +16,14 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from commands import Desk
-from journals import START, answered, done, item, new_journal, task
+from journals import START, answered, done, item, make_older, new_journal, task
 from leaks import PASSWORD, traces
 from pinpool.crawler.page_job import PageJob
 from pinpool.errors import JournalError
-from pinpool.journal import page_samples, sqlite
+from pinpool.journal import page_samples
 from pinpool.journal.page_samples import KINDS_SENT, LARGEST_SAMPLE, body_of, kind_of, may_send, sample_of
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Settlement
-from pinpool.journal.schema import MIGRATIONS
 from pinpool.journal.verify import coverage
 from pinpool.journal.writer import Journal
 from pinpool.model import (
@@ -214,7 +213,7 @@ def test_the_first_page_of_a_kind_is_kept_and_every_failure_of_that_kind_names_i
 
 
 def test_a_run_keeps_only_so_many_pages(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinpool.journal.writer.MOST_SAMPLES", 3)
+    monkeypatch.setattr("pinpool.journal.attempt_rows.MOST_SAMPLES", 3)
     with new_journal(path, *(task(str(n)) for n in range(1, 9))) as journal:
         for number in range(1, 9):
             message = f"ValueError: x (movies.py:{number})"
@@ -227,12 +226,9 @@ def test_a_run_keeps_only_so_many_pages(path: Path, monkeypatch: pytest.MonkeyPa
     assert [failure["page"] for failure in failures] == [1, 2, 3, None, None, None, None, None]
 
 
-def test_a_journal_of_before_can_be_read_and_is_brought_up_to_date_for_writing(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as older:
-        older.setattr(sqlite, "MIGRATIONS", MIGRATIONS[:1])
-        new_journal(path, task("1")).close()
+def test_a_journal_of_before_can_be_read_and_is_brought_up_to_date_for_writing(path: Path) -> None:
+    new_journal(path, task("1")).close()
+    make_older(path, 1)
 
     with Reader(path) as reader:
         before = reader.page_samples(), list(reader.failures())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from journals import ABOUT, START, damage, new_journal, rows, whole_run
+from journals import ABOUT, START, damage, make_older, new_journal, rows, whole_run
 from pinpool.errors import JournalError
 from pinpool.journal import sqlite
 from pinpool.journal.reader import Reader
@@ -156,10 +156,9 @@ def next_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("next_version")
-def test_an_older_journal_is_copied_and_then_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as older:
-        older.setattr(sqlite, "MIGRATIONS", MIGRATIONS[:1])
-        whole_run(path)
+def test_an_older_journal_is_copied_and_then_brought_up_to_date(path: Path) -> None:
+    whole_run(path)
+    make_older(path, 1)
 
     Journal.open(path).close()
 
@@ -169,13 +168,10 @@ def test_an_older_journal_is_copied_and_then_brought_up_to_date(path: Path, monk
     assert rows(copy, "SELECT count(*) FROM items") == [(3,)]
 
 
-def test_attempts_of_an_older_journal_are_kept_and_new_ones_may_be_overtaken(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as older:
-        older.setattr(sqlite, "MIGRATIONS", MIGRATIONS[:3])
-        whole_run(path)
-    before = rows(path, "SELECT * FROM attempts ORDER BY id")
+def test_attempts_of_an_older_journal_are_kept_and_new_ones_may_be_overtaken(path: Path) -> None:
+    whole_run(path)
+    make_older(path, 3)
+    before = rows(path, "SELECT *, NULL FROM attempts ORDER BY id")
 
     Journal.open(path).close()
 

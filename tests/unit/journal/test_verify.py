@@ -50,6 +50,7 @@ def test_a_run_in_which_all_ended_once_is_proven_complete(path: Path) -> None:
         "duplicates": 0,
         "problems": [],
         "doubts": [],
+        "in_doubt": 0,
     }
 
 

@@ -208,6 +208,27 @@ def test_a_soft_ban_answers_200_with_a_block_page(index: int) -> None:
 
 
 @EVERY_KIND
+def test_a_proxy_with_a_broken_cache_gives_one_page_of_each_kind(index: int) -> None:
+    with faulty("cached", index) as lab, client(lab.proxies[index]) as web, client(lab.proxies[2]) as other:
+        films = {web.request("GET", f"{lab.named_url}/detail/{number}").data for number in (1, 2, 3)}
+        right = other.request("GET", f"{lab.named_url}/detail/1").data
+
+        assert films == {right}
+        assert status(web, f"{lab.named_url}/echo") == 200
+        assert [seen.path for seen in lab.requests][:3] == ["/detail/1", "/detail/2", "/detail/3"]
+
+
+@EVERY_KIND
+def test_a_sparse_proxy_leaves_the_directors_out_in_every_encoding(index: int) -> None:
+    with faulty("sparse", index) as lab, client(lab.proxies[index]) as web:
+        for number in range(1, 9):
+            page = select(web.request("GET", f"{lab.named_url}/detail/{number}"))
+
+            assert page.css("h2.m-b-sm::text").get() == lab.catalogue.film(number).title
+            assert not page.xpath('//div[@class="directors el-row"]//p')
+
+
+@EVERY_KIND
 def test_a_dripping_proxy_sends_the_page_very_slowly(index: int) -> None:
     with faulty("drip", index) as lab, client(lab.proxies[index]) as web:
         answer = web.request("GET", lab.named_url + "/detail/1", preload_content=False, decode_content=False)

@@ -255,9 +255,9 @@ def test_only_what_is_durable_in_the_journal_reaches_a_file(
     states: list[bool] = []
     read = journal.items_after
 
-    def watched(item: int, limit: int) -> list[ItemRow]:
+    def watched(item: int, limit: int, *, replaced: bool = False) -> list[ItemRow]:
         states.append(journal._db.in_transaction)
-        return read(item, limit)
+        return read(item, limit, replaced=replaced)
 
     monkeypatch.setattr(journal, "items_after", watched)
     with Outputs(journal, [Target(str(tmp_path / "items.jsonl"), "jsonl")]) as outputs:

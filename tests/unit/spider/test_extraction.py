@@ -68,7 +68,7 @@ def test_items_and_tasks_may_come_in_any_nesting() -> None:
 def test_one_dict_or_one_task_is_enough() -> None:
     task = request(URL, stage="detail")
 
-    assert yielded({"n": 1}) == Extracted(('{"n":1}',), (), False)
+    assert yielded({"n": 1}) == Extracted(('{"n":1}',), (), False, filled=frozenset({"n"}))
     assert yielded(task) == Extracted((), (task,), False)
 
 
@@ -328,3 +328,16 @@ def test_the_movie_spider_finds_what_a_film_page_says() -> None:
 
 def test_the_movie_spider_finds_nothing_on_a_page_of_another_kind() -> None:
     assert film_site("detail", "<h1>Please wait</h1>").empty
+
+
+# What its items have
+
+
+def test_the_fields_that_have_a_value_in_some_item_are_known() -> None:
+    items = [
+        {"url": URL, "title": "", "score": 0, "cast": []},
+        {"url": URL, "title": "Up", "cast": [" "], "year": None},
+    ]
+
+    assert yielded(items).filled == {"url", "title", "score"}
+    assert yielded([]).filled == frozenset()

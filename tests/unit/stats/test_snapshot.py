@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from pinpool.stats.snapshot import Throughput
+from pinpool.pool.engine import Census
+from pinpool.stats.snapshot import Snapshot, Throughput
+
+
+def test_pages_that_are_asked_for_once_more_are_neither_waiting_nor_in_flight() -> None:
+    snapshot = Snapshot(10, 10, 10, 10, 0, 3, Census(4), "", stopping=False)
+
+    assert snapshot.tasks == {"done": 10, "gone": 0, "failed": 0, "waiting": 0, "in_flight": 0}
 
 
 def test_the_throughput_is_that_of_the_last_half_minute() -> None:
