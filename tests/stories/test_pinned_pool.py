@@ -153,10 +153,10 @@ def test_a_call_that_waits_can_be_cancelled_and_is_never_made(lab: Lab, threads:
         until(lambda: all(future.running() for future in running), "both have begun", seconds=DEADLINE)
         queued = [pool.submit(calls.fetch, films(lab)[0], callback=ended.append) for _ in range(20)]
 
-        cancelled = [future for future in queued if future.cancel()]
+        cancelled = [future for future in queued[::2] if future.cancel()]
 
         assert not any(future.cancel() for future in running)
-        assert len(cancelled) >= 10
+        assert len(cancelled) >= 5
         assert set(cancelled) <= wait(cancelled, 0).done
         with pytest.raises(CancelledError):
             cancelled[0].result(0)
@@ -403,6 +403,35 @@ def test_ctrl_c_ends_a_script_at_once_and_leaves_nothing(desk: Desk, lab: Lab, t
     assert said.code == -signal.SIGINT
     assert said.err.endswith("KeyboardInterrupt\n")
     assert said.err.count("Traceback") == 1
+
+
+def test_whoever_catches_ctrl_c_at_the_end_of_the_with_finds_the_pool_ended(desk: Desk, lab: Lab) -> None:
+    lab.write_proxies(desk / "proxies.txt")
+    body = (
+        "try:\n"
+        "        with PinnedPool('proxies.txt') as pool:\n"
+        "            future = pool.submit(nap, 7)\n"
+        "    except KeyboardInterrupt:\n"
+        "        print(future.exception(0))"
+    )
+    program = desk.start_python(desk.write("nap.py", SCRIPT.format(body=body)))
+    assert program.line() == "7\n"
+
+    program.press_ctrl_c()
+    said = program.end()
+
+    assert (said.code, said.err) == (0, "")
+    assert said.out == "closed: the pool was closed before the call came to an end\n"
+
+
+def test_a_map_that_is_left_early_makes_no_further_calls(lab: Lab, threads: int) -> None:
+    begin = time.monotonic()
+    with PinnedPool(listed(lab), workers=2, threads=threads) as pool:
+        for _ in pool.map(calls.nap, itertools.repeat(0.2)):
+            break
+
+    assert time.monotonic() - begin < AT_ONCE
+    assert sum(row["ok"] for row in pool.proxies) <= 1 + 4
 
 
 def test_a_script_that_never_closes_its_pool_ends_all_the_same(desk: Desk, lab: Lab, threads: int) -> None:

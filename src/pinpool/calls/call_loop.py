@@ -96,6 +96,8 @@ class CallLoop:
         self._has_told = False  # that all proxies rest
         self._lock = threading.Lock()
         self._over: BaseException | None = None  # why the loop has ended; later calls end with it too
+        # Not Thread.join: before Python 3.13 a Ctrl-C in it makes a thread look as if it had ended.
+        self._has_ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pinpool-pump", daemon=True)
 
     def start(self) -> None:
@@ -123,8 +125,8 @@ class CallLoop:
         self._engine.wake()
 
     def join(self, seconds: float | None = None) -> None:
-        """Wait for the end of the thread, at most for so many seconds."""
-        self._thread.join(seconds)
+        """Wait until the engine is closed, at most for so many seconds."""
+        self._has_ended.wait(seconds)
 
     def _wake(self) -> None:
         # The last callback has ended. Only a loop that is about to end waits for that.
@@ -134,6 +136,12 @@ class CallLoop:
     # ------------------------------------------------------------------ in the thread
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._has_ended.set()
+
+    def _work(self) -> None:
         failure: BaseException = CallFailed("closed", "the pool was closed before the call came to an end")
         try:
             while not self._aborting:

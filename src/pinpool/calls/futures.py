@@ -26,6 +26,7 @@ class Callbacks:
         self._lock = threading.Lock()
         self._unfinished = 0
         self._is_over = False
+        self._has_ended = threading.Event()  # not Thread.join, as in `CallLoop`
         self._thread = threading.Thread(target=self._run, name="pinpool-callbacks", daemon=True)
 
     def start(self) -> None:
@@ -57,7 +58,7 @@ class Callbacks:
             self._is_over = True
             self._queue.put(None)
         if not self.here:
-            self._thread.join(seconds)
+            self._has_ended.wait(seconds)
 
     def _run(self) -> None:
         while (callback := self._queue.get()) is not None:
@@ -66,6 +67,7 @@ class Callbacks:
                 self._unfinished -= 1
             if self.idle:
                 self._tell()
+        self._has_ended.set()
 
 
 def _call(callback: Callable[[], object]) -> None:
