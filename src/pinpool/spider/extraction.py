@@ -14,7 +14,7 @@ from pinpool.spider.item_objects import fields_of
 from pinpool.spider.items import is_empty, item_text
 from pinpool.spider.page import Page
 from pinpool.spider.spider import Spider
-from pinpool.spider.user_errors import UnusableYield, described, line_inside
+from pinpool.spider.user_errors import UnusableYield, UnwantedPage, described, line_inside
 from pinpool.text import one_line
 
 MAX_PAGE = 10_000_000  # characters of all items and tasks of one page
@@ -91,6 +91,8 @@ def extract(spider: Spider, page: Page) -> Extracted | Evidence:
         return _collected(spider, page.stage, function(page))._replace(left_out=tuple(page.left_out))
     except DeadlinePassed:
         raise
+    except UnwantedPage as error:
+        return Evidence(Step.PAGE, Sign.BAN, one_line(str(error)), page.status)
     except UnusableYield as error:
         message = one_line(str(error))
     except BaseException as error:  # noqa: BLE001  the user's code may raise SystemExit, and the worker goes on

@@ -10,6 +10,10 @@ class UnusableYield(Exception):
     """What a stage makes of a page cannot be stored or requested. Its text is the whole message, place included."""
 
 
+class UnwantedPage(UnusableYield):
+    """The page lacks what every page of its stage has, as block pages do. Its text is the whole message."""
+
+
 def shown_file(path: str) -> str:
     """The path, relative if it is below the current folder."""
     try:

@@ -73,12 +73,32 @@ def test_items_begin_with_the_url_of_their_page_unless_told_otherwise(tmp_path: 
     assert made_of(own, FILM).items == ('{"url":"/up.jpg","title":"Up in the air"}',)
 
 
-def test_a_required_field_that_is_missing_fails_the_page_with_its_line(tmp_path: Path) -> None:
+def test_a_page_without_a_required_field_is_a_block_page_and_the_line_is_named(tmp_path: Path) -> None:
     spider = toml_spider(tmp_path, "[detail.fields]\ntitle = 'h1'\nyear = { first = 'h3', required = true }\n")
 
     outcome = outcome_of(spider, FILM)
 
     reason = "detail.fields.year: required, but the page has nothing that fits (movies.toml:3)"
+    assert outcome == Evidence(Step.PAGE, Sign.BAN, reason, 200)
+
+
+def test_json_without_a_required_field_is_a_block_page_too(tmp_path: Path) -> None:
+    spider = toml_spider(
+        tmp_path, "[detail]\njson = true\nfields = { a = 'error', b = { first = 'film', required = true } }\n"
+    )
+
+    outcome = outcome_of(spider, {"error": "slow down"})
+
+    assert isinstance(outcome, Evidence)
+    assert outcome.sign is Sign.BAN
+
+
+def test_a_row_without_a_required_field_is_an_error_with_its_line(tmp_path: Path) -> None:
+    spider = toml_spider(tmp_path, "[detail]\nrows = 'p'\nfields = { a = '.', b = { first = 'b', required = true } }\n")
+
+    outcome = outcome_of(spider, FILM)
+
+    reason = "detail.fields.b: required, but the page has nothing that fits (movies.toml:3)"
     assert outcome == Evidence(Step.EXTRACT, Sign.RAISED, reason, 200)
 
 

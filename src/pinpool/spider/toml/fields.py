@@ -7,7 +7,7 @@ from pinpool.spider.items import is_empty
 from pinpool.spider.page import Page
 from pinpool.spider.toml.keys import shown_key
 from pinpool.spider.toml.values import date_in, matcher, number_in
-from pinpool.spider.user_errors import UnusableYield
+from pinpool.spider.user_errors import UnusableYield, UnwantedPage
 
 
 class Scope(Protocol):
@@ -25,9 +25,9 @@ class Place(NamedTuple):
     file: str
     line: int
 
-    def unusable(self, problem: object) -> UnusableYield:
+    def unusable(self, problem: object, kind: type[UnusableYield] = UnusableYield) -> UnusableYield:
         """The error that says so."""
-        return UnusableYield(f"{self.key}: {problem} ({self.file}:{self.line})")
+        return kind(f"{self.key}: {problem} ({self.file}:{self.line})")
 
 
 Table = Mapping[str, Any]
@@ -65,11 +65,12 @@ class Fields:
             field for field in fields if field.read is None or field.default is not None or field.required
         ]
 
-    def item(self, scope: Scope, page: Page, *, empty_ok: bool) -> dict[str, Any]:
+    def item(self, scope: Scope, page: Page, *, empty_ok: bool, whole: bool = False) -> dict[str, Any]:
         """
-        The item of a page or of a row. `empty_ok` completes an empty one, too.
+        The item of a `whole` page, or of a row. `empty_ok` completes an empty one, too.
 
-        Raises UnusableYield if a selector cannot be used, or a required field has no value.
+        Raises UnusableYield if a selector cannot be used, or a required field has no value. For a whole page the latter
+        is UnwantedPage: it may be a block page with a heading, while rows are only on pages of the right kind.
         """
         item: dict[str, Any] = {}
         for name, read, place in self._read:
@@ -78,21 +79,21 @@ class Fields:
             except ValueError as error:
                 raise place.unusable(error) from None
         if self._completed and (empty_ok or not all(is_empty(item[name]) for name in item if name != "url")):
-            self._complete(item, page)
+            self._complete(item, page, UnwantedPage if whole else UnusableYield)
         return item
 
     def values(self, scope: Scope, page: Page) -> dict[str, Any]:
         """What a page hands on: as `item`, but always complete."""
         return self.item(scope, page, empty_ok=True)
 
-    def _complete(self, item: dict[str, Any], page: Page) -> None:
+    def _complete(self, item: dict[str, Any], page: Page, lacking: type[UnusableYield]) -> None:
         for field in self._completed:
             value = item[field.name]
             if field.read is None:
                 value = page.data.get(field.data) if field.data is not None else field.value
             if is_empty(value):
                 if field.required:
-                    raise field.place.unusable(f"required, but {_what_stands_there(item[field.name])}")
+                    raise field.place.unusable(f"required, but {_what_stands_there(item[field.name])}", lacking)
                 value = value if field.default is None else field.default
             item[field.name] = value
 

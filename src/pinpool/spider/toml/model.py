@@ -73,7 +73,7 @@ class FieldTable(Table):
     absolute: bool = Field(ABSENT, description="a link as a whole URL")
     joined: str = Field(ABSENT, description="with `all`: one text, with this between the matches")
     default: Plain = Field(ABSENT, description="in place of an empty value")
-    required: bool = Field(ABSENT, description="the page fails if the value is empty")
+    required: bool = Field(ABSENT, description="a page without a value is a block page; a row without one is an error")
 
 
 ShortField = Annotated[FieldTable, BeforeValidator(field_table)]

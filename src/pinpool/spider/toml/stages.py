@@ -57,7 +57,7 @@ def stage_of(name: str, table: Table, places: Places) -> StageFunction:
         except ValueError as error:
             raise row_place.unusable(error) from None
         for part in parts:
-            item = fields.item(part, page, empty_ok=empty_ok)
+            item = fields.item(part, page, empty_ok=empty_ok, whole=rows is None)
             yield {"url": page.url, **item} if with_url else item
 
     def stage(page: Page) -> Iterator[object]:
