@@ -99,9 +99,11 @@ def test_another_example_may_be_copied_if_it_is_there(desk: Desk) -> None:
     both = desk.run("new", "other.py", "--toml")
 
     assert copied.code == 0
+    assert "pinpool lab" not in copied.out  # it is for a site of its own
+    assert "pinpool lab --write-proxies" in desk.run("new", "shop", "--toml", "--from", "shop").out
     assert "ssr1.scrape.center" in (desk / "catalogue.toml").read_text()
     assert unknown.code == 2
-    assert "no example 'moovies'; there are movies, " in unknown.err
+    assert "no example 'moovies'; there are films_api, movies, " in unknown.err
     assert (both.code, (desk / "other.py").exists()) == (2, False)
 
 

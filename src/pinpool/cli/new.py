@@ -16,6 +16,8 @@ from pinpool.errors import SettingsError
 #: The example that is copied unless `--from` names one.
 START = "start"
 PROXIES = "proxies.txt"
+#: Where `pinpool lab` is, if nobody gives it another port.
+_PRACTICE_SITE = "http://movies.test:8000"
 _NAME = re.compile(r"[^\W_][\w-]{0,63}")
 _MARK = "# Your proxies, one a line"
 #: How lists of proxies begin that hold nobody's own: ours, and that of `pinpool lab`.
@@ -70,8 +72,9 @@ def new(name: str | None, ending: str | None, example: str | None, schema: bool)
     if name is None:
         raise click.UsageError("name the spider, for example: pinpool new movies")
     wanted = _wanted(name, ending, example)
-    _write(wanted)
-    _show(wanted, _list_for_practice())
+    text = (files("pinpool.examples") / f"{wanted.example}{wanted.ending}").read_text(encoding="utf-8")
+    _write(wanted, text)
+    _show(wanted, _list_for_practice(), is_practice=_PRACTICE_SITE in text)
 
 
 def _wanted(name: str, ending: str | None, example: str | None) -> Wanted:
@@ -112,10 +115,9 @@ def _check_module(name: str) -> None:
         raise click.BadParameter(f"Python may take {name}.py for the module {name}: {hint}", param_hint="NAME")
 
 
-def _write(wanted: Wanted) -> None:
+def _write(wanted: Wanted, text: str) -> None:
     from pinpool.files import storing
 
-    text = (files("pinpool.examples") / f"{wanted.example}{wanted.ending}").read_text(encoding="utf-8")
     try:
         with storing(wanted.file, "go to a folder of your own", SettingsError):
             _write_new(wanted.file, text)
@@ -155,13 +157,13 @@ def _list_for_practice() -> tuple[str, str]:
     return "stays as it is", "practice-proxies.txt" if is_the_users else PROXIES
 
 
-def _show(wanted: Wanted, proxies: tuple[str, str]) -> None:
+def _show(wanted: Wanted, proxies: tuple[str, str], *, is_practice: bool) -> None:
     became, practice = proxies
-    practice = practice if wanted.example == START else PROXIES
+    practice = practice if is_practice else PROXIES
     width = max(len(wanted.file), len(PROXIES)) + 1
     say(f"{wanted.file + ':':{width}} a spider; change its seeds and selectors for your site")
     say(f"{PROXIES + ':':{width}} {became}\n")
-    if wanted.example == START:
+    if is_practice:
         say("Try it on the practice site. In another terminal, in this folder:\n")
         say(f"    pinpool lab --write-proxies {practice}\n")
         say("Then here:\n")
