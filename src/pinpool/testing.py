@@ -28,6 +28,7 @@ from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease
 from pinpool.pool.pin import Pin
 from pinpool.settings import Settings, settings_from
+from pinpool.spider.loader import load, parse_ref
 from pinpool.spider.seeds import seeds_of
 from pinpool.spider.spider import Spider
 from pinpool.urls import clean_url
@@ -58,7 +59,7 @@ class Crawled(NamedTuple):
 
 
 def crawl(
-    spider: Spider,
+    spider: Spider | str | Path,
     pages: Pages,
     *,
     seeds: Iterable[str | Task] | None = None,
@@ -70,7 +71,8 @@ def crawl(
     **settings: object,
 ) -> Crawled:
     """
-    Run a whole crawl of `spider` over `pages`. A URL that is not in a mapping is answered with 404.
+    Run a whole crawl of `spider`, or of the one in the file of that name, over `pages`. A URL that is not in a mapping
+    is answered with 404.
 
     `seeds` replace those of the spider, and `settings` overrule its own. Each answer takes `seconds` of simulated time;
     with more than three, an idle proxy may be asked for the page too. `limit` is a number of pages after which to stop,
@@ -78,6 +80,8 @@ def crawl(
     The hook on_pin is not called, and no pace is kept. What a function `pages` raises ends the crawl and is raised
     here, as are SpiderError and SettingsError.
     """
+    if not isinstance(spider, Spider):
+        spider = load(parse_ref(str(spider)))
     chosen = settings_from(settings, spider.settings)
     spider.check(seeds=seeds is None)
     site = _Site(pages)

@@ -119,7 +119,7 @@ class Run:
 
 
 def crawl(
-    spider: Spider,
+    spider: Spider | str | Path,
     proxies: str | Path | Sequence[str] | ProxyList | None = None,
     *,
     workers: int | None = None,
@@ -137,7 +137,7 @@ def crawl(
     **settings: object,
 ) -> Run:
     """
-    Scrape a site. Returns when all is done, or after Ctrl-C.
+    Scrape a site. Returns when all is done, or after Ctrl-C. `spider` may be the name of a file, Python or TOML.
 
     `proxies` is the path of a list, or its lines; without it PINPOOL_PROXIES is read. By default there is one worker
     for each proxy, and `journal` is ``<spider>.db`` in the working directory. `outputs` are ``FILE[:FORMAT]``, appended
@@ -152,6 +152,8 @@ def crawl(
     """
     end_if_starting()
     check_ground()
+    if not isinstance(spider, Spider):
+        spider = load(parse_ref(str(spider)))
     chosen = proxies_from(proxies)
     path = Path(journal or f"{spider.name}.db")
     launch = Launch(

@@ -61,6 +61,12 @@ def test_every_film_is_right(spider: Spider, pages: dict[str, Fetched | str | in
     assert list(run.items[0]) == ["url", "title", "directors", "score", "categories"]
 
 
+def test_a_spider_may_be_named_by_its_file(pages: dict[str, Fetched | str | int]) -> None:
+    run = crawl(EXAMPLES / "movies.toml", pages)
+
+    assert len(run.items) == 100
+
+
 def test_a_block_page_is_not_a_film(spider: Spider, pages: dict[str, Fetched | str | int]) -> None:
     pages[f"{SITE}/detail/7"] = "<h1>Please wait</h1>"
 
