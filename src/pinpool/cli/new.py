@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +70,8 @@ def new(name: str | None, ending: str | None, example: str | None, schema: bool)
         return
     if name is None:
         raise click.UsageError("name the spider, for example: pinpool new movies")
+    from importlib.resources import files
+
     wanted = _wanted(name, ending, example)
     text = (files("pinpool.examples") / f"{wanted.example}{wanted.ending}").read_text(encoding="utf-8")
     _write(wanted, text)
@@ -100,6 +101,8 @@ def _wanted(name: str, ending: str | None, example: str | None) -> Wanted:
 
 def examples() -> dict[str, list[str]]:
     """pinpool's examples by name, each with the endings that it is there in, ``.py`` first."""
+    from importlib.resources import files
+
     found: dict[str, list[str]] = {}
     for path in sorted((Path(entry.name) for entry in files("pinpool.examples").iterdir()), key=str):
         if path.suffix in (".py", ".toml") and not path.stem.startswith("_"):
