@@ -211,9 +211,9 @@ def test_links_lead_to_details_to_further_pages_and_to_other_stages(tmp_path: Pa
 def test_links_that_lead_nowhere_are_left_out_and_said(tmp_path: Path) -> None:
     spider = toml_spider(tmp_path, f'seeds = "{SITE}/"\n[index]\nmore = "a.name"\n')
 
-    (left_out,) = made_of(spider, LINKS, stage="index").left_out
+    left_out = made_of(spider, LINKS, stage="index").left_out
 
-    assert "mailto:" in left_out
+    assert any("mailto:" in link for link in left_out)
 
 
 def test_what_a_selector_finds_may_be_a_part_of_a_url(tmp_path: Path) -> None:
