@@ -33,6 +33,11 @@ def real_path(path: str) -> str:
     return path if path == STDOUT else os.path.realpath(path)
 
 
+def folder_of_files(journal: Path, named: str | None) -> Path:
+    """The folder for the downloaded files of a run: the one that is named, relative to that of its journal."""
+    return Path(os.path.realpath(journal.parent / (named or f"{journal.stem}.files")))
+
+
 def is_stream_path(path: str) -> bool:
     """Whether this is stdout, a pipe or a device: something that cannot be read again or cut."""
     if path == STDOUT:

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+#: The stage of all tasks that download a file. No spider declares it.
+FILE_STAGE = "file"
+
 
 class Fault(StrEnum):
     """How an attempt failed. The names are a contract: stats, failures, reports and metrics all use them."""
@@ -167,6 +170,23 @@ class Ending(StrEnum):
     OVERTAKEN = "overtaken"  # another attempt of the task was faster; its own answer is dropped
     DECLINED = "declined"  # not tried: this pin has tried the task before
     RESUMED = "resumed"  # a parked worker has a proxy again; the attempt itself was settled before
+    UNSTORED = "unstored"  # a file could not be written on this machine: the run has to end; `note` says why
+
+
+class Download(NamedTuple):
+    """
+    A file that a worker has downloaded whole, but that the parent has not put into its place yet.
+
+    `part` is its name in the run's folder of parts, `name` the one that it should have, `data` what its item holds
+    besides, as a JSON object. `size` is bytes.
+    """
+
+    part: str
+    name: str
+    sha256: str
+    size: int
+    type: str
+    data: str = "{}"
 
 
 class Outcome(NamedTuple):
@@ -195,6 +215,7 @@ class Outcome(NamedTuple):
     note: str = ""
     digest: int = 0
     fields: str = ""
+    file: Download | None = None
 
 
 class FailedAttempt(NamedTuple):

@@ -10,7 +10,8 @@ from os import PathLike
 from typing import Any
 from urllib.parse import quote_plus
 
-from pinpool.model import Task
+from pinpool.model import FILE_STAGE, Task
+from pinpool.settings.values import media_type
 from pinpool.text import shown_url
 from pinpool.urls import canonical_url, clean_url, header_problems
 
@@ -74,6 +75,34 @@ def request(
         headers=tuple(sent.items()),
         data=_data(cleaned, data) if data else None,
     )
+
+
+def file_task(
+    url: str,
+    name: str | None = None,
+    *,
+    type: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    data: Mapping[str, object] | None = None,
+) -> Task:
+    """
+    A task that downloads the file at `url`.
+
+    `name` is the name that it should have, made safe and unique later; without it the site or the URL names it. `type`
+    is the content type that it must have, such as ``application/pdf`` or ``image/*``. `data` are further fields of
+    its item. One URL is downloaded once, whatever it is to be called.
+
+    Raises ValueError that names the URL and what is wrong.
+    """
+    if name is not None and not isinstance(name, str):
+        raise ValueError(f"{shown_url(clean_url(url))}: the name is {name.__class__.__name__}, not text")
+    try:
+        wanted = media_type(type) if type is not None else None
+    except ValueError as error:
+        raise ValueError(f"{shown_url(clean_url(url))}: type: {error}") from None
+    kept = {"name": name, "type": wanted, "data": dict(data) if data else None}
+    kept = {key: value for key, value in kept.items() if value}
+    return request(url, stage=FILE_STAGE, headers=headers, data=kept)
 
 
 def _content(

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pinpool.crawler.api import Run
+from pinpool.crawler.file_store import FileStore, file_folder
 from pinpool.crawler.loop import Loop
 from pinpool.crawler.page_job import PageJob
 from pinpool.crawler.signals import Stop
 from pinpool.errors import FetchFailed
-from pinpool.fetch.fetcher import Fetcher
+from pinpool.fetch.fetcher import Fetcher, Received
+from pinpool.fetch.sockets import Progress
 from pinpool.files import temporary_folder
 from pinpool.journal.records import About
 from pinpool.journal.writer import Journal
@@ -34,6 +36,11 @@ from pinpool.spider.spider import Spider
 from pinpool.urls import clean_url
 
 __all__ = ["crawl", "Crawled", "FakeEngine", "FakeClock", "Fetched", "Evidence", "Step", "Sign"]
+
+T = TypeVar("T")
+
+#: The headers of a page that is given as bytes.
+_OF_BYTES = {"content-type": "text/html"}
 
 #: What a request gets: a page, HTML as text or bytes; a status without a body; a whole answer; or a failed exchange.
 Answer = str | bytes | int | Fetched | Evidence
@@ -76,7 +83,8 @@ def crawl(
 
     `seeds` replace those of the spider, and `settings` overrule its own. Each answer takes `seconds` of simulated time;
     with more than three, an idle proxy may be asked for the page too. `limit` is a number of pages after which to stop,
-    `max_failures` of pages that may come to nothing.
+    `max_failures` of pages that may come to nothing. Downloaded files go to a folder that ends with the crawl, unless
+    the setting `files` names one.
     The hook on_pin is not called, and no pace is kept. What a function `pages` raises ends the crawl and is raised
     here, as are SpiderError and SettingsError.
     """
@@ -85,7 +93,7 @@ def crawl(
     chosen = settings_from(settings, spider.settings)
     spider.check(seeds=seeds is None)
     site = _Site(pages)
-    job, pins = PageJob(spider, chosen), dict[int, Pin]()
+    pins = dict[int, Pin]()
 
     def perform(lease: Lease, work: Assignment) -> tuple[JobResult, float]:
         pin = pins.get(lease.proxy) or pins.setdefault(lease.proxy, _pin(lease, chosen, site))
@@ -98,8 +106,13 @@ def crawl(
     engine = FakeEngine(perform, standings, workers=workers, settings=chosen, clock=clock)
     with TemporaryDirectory(dir=temporary_folder()) as folder:
         path = Path(folder, "journal.db")
+        places = file_folder(chosen, path, b"")
+        job = PageJob(spider, chosen, places.parts)
         about = About(spider.name, spider.file, "", workers, engine.name, "", "{}", f"{proxies} fake", b"")
-        with Journal.create(path, about, clock.epoch(), seeds_of(spider, seeds)) as journal:
+        with (
+            Journal.create(path, about, clock.epoch(), seeds_of(spider, seeds)) as journal,
+            FileStore(journal, places) as files,
+        ):
             reputation = Reputation(chosen.cooling)
             for row in journal.enroll([(standing.address.label, "") for standing in standings]):
                 reputation.admit(row.id, row.label)
@@ -112,10 +125,13 @@ def crawl(
                 stop=Stop(),
                 limit=limit,
                 max_failures=max_failures,
+                committed=files.place,
+                files=files,
                 random=Random(1),
                 clock=clock,
             )
             end = loop.run()
+            files.finish()
             journal.finish(end, clock.epoch())
         run = Run(path)
         return Crawled(end, list(run.items()), run.failures(), run.stats, site.requests, site.missing)
@@ -160,6 +176,14 @@ class _SiteFetcher(Fetcher):
 
     def fetch(self, task: Task, until: float) -> Fetched:
         return self._site.answer(task, self._proxy)
+
+    def stream(
+        self, task: Task, until: float, headers: Mapping[str, str], take: Callable[[Received, Progress], T]
+    ) -> T:
+        found = self._site.answer(task, self._proxy)
+        headers = {} if found.headers == _OF_BYTES else found.headers  # bytes may be anything
+        received = Received(found.url, found.status, headers, len(found.body), True, iter([found.body]))
+        return take(received, Progress())
 
 
 def _pin(lease: Lease, settings: Settings, site: _Site) -> Pin:

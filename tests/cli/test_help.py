@@ -6,6 +6,7 @@ from commands import Desk
 
 COMMANDS = [
     "crawl",
+    "fetch",
     "resume",
     "retry",
     "stats",

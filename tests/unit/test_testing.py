@@ -150,3 +150,40 @@ def test_the_manuals_example_passes_with_the_readmes_spider(tmp_path: Path, monk
         assert callable(test)
         test()
     monkeypatch.delitem(sys.modules, "movies")
+
+
+def test_a_spider_with_files_gets_them_too(tmp_path: Path) -> None:
+    spider = Spider(seeds=[SITE], name="posters")
+
+    @spider.index
+    def posters(page: Page) -> object:
+        yield page.file("/up.png", film="Up")
+        yield page.file("/other/up.png")
+        yield page.file("/gone.png")
+
+    png = b"\x89PNG\r\n\x1a\n" + bytes(100)
+    pages: dict[str, Answer] = {f"{SITE}/": "<p>", f"{SITE}/up.png": png, f"{SITE}/other/up.png": b"another"}
+
+    run = crawl(spider, pages, files=str(tmp_path / "posters"))
+
+    assert run.end == "complete"
+    by_url = {item["url"]: item for item in run.items}
+    first, second = by_url[f"{SITE}/up.png"], by_url[f"{SITE}/other/up.png"]
+    assert (first["film"], first["type"], first["size"]) == ("Up", "image/png", 108)
+    assert (tmp_path / "posters" / first["path"]).read_bytes() == png
+    assert (tmp_path / "posters" / second["path"]).read_bytes() == b"another"
+    assert {first["path"], second["path"]} > {"up.png"}
+    assert len(list((tmp_path / "posters").iterdir())) == 2
+    assert run.stats["run"]["tasks"]["gone"] == 1
+
+
+def test_a_page_in_place_of_a_file_is_a_failure_that_says_so(tmp_path: Path) -> None:
+    spider = Spider(seeds=[SITE], name="posters")
+    spider.index(lambda page: [page.file("/up.png")])
+
+    run = crawl(spider, {f"{SITE}/": "<p>", f"{SITE}/up.png": "<!doctype html><p>Log in"}, files=str(tmp_path / "it"))
+
+    (failure,) = run.failures
+    assert failure["stage"] == "file"
+    assert "text/html in place of the file" in failure["attempts"][0]["message"]
+    assert not (tmp_path / "it").exists() or list((tmp_path / "it").iterdir()) == []

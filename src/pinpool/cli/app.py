@@ -16,6 +16,7 @@ from pinpool.cli.crawl import crawl
 from pinpool.cli.demo import demo
 from pinpool.cli.export import export
 from pinpool.cli.failures import failures
+from pinpool.cli.fetch import fetch
 from pinpool.cli.guide import guide
 from pinpool.cli.lab import lab
 from pinpool.cli.new import new
@@ -50,6 +51,7 @@ def app() -> None:
 for command in (
     new,
     crawl,
+    fetch,
     resume,
     retry,
     stats,

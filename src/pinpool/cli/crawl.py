@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pinpool.cli.options import argument_option, new_run_options
+from pinpool.cli.options import argument_option, files_option, new_run_options, start_method_option
 from pinpool.cli.running import (
     load_spider,
     progress_and_log,
@@ -21,7 +21,8 @@ from pinpool.cli.running import (
 @running_options
 @new_run_options
 @argument_option
-@click.option("--start-method", type=click.Choice(["forkserver", "spawn", "fork"]), help="How workers start.")
+@files_option
+@start_method_option
 def crawl(spider: str, journal: Path | None, fresh: bool, start_method: str | None, **options: Any) -> None:
     """Scrape a site with SPIDER (a file or a module).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import reduce
@@ -91,13 +92,32 @@ output_options = together(
     ),
     click.option("-O", "overwrites", multiple=True, metavar="FILE[:FORMAT]", help="The same, but overwrite FILE."),
 )
+
+
+def journal_option(default: str) -> Callable[[F], F]:
+    """The journal of a new run."""
+    return click.option("-j", "--journal", type=PATH, help=f"Journal of the run.  [{default}]")
+
+
+fresh_option = click.option("--fresh", is_flag=True, help="Keep an earlier journal under another name and start again.")
+start_method_option = click.option(
+    "--start-method", type=click.Choice(["forkserver", "spawn", "fork"]), help="How workers start."
+)
 #: Of commands that start a run.
 new_run_options = together(
-    click.option("-j", "--journal", type=PATH, help="Journal of the run.  [<spider>.db]"),
+    journal_option("<spider>.db"),
     click.option(
         "--seeds", metavar="FILE", help="URLs to start from, one a line, instead of the spider's; - is stdin."
     ),
-    click.option("--fresh", is_flag=True, help="Keep an earlier journal under another name and start again."),
+    fresh_option,
+)
+files_option = click.option(
+    "-d",
+    "--files",
+    metavar="DIR",
+    # Where the user stands, also for a resume from elsewhere. The setting is relative to the journal.
+    callback=lambda context, parameter, value: value and os.path.abspath(value),  # noqa: PTH100  links stay
+    help="Folder for downloaded files.  [<journal>.files]",
 )
 
 

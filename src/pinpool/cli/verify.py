@@ -10,8 +10,11 @@ from pinpool.cli.options import ExitCode, journal_argument, json_option, json_te
 @click.command(short_help="Prove that nothing is missing or double.")
 @journal_argument
 @json_option
-def verify(journal: Path, as_json: bool) -> None:
+@click.option("--hashes", is_flag=True, help="Read every downloaded file, and compare its hash.")
+def verify(journal: Path, as_json: bool, hashes: bool) -> None:
     """Prove from JOURNAL alone that every page was done, and every item stored, exactly once.
+
+    Downloaded files must be in their folder, with the right sizes.
 
     Exit code 0 if that is proven, 3 if not.
 
@@ -22,6 +25,6 @@ def verify(journal: Path, as_json: bool) -> None:
     from pinpool.crawler.api import Run
     from pinpool.terminal.summary import coverage_line
 
-    coverage = Run(journal).coverage
+    coverage = Run(journal).checked(hashes=hashes)
     say(json_text(coverage._asdict()) if as_json else coverage_line(coverage))
     leave(ExitCode.COMPLETE if coverage.complete else ExitCode.INCOMPLETE)

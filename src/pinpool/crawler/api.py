@@ -60,8 +60,12 @@ class Run:
     @property
     def coverage(self) -> Coverage:
         """The result of `pinpool verify`."""
+        return self.checked()
+
+    def checked(self, *, hashes: bool = False) -> Coverage:
+        """The result of `pinpool verify`; with `hashes` every downloaded file is read, too."""
         with Reader(self.journal) as reader:
-            return coverage(reader)
+            return coverage(reader, hashes=hashes)
 
     @property
     def found(self) -> RunYield:

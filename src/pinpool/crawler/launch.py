@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pinpool.crawler import PRELOAD
+from pinpool.crawler.file_store import FileStore, check_folder, file_folder
 from pinpool.crawler.list_reload import ListReload, admit
 from pinpool.crawler.loop import Loop
 from pinpool.crawler.page_job import PageJob
@@ -84,6 +85,7 @@ class Launch:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", settings_from(self.overrides, self.spider.settings))
+        check_folder(self.settings, self.journal)
 
     def begin(self, seeds: Iterable[Task]) -> Journal:
         """Make the journal of a new run, with its seeds and outputs. Raises JournalError, and leaves no file then."""
@@ -109,11 +111,12 @@ class Launch:
         redaction = Redaction(self.proxies.proxies)
         with (
             journal,
+            FileStore(journal, file_folder(self.settings, self.journal, journal.about.salt)) as files,
             Outputs(journal, self.outputs, self.tell) as outputs,
             answering_signals(self.stop),
             redacting(redaction),
         ):
-            engine, reputation, present = self._engage(journal)
+            engine, reputation, present = self._engage(journal, files.parts)
             reloading = ListReload(
                 engine,
                 journal,
@@ -126,9 +129,13 @@ class Launch:
                 tell=self.tell,
                 learn=redaction.learn,
             )
-            rules = {name: getattr(self.settings, name) for name in (*RULES, "empty_ok")}
+            rules = {name: getattr(self.settings, name) for name in (*RULES, "empty_ok", "files")}
             journal.event(Event(time.time(), EventKind.RULES, detail=json.dumps(rules)))
             meter = Meter(SYSTEM_CLOCK, threads=self.settings.threads)
+
+            def committed() -> None:
+                files.place()  # first, so that an output names no file that is not there
+                outputs.advance()
 
             def look(view: Snapshot) -> None:
                 meter.look(view.pages, view.census.workers)
@@ -143,9 +150,10 @@ class Launch:
                 stop=self.stop,
                 limit=self.limit,
                 max_failures=self.max_failures,
-                committed=outputs.advance,
+                committed=committed,
                 watch=look,
                 between=reloading,
+                files=files,
             )
             numbers = len(self.proxies.proxies), self.workers
             log.info("run of %s starts with %d proxies and %d workers", self.spider.name, *numbers)
@@ -157,6 +165,7 @@ class Launch:
                         journal.event(measured)
                 finally:
                     engine.close()
+                files.finish()
                 outputs.finish()
             except StorageError:
                 raise  # writing this to the journal would only wait and fail once more
@@ -168,7 +177,7 @@ class Launch:
             log.info("run of %s ends: %s", self.spider.name, end)
             return Ended(end, journal.task_counts()[TaskState.FAILED], loop.why)
 
-    def _engage(self, journal: Journal) -> tuple[Engine, Reputation, dict[Proxy, int]]:
+    def _engage(self, journal: Journal, parts: Path) -> tuple[Engine, Reputation, dict[Proxy, int]]:
         """The engine, not started yet, the reputation with what the journal knows of each proxy, and their ids."""
         salt, now = journal.about.salt, time.time()
         records = journal.enroll([(proxy.label, proxy.fingerprint(salt)) for proxy in self.proxies.proxies])
@@ -178,7 +187,7 @@ class Launch:
             for proxy, known in zip(self.proxies.proxies, records, strict=True)
         ]
         engine = make_engine(
-            partial(PageJob, self.ref, self.settings),
+            partial(PageJob, self.ref, self.settings, parts),
             standings,
             self.settings,
             workers=self.workers,

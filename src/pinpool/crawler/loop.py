@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from random import Random
 
 from pinpool.crawler.backlog import Backlog
+from pinpool.crawler.file_store import NoFiles
 from pinpool.crawler.gone_pages import GonePages
 from pinpool.crawler.outlook import Outlook
 from pinpool.crawler.proxy_records import ProxyRecords
@@ -58,7 +59,7 @@ class Loop:
     One start of a run, from the first submission to the last commit.
 
     `limit`: pages after which to stop. `max_failures`: pages that may come to nothing. `committed` is called after each
-    commit, `between` before each turn, and `watch` after each turn. `why` is the reason if the run is starved.
+    commit, `between` before each turn, `watch` after. `files` keeps downloads. `why` is the reason of a starved run.
     """
 
     engine: Engine
@@ -73,6 +74,7 @@ class Loop:
     committed: Callable[[], None] = lambda: None
     watch: Callable[[Snapshot], None] = lambda view: None
     between: Callable[[], None] = lambda: None
+    files: NoFiles = field(default_factory=NoFiles)
     random: Random = field(default_factory=Random)
     clock: Clock = SYSTEM_CLOCK
     why: str = field(default="", init=False)
@@ -294,6 +296,7 @@ class Loop:
                     self._settle(entry, outcome)
                 else:
                     self._attempts.ended_late(outcome)
+                    self.files.dropped(outcome)
             case Lost(serial):
                 if (entry := self._attempts.ended(serial)) is not None:
                     self._settle_lost(entry, signal)
@@ -309,6 +312,7 @@ class Loop:
                 entry.decline(now)
                 self._frontier.delay(entry, now + offer_delay(entry.declined, pinned, self.random.random()))
             return
+        self.files.check(outcome)
         entry.alone = False  # its worker lives
         if entry.doubted:
             outcome = self._looks.heard(entry, outcome)
@@ -417,6 +421,7 @@ class Loop:
             self.journal.settle(Settlement(entry.id, outcome, fault, charged, None), self.clock.epoch())
             self._looks.unanswered(entry)
             return
+        outcome = self.files.ended(entry.id, entry.task, outcome)
         settlement = Settlement(entry.id, outcome, fault, charged, state, reason)
         new = self.journal.settle(settlement, self.clock.epoch())
         self._stages.ended(entry, outcome, state, fault)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pinpool.crawler.file_job import ask_for_head, download
 from pinpool.errors import DeadlinePassed, FetchFailed
 from pinpool.fetch.diagnosis import evidence_of, retry_after
 from pinpool.fetch.robots import FORBIDDEN, ask_robots
 from pinpool.journal.page_samples import kind_of, may_send, sample_of, was_read
-from pinpool.model import Assignment, Call, Charge, Ending, Evidence, Fetched, Sign, Step, Task
+from pinpool.model import FILE_STAGE, Assignment, Call, Charge, Ending, Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import FAULTS, fault_of
 from pinpool.policy.missing_fields import names_of
 from pinpool.policy.one_body import digest_of
 from pinpool.pool.deadline import limit
 from pinpool.pool.job import JobResult
 from pinpool.pool.pin import Pin
-from pinpool.pool.worker import describe
+from pinpool.pool.worker import describe, goes_on
 from pinpool.proxies.redaction import spellings
 from pinpool.settings import Settings
 from pinpool.spider.extraction import read
@@ -29,15 +31,16 @@ if TYPE_CHECKING:
 
 class PageJob:
     """
-    Fetches a task's page and runs the spider's stage on it.
+    Fetches a task's page and runs the spider's stage on it; a file goes into the folder of `parts`.
 
     `perform` returns None after an extra step, and is called again: on_pin comes before the first page of a pin,
     robots.txt before the first page of a site.
     """
 
-    def __init__(self, spider: SpiderRef | Spider, settings: Settings) -> None:
+    def __init__(self, spider: SpiderRef | Spider, settings: Settings, parts: Path | None = None) -> None:
         self.spider = load(spider) if isinstance(spider, SpiderRef) else spider
         self.settings = settings
+        self._parts = parts
         self._sent_kinds: set[str] = set()
 
     def perform(self, pin: Pin, work: Assignment | Call) -> JobResult | None:
@@ -57,9 +60,14 @@ class PageJob:
                         return None
                     if not rules.allow(work.task.url, pin.agent):
                         return JobResult(Ending.GONE, unasked=FORBIDDEN)
-                fetched = pin.fetcher.fetch(work.task, until)
-                step = Step.EXTRACT
-                return self._extract(pin, work.task, fetched)
+                if work.task.stage != FILE_STAGE:
+                    fetched = pin.fetcher.fetch(work.task, until)
+                    step = Step.EXTRACT
+                    return self._extract(pin, work.task, fetched)
+                if work.task.method == "HEAD" or self._parts is None:
+                    return ask_for_head(pin, work.task, self.settings, until)
+            # Not inside the limit of a page: a file that comes may take long.
+            return download(pin, work.task, self.settings, self._parts, goes_on)
         except FetchFailed as failed:
             evidence = refused_login_or_ban(failed.evidence, pin, work.task)
             return JobResult(Ending.FAILED, evidence.status, evidence=evidence)

@@ -16,7 +16,19 @@ from pinpool.crawler.scheduler import LOW_WATER, Entry
 from pinpool.journal.records import Doubted
 from pinpool.journal.second_looks import Doubt, OfBody, OfLiar, OfStage, OfTask, SecondAnswer
 from pinpool.journal.writer import Journal
-from pinpool.model import Assignment, Ending, Event, EventKind, Evidence, Fault, Outcome, ProxyState, Sign, Step
+from pinpool.model import (
+    FILE_STAGE,
+    Assignment,
+    Ending,
+    Event,
+    EventKind,
+    Evidence,
+    Fault,
+    Outcome,
+    ProxyState,
+    Sign,
+    Step,
+)
 from pinpool.policy.missing_fields import Fields, Lack, fields_in
 from pinpool.policy.one_body import Bodies
 from pinpool.policy.retry import WITNESSES
@@ -82,7 +94,9 @@ class SecondLooks:
         return _failed(outcome, Sign.BAN, _left_out(lacks[0]) if lacks else ONE_BODY)
 
     def settled(self, entry: Entry, outcome: Outcome) -> None:
-        """The page has ended its task."""
+        """The page has ended its task. A file has a place by then, and no other takes that."""
+        if entry.task.stage == FILE_STAGE:
+            return
         self._gave(entry, outcome)
         self._said.pop(entry.id, None)
         if self._bodies.is_lie(outcome.digest) or self._lacks(entry, outcome):

@@ -7,7 +7,7 @@ from random import Random
 
 from pinpool.crawler.proxy_records import ProxyRecords
 from pinpool.journal.writer import Journal
-from pinpool.model import Assignment, Ending, Event, EventKind, FailedAttempt, Outcome, ProxyState, Task
+from pinpool.model import FILE_STAGE, Assignment, Ending, Event, EventKind, FailedAttempt, Outcome, ProxyState, Task
 from pinpool.policy.circuit_breaker import PROBES, BreakerState, CircuitBreaker, site_sign
 from pinpool.policy.decision import Judge, failed_attempt
 from pinpool.policy.faults import FAULTS, SiteSign
@@ -141,7 +141,9 @@ class SiteProbe:
 
     def _send(self, page: Task, avoid: tuple[int, ...]) -> None:
         self._breaker.probe_sent()
-        self._probes[self.submit(Assignment(page, avoid, exchange=bool(avoid)))] = page
+        # Of a file its head will do.
+        asked = page._replace(method="HEAD") if page.stage == FILE_STAGE else page
+        self._probes[self.submit(Assignment(asked, avoid, exchange=bool(avoid)))] = page
 
     def _probe_failed(self, outcome: Outcome, retry_after: float | None) -> None:
         self._report(outcome)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
 from http.client import HTTPException
@@ -115,11 +115,23 @@ class Answer(NamedTuple):
         except BaseException:
             self.connection.close()
             raise
+        self._release()
+        return body
+
+    def stream(self) -> Generator[bytes, None, None]:
+        """The body piece by piece, as in `Wire.stream`. The connection is closed if its end is not reached."""
+        try:
+            yield from self.wire.stream(self.framing)
+        except BaseException:
+            self.connection.close()
+            raise
+        self._release()
+
+    def _release(self) -> None:
         if self.framing.reusable and self.wire.is_empty:
             self.pool._put_conn(self.connection)
         else:
             self.connection.close()
-        return body
 
     def pass_body(self) -> None:
         """Be done with an answer whose body is not needed, so that its faults do not count."""

@@ -1,7 +1,8 @@
 """Undoes the content codings of a body (gzip, deflate), within a limit."""
 
 import zlib
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from pinpool.errors import FetchFailed
 from pinpool.model import Evidence, Sign, Step
@@ -12,6 +13,8 @@ CHUNK = 65_536
 #: Content codings on top of each other. No honest page has more.
 MAX_CODINGS = 3
 
+#: The codings that are undone.
+CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 _READ = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 _NO_CODING = frozenset({"", "identity"})
 #: Codings that exist but are never asked for. Any other word in the header is a mistake of the site.
@@ -55,6 +58,43 @@ def decoded(body: bytes, coding: str, limit: int, *, complete: bool) -> Decoded:
         elif name not in _NO_CODING:
             notes.append(f"the content coding {cut(name, 40)!r} is passed over")
     return Decoded(body, "; ".join(notes))
+
+
+class Inflater:
+    """Undoes gzip or deflate piece by piece. Its output comes in pieces too, however small a bomb is."""
+
+    def __init__(self, name: str) -> None:
+        self._is_gzip = _READ[name] == "gzip"
+        self._inflater: Any = None  # none between two members of gzip
+        self._rest = b""
+        self._over = False
+        self.ended = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What these bytes become; then `ended` says whether they are whole so far. Raises zlib.error if damaged."""
+        data, piece, self._rest = self._rest + data, b"", b""
+        while (data or len(piece) == CHUNK) and not self._over:
+            if self._inflater is None and not self._begin(data):
+                return
+            piece = self._inflater.decompress(data, CHUNK)
+            data = self._inflater.unconsumed_tail
+            if piece:
+                yield piece
+            if self._inflater.eof:
+                data, piece, self.ended = self._inflater.unused_data, b"", True
+                self._inflater = None
+
+    def _begin(self, data: bytes) -> bool:
+        """Begin a stream, or a further member; False if it takes more bytes to tell, or nothing follows."""
+        if len(data) < len(_MAGIC):
+            self._rest = data
+            return False
+        if self.ended and not (self._is_gzip and data.startswith(_MAGIC)):
+            self._over = True  # browsers ignore what follows
+            return False
+        window = 16 + zlib.MAX_WBITS if self._is_gzip else zlib.MAX_WBITS if _is_zlib(data) else -zlib.MAX_WBITS
+        self._inflater, self.ended = zlib.decompressobj(window), False
+        return True
 
 
 def _is_text(body: bytes) -> bool:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from inspect import GEN_CLOSED, getgeneratorstate
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from pinpool.errors import FetchFailed
+from pinpool.errors import FetchFailed, StorageError
 from pinpool.fetch.content_coding import decoded
 from pinpool.fetch.diagnosis import diagnose, login_refused, site_unknown, without_secrets
 from pinpool.fetch.heads import Head, request_bytes
@@ -28,7 +30,10 @@ from pinpool.urls import resolve_url
 
 if TYPE_CHECKING:
     from pinpool.fetch.adapter import Answer
+    from pinpool.fetch.sockets import Progress
     from pinpool.proxies.proxy import Proxy
+
+T = TypeVar("T")
 
 #: Characters of all cookies of a pin: more than any site sends to a browser.
 MAX_COOKIES = 65_536
@@ -67,13 +72,44 @@ class Fetcher:
         DeadlinePassed of an alarm through. After either all connections are closed: one may hold the rest of an
         answer.
         """
+        return self._judged(partial(self._fetch, task), until)
+
+    def stream(
+        self, task: Task, until: float, headers: Mapping[str, str], take: Callable[[Received, Progress], T]
+    ) -> T:
+        """
+        What `take` makes of the answer to `task` with these further headers, after redirects. Its body is to come.
+
+        `take` may put off `until`, in the progress that it gets. Raises as `fetch`, and lets the StorageError of `take`
+        through. A body that `take` does not read to its end costs the connection.
+        """
+
+        def ask() -> T:
+            request, answer = self._answer(task, headers)
+            pieces, framing = answer.stream(), answer.framing
+            status, length = answer.head.status, framing.length
+            received = Received(request.url, status, answer.headers, length, framing.is_complete, pieces)
+            try:
+                return take(received, self._progress)
+            finally:
+                if getgeneratorstate(pieces) != GEN_CLOSED:
+                    pieces.close()
+                    answer.connection.close()
+
+        return self._judged(ask, until)
+
+    def _judged(self, ask: Callable[[], T], until: float) -> T:
+        """What `ask` returns. What it raises becomes evidence."""
         # A connection sets CONNECT when it begins. A failure before that is not the proxy's fault.
         self._progress.step = Step.HEAD
         self._progress.until = until
         try:
-            return self._follow(task)
+            return ask()
         except FetchFailed as failed:
             evidence = failed.evidence
+        except StorageError:  # this machine's
+            self.close()
+            raise
         except Exception as error:  # noqa: BLE001  a peer can make the libraries raise anything
             evidence = diagnose(error, self._progress.step, late=self._progress.is_late)
             evidence = without_secrets(evidence, self._address)
@@ -86,9 +122,20 @@ class Fetcher:
         self.close()
         raise FetchFailed(evidence)
 
-    def _follow(self, task: Task) -> Fetched:
+    def _fetch(self, task: Task) -> Fetched:
         start = time.monotonic()
-        request = _Request(task.method, task.url.partition("#")[0], self._headers(task), task.body)
+        request, answer = self._answer(task)
+        status, headers = answer.head.status, answer.headers
+        body = answer.body(self._settings.max_body)
+        size, note = len(body), ""
+        # The answer to a HEAD has the headers of a body without the body.
+        if body and (coding := headers.get("content-encoding")):
+            body, note = decoded(body, coding, self._settings.max_body, complete=answer.framing.is_complete)
+        return Fetched(request.url, status, headers, body, time.monotonic() - start, size, note)
+
+    def _answer(self, task: Task, more: Mapping[str, str] = NO_PROFILE) -> tuple[_Request, Answer]:
+        """The final request, and its answer, of which the head is read."""
+        request = _Request(task.method, task.url.partition("#")[0], self._headers(task, more), task.body)
         for _ in range(self._settings.max_redirects + 1):
             answer = self._send(request)
             status, headers = answer.head.status, answer.headers
@@ -96,20 +143,16 @@ class Fetcher:
                 answer.pass_body()
                 request = self._redirected(request, answer.head)
                 continue
-            body = answer.body(self._settings.max_body)
-            size, note = len(body), ""
-            # The answer to a HEAD has the headers of a body without the body.
-            if body and (coding := headers.get("content-encoding")):
-                body, note = decoded(body, coding, self._settings.max_body, complete=answer.framing.is_complete)
-            return Fetched(request.url, status, headers, body, time.monotonic() - start, size, note)
+            return request, answer
         message = f"more than {self._settings.max_redirects} redirects"
         raise _failed(Step.PAGE, Sign.REDIRECTS, message, status)
 
-    def _headers(self, task: Task) -> dict[str, str]:
+    def _headers(self, task: Task, more: Mapping[str, str]) -> dict[str, str]:
         headers: Any = self.session.headers
-        if task.headers:
+        if task.headers or more:
             headers = CaseInsensitiveDict(headers)
             headers.update(task.headers)
+            headers.update(more)
         if self.session.auth is not None:
             request = requests.Request(task.method, task.url, headers, auth=self.session.auth)
             headers = request.prepare().headers
@@ -176,6 +219,21 @@ class Fetcher:
             dropped.update(_HOST_HEADERS)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in dropped}
         return _Request(method, url, headers, body)
+
+
+class Received(NamedTuple):
+    """
+    An answer whose body is still to come, in `pieces`. `length` is the announced one in bytes, None if there is none.
+
+    `complete`: the end of the body can be told from a cut.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    length: int | None
+    complete: bool
+    pieces: Iterator[bytes]
 
 
 class _Request(NamedTuple):

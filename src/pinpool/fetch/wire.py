@@ -3,6 +3,7 @@
 import io
 import re
 import socket
+from collections.abc import Iterator
 from http.client import IncompleteRead, LineTooLong, RemoteDisconnected
 from typing import Any
 
@@ -91,6 +92,40 @@ class Wire:
                 self._at += len(piece)
                 size -= len(piece)
                 body += piece
+            if self._line().strip(b"\r"):
+                raise IncompleteRead(b"")
+
+    def stream(self, framing: Framing) -> Iterator[bytes]:
+        """
+        The body piece by piece, as it comes, without the marks of its chunks. The caller limits its size.
+
+        Raises IncompleteRead if it ends too soon.
+        """
+        if framing.chunked:
+            yield from self._chunk_pieces()
+            return
+        left = framing.length
+        while left is None or left:
+            if not (piece := self.read(CHUNK if left is None else min(left, CHUNK))):
+                if left is None:
+                    return
+                raise IncompleteRead(b"", left)
+            left = None if left is None else left - len(piece)
+            yield piece
+
+    def _chunk_pieces(self) -> Iterator[bytes]:
+        while True:
+            found = _CHUNK_SIZE.match(self._line())
+            if found is None:
+                raise IncompleteRead(b"")
+            if (size := int(found[1], 16)) == 0:
+                self._pass_trailer()
+                return
+            while size:
+                if not (piece := self.read(min(size, CHUNK))):
+                    raise IncompleteRead(b"")
+                size -= len(piece)
+                yield piece
             if self._line().strip(b"\r"):
                 raise IncompleteRead(b"")
 

@@ -12,6 +12,8 @@ The tables of a journal: one SQLite file that holds one run.
     doubts     pages that are done, but in doubt: the proxy that gave them may show something else than the site does
     replaced_items  what such pages gave before another proxy gave something else
     pages      page samples: the first page of each kind of failed extraction, compressed; `n` is the attempt's
+    files      downloaded files: name in the run's folder, and hash; not `placed`: about to be moved there. `folded` is
+               the name as a system sees it that knows no upper and lower case
 
 The transaction that ends a task stores three counts, and `verify` compares the other rows with them: `items_n`,
 `links_n` (child tasks that the page asked for) and `children_n` (those of them that were new). `forgotten` is the
@@ -262,5 +264,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             data TEXT NOT NULL
         )
         """,
+    ),
+    (
+        """
+        CREATE TABLE files (
+            task INTEGER PRIMARY KEY REFERENCES tasks (id),
+            name TEXT NOT NULL,
+            folded TEXT NOT NULL UNIQUE,
+            part TEXT NOT NULL,
+            sha256 TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            placed INTEGER NOT NULL DEFAULT 0
+        )
+        """,
+        "CREATE INDEX files_unplaced ON files (task) WHERE NOT placed",
     ),
 )

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from pinpool.errors import JournalError
+from pinpool.journal.file_rows import file_problems
 from pinpool.journal.overlaps import doubts
 from pinpool.journal.reader import Reader
 from pinpool.journal.schema import COUNT_TASKS
@@ -35,10 +36,10 @@ class Coverage(NamedTuple):
     in_doubt: int = 0
 
 
-def coverage(reader: Reader) -> Coverage:
+def coverage(reader: Reader, *, hashes: bool = False) -> Coverage:
     """
     Check that every task ended exactly once, that everything its page gave is stored exactly once, and that the run has
-    something in hand.
+    something in hand. Downloaded files must be in their folder, with their sizes; with `hashes` with their contents.
     """
     problems: list[str] = []
 
@@ -70,6 +71,7 @@ def coverage(reader: Reader) -> Coverage:
     if seeds != stored_seeds:
         problems.append(f"{counted(seeds, 'seed was', 'seeds were')} given, {stored_seeds:,} in the journal")
     in_doubt = 0
+    problems += file_problems(rows, path, hashes=hashes)
     if not problems:  # damaged tables prove nothing
         problems += (found_yield := run_yield(rows)).problems()
         in_doubt = found_yield.in_doubt

@@ -35,6 +35,7 @@ _IF_OPEN = f"WHERE id = ? AND {second_looks.IS_OPEN} RETURNING attempts"
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 def _storing(write: Callable[Concatenate[Journal, P], R]) -> Callable[Concatenate[Journal, P], R]:
@@ -355,6 +356,11 @@ class Journal:
     def end_look(self, task_id: int) -> None:
         """No other proxy has an answer for a page in doubt: it stays as it is."""
         second_looks.end_look(self._db, task_id, "unknown")
+
+    @_storing
+    def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """What `change` returns, which writes as part of the group."""
+        return change(self._db)
 
     @_storing
     def output(self, mark: Mark) -> None:

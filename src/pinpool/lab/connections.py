@@ -133,7 +133,7 @@ class SiteConnection(ClientProtocol):
             await self._drip(b"HTTP/1.1 200 OK\r\nX-Drip: ")
             while True:
                 await self._drip(b".")
-        keep = request.keep_alive and delivery is not Delivery.CUT
+        keep = request.keep_alive and delivery is not Delivery.CUT and not answer.endless
         head = answer.head(keep)
         pieces = iter(()) if request.method == "HEAD" else answer.pieces()
         if delivery is Delivery.CUT:

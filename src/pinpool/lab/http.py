@@ -49,6 +49,7 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     delivery: Delivery = Delivery.WHOLE
     chunked: bool = False
+    endless: bool = False  # the connection is closed behind the body, and nothing else tells its end
 
     def head(self, keep_alive: bool) -> bytes:
         """The status line and the headers, with the blank line that ends them."""
@@ -56,7 +57,7 @@ class Answer:
         lines = [f"HTTP/1.1 {self.status} {phrase}", *(f"{name}: {value}" for name, value in self.headers)]
         if self.chunked:
             lines.append("Transfer-Encoding: chunked")
-        elif self.status not in NO_BODY:
+        elif self.status not in NO_BODY and not self.endless:
             body = self.body if isinstance(self.body, tuple) else (self.body,)
             lines.append(f"Content-Length: {sum(map(len, body))}")
         lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n")
@@ -67,7 +68,10 @@ class Answer:
         if self.status in NO_BODY:
             return
         if isinstance(self.body, tuple):
-            yield from self.body
+            for part in self.body:
+                yield b"%x\r\n%b\r\n" % (len(part), part) if self.chunked and part else part
+            if self.chunked:
+                yield b"0\r\n\r\n"
         elif self.chunked:
             half = len(self.body) // 2
             for part in (self.body[:half], self.body[half:]):

@@ -14,6 +14,7 @@ from weakref import WeakSet
 
 from pinpool.lab.connections import SiteConnection, TlsEntry
 from pinpool.lab.faults import SiteFault, assign, check_fault
+from pinpool.lab.files import Library
 from pinpool.lab.http import bound_socket, reset
 from pinpool.lab.network import NAME, Network
 from pinpool.lab.pages import Catalogue, Film
@@ -35,7 +36,8 @@ class Lab:
     less. `faults` (of `FAULTS`) go to one proxy each, chosen by the seed. `certificate` (certificate file, key file,
     both PEM) adds the same site over https. A ban comes after `ban_after` requests, a flaky proxy fails with
     probability `flaky_rate`. With `dying`, that share (0 to 1) of the living proxies begins to refuse for good in each
-    minute after the first request. ValueError for unknown faults or more than the proxies, and for no pages.
+    minute after the first request. `file_sizes` are the smallest and the largest file, in bytes. ValueError for unknown
+    faults or more than the proxies, and for no pages.
 
     `url` is the site's address once it has started, `named_url` the same site by a name that only the lab's proxies
     resolve: a client that bypasses them fails. `tls_url` and `named_tls_url` are the same over https.
@@ -59,17 +61,19 @@ class Lab:
         ban_after: int = 6,
         flaky_rate: float = 0.3,
         dying: float = 0.0,
+        file_sizes: tuple[int, int] = (10_000, 200_000),
     ) -> None:
         self.seed = seed
         self._death_rate = -math.log1p(-dying) / 60
         self.catalogue = Catalogue(pages, seed)
+        self.library = Library(seed, file_sizes)
         self.proxies: list[LabProxy] = [make_proxy(index) for index in range(proxies)]
         for index, fault in assign(faults, proxies, seed).items():
             self.proxies[index].fault = fault
         self._site_port = site_port
         self._log = RequestLog()
         self._network = Network(
-            site=Site(self.catalogue),
+            site=Site(self.catalogue, self.library),
             log=self._log,
             latency=latency,
             ban_after=ban_after,

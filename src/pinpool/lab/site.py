@@ -9,6 +9,7 @@ Besides the films (``/page/{n}``, ``/detail/{n}``) it has a page for each diffic
 - ``/drip-head``: a head that never ends; ``/drip-body``: a body at a few hundred bytes a second
 - ``/truncated``: half of what was announced
 - ``/bomb``: 300 MB of HTML in 300 kB of gzip; ``/huge``: 100 MB of HTML
+- ``/file/{n}.pdf``, ``/files/{n}``: files, and list pages of them, see `lab.files`
 - ``/login``: sets a cookie; ``/members``: 403 without it, or from another address
 
 For the gallery of spiders there are a shop (``/shop``), and the films once more as JSON (``/api/films``), as a feed
@@ -23,6 +24,7 @@ from dataclasses import replace
 from functools import cache
 from urllib.parse import parse_qs
 
+from pinpool.lab.files import Library
 from pinpool.lab.film_lists import api_page, feed, search
 from pinpool.lab.http import Answer, Delivery, Request, as_page
 from pinpool.lab.pages import Catalogue
@@ -38,9 +40,10 @@ MEGABYTES_OF_HUGE = 100
 class Site:
     """The same catalogue and the same request always give the same answer."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, library: Library) -> None:
         self.catalogue = catalogue
         self.shop = Shop(catalogue.pages, catalogue.seed)
+        self.library = library
 
     def answer(self, request: Request, path: str, address: str) -> Answer:
         """The answer to a `request` from `address` for `path` (with its query). Unknown paths are 404."""
@@ -66,6 +69,10 @@ class Site:
                 return feed(self.catalogue, request.headers.get("host", "localhost"))
             case "search":
                 return search(self.catalogue, request)
+            case "file":
+                return self.library.answer(request, rest, query)
+            case "files" if number > 0:
+                return self.library.list_page(number)
             case "echo":
                 return _echo(request, path, address)
             case "status" if 200 <= number <= 599:

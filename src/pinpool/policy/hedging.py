@@ -19,6 +19,8 @@ FIRST_PATIENCE, LEAST_PATIENCE = 3.0, 1.0
 OF_LATE, OF_MEDIAN = 2.0, 10.0
 #: Second attempts are at most this share of all, and a few. At the end, when nothing else is left, no share holds.
 SHARE, FEW = 0.05, 3
+#: Bytes of a file that is large: while it comes, it is not asked for twice, and says nothing of how long pages take.
+LARGE = 1_000_000
 
 
 def patience(median: float, late: float) -> float:

@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from pinpool.model import Ending, Fault, Outcome, ProxyState
 from pinpool.policy.backoff import backoff
-from pinpool.policy.hedging import Hedging
+from pinpool.policy.hedging import LARGE, Hedging
 from pinpool.pool.engine import Census, Engine
 from pinpool.pool.settle import Settler
 from pinpool.pool.status_board import Activity, Line
@@ -141,7 +141,7 @@ class Attempts(Generic[T]):
         A good answer settles the task. Returns the other attempt, if a worker has it in hand, to be recorded before the
         good one: as an outcome, and with the fault if it makes its proxy slow. `now` is monotonic seconds.
         """
-        if not outcome.unasked:
+        if not outcome.unasked and (outcome.file is None or outcome.size < LARGE):
             self._hedging.answered(outcome.proxy, outcome.seconds)
         if task not in self._serials:
             return None

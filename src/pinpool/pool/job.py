@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from pinpool.model import Assignment, Call, Ending, Evidence, Outcome, PageSample, Task
+from pinpool.model import Assignment, Call, Download, Ending, Evidence, Outcome, PageSample, Task
 from pinpool.pool.leases import LeaseQueue
 from pinpool.pool.log_pipe import Reporting
 from pinpool.pool.pin import Pin
@@ -28,6 +28,7 @@ class JobResult(NamedTuple):
     note: str = ""
     digest: int = 0
     fields: str = ""
+    file: Download | None = None
 
 
 class Job(Protocol):

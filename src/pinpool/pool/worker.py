@@ -96,6 +96,11 @@ class Worker:
         task = work.task.url if isinstance(work, Assignment) else None
         return Whereabouts(pin.lease.address.label if pin else None, task, serial, self._number)
 
+    def goes_on(self) -> None:
+        """Show that the assignment goes on: it is neither hung nor late."""
+        if self._doing is not None:
+            self._seat.show(Activity.RUN, self._doing[0])
+
     def beat(self) -> None:
         """Show on the board that this process runs Python code."""
         if (seat := vars(self).get("_seat")) is not None:
@@ -277,6 +282,13 @@ def run(serial: int, packed: tuple[Any, ...]) -> bytes:
 def this_worker() -> Worker | None:
     """The worker that calls, None outside of one."""
     return _worker or getattr(_of_thread, "worker", None)
+
+
+def goes_on() -> None:
+    """Show that the assignment of this worker goes on, though it takes long. No effect outside of one."""
+    worker = this_worker()
+    if worker is not None:
+        worker.goes_on()
 
 
 def pinned() -> Pin:

@@ -75,6 +75,21 @@ class Settings:
         " one that never has ends within two minutes",
     )
     max_body: int = setting(5_000_000, whole(1, 2**40), "largest body of an answer, after decompression")
+    files: str | None = setting(
+        None,
+        optional(values.text),
+        "folder of downloaded files, relative to the journal's; none is the journal's name with .files",
+        "DIR",
+    )
+    max_file: int = setting(4_000_000_000, whole(1, 2**50), "largest downloaded file", "BYTES")
+    file_types: tuple[str, ...] = setting(
+        (), values.media_types, "content types that a file may have, such as application/pdf or image/*"
+    )
+    file_speed: float = setting(
+        10_000.0,
+        number(0, 1e9, above=True),
+        "slowest download, bytes a second: what has come so far divided by it is added to a file's `deadline`",
+    )
     max_redirects: int = setting(10, whole(0, 1_000), "most redirects of one page")
     encoding: str | None = setting(None, optional(values.encoding), "in place of what the site declares")
     ca_bundle: str | None = setting(

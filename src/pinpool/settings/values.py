@@ -22,6 +22,7 @@ Check = Callable[[object], T]
 DAY = 86_400.0  # seconds
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _NEXT_HEADER = re.compile(r"\n|,\s*(?=[\w-]+:\s)")
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/(?:\*|[a-z0-9][a-z0-9!#$&^_.+-]*)")
 _READABLE = frozenset({"gzip", "x-gzip", "deflate", "identity", ""})
 
 
@@ -147,6 +148,21 @@ def statuses(value: object) -> tuple[int, ...]:
     if isinstance(value, str | int):
         value = str(value).replace(",", "\n")
     return listed(whole(100, 599), "statuses")(value)
+
+
+def media_types(value: object) -> tuple[str, ...]:
+    """Content types, in a list or with commas; ``image/*`` stands for all of its kind."""
+    if isinstance(value, str):
+        value = value.replace(",", "\n")
+    return listed(media_type, "content types")(value)
+
+
+def media_type(value: object) -> str:
+    """One content type, in lower case and without parameters."""
+    name = text(value).partition(";")[0].strip().lower()
+    if not _MEDIA_TYPE.fullmatch(name):
+        raise ValueError(f"{_shown(value)} is not a content type; write it like application/pdf or image/*")
+    return name
 
 
 def _mark(value: object) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pinpool.errors import DeadlinePassed
-from pinpool.model import Evidence, Fetched, Sign, Step, Task
+from pinpool.model import FILE_STAGE, Evidence, Fetched, Sign, Step, Task
 from pinpool.policy.faults import answer, is_gone
 from pinpool.selectors import holds
 from pinpool.settings import Settings
@@ -111,7 +111,7 @@ def _collected(spider: Spider, stage: str, result: object) -> Extracted:
     all_have_fields, size = True, 0
     for part in _flat(result, stage, 0):
         if isinstance(part, Task):
-            if part.stage not in spider.stages:
+            if part.stage not in spider.stages and part.stage != FILE_STAGE:
                 stages = ", ".join(spider.stages)
                 raise _UnusableError(f"stage {stage} asks for stage {part.stage}, but the spider only has {stages}")
             tasks.append(part)

@@ -16,7 +16,7 @@ from pinpool.spider.encoding import Decoded, decode, json_text
 from pinpool.spider.habits import foreign_keywords
 from pinpool.spider.headers import Headers
 from pinpool.spider.node import Selectable
-from pinpool.tasks import Form, request
+from pinpool.tasks import Form, file_task, request
 from pinpool.urls import clean_url, resolve_url
 
 Data = Mapping[str, object]
@@ -186,6 +186,27 @@ class Page(Selectable):
         Raises ValueError if no page can be asked for there.
         """
         return None if href is None else resolve_url(self._base, href, self._query_encoding)
+
+    def file(
+        self,
+        url: str,
+        name: str | None = None,
+        *,
+        type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        data: Data | None = None,
+        **more: object,
+    ) -> Task:
+        """
+        A task that downloads the file at a URL, which may be relative to this page.
+
+        Its item has ``url``, `data` and every other keyword, and ``path`` (in the run's folder of files), ``sha256``,
+        ``size`` (bytes) and ``type``. `name` is made safe, and unique in that folder; without it the site or the URL
+        names the file. `type` is the content type that it must have, such as ``application/pdf`` or ``image/*``.
+        Raises ValueError if the URL or anything else cannot be used.
+        """
+        resolved = resolve_url(self._base, url, self._query_encoding)
+        return file_task(resolved, name, type=type, headers=headers, data={**(data or {}), **more})
 
     @_Once
     def _content(self) -> bytes:

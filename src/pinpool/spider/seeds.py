@@ -4,7 +4,8 @@ import io
 import pickle
 import sys
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -12,7 +13,7 @@ from tempfile import SpooledTemporaryFile
 from pinpool.errors import SpiderError, UsageError
 from pinpool.model import Task
 from pinpool.spider.spider import Spider
-from pinpool.tasks import request
+from pinpool.tasks import file_task, request
 from pinpool.text import shown_path
 
 #: Bytes of seeds that are held in memory.
@@ -53,10 +54,27 @@ def read_seeds(source: str, stage: str, *, asked_by: str = "--seeds") -> Seeds:
 
     Raises UsageError if the file cannot be read, and SpiderError with each line that is not a URL, or if no line is.
     """
+    return _read(source, asked_by, "seeds", partial(request, stage=stage))
+
+
+def read_files(source: str) -> Seeds:
+    """
+    The URLs in the file `source` (``-`` is stdin) as tasks that download them; after a tab, the name for the file.
+    Otherwise as `read_seeds`.
+    """
+
+    def make(line: str) -> Task:
+        url, _, name = line.partition("\t")
+        return file_task(url.strip(), name.strip() or None)
+
+    return _read(source, "URLS", "URLs", make)
+
+
+def _read(source: str, asked_by: str, what: str, make: Callable[[str], Task]) -> Seeds:
     name = "stdin" if source == "-" else shown_path(source)
     numbered = enumerate(_lines(source, name, asked_by), 1)
     seeds = ((f"{name}:{number}: ", line) for number, line in numbered if line and not line.startswith("#"))
-    return Seeds(_tasks(seeds, stage, f"{name}: no seeds found: write one URL per line"))
+    return Seeds(_tasks(seeds, make, f"{name}: no {what} found: write one URL per line"))
 
 
 def seeds_of(spider: Spider, given: Iterable[str | Task] | None = None) -> Seeds:
@@ -65,7 +83,7 @@ def seeds_of(spider: Spider, given: Iterable[str | Task] | None = None) -> Seeds
         return given
     seeds = (("seed ", seed) for seed in (spider.start() if given is None else given))
     none = f"{spider.name}: no seeds: give it some by Spider(seeds=[...]), or name a file with --seeds"
-    return Seeds(_tasks(seeds, spider.first_stage, none))
+    return Seeds(_tasks(seeds, partial(request, stage=spider.first_stage), none))
 
 
 def _lines(source: str, name: str, asked_by: str) -> Iterator[str]:
@@ -83,13 +101,13 @@ def _lines(source: str, name: str, asked_by: str) -> Iterator[str]:
         raise UsageError(f"{asked_by}: {name} cannot be read: {reason}") from None
 
 
-def _tasks(seeds: Iterable[tuple[str, str | Task]], stage: str, none: str) -> Iterator[Task]:
+def _tasks(seeds: Iterable[tuple[str, str | Task]], make: Callable[[str], Task], none: str) -> Iterator[Task]:
     """Each seed comes with the words in front of what is wrong with it; `none` says that there are no seeds."""
     problems: list[str] = []
     task = None
     for place, seed in seeds:
         try:
-            task = request(seed, stage=stage) if isinstance(seed, str) else seed
+            task = make(seed) if isinstance(seed, str) else seed
             if not problems:
                 yield task
         except ValueError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from pinpool.errors import SpiderError
-from pinpool.model import Task
+from pinpool.model import FILE_STAGE, Task
 from pinpool.settings import settings_from
 from pinpool.spider.user_errors import line_inside, problems_in, shown_file
 from pinpool.tasks import request
@@ -96,6 +96,8 @@ class Spider:
         def declare(function: Stage) -> Stage:
             if not name.isidentifier():
                 self._report(function, f"{name!r} is not a stage name: use letters, digits and _ only")
+            elif name == FILE_STAGE:
+                self._report(function, f"the stage {name} is that of page.file: choose another name")
             elif name in self.stages:
                 self._report(function, f"the stage {name} is declared twice")
             else:
@@ -199,7 +201,7 @@ class Spider:
             try:
                 if not isinstance(seed, Task):
                     request(seed, stage=self.first_stage)
-                elif self.stages and seed.stage not in self.stages:
+                elif self.stages and seed.stage not in (*self.stages, FILE_STAGE):
                     raise ValueError(f"no stage {seed.stage}; the spider has {', '.join(self.stages)}")
             except ValueError as error:
                 problems.append(f"seed {number}: {error}")

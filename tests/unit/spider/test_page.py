@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from codecs import BOM_UTF8
 from concurrent.futures import ThreadPoolExecutor
@@ -346,3 +347,23 @@ def test_a_page_that_takes_long_to_read_holds_up_no_other_thread(monkeypatch: py
             assert not first.done()
         finally:
             released.set()
+
+
+# Files
+
+
+def test_a_file_is_a_task_of_a_stage_of_its_own() -> None:
+    wanted = page().file("../a b.pdf", "Press kit.pdf", type="application/PDF; x=1", film=7)
+
+    assert (wanted.stage, wanted.method, wanted.url) == ("file", "GET", "https://site.example/a%20b.pdf")
+    assert json.loads(wanted.data or "") == {"name": "Press kit.pdf", "type": "application/pdf", "data": {"film": 7}}
+    assert page().file("/x").data is None
+
+
+def test_what_cannot_be_a_file_is_said_with_its_url() -> None:
+    with pytest.raises(ValueError, match=r"site\.example/x.*name is int, not text"):
+        page().file("/x", 7)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"site\.example/x.*'pdf' is not a content type"):
+        page().file("/x", type="pdf")
+    with pytest.raises(ValueError, match="cannot be requested"):
+        page().file("javascript:void(0)")

@@ -11,9 +11,9 @@ import pytest
 
 from pinpool.errors import SpiderError, UsageError
 from pinpool.model import Task
-from pinpool.spider.seeds import Seeds, read_seeds, seeds_of
+from pinpool.spider.seeds import Seeds, read_files, read_seeds, seeds_of
 from pinpool.spider.spider import Spider
-from pinpool.tasks import request
+from pinpool.tasks import file_task, request
 
 SITE = "http://site.example"
 
@@ -75,3 +75,20 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="not UTF-8"):
         read_seeds(str(tmp_path / "seeds.txt"), "index")
+
+
+def test_a_list_of_files_may_name_them(tmp_path: Path) -> None:
+    (tmp_path / "urls.txt").write_text(f"# reports\n{SITE}/1.pdf\n{SITE}/2.pdf\tSecond report.pdf\n")
+
+    files = list(read_files(str(tmp_path / "urls.txt")))
+
+    assert files == [file_task(f"{SITE}/1.pdf"), file_task(f"{SITE}/2.pdf", "Second report.pdf")]
+
+
+def test_a_bad_list_of_files_is_named_with_each_line(tmp_path: Path) -> None:
+    (tmp_path / "urls.txt").write_text(f"{SITE}/1.pdf\nftp://a\nb\n")
+
+    with pytest.raises(SpiderError, match=r"(?s)urls\.txt:2: .*urls\.txt:3: "):
+        read_files(str(tmp_path / "urls.txt"))
+    with pytest.raises(UsageError, match=r"nowhere\.txt cannot be read"):
+        read_files(str(tmp_path / "nowhere.txt"))
