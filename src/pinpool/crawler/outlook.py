@@ -70,8 +70,11 @@ class Outlook:
         ready = frontier.next_ready()
         if attempts or frontier.ready or ready is None or ready - now < NOTICED_SECONDS:
             return ""
-        which = which if left <= FEW_LEFT else f"{left:,} pages that failed, the first"
-        return f"{which}: tried again at {local_time(self.clock.epoch() + ready - now)}"
+        again = f"tried again at {local_time(self.clock.epoch() + ready - now)}"
+        if left <= FEW_LEFT:
+            return f"{which}: {again}"
+        why = self.trouble()
+        return f"{left:,} pages that failed, of which the first is {again}" + (f": {why}" if why else "")
 
     def _forget_withdrawn(self) -> None:
         for proxy in [proxy for proxy in self.reports.by_proxy if self.reputation[proxy].withdrawn]:

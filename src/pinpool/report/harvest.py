@@ -61,13 +61,16 @@ class StageHarvest:
 
     def add(self, fields: dict[str, Any], text: str, number: int) -> None:
         """Count an item that was stored in the slice with this number."""
-        self.fields.add(fields)
+        self.fields.items += 1
         self.items[number] += 1
         self.spread.add(text)
         for name, value in fields.items():
             if name not in self.filled:
                 self.filled[name] = [0] * len(self.items)
-            self.filled[name][number] += not is_empty(value)
+                self.fields.filled[name] = 0
+            if not is_empty(value):
+                self.filled[name][number] += 1
+                self.fields.filled[name] += 1
 
     def shares(self, name: str) -> list[Share]:
         """How often a field is filled, slice by slice."""

@@ -62,7 +62,8 @@ def test_the_last_page_is_named_with_its_proxy_and_its_limit(said: Watched) -> N
 def test_pages_that_all_wait_to_be_tried_again_are_counted_with_the_moment(said: Watched) -> None:
     Crawl([GOOD] * 10, 200, bad=dict.fromkeys(range(190, 200), "500"), watch=said).run().are_just()
 
-    assert matching(r"\d+ pages that failed, the first: tried again at \d\d:\d\d:\d\d", said.last_pages)
+    told = r"\d+ pages that failed, of which the first is tried again at \d\d:\d\d:\d\d"
+    assert matching(rf"{told}: \d+ of 10 proxies failed \(server_error 500\)", said.last_pages)
 
 
 def test_pages_that_come_at_once_are_no_tail(said: Watched) -> None:
