@@ -155,7 +155,7 @@ class Outputs(ExitStack):
                 is_old = known is not None and known.base == 0 and known.bytes == size_at(path)
                 opened = output.begin(path, overwrite=target.overwrite or is_old)
                 if opened.mark.base:
-                    self._tell(f"appends to {path}, which has {counted(line_count(path), 'line')}")
+                    self._tell(f"appends to {target.path}, which has {counted(line_count(path), 'line')}")
             self._outputs.append(opened)
             self.callback(opened.close)
 
