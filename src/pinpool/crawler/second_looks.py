@@ -173,6 +173,8 @@ class SecondLooks:
         if outcome.ending is Ending.GONE:
             status = HTTPStatus(outcome.status or HTTPStatus.NOT_FOUND)
             return _failed(outcome, Sign.STATUS, f"says {status} {status.phrase} of a page that another proxy gave")
+        if outcome.ending is Ending.OK and self._bodies.lies(outcome.proxy):
+            return _failed(outcome, Sign.STATUS, "was found out while it was asked")
         is_new = outcome.ending is Ending.OK and outcome.digest != self._trials.get(entry.id)
         if is_new and self._bodies.repeats(outcome.proxy, entry.id, outcome.digest):
             return _failed(outcome, Sign.STATUS, "shows what it shows for other URLs too")

@@ -124,8 +124,9 @@ CHECKS = {
     ),
     ("duplicates", "task", "answered twice"): (
         # A page that was in doubt, and was kept, has two answers that are the same.
-        "SELECT task FROM attempts WHERE ending IN ('ok', 'gone') GROUP BY task HAVING count(*) >"
-        " 1 + EXISTS (SELECT 1 FROM doubts WHERE doubts.task = attempts.task AND verdict = 'kept')"
+        "SELECT task FROM attempts WHERE ending IN ('ok', 'gone') AND NOT EXISTS ("
+        " SELECT 1 FROM doubts WHERE doubts.task = attempts.task AND coalesce(verdict, '') <> 'replaced')"
+        " GROUP BY task HAVING count(*) > 1"
     ),
     ("counts", "task", "whose items do not match their count"): (
         "SELECT tasks.id FROM tasks LEFT JOIN"

@@ -343,8 +343,8 @@ class Journal:
     @_storing
     def answer_again(self, task_id: int, outcome: Outcome, now: float, *, counts: bool = True) -> SecondAnswer | None:
         """
-        Record the second answer for a page in doubt, which ends that. What differs replaces what was there, and its
-        first proxy is charged, unless the difference `counts` for nothing. None if the page is not in doubt.
+        Record the second answer for a page in doubt, which ends that. What differs replaces what was there, and who
+        gave that is charged, unless the difference `counts` for nothing. None if the page is not in doubt.
         """
         self.pending += 1
         self.oldest = now if self.oldest is None else self.oldest

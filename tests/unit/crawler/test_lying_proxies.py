@@ -221,6 +221,20 @@ def test_a_proxy_that_leaves_a_field_out_of_all_pages_is_found_out(proxies: int)
     assert others == [0] * (proxies - 1)
 
 
+@pytest.mark.parametrize("proxies", [5, 6, 7])
+def test_liars_of_both_kinds_do_not_witness_for_each_other(proxies: int) -> None:
+    def answer(task: Task, proxy: int) -> Answer:
+        if proxy == 1:
+            return PAGES[f"{SITE}/list/0"] if "list" in task.url else with_directors(FILMS[0])
+        return sparse(2)(task, proxy)
+
+    run = crawl(catalogue(), answer, proxies=proxies)
+
+    assert (run.end, run.failures, len(run.items)) == ("complete", [], len(FILMS))
+    assert all(item["title"] == item["url"] and item["directors"] == ["Ann"] for item in run.items)
+    assert charged(run)[2:] == [0] * (proxies - 2)
+
+
 def test_films_without_directors_are_believed_from_whatever_proxy() -> None:
     """Every third film has none, and one proxy happens to get only such films for a while."""
 

@@ -154,6 +154,23 @@ def test_only_pages_with_items_of_one_proxy_and_stage_are_asked_for_once_more(pa
         assert [one.waiting.id for one in journal.doubted(0, 9)] == [2]
 
 
+def test_a_second_answer_is_in_doubt_too_when_its_proxy_is_found_out_later(path: Path) -> None:
+    with doubtful(path) as journal:
+        journal.doubt(OfBody(BODY), "")
+        journal.answer_again(1, gave(item("half of it"), proxy=OTHER, digest=9), START)
+        journal.answer_again(2, gave(item("lie"), proxy=OTHER, digest=9), START)
+
+        assert journal.doubt(OfStage(LIAR, "detail"), "") == 0
+        assert journal.doubt(OfStage(OTHER, "detail"), "") == 2
+        assert {(one.proxy, one.waiting.id) for one in journal.doubted(0, 9)} == {(OTHER, 1), (OTHER, 3)}
+        journal.enroll([("http://third", "abcd")])
+        for number in (1, 3):
+            journal.answer_again(number, gave(item(str(number)), proxy=3, digest=number), START)
+
+    assert items(path) == [item("lie"), item("3"), item("1")]
+    assert checked(path).complete, checked(path).problems
+
+
 def test_links_of_the_second_answer_are_followed_beside_those_of_the_first(path: Path) -> None:
     lists = answered(tasks=(task("a"),))._replace(digest=BODY)
     more = answered(tasks=(task("a"), task("b"), task("c")), proxy=OTHER)._replace(digest=8)
