@@ -69,15 +69,17 @@ main()
 
 
 def test_without_room_for_its_files_a_run_is_exit_1_and_goes_on_when_there_is_some(desk: Desk) -> None:
-    """The journal needs 80 kB when it is new, and 110 kB for these pages."""
     with Lab(pages=12, proxies=4) as lab:
         desk.prepare(lab)
-        crawl = ("crawl", "films.py", *LIST, "-o", "films.jsonl")
+        crawl = ("crawl", "films.py", *LIST, "-O", "films.jsonl")
+        assert desk.run(*crawl).code == 0
+        needed = (desk / "films.db").stat().st_size
+        (desk / "films.db").unlink()
 
         codes = [
-            desk.start_python("-c", SMALL_FILES, 60_000, *crawl).end().code,
-            desk.start_python("-c", SMALL_FILES, 90_000, *crawl).end().code,
-            desk.start_python("-c", SMALL_FILES, 8_000, "resume", "films.db").end().code,
+            desk.start_python("-c", SMALL_FILES, needed // 2, *crawl).end().code,
+            desk.start_python("-c", SMALL_FILES, needed - 8192, *crawl).end().code,
+            desk.start_python("-c", SMALL_FILES, 8192, "resume", "films.db").end().code,
             desk.run("resume", "films.db").code,
         ]
 
@@ -107,3 +109,25 @@ def test_an_interrupted_crawl_is_exit_130_and_a_resume_completes_it(desk: Desk, 
         assert resumed.code == 0
         assert holds_each_film_once(desk, lab)
         assert len(lab.requests) == 22
+
+
+#: At the top of a spider: presses Ctrl-C, and does what code in C may do while a module loads.
+SWALLOWS = """
+import os, signal
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    pass
+"""
+
+
+def test_a_ctrl_c_that_a_module_swallows_as_it_loads_interrupts_all_the_same(desk: Desk, lab: Lab) -> None:
+    source = (desk / "films.py").read_text(encoding="utf-8")
+    desk.write("films.py", SWALLOWS + source)
+
+    interrupted = desk.run("crawl", "films.py", *LIST, "-o", "films.jsonl")
+    desk.write("films.py", source)
+    resumed = desk.run("resume", "films.db")
+
+    assert (interrupted.code, resumed.code) == (130, 0)
+    assert holds_each_film_once(desk, lab)

@@ -28,6 +28,7 @@ from pinpool.cli.stats import stats
 from pinpool.cli.try_page import try_
 from pinpool.cli.tune import tune
 from pinpool.cli.verify import verify
+from pinpool.crawler.signals import interrupt
 from pinpool.errors import NoUsableProxy, PinpoolError, UsageError
 
 EPILOG = """\b
@@ -77,7 +78,7 @@ def run() -> NoReturn:
     try:
         try:
             if ends_us:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
+                signal.signal(signal.SIGINT, interrupt)
             # If the reader of our output has left, click itself exits with 1 and prints nothing.
             code = app.main(prog_name="pinpool", standalone_mode=False)
         finally:

@@ -17,10 +17,26 @@ class Stop:
     reloads: int = 0
 
 
+class _Lost:
+    """Whether Ctrl-C has interrupted something since `answering_signals` began the last time."""
+
+    pressed = False
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """
+    A handler for Ctrl-C. It raises KeyboardInterrupt, and remembers that: what runs then may swallow the exception, as
+    code in C does while a module loads.
+    """
+    _Lost.pressed = True
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def answering_signals(stop: Stop) -> Iterator[None]:
     """
-    Count Ctrl-C and SIGTERM in `stop` instead of ending. No effect outside the main thread.
+    Count Ctrl-C and SIGTERM in `stop` instead of ending; one that `interrupt` got before, and that somebody has
+    swallowed, counts too. No effect outside the main thread.
 
     SIGHUP asks to read the list of proxies again; if the terminal of the start is gone, it stops the run. A signal that
     the caller ignores (nohup ignores SIGHUP) stays ignored.
@@ -47,6 +63,8 @@ def answering_signals(stop: Stop) -> Iterator[None]:
     handlers = {signal.SIGINT: count, signal.SIGTERM: count, signal.SIGHUP: hang_up}
     handled = [number for number in handlers if signal.getsignal(number) is not signal.SIG_IGN]
     before = [(number, signal.signal(number, handlers[number])) for number in handled]
+    if _Lost.pressed:
+        stop.asked, _Lost.pressed = max(stop.asked, 1), False
     try:
         yield
     finally:
