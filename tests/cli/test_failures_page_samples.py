@@ -68,7 +68,8 @@ def test_a_selector_is_mended_on_the_page_that_the_run_has_stored(desk: Desk) ->
     assert f"status 200, {len(page.stdout):,} bytes" in page.stderr.decode()
     assert (still.code, "extract: AttributeError" in still.err) == (3, True)
     assert (mended.code, mended.err) == (0, "")
-    assert json.loads(mended.out.partition("\n")[2].rpartition("}")[0] + "}")["title"]
+    assert "stage detail: as the journal says\n" in mended.out
+    assert json.loads(mended.out[mended.out.index("{") : mended.out.rindex("}") + 1])["title"]
 
 
 def test_a_page_that_is_not_there_is_refused_with_the_way_to_those_that_are(desk: Desk) -> None:

@@ -50,7 +50,7 @@ def test_trying_directly_goes_past_the_proxies_and_past_those_of_the_environment
 def test_trying_a_page_that_yields_nothing_is_exit_3(desk: Desk, lab: Lab) -> None:
     lab.set_site_fault("/page/2", 503)
 
-    wrong = desk.run("try", "films.py", f"{lab.named_url}/detail/1", *LIST)
+    wrong = desk.run("try", "films.py", f"{lab.named_url}/detail/1", "--stage", "index", *LIST)
     ill = desk.run("try", "films.py", f"{lab.named_url}/page/2", *LIST)
 
     assert (wrong.code, ill.code) == (3, 3)

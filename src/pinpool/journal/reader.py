@@ -175,8 +175,10 @@ class Reader:
         # As text, which SQLite compares as a number: it refuses a number above 2**63.
         row = next(self.rows(query, (str(number),)), None) if self._has_table("pages") else None
         if row is None:
+            # Only failed extractions leave one, the first of each kind.
             step = f"`pinpool failures {self.path} --pages` lists the samples"
-            raise JournalError(f"{self.path}: there is no page sample {number}: {step}")
+            again = "`pinpool try SPIDER URL -p PROXIES` asks for any other page again"
+            raise JournalError(f"{self.path}: there is no page sample {number}: {step}; {again}")
         stage, url, key, method, data, final_url, status, headers, body, size = row
         try:
             headers = {str(name): str(value) for name, value in json.loads(headers).items()}

@@ -1,6 +1,6 @@
 """Turns a page into items and tasks by the spider's functions, or into the evidence of a failure."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,9 @@ _MAX_NESTING = 20  # generators in generators
 # Characters that each item or task counts for at least, so that endless empty ones are too many.
 _MIN_SIZE = 32
 
+#: Is given what the user's code raised, while its traceback is there.
+Notice = Callable[[BaseException], None]
+
 
 class Extracted(NamedTuple):
     """
@@ -41,19 +44,19 @@ class Extracted(NamedTuple):
 
 
 def read(
-    spider: Spider, task: Task, fetched: Fetched, settings: Settings, *, tunnelled: bool
+    spider: Spider, task: Task, fetched: Fetched, settings: Settings, *, tunnelled: bool, notice: Notice | None = None
 ) -> Extracted | Evidence | None:
     """
     What the spider makes of an answer, the evidence against it, or None if the site says that the page is gone.
 
     `ban_text` and `ban_selector` are tried first, because block pages come with 404 and 503 too. `tunnelled` is as in
-    `faults.answer`.
+    `faults.answer`, `notice` as in `extract`.
     """
     page = Page(task, fetched, settings)
     evidence = answer(page.status, settings.ban_status, tunnelled=tunnelled)
     if (evidence is None or evidence.sign is Sign.STATUS) and (ban := _ban_mark(page, settings)):
         return ban
-    return extract(spider, page) if evidence is None and not is_gone(page.status) else evidence
+    return extract(spider, page, notice) if evidence is None and not is_gone(page.status) else evidence
 
 
 def _ban_mark(page: Page, settings: Settings) -> Evidence | None:
@@ -74,11 +77,12 @@ def _ban_mark(page: Page, settings: Settings) -> Evidence | None:
     return None
 
 
-def extract(spider: Spider, page: Page) -> Extracted | Evidence:
+def extract(spider: Spider, page: Page, notice: Notice | None = None) -> Extracted | Evidence:
     """
     What the spider makes of a page: its ban rule first, then the function of the task's stage.
 
-    Whatever the user's code raises becomes evidence with the file and the line. Only DeadlinePassed is raised.
+    Whatever the user's code raises becomes evidence with the file and the line; `notice` gets it first. Only
+    DeadlinePassed is raised.
     """
     function = spider.stages.get(page.stage)
     try:
@@ -96,6 +100,8 @@ def extract(spider: Spider, page: Page) -> Extracted | Evidence:
     except UnusableYield as error:
         message = one_line(str(error))
     except BaseException as error:  # noqa: BLE001  the user's code may raise SystemExit, and the worker goes on
+        if notice is not None:
+            notice(error)
         message = one_line(described(error) + hint_for(error)) + _place(error, spider, function)
     return Evidence(Step.EXTRACT, Sign.RAISED, message, page.status)
 

@@ -17,6 +17,7 @@ from pinpool.spider.habits import foreign_keywords
 from pinpool.spider.headers import Headers
 from pinpool.spider.node import Selectable
 from pinpool.tasks import Form, file_task, request
+from pinpool.text import shown_url
 from pinpool.urls import clean_url, resolve_url
 
 Data = Mapping[str, object]
@@ -134,7 +135,11 @@ class Page(Selectable):
         data = _handed_on(data, more)
         for found in self.select(selector):
             href = self._href(selector, found)
-            if href is None or not href.strip() or href.strip().startswith("#"):
+            if href is None or not href.strip():
+                self.left_out.append("a link without a URL")
+                continue
+            if href.strip().startswith("#"):
+                self.left_out.append(f"{shown_url(href)} leads to a place on the same page")
                 continue
             try:
                 url = resolve_url(self._base, href, self._query_encoding)
