@@ -19,6 +19,7 @@ COMMANDS = [
     "check",
     "demo",
     "lab",
+    "doctor",
     "guide",
 ]
 HEAVY = {

@@ -90,6 +90,8 @@ READERS = [
     "try films.py --page films.db:1",
     "check proxies.txt --timeout 1 --url URL --alive alive.txt",
     "check --timeout 1 --url URL --json",
+    "doctor",
+    "doctor --json",
 ]
 #: What is searched by tests of its own, or is how the run itself is started.
 SEARCHED_ELSEWHERE = {"crawl", "resume", "tune", "demo", "lab", "guide"}

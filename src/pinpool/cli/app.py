@@ -14,6 +14,7 @@ import click
 from pinpool.cli.check import check
 from pinpool.cli.crawl import crawl
 from pinpool.cli.demo import demo
+from pinpool.cli.doctor import doctor
 from pinpool.cli.export import export
 from pinpool.cli.failures import failures
 from pinpool.cli.fetch import fetch
@@ -65,6 +66,7 @@ for command in (
     check,
     demo,
     lab,
+    doctor,
     guide,
 ):
     app.add_command(command)

@@ -34,7 +34,8 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_bundle or DEFAULT_CA_BUNDLE_PATH)
     except OSError as error:
-        reason = error.strerror if error.errno else "no certificates in PEM format in it"
+        # OpenSSL's own errors have a number too, and words that nobody knows.
+        reason = "no certificates in PEM format in it" if isinstance(error, ssl.SSLError) else error.strerror
         raise SettingsError(f"ca_bundle: {ca_bundle}: {reason}; name a PEM file of authorities") from None
     context.sslsocket_class = TlsSocket
     return context

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pinpool.errors import UsageError
+from pinpool.pool.cgroup import group_limit
 from pinpool.text import byte_size, shown_path
 
 #: With fewer open files not even one worker comes up; 28 are enough, measured.
@@ -19,7 +20,6 @@ FEWEST_FILES = 40
 LONGEST_FOLDER = (107 if sys.platform == "linux" else 103) - 35
 #: Where Linux has the shared memory of Python's processes.
 SHARED_MEMORY = Path("/dev/shm")
-_CGROUP = Path("/sys/fs/cgroup")
 #: With fewer processes or less memory left, their lack is the likely reason for a failed start.
 _FEW_PROCESSES = 8
 _LITTLE_MEMORY = 2_000_000_000  # of addresses, which threads reserve generously
@@ -32,6 +32,19 @@ def check_ground() -> None:
 
 
 def _problems() -> Iterator[str]:
+    yield from process_problems()
+    try:
+        Path.cwd()
+    except OSError:
+        yield "the current folder does not exist any more: change to another one (cd)"
+        return  # hardly anything works there
+    yield from temporary_folder_problems()
+    yield from shared_memory_problems()
+    yield from open_file_problems()
+
+
+def process_problems() -> Iterator[str]:
+    """Why this process can have no workers, with the next step."""
     if multiprocessing.current_process().daemon:
         yield (
             "a daemonic process may not have children, so no worker can start in it: "
@@ -43,20 +56,17 @@ def _problems() -> Iterator[str]:
             "a script that comes from stdin cannot have workers, because each of them imports it: "
             "save it in a file, script.py, and run that"
         )
-    try:
-        folder = Path.cwd()
-    except OSError:
-        yield "the current folder does not exist any more: change to another one (cd)"
-        return  # hardly anything works there
-    yield from _problems_of_temporary_folder(folder)
-    if sys.platform == "linux":
-        yield from _problems_of_shared_memory()
+
+
+def open_file_problems() -> Iterator[str]:
+    """Whether too few open files are allowed, with the next step."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and most < FEWEST_FILES:
         yield f"only {most} open files are allowed, and a run needs {FEWEST_FILES}: raise the limit (ulimit -n 1024)"
 
 
-def _problems_of_temporary_folder(folder: Path) -> Iterator[str]:
+def temporary_folder_problems() -> Iterator[str]:
+    """What is wrong with the folder for temporary files, with the next step."""
     try:
         temporary = tempfile.gettempdir()
     except OSError:
@@ -69,7 +79,10 @@ def _problems_of_temporary_folder(folder: Path) -> Iterator[str]:
         )
 
 
-def _problems_of_shared_memory() -> Iterator[str]:
+def shared_memory_problems() -> Iterator[str]:
+    """What is wrong with the folder for shared memory, with the next step. Only Linux has one."""
+    if sys.platform != "linux":
+        return
     where = shown_path(SHARED_MEMORY)
     try:
         with tempfile.TemporaryFile(dir=SHARED_MEMORY):
@@ -86,20 +99,20 @@ def _problems_of_shared_memory() -> Iterator[str]:
 
 def shortages() -> list[str]:
     """What this process is about to run out of, and what to do: the likely reason why another one has died."""
-    return [*_too_many_processes(), *_too_little_memory()]
+    return [*process_shortages(), *memory_shortages()]
 
 
-def _too_many_processes() -> Iterator[str]:
+def process_shortages() -> Iterator[str]:
+    """Whether hardly any process may be started, with the next step."""
     most, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-    if most != resource.RLIM_INFINITY and (used := _threads_of_user()) > most - _FEW_PROCESSES:
+    if most != resource.RLIM_INFINITY and (used := threads_of_user()) > most - _FEW_PROCESSES:
         yield f"this user has {used} of {most} processes and threads: raise the limit (ulimit -u)"
-    with suppress(OSError, ValueError):  # no such file; no limit is written "max"
-        most, used = (int((_CGROUP / f"pids.{name}").read_text()) for name in ("max", "current"))
-        if used > most - _FEW_PROCESSES:
-            yield f"this container has {used} of {most} processes and threads: raise its limit (pids.max)"
+    if (group := group_limit("pids")) and group.left < _FEW_PROCESSES:
+        yield f"this container has {group.used} of {group.most} processes and threads: raise its limit (pids.max)"
 
 
-def _threads_of_user() -> int:
+def threads_of_user() -> int:
+    """How many processes and threads this user has; 0 where there is no /proc."""
     threads = 0
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is hidden
@@ -108,7 +121,8 @@ def _threads_of_user() -> int:
     return threads
 
 
-def _too_little_memory() -> Iterator[str]:
+def memory_shortages() -> Iterator[str]:
+    """Whether a process may have hardly any memory, with the next step."""
     most, _ = resource.getrlimit(resource.RLIMIT_AS)
     if most != resource.RLIM_INFINITY and most < _LITTLE_MEMORY:
         yield f"each process may have {byte_size(most)} of memory: raise the limit (ulimit -v)"

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from pinpool.pool.cgroup import cpu_quota, group_limit
 from pinpool.text import byte_size, counted
 
 #: What one worker needs of its own while it holds a large page; 100 idle ones measured 3 to 9 MB each.
@@ -21,7 +22,6 @@ _PROPOSED = (5, 10, 25, 50)
 ADVISED = 25
 #: What a run needs besides its workers: the parent, the Manager and the forkserver.
 OTHER_BYTES = 60_000_000
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 class Capacity(NamedTuple):
@@ -70,17 +70,14 @@ def free_capacity(threads: int) -> Capacity:
     most = 65_536 if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return Capacity(_free_memory(), max(soft, most), threads)
+    return Capacity(free_memory(), max(soft, most), threads)
 
 
 def cores() -> float:
     """How many cores this process may use. A container's quota counts, and may be a fraction."""
     allowed = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    try:
-        quota, period = (_CGROUP / "cpu.max").read_text().split()
-        return min(allowed, int(quota) / int(period))
-    except (OSError, ValueError):  # no quota is written "max"
-        return allowed
+    quota = cpu_quota()
+    return allowed if quota is None else min(allowed, quota)
 
 
 def kilobytes(path: str, label: str) -> int:
@@ -92,12 +89,10 @@ def kilobytes(path: str, label: str) -> int:
     return 0
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
+    """Bytes of memory that this process and its children may still take."""
     half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     free = kilobytes("/proc/meminfo", "MemAvailable:") * 1024 or half
-    try:
-        # A container's limit is not in the machine's own figures.
-        most, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-    except (OSError, ValueError):  # no such file; no limit is written "max"
-        return free
-    return min(free, max(0, most - used))
+    # A container's limit is not in the machine's own figures.
+    group = group_limit("memory")
+    return free if group is None else min(free, group.left)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from pinpool.errors import UsageError
-from pinpool.pool import ground
+from pinpool.pool import cgroup, ground
 from pinpool.pool.ground import check_ground, shortages
 
 
@@ -82,6 +82,6 @@ def test_a_process_limit_that_is_nearly_reached_is_a_shortage(monkeypatch: pytes
 
 def test_without_limits_nothing_is_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda what: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    monkeypatch.setattr(ground, "_CGROUP", tmp_path)
+    monkeypatch.setattr(cgroup, "ROOT", tmp_path)
 
     assert shortages() == []
