@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -59,13 +60,16 @@ def on_a_terminal(desk: Desk, typed: dict[str, str], *words: str) -> tuple[int, 
             shown += os.read(window, 1 << 16).decode(errors="replace")
         return program.poll() is not None
 
+    def has_shown(text: str) -> bool:
+        return read() or text in shown
+
     with subprocess.Popen(
         command, cwd=desk.folder, env=environment, stdin=inner, stdout=inner, stderr=inner, start_new_session=True
     ) as program:
         os.close(inner)
         try:
             for awaited, keys in typed.items():
-                until(lambda awaited=awaited: read() or awaited in shown, awaited, seconds=DEADLINE)
+                until(partial(has_shown, awaited), awaited, seconds=DEADLINE)
                 os.write(window, keys.encode())
             until(read, "the end of the shell", seconds=DEADLINE)
         finally:
