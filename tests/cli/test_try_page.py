@@ -265,3 +265,13 @@ def test_a_url_that_cannot_be_requested_is_refused_without_a_traceback(attempt: 
     (told,) = problems(attempt("ftp://movies.test/", "--direct"))
 
     assert told == "'ftp://movies.test/' cannot be requested: it must start with http:// or https://"
+
+
+def test_letters_that_a_terminal_lacks_are_escaped(folder: Path) -> None:
+    (folder / "film.html").write_text("<meta charset=utf-8><h1>Amélie 霸王</h1>", encoding="utf-8")
+    runner = CliRunner(charset="latin-1")
+
+    shown = runner.invoke(app, ["try", "films.py", "--file", "film.html", "--stage", "detail"])
+
+    assert shown.exit_code == 0, shown.output
+    assert '"title": "Amélie \\u9738\\u738b"' in shown.stdout

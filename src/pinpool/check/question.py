@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+from pinpool.errors import SpiderError
 from pinpool.model import Task
 from pinpool.spider.spider import Spider
 from pinpool.tasks import request
@@ -88,8 +89,16 @@ def sent_with(question: Question, form: Sequence[tuple[str, str]], data: Mapping
 
 
 def listed_seeds(spider: Spider) -> list[Task]:
-    """The first seeds, without those that are wrong. None of a function or a generator, which may ask somebody."""
+    """
+    The first seeds, without those that are wrong. None of a function or a generator, which may ask somebody; those of a
+    TOML file stand in it.
+    """
     seeds = [spider.seeds] if isinstance(spider.seeds, str | Task) else spider.seeds
+    if callable(seeds) and spider.origin is not None and spider.origin.plan:
+        try:
+            seeds = spider.start()
+        except SpiderError:
+            return []
     found: list[Task] = []
     for seed in islice(seeds, _COMPARED) if isinstance(seeds, list | tuple) else ():
         try:

@@ -147,7 +147,11 @@ def json_text(document: object) -> str:
 
 def say(text: str = "", *, err: bool = False) -> None:
     """Print lines for people. Nothing in them, whoever wrote it, controls a terminal."""
-    click.echo(visible(text), err=err)
+    shown = visible(text)
+    try:
+        click.echo(shown, err=err)
+    except UnicodeEncodeError as error:  # a terminal that lacks letters of the page
+        click.echo(shown.encode(error.encoding, "backslashreplace").decode(error.encoding), err=err)
 
 
 site_options = together(

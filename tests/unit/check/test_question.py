@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pinpool import Spider, request
 from pinpool.check.question import about_file, about_seed, about_url, listed_seeds, sent_with
 from pinpool.model import Task
+from pinpool.spider.loader import load, parse_ref
 
 SITE = "https://site.example"
 
@@ -74,6 +76,18 @@ def test_seeds_that_only_a_function_knows_are_not_asked_for(seeds: object) -> No
     known = listed_seeds(spider("index", "detail", seeds=seeds))
 
     assert [seed.url for seed in known] == ([f"{SITE}/"] if isinstance(seeds, list) else [])
+
+
+def test_seeds_in_a_toml_file_are_known(tmp_path: Path) -> None:
+    file = tmp_path / "movies.toml"
+    file.write_text(
+        f'seeds = ["{SITE}/page/{{1..3}}"]\n[index]\ndetails = "a"\n[detail.fields]\ntitle = "h1"\n', encoding="utf-8"
+    )
+    movies = load(parse_ref(str(file)))
+
+    assert about_url(movies, f"{SITE}/page/2").why == "its URL is a seed"
+    assert about_url(movies, f"{SITE}/detail/7").stages == ("detail",)
+    assert about_file(movies, None).task.url == f"{SITE}/page/1"
 
 
 def test_where_no_seed_is_known_the_page_decides_that_of_plain_seeds_first() -> None:
