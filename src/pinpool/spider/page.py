@@ -17,7 +17,6 @@ from pinpool.spider.habits import foreign_keywords
 from pinpool.spider.headers import Headers
 from pinpool.spider.node import Selectable
 from pinpool.tasks import Form, file_task, request
-from pinpool.text import shown_url
 from pinpool.urls import clean_url, resolve_url
 
 Data = Mapping[str, object]
@@ -139,7 +138,7 @@ class Page(Selectable):
                 self.left_out.append("a link without a URL")
                 continue
             if href.strip().startswith("#"):
-                self.left_out.append(f"{shown_url(href)} leads to a place on the same page")
+                self.left_out.append(f"{href[:80]!r} leads to a place on the same page")
                 continue
             try:
                 url = resolve_url(self._base, href, self._query_encoding)
