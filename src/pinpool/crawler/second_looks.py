@@ -101,7 +101,7 @@ class SecondLooks:
         self._said.pop(entry.id, None)
         if self._bodies.is_lie(outcome.digest) or self._lacks(entry, outcome):
             self._doubt(OfTask(entry.id, sure=True), "shows what it was found out for")
-        elif self._bodies.lies(outcome.proxy):
+        elif outcome.digest and self._bodies.lies(outcome.proxy):  # no file, which would be written over
             self._doubt(OfTask(entry.id), "was found out")
 
     def _lacks(self, entry: Entry, outcome: Outcome) -> list[Lack]:

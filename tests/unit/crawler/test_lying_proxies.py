@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from journals import START, answered, done, new_journal, task
 from pinpool import Page, Spider
+from pinpool.crawler.scheduler import Entry
+from pinpool.crawler.second_looks import SecondLooks
 from pinpool.model import Task
-from pinpool.testing import Answer, Crawled, crawl
+from pinpool.pool.settle import Settler
+from pinpool.testing import Answer, Crawled, FakeClock, crawl
 
 SITE = "http://films.test"
 FILMS = [f"{SITE}/film/{n}" for n in range(80)]
@@ -250,3 +256,18 @@ def test_a_field_that_nobody_has_is_nobodys_fault() -> None:
     run = crawl(catalogue(), sparse(1, 2, 3, 4), proxies=4)
 
     assert (run.end, len(run.items), len(run.requests), charged(run)) == ("complete", len(FILMS), ALL, [0] * 4)
+
+
+def test_files_are_not_asked_for_twice(tmp_path: Path) -> None:
+    """What a liar has stored in a folder would be written over while somebody reads it."""
+    file, page = answered(), answered()._replace(digest=7)
+    with new_journal(tmp_path / "films.db", task("1"), task("2")) as journal:
+        looks = SecondLooks(journal, Mock(spec=Settler), FakeClock())
+        looks._bodies.distrust(file.proxy)
+        journal.settle(done(1, file), START)
+        journal.settle(done(2, page), START)
+
+        looks.settled(Entry(1, task("1"), is_index=False), file)
+        looks.settled(Entry(2, task("2"), is_index=False), page)
+
+        assert [one.waiting.id for one in looks.due()] == [2]
