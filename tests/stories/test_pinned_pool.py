@@ -364,12 +364,14 @@ def test_results_that_are_taken_after_the_end_are_those_that_were_there(lab: Lab
 
 
 SCRIPT = """
+import sys
 import time
 from pinpool import PinnedPool
 
 
 def nap(number):
-    print(number, flush=True)
+    sys.stdout.write(f"{{number}}\\n")  # in one piece, beside another thread that does the same
+    sys.stdout.flush()
     time.sleep(3600)
 
 
