@@ -204,10 +204,11 @@ def temporary_folder() -> Path:
             os.close(claim)
     while True:
         made = Path(tempfile.mkdtemp(prefix=_FOLDER))
-        claim = os.open(made, os.O_RDONLY)  # held until the process ends
-        if lock(claim) and made.exists():
-            break
-        os.close(claim)  # somebody took it for one that was left
+        with suppress(FileNotFoundError):  # another process that starts now took it for one that was left
+            claim = os.open(made, os.O_RDONLY)  # held until the process ends
+            if lock(claim) and made.exists():
+                break
+            os.close(claim)
     atexit.register(_remove_own, made, os.getpid())
     return made
 

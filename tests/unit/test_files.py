@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from pinpool.files import refusal, replacing, use_of
+from pinpool.files import refusal, replacing, temporary_folder, use_of
 
 OURS = b"# ours"
 
@@ -91,3 +93,22 @@ def test_what_is_broken_off_leaves_the_old_file_and_nothing_else(tmp_path: Path)
         raise KeyboardInterrupt
 
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "old")]
+
+
+def test_a_temporary_folder_that_another_process_takes_for_a_leftover_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two commands that start at the same moment: one tidies up what the other has made, and not claimed yet."""
+    mkdtemp, made = tempfile.mkdtemp, list[str]()
+
+    def make(prefix: str) -> str:
+        made.append(mkdtemp(prefix=prefix, dir=tmp_path))
+        if len(made) == 1:
+            Path(made[0]).rmdir()
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(atexit, "register", lambda *call: None)
+
+    assert temporary_folder.__wrapped__() == Path(made[1])
