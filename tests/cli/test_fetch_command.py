@@ -116,3 +116,14 @@ def test_a_wrong_list_or_folder_is_said_before_anything_is_written(desk: Desk, u
     assert "nowhere.txt cannot be read" in nowhere.err
     assert "cannot be a folder" in taken.err and "another with -d" in taken.err
     assert not list(desk.folder.glob("*.db"))
+
+
+def test_when_all_are_pages_the_list_is_over_and_says_what_to_do(desk: Desk, lab: Lab, urls: list[str]) -> None:
+    desk.write("odd.txt", "\n".join(f"{lab.named_url}/file/{n}.pdf?html" for n in range(1, 4)))
+
+    said = desk.run("fetch", "odd.txt", *LIST)
+
+    assert said.code == 3
+    assert "stage file yielded nothing" in said.err
+    assert "see why: `pinpool failures odd.db`" in said.err
+    assert "mend the spider" not in said.err

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pinpool.journal.yields import RunYield, StageYield
+from pinpool.model import FILE_STAGE
 from pinpool.text import bare_url, one_line
 
 
@@ -14,18 +15,26 @@ def lacking_lines(found: RunYield, journal: Path, spider: str, proxies: str, sam
 
     `spider` and `proxies` are as a command takes them; `samples` are the page samples, by stage.
     """
-    lines = []
+    lines, run = [], shlex.quote(str(journal))
     for stage in found.barren:
-        lines += [one_line(str(stage)), f"  see why: `{_try(stage, journal, spider, proxies, samples)}`"]
-    if found.barren:
-        resume = f"`pinpool resume {shlex.quote(str(journal))}` asks for these pages again"
-        fine = "; if they may be empty, add -s empty_ok=yes" if any(stage.is_empty for stage in found.barren) else ""
+        is_files = stage.stage == FILE_STAGE
+        command = f"pinpool failures {run}" if is_files else _try(stage, journal, spider, proxies, samples)
+        lines += [one_line(str(stage)), f"  see why: `{command}`"]
+    pages = [stage for stage in found.barren if stage.stage != FILE_STAGE]
+    if found.barren and not pages:
+        lines.append(f"  take other proxies if that is a block page; then `pinpool resume {run}` asks for them again")
+    if pages:
+        resume = f"`pinpool resume {run}` asks for these pages again"
+        fine = "; if they may be empty, add -s empty_ok=yes" if any(stage.is_empty for stage in pages) else ""
         lines.append(f"  mend the spider, or take other proxies if that is a block page; then {resume}{fine}")
     for problem in found.problems()[len(found.barren) :]:
         if problem == found.doubt:
-            lines += [problem, f"  `pinpool resume {shlex.quote(str(journal))}` asks for them once more"]
+            lines += [problem, f"  `pinpool resume {run}` asks for them once more"]
             continue
-        lines += [problem, f"  see what the spider makes of a seed: `pinpool try {shlex.quote(spider)} -p {proxies}`"]
+        look = f"see what the spider makes of a seed: `pinpool try {shlex.quote(spider)} -p {proxies}`"
+        if all(stage.stage == FILE_STAGE for stage in found.stages):
+            look = f"see what came of each: `pinpool failures {run}`, `pinpool stats {run} --faults`"
+        lines += [problem, f"  {look}"]
     return lines
 
 
