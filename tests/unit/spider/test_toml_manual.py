@@ -13,7 +13,7 @@ import pytest
 
 import pinpool
 from pinpool.spider.loader import load, parse_ref
-from pinpool.spider.toml.model import BanTable, FieldTable, LinkTable, SeedTable, SpiderFile, StageTable
+from pinpool.spider.toml.model import BanTable, FieldTable, FileTable, LinkTable, SeedTable, SpiderFile, StageTable
 from toml_spiders import item_of
 
 PAGE = (Path(pinpool.__file__).parent / "manual" / "toml.md").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def keys_in(value: Any) -> Iterator[str]:
         yield from keys_in(part)
 
 
-@pytest.mark.parametrize("table", [SpiderFile, SeedTable, StageTable, FieldTable, LinkTable, BanTable])
+@pytest.mark.parametrize("table", [SpiderFile, SeedTable, StageTable, FieldTable, LinkTable, FileTable, BanTable])
 def test_every_key_has_an_example(table: type[SpiderFile]) -> None:
     shown = {key for text in SPIDERS for key in keys_in(tomllib.loads(text))}
     shown |= {key for field, _ in FIELDS for key in keys_in(tomllib.loads(f"field = {field}"))}

@@ -7,6 +7,7 @@ These functions take whatever stands in a file. What has the wrong type is left 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeGuard
 
+from pinpool.model import FILE_STAGE
 from pinpool.spider.toml.keys import KeyPath
 
 Table = Mapping[str, Any]
@@ -83,10 +84,9 @@ def fields_in(given: Any, path: KeyPath) -> Iterator[FieldForm]:
 
 
 def links_in(stage: StageForm) -> Iterator[LinkForm]:
-    """What a stage asks for: ``details``, ``more``, and those of its table ``links``."""
-    named = [("detail", "details", stage.table.get("details")), (stage.name, "more", stage.table.get("more"))]
-    for target, key, given in named:
-        yield from _links(target, (*stage.path, key), given)
+    """What a stage asks for: ``files``, ``details``, ``more``, and those of its table ``links``."""
+    for target, key in ((FILE_STAGE, "files"), ("detail", "details"), (stage.name, "more")):
+        yield from _links(target, (*stage.path, key), stage.table.get(key))
     links = stage.table.get("links")
     for target, given in links.items() if is_table(links) else ():
         yield from _links(target, (*stage.path, "links", target), given)

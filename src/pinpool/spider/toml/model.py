@@ -97,6 +97,20 @@ class LinkTable(Table):
 Links = Annotated[list[LinkTable], BeforeValidator(link_tables)]
 
 
+class FileTable(Table):
+    """Files to download. Text alone is `find`."""
+
+    find: Text = Field(description="selector of the links, or of values for `url`")
+    rows: Text = Field(ABSENT, description="selector; `find` and `data` are asked of each match")
+    url: Text = Field(ABSENT, description="URL, in which {} stands for what was found")
+    type: Text = Field(ABSENT, description="content type that the files must have, such as application/pdf or image/*")
+    headers: dict[str, str] = Field(ABSENT, description="headers of these requests")
+    data: dict[str, ShortField] = Field(ABSENT, description="further fields of the items of these files")
+
+
+Files = Annotated[list[FileTable], BeforeValidator(link_tables)]
+
+
 class StageTable(Table):
     """A kind of page: its items, and what it asks for."""
 
@@ -107,6 +121,7 @@ class StageTable(Table):
     details: Links = Field(ABSENT, description="links to pages of the stage `detail`")
     more: Links = Field(ABSENT, description="links to further pages of this stage")
     links: dict[str, Links] = Field(ABSENT, description="links to pages of other stages, by the name of the stage")
+    files: Files = Field(ABSENT, description="files to download")
 
 
 class SeedTable(Table):
@@ -208,7 +223,7 @@ def _with_short_forms(part: Any) -> Any:
         if key not in ("title", "default")
     }
     listed = made.get("items", {}).get("$ref", "") if made.get("type") == "array" else ""
-    if listed.endswith(("/LinkTable", "/SeedTable")):
+    if listed.endswith(("/LinkTable", "/FileTable", "/SeedTable")):
         one = {"anyOf": [{"type": "string"}, made.pop("items")]}
         made.pop("type")
         made["anyOf"] = [*one["anyOf"], {"type": "array", "items": one}]

@@ -11,9 +11,11 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
+from pinpool.model import FILE_STAGE
 from pinpool.selectors import checked
 from pinpool.settings import SETTINGS
 from pinpool.settings.values import headers as checked_headers
+from pinpool.settings.values import media_type
 from pinpool.spider.toml import forms
 from pinpool.spider.toml.forms import SOURCES, FieldForm, LinkForm, StageForm, Table
 from pinpool.spider.toml.json_node import checked_query
@@ -77,7 +79,7 @@ def _stage(stage: StageForm, names: list[str], *, misspelt: bool) -> Faults:
     fields = list(forms.fields_in(table.get("fields"), (*path, "fields")))
     links = list(forms.links_in(stage))
     if not fields and not links and not misspelt:
-        yield Fault(path, f"yields nothing: give it [{'.'.join(map(str, path))}.fields], details, more or links")
+        yield Fault(path, f"yields nothing: give it [{'.'.join(map(str, path))}.fields], details, more, links or files")
     if "rows" in table:
         yield from _selector(table["rows"], (*path, "rows"), check)
         if not fields:
@@ -142,7 +144,9 @@ def _is_date_format(form: str) -> bool:
 
 def _link(link: LinkForm, check: Callable[[str], str], names: list[str]) -> Faults:
     table, path = link.table, link.path
-    if link.target not in names:
+    if link.target == FILE_STAGE:
+        yield from _file(table, path)
+    elif link.target not in names:
         yield Fault(path, f"leads to the stage {link.target}, which the file does not have; {near(link.target, names)}")
     for key in ("find", "rows"):
         if key in table:
@@ -154,6 +158,16 @@ def _link(link: LinkForm, check: Callable[[str], str], names: list[str]) -> Faul
         if forms.is_table(given):
             yield from _field(FieldForm(name, (*path, "form", name), given), check)
     yield from _sent(table, path)
+
+
+def _file(table: Table, path: KeyPath) -> Faults:
+    if wrong := sorted({"form", "json", "method"} & set(table)):
+        yield Fault((*path, wrong[0]), "a file is asked for by GET")
+    if isinstance(type := table.get("type"), str) and type:
+        try:
+            media_type(type)
+        except ValueError as error:
+            yield Fault((*path, "type"), str(error))
 
 
 def _sent(table: Table, path: KeyPath) -> Faults:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pinpool.model import Task
+from pinpool.model import FILE_STAGE, Task
 from pinpool.spider.page import Page
 from pinpool.spider.spider import Spider, SpiderRef
 from pinpool.spider.toml.fields import Fields, Place, Scope, fields_of
@@ -67,7 +67,6 @@ def stage_of(name: str, table: Table, places: Places) -> StageFunction:
                 scope = JsonNode(page.json())
             except ValueError as error:
                 raise place.unusable(error) from None
-        # The place for files that a stage downloads: they belong to the item, so before `links`.
         if fields is not None:
             yield from items(scope, page, fields)
         for link in links:
@@ -82,7 +81,11 @@ def _link(table: Table, places: Places) -> Link:
     place = places(key)
     data = fields_of(table["data"], f"{key}.data", places) if table.get("data") else None
     make = _request(table, places)
-    is_plain = data is None and not {"rows", "url", "method", "headers", "form", "json"} & set(table)
+    is_plain = (
+        table["to"] != FILE_STAGE
+        and data is None
+        and not {"rows", "url", "method", "headers", "form", "json"} & set(table)
+    )
 
     def link(scope: Scope, page: Page) -> Iterator[Task]:
         try:
@@ -135,8 +138,11 @@ def _request(table: Table, places: Places) -> Make:
             values = read.values(scope, page) if read is not None else {}
             sent = {name: values[name] if name in values else _filled(form[name]["value"], href, href) for name in form}
         try:
+            where = href if url is None else url.replace("{}", quote(href.strip(), safe=""))
+            if target == FILE_STAGE:
+                return page.file(where, type=table.get("type"), headers=headers, data=data)
             return page.task(
-                href if url is None else url.replace("{}", quote(href.strip(), safe="")),
+                where,
                 stage=target,
                 method=method,
                 form=sent,
