@@ -88,6 +88,25 @@ def offers_and_products_in_toml(lab: Lab) -> list[Item]:
     return found
 
 
+def reports(lab: Lab, name: str = "Report {}.pdf") -> list[Item]:
+    files = [(number, lab.library.file(number)) for number in range(1, 21)]
+    return [
+        {
+            "url": lab.named_url + file.path,
+            "number": number,
+            "path": name.format(number),
+            "sha256": file.sha256,
+            "size": file.size,
+            "type": "application/pdf",
+        }
+        for number, file in files
+    ]
+
+
+def reports_in_toml(lab: Lab) -> list[Item]:
+    return reports(lab, "{}.pdf")
+
+
 @pytest.mark.parametrize(
     ("name", "truth"),
     [
@@ -95,10 +114,12 @@ def offers_and_products_in_toml(lab: Lab) -> list[Item]:
         ("shop.py", offers_and_products),
         ("search_form.py", films_of_the_search),
         ("news_feed.py", films_of_the_feed),
+        ("reports.py", reports),
         ("films_api.toml", films_of_the_api),
         ("shop.toml", offers_and_products_in_toml),
         ("search_form.toml", films_of_the_search),
         ("news_feed.toml", films_of_the_feed),
+        ("reports.toml", reports_in_toml),
     ],
 )
 def test_an_example_finds_everything_on_the_practice_site_once(desk: Desk, lab: Lab, name: str, truth: Truth) -> None:
