@@ -55,7 +55,8 @@ def download(pin: Pin, task: Task, settings: Settings, parts: Path, goes_on: Cal
             wish = wish_of(task)
             wanted = Wanted(wish.name, (wish.type,) if wish.type else ())
             with limit(min(_LONGEST, settings.deadline + settings.max_file / settings.file_speed)):
-                found = FileAttempt(pin.fetcher, task, part, wanted, settings, look).run()
+                attempt = FileAttempt(pin.fetcher, task, part, wanted, settings, look)
+                found = attempt.run()
     except Needless:
         return JobResult(Ending.DECLINED)
     except StorageError as error:
@@ -63,7 +64,7 @@ def download(pin: Pin, task: Task, settings: Settings, parts: Path, goes_on: Cal
     except DeadlinePassed:
         return JobResult(Ending.FAILED, evidence=Evidence(Step.BODY, Sign.DEADLINE, "the file took too long"))
     if found is None:
-        return JobResult(Ending.GONE, 404)
+        return JobResult(Ending.GONE, attempt.status)
     if isinstance(found, Evidence):
         return JobResult(Ending.FAILED, found.status, evidence=found)
     return _result(found, wish)

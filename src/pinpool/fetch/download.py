@@ -71,6 +71,7 @@ class FileAttempt:
         self, fetcher: Fetcher, task: Task, part: PartFile, wanted: Wanted, settings: Settings, look: Look
     ) -> None:
         self.received = 0
+        self.status = 0  # of the latest answer
         self._fetcher = fetcher
         self._task = task
         self._part = part
@@ -131,6 +132,7 @@ class FileAttempt:
     # ------------------------------------------------------------------ what comes
 
     def _take(self, answer: Received, progress: Progress) -> "Arrived | Evidence | _Again | None":
+        self.status = answer.status
         if self._kept is not None and answer.status in (206, 416):
             if answer.status == 206 and self._fits(answer, self._kept):
                 return self._go_on(answer, self._kept, progress)

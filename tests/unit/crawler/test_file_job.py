@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from file_sites import BODY, TASK, FileSite
+from file_sites import BODY, TASK, FileSite, head
 from peers import Peer
 from pinpool.crawler import file_job
 from pinpool.crawler.file_job import FileWish, download, wish_of
@@ -103,6 +103,14 @@ def test_a_full_disk_is_a_result_of_its_own(parts: Path, shown: list[str], monke
     assert (result.ending, result.evidence) == (Ending.UNSTORED, None)
     assert "No space left on device" in result.note
     assert "`pinpool resume`" in result.note
+
+
+def test_a_file_that_is_gone_says_how(parts: Path, shown: list[str]) -> None:
+    site = FileSite(answers={0: lambda line, request: line.send(head("410 Gone", Content_Length=0))})
+
+    result = run(site, parts, shown)
+
+    assert (result.ending, result.status) == (Ending.GONE, 410)
 
 
 def test_a_task_without_wishes_has_none() -> None:

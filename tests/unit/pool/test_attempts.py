@@ -8,8 +8,9 @@ from random import Random
 import pytest
 from test_settle import Written
 
-from pinpool.model import Assignment, Ending, Evidence, Fault, Outcome, ProxyState, Sign, Step, Task
+from pinpool.model import Assignment, Download, Ending, Evidence, Fault, Outcome, ProxyState, Sign, Step, Task
 from pinpool.policy.decision import Judge
+from pinpool.policy.hedging import LARGE
 from pinpool.policy.reputation import Reputation
 from pinpool.pool.attempts import Attempts
 from pinpool.pool.engine import Answered, Noted
@@ -289,3 +290,18 @@ def test_a_late_failure_counts_against_the_proxy_and_decides_its_rest() -> None:
     assert rests == [(1, Fault.REFUSED), (2, Fault.TIMEOUT)]
     assert (desk.reputation[1].coolings, desk.reputation[2].coolings) == (1, 0)
     assert (desk.reputation.strikes(2), desk.reputation.strikes(3)) == (1, 1)
+
+
+@pytest.mark.parametrize(("size", "is_late"), [(LARGE, True), (LARGE - 1, False)])
+def test_how_long_a_large_file_takes_says_nothing_of_how_long_pages_take(size: int, is_late: bool) -> None:
+    """Else a few of ten minutes each, and no page that hangs is asked for elsewhere."""
+    desk = Desk()
+    file = Download("part", "name", "hash", size, "application/pdf")
+    for number in range(10):
+        done = Outcome(number, 7, 2, Ending.OK, 0.0, 600.0, 200, size, file=file)
+        desk.attempts.answered(Page(number + 2), done, desk.now)
+
+    desk.send(Page(), to=1)
+    desk.wait(10.0)
+
+    assert bool(desk.overdue()) is is_late
