@@ -21,8 +21,8 @@ import pytest
 from crawling import AS_PYTHON_IS_UP, PATIENCE, Job, Start, job, spider, strike
 from pinpool.lab import FAULTS, Lab
 
-#: Not the one that leaves a field out: to find it out takes more items than a start that is killed so soon can see.
-BAD = [fault for fault in FAULTS if fault != "sparse"]
+#: Not the two that lie: what a start knows of their pages is lost with it, and these starts are killed too soon.
+BAD = [fault for fault in FAULTS if fault not in ("cached", "sparse")]
 #: How long the soak goes on: by default one crawl, with `--slow` ten minutes.
 SECONDS, SLOW_SECONDS = float(os.environ.get("PINPOOL_SOAK_SECONDS", "10")), 600.0
 SEED = int(os.environ.get("PINPOOL_SOAK_SEED", "1"))
