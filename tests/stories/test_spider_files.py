@@ -74,6 +74,26 @@ def test_modules_beside_the_spider_and_its_arguments_reach_every_worker(
     assert len(desk.lines("films.jsonl")) == 20
 
 
+def test_a_program_of_ones_own_crawls_what_the_function_returns(desk: Desk, lab: Lab, folder: str) -> None:
+    program = (
+        "import pinpool\nfrom shop.films import spider\n"
+        f"films = spider({lab.named_url!r}, pages=1)\n"
+        "if __name__ == '__main__':\n"
+        "    run = pinpool.crawl(films, 'proxies.txt', journal='own.db')\n"
+        "    print(run.complete, len(list(run.items())))\n"
+    )
+    (desk / folder).parent.rename(desk / "shop")
+    desk.write("shop/__init__.py", "import sys, os\nsys.path.insert(0, os.path.dirname(__file__))\n")
+    desk.write("own.py", program)
+    desk.write("wrong.py", program.replace("pinpool.crawl(films", "pinpool.crawl(spider"))
+
+    own = desk.start_python("own.py").end()
+    wrong = desk.start_python("wrong.py").end()
+
+    assert (own.code, own.out) == (0, "True 10\n"), own.err
+    assert "SpiderError: crawl() takes a Spider, not function" in wrong.err
+
+
 def test_a_run_in_which_nothing_was_found_is_looked_into_with_the_arguments_of_that_run(desk: Desk, lab: Lab) -> None:
     desk.write(
         "odd.py",
@@ -90,5 +110,6 @@ def test_a_run_in_which_nothing_was_found_is_looked_into_with_the_arguments_of_t
     mended = desk.run("try", "odd.py", "--page", "odd.db:1", "-a", site, "-a", "title=h2")
 
     assert (crawled.code, tried.code, mended.code) == (3, 3, 0)
+    assert "`pinpool try odd.py --page odd.db:1 --stage index`" in crawled.err
     assert '"title": null' in tried.out
     assert lab.films()["/detail/1"].title in mended.out

@@ -182,6 +182,7 @@ def _ending(ended: Ended | None, run: Run, max_failures: int) -> tuple[ExitCode,
 def lacking(run: Run) -> list[str]:
     """What keeps a run that is over from being a success, and what to do; empty if nothing does."""
     from pinpool.journal.reader import Reader
+    from pinpool.journal.records import read_settings
     from pinpool.spider.user_errors import shown_file
     from pinpool.terminal.lacking import lacking_lines
 
@@ -189,7 +190,8 @@ def lacking(run: Run) -> list[str]:
         found, info = reader.run_yield(), reader.run_info()
         samples = {sample.stage: sample.id for sample in reader.page_samples()}
     spider = shown_file(info.spider_ref).removesuffix(":spider")
-    return lacking_lines(found, run.journal, spider, shown_file(info.proxies or "LIST"), samples)
+    names = dict(read_settings(info.settings)[1])
+    return lacking_lines(found, run.journal, spider, shown_file(info.proxies or "LIST"), samples, names)
 
 
 def failed_line(failed: int, journal: Path) -> str:

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from pinpool.crawler.launch import Ended, Launch
-from pinpool.errors import JournalError, NoUsableProxy, PinpoolError, SettingsError, StorageError, UsageError
+from pinpool.errors import (
+    JournalError,
+    NoUsableProxy,
+    PinpoolError,
+    SettingsError,
+    SpiderError,
+    StorageError,
+    UsageError,
+)
 from pinpool.files import SQLITE_SIDES
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import read_settings
@@ -154,6 +162,11 @@ def crawl(
 
     Raises UsageError before anything is written; NoUsableProxy if no proxy is left (the run can be resumed).
     """
+    if not isinstance(spider, Spider):
+        raise SpiderError(
+            f"crawl() takes a Spider, not {type(spider).__name__}: give what a function returns a name at the top level"
+            " of the file, shoes = spider(...), and crawl that"
+        )
     end_if_starting()
     check_ground()
     if not isinstance(spider, Spider):
