@@ -216,6 +216,16 @@ def test_links_that_lead_nowhere_are_left_out_and_said(tmp_path: Path) -> None:
     assert any("mailto:" in link for link in left_out)
 
 
+def test_links_of_rows_that_lead_nowhere_are_left_out_and_said_too(tmp_path: Path) -> None:
+    text = f'seeds = "{SITE}/"\n[index]\nmore = {{ rows = "div", find = "a" }}\n'
+    body = "<div><a href=' '>1</a><a href='#top'>2</a><a href='tel:1'>3</a><a>4</a><a href='/5'>5</a></div>"
+
+    made = made_of(toml_spider(tmp_path, text), body, stage="index")
+
+    assert [task.url for task in made.tasks] == [f"{SITE}/5"]
+    assert [link.partition(" ")[0] for link in made.left_out] == ["a", "'#top'", "'tel:1'", "a"]
+
+
 def test_what_a_selector_finds_may_be_a_part_of_a_url(tmp_path: Path) -> None:
     tasks = requests_of(tmp_path, TO_BOTH + "details = { find = '//div/@data-id', url = '/film/{}?all={}' }")
 

@@ -15,6 +15,7 @@ from pinpool.spider.page import Page
 from pinpool.spider.spider import Spider, SpiderRef
 from pinpool.spider.toml.fields import Fields, Place, Scope, fields_of
 from pinpool.spider.toml.json_node import JsonNode
+from pinpool.text import shown_url
 
 Table = Mapping[str, Any]
 Places = Callable[[str], Place]
@@ -106,16 +107,20 @@ def _link(table: Table, places: Places) -> Link:
 
 
 def _found(scope: Any, find: str, page: Page) -> Iterator[tuple[str, Any]]:
-    """What a selector finds as the text of a link, and as it is. Blank ones, and links into a page, are left out."""
+    """What a selector finds as the text of a link, and as it is. What leads nowhere is left out, as in `Page.tasks`."""
     for found in scope.all(find) if isinstance(scope, JsonNode) else scope.select(find):
+        if found is False:  # such as `has_more && next` in JSON
+            continue
         href = _json_href(find, found) if isinstance(scope, JsonNode) else page._href(find, found)
-        if href is not None and href.strip() and not href.strip().startswith("#"):
+        if href is None or not href.strip():
+            page.left_out.append("a link without a URL")
+        elif href.strip().startswith("#"):
+            page.left_out.append(f"{shown_url(href)} leads to a place on the same page")
+        else:
             yield href, found
 
 
-def _json_href(find: str, found: Any) -> str | None:
-    if found is False:  # such as `has_more && next`
-        return None
+def _json_href(find: str, found: Any) -> str:
     if isinstance(found, bool | list | dict):
         raise ValueError(f"{find!r} finds {json.dumps(found)[:40]}, which is not a link, a text or a number")
     return str(found)
