@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -65,7 +66,8 @@ def spider(meddle: str = "return None") -> str:
 
 #: Nothing of ours runs before; what Python says to a Ctrl-C while it comes up itself is its own affair.
 AS_PYTHON_IS_UP = """
-import pathlib, signal
+import faulthandler, pathlib, signal
+faulthandler.register(signal.SIGUSR1)
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 pathlib.Path("up").touch()
 """
@@ -181,12 +183,26 @@ class Start:
         return Cast(tracker, forkserver, hands[:1], hands[1:])
 
     def leaves_nobody(self, seconds: float = GONE_SECONDS) -> None:
-        """The parent is gone, and soon all others are."""
-        self.process.wait(PATIENCE)
+        """The parent is gone, and soon all others are. If it is not, its threads are shown, also by its own word."""
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            threads = self._threads()
+            self.send(signal.SIGUSR1)  # see AS_PYTHON_IS_UP
+            self.runs_for(1.0)
+            raise AssertionError(f"still there after {PATIENCE:g} s: {threads}; it said: {self.said}") from None
         try:
             until(lambda: not list(players(self.pid)), "all its processes gone", seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}: {list(players(self.pid))}") from None
+
+    def _threads(self) -> list[str]:
+        """State and place in the kernel of each thread of the parent."""
+        wanted = re.compile(r"(?:State|Sig\w+):\s*(.+)")
+        return [
+            " ".join([*wanted.findall((one / "status").read_text()), (one / "wchan").read_text()])
+            for one in Path(f"/proc/{self.pid}/task").iterdir()
+        ]
 
     def sweep(self) -> None:
         """End whatever is left. For the end of a test, whatever came of it."""
