@@ -92,6 +92,7 @@ READERS = [
     "check --timeout 1 --url URL --json",
     "doctor",
     "doctor --json",
+    "fetch urls.txt -p proxies.txt -d downloads --connect-timeout 1 --timeout 1",
 ]
 #: What is searched by tests of its own, or is how the run itself is started.
 SEARCHED_ELSEWHERE = {"crawl", "resume", "tune", "demo", "lab", "guide"}
@@ -137,6 +138,7 @@ def haul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haul]:
         source = SPIDER.replace("PLANTED", quote(PASSWORD, safe=""))
         with job(tmp_path_factory.mktemp("run"), lab, source) as films:
             (films.folder / "proxies.txt").write_text(listed(lab))
+            (films.folder / "urls.txt").write_text(f"{lab.named_url}/files/1\n")
             folders = [films.folder, temporary]
             first = films.crawl("-w", "4", "-s", "headers=X-Token: token")
             until(lambda: films.journal.exists() and len(first.cast().workers) == 4, "all have started")

@@ -171,7 +171,9 @@ def stands_in_for_another(path: str) -> bool:
     if name in sys.stdlib_module_names:
         return name not in _NEVER_NEEDED
     spec = find_spec(name) if name.isidentifier() and name != "__main__" else None
-    return bool(spec and spec.origin and INSTALLED & {*Path(spec.origin).parts})
+    if spec is None or spec.origin is None or Path(spec.origin).resolve() == Path(path).resolve():
+        return False  # a spider may be installed, too
+    return bool(INSTALLED & {*Path(spec.origin).parts})
 
 
 def _import_module(name: str) -> ModuleType:

@@ -164,6 +164,12 @@ def test_a_file_is_loaded_and_knows_where_it_came_from(write: Write) -> None:
     assert spider.ref() == spider.origin == SpiderRef(path=str(path), attribute="spider")
 
 
+def test_a_file_among_installed_packages_is_loaded_and_stands_in_for_nobody_but_itself(write: Write) -> None:
+    path = write(WELL, "site-packages/shelf/movies.py")
+
+    assert [load(parse_ref(str(path))).name for _ in range(2)] == ["movies", "movies"]
+
+
 def test_a_file_may_import_its_neighbours(write: Write) -> None:
     write(f'SEEDS = ["{SITE}"]\n', "deep/neighbour_of_movies.py")
     write(
