@@ -1,5 +1,6 @@
 """What selectors can be asked of: a page, and each of the nodes that `each` finds on it."""
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from lxml import etree
@@ -10,7 +11,7 @@ from pinpool.spider.habits import missing_attribute
 Default = TypeVar("Default")
 
 
-class Selectable:
+class Selectable(ABC):
     """
     Answers selectors: XPath, or CSS with ``::text`` and ``::attr(name)``.
 
@@ -20,9 +21,9 @@ class Selectable:
     __slots__ = ()
     _names: Names
 
+    @abstractmethod
     def select(self, selector: str) -> list[Any]:
         """All matches: lxml elements, or strings; a list of one if the XPath gives a number or a boolean."""
-        raise NotImplementedError
 
     def all(self, selector: str) -> list[str]:
         """All matches as text, empty ones included. White space is folded in elements only."""

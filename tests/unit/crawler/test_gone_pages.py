@@ -6,30 +6,11 @@ from collections import Counter
 
 import pytest
 
-from pinpool import Page, Spider
+from film_pages import FILMS, LISTS, SITE, spider
 from pinpool.model import Task
 from pinpool.testing import Answer, crawl
 
-SITE = "http://films.test"
-FILMS = [f"{SITE}/film/{n}" for n in range(80)]
-LISTS: dict[str, Answer] = {
-    f"{SITE}/list/{n}": "".join(f'<a href="{film}">' for film in FILMS[10 * n : 10 * n + 10]) for n in range(8)
-}
 PAGES: dict[str, Answer] = {**LISTS, **dict.fromkeys(FILMS, "<h1>Up</h1>")}
-
-
-def spider() -> Spider:
-    made = Spider(seeds=list(LISTS), name="films")
-
-    @made.index
-    def lists(page: Page) -> object:
-        yield from page.details("//a/@href")
-
-    @made.detail
-    def film(page: Page) -> object:
-        return {"url": page.url, "title": page.first("h1")}
-
-    return made
 
 
 @pytest.mark.parametrize("proxies", [2, 4, 8])

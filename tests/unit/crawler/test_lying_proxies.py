@@ -9,37 +9,18 @@ from unittest.mock import Mock
 
 import pytest
 
+from film_pages import FILMS, LISTS, SITE, spider
 from journals import START, answered, done, new_journal, task
-from pinpool import Page, Spider
 from pinpool.crawler.scheduler import Entry
 from pinpool.crawler.second_looks import SecondLooks
 from pinpool.model import Task
 from pinpool.pool.settle import Settler
 from pinpool.testing import Answer, Crawled, FakeClock, crawl
 
-SITE = "http://films.test"
-FILMS = [f"{SITE}/film/{n}" for n in range(80)]
-LISTS: dict[str, Answer] = {
-    f"{SITE}/list/{n}": "".join(f'<a href="{film}">' for film in FILMS[10 * n : 10 * n + 10]) for n in range(8)
-}
 PAGES: dict[str, Answer] = {**LISTS, **{film: f"<h1>{film}</h1>" for film in FILMS}}
 ALL = len(PAGES)
 
 Site = Callable[[Task, int], Answer]
-
-
-def spider() -> Spider:
-    made = Spider(seeds=list(LISTS), name="films")
-
-    @made.index
-    def lists(page: Page) -> object:
-        yield from page.details("//a/@href")
-
-    @made.detail
-    def film(page: Page) -> object:
-        return {"url": page.url, "title": page.first("h1")}
-
-    return made
 
 
 def cached(task: Task) -> Answer:
@@ -189,20 +170,6 @@ def test_pages_in_doubt_stay_when_no_other_proxy_has_them() -> None:
     assert len({item["url"] for item in run.items}) == len(run.items)
 
 
-def catalogue() -> Spider:
-    made = Spider(seeds=list(LISTS), name="films")
-
-    @made.index
-    def lists(page: Page) -> object:
-        yield from page.details("//a/@href")
-
-    @made.detail
-    def film(page: Page) -> object:
-        return {"url": page.url, "title": page.first("h1"), "directors": page.all("p")}
-
-    return made
-
-
 def with_directors(url: str) -> str:
     return f"<h1>{url}</h1><p>Ann</p>"
 
@@ -218,7 +185,7 @@ def sparse(*liars: int) -> Site:
 
 @pytest.mark.parametrize("proxies", [3, 4, 5])
 def test_a_proxy_that_leaves_a_field_out_of_all_pages_is_found_out(proxies: int) -> None:
-    run = crawl(catalogue(), sparse(1), proxies=proxies)
+    run = crawl(spider(directors=True), sparse(1), proxies=proxies)
 
     assert (run.end, run.failures, len(run.items)) == ("complete", [], len(FILMS))
     assert {tuple(item["directors"]) for item in run.items} == {("Ann",)}
@@ -234,7 +201,7 @@ def test_liars_of_both_kinds_do_not_witness_for_each_other(proxies: int) -> None
             return PAGES[f"{SITE}/list/0"] if "list" in task.url else with_directors(FILMS[0])
         return sparse(2)(task, proxy)
 
-    run = crawl(catalogue(), answer, proxies=proxies)
+    run = crawl(spider(directors=True), answer, proxies=proxies)
 
     assert (run.end, run.failures, len(run.items)) == ("complete", [], len(FILMS))
     assert all(item["title"] == item["url"] and item["directors"] == ["Ann"] for item in run.items)
@@ -247,13 +214,13 @@ def test_films_without_directors_are_believed_from_whatever_proxy() -> None:
     def answer(task: Task, proxy: int) -> Answer:
         return PAGES[task.url] if "list" in task.url or task.url in FILMS[::3] else with_directors(task.url)
 
-    run = crawl(catalogue(), answer, proxies=4)
+    run = crawl(spider(directors=True), answer, proxies=4)
 
     assert (run.end, len(run.items), len(run.requests), charged(run)) == ("complete", len(FILMS), ALL, [0] * 4)
 
 
 def test_a_field_that_nobody_has_is_nobodys_fault() -> None:
-    run = crawl(catalogue(), sparse(1, 2, 3, 4), proxies=4)
+    run = crawl(spider(directors=True), sparse(1, 2, 3, 4), proxies=4)
 
     assert (run.end, len(run.items), len(run.requests), charged(run)) == ("complete", len(FILMS), ALL, [0] * 4)
 
