@@ -16,6 +16,17 @@ def test_a_sound_machine_is_exit_0_one_line_a_thing_and_nothing_is_left_behind(d
     assert list(desk.folder.iterdir()) == []
 
 
+def test_files_named_like_modules_that_hinder_no_crawl_do_not_hinder_the_doctor(desk: Desk) -> None:
+    """It starts its process as a crawl does, which does not look for modules in the current folder."""
+    for name in ("socket.py", "signal.py", "selectors.py"):
+        desk.write(name, "raise RuntimeError('not this one')\n")
+
+    code, out, err = desk.run("doctor")
+
+    assert (code, err) == (0, "")
+    assert "\nfine     start              by " in out
+
+
 def test_what_would_hinder_a_crawl_is_exit_3_and_json_says_the_same(desk: Desk) -> None:
     folder = desk.folder / ("t" * 90)
     folder.mkdir()

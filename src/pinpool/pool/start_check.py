@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.synchronize import Lock
 from typing import IO, Any, NamedTuple
 
+from pinpool.pool.child_process import own_folder, starting_children
 from pinpool.pool.processes import default_start_method
 
 #: A process that needs longer is as good as none.
@@ -40,10 +41,12 @@ def start_one() -> StartCheck:
 def _start(method: str) -> str:
     """What went wrong; empty if nothing did."""
     context: Any = multiprocessing.get_context(method)  # Process is an attribute of each kind of context
-    # A lock is a semaphore of the system: in shared memory, on Linux. It ends with the last reference to it.
-    lock = context.Lock()
-    process = context.Process(target=_take, args=(lock,), daemon=True)
-    process.start()
+    own_folder()
+    with starting_children():
+        # A lock is a semaphore of the system: in shared memory, on Linux. It ends with the last reference to it.
+        lock = context.Lock()
+        process = context.Process(target=_take, args=(lock,), daemon=True)
+        process.start()
     process.join(_PATIENCE)
     if process.exitcode is None:
         process.kill()

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from hashlib import blake2b
 from importlib import import_module
 from importlib.machinery import ModuleSpec
@@ -53,8 +53,8 @@ def load(ref: SpiderRef, *, seeds: bool = False) -> Spider:
     ``__main__``, and a function that returns the spider is called with the arguments of `ref`. In a TOML file these
     are its variables. A worker's `ref` has the plan of that file, and the file is not read.
 
-    The folder of a file, or the current one for a module, is put first on ``sys.path`` and stays there. The seeds are
-    checked only if asked for: a worker has no use for them, and ``--seeds`` replaces them.
+    The folder of a file, or the current one for a module, is put first on ``sys.path``, and stays there if the spider
+    loads. The seeds are checked only if asked for: a worker has no use for them, and ``--seeds`` replaces them.
 
     Raises SpiderError with all problems, each with the file and the innermost line of it.
     """
@@ -63,8 +63,7 @@ def load(ref: SpiderRef, *, seeds: bool = False) -> Spider:
         return spider_of(ref.plan, file)
     if file and file.endswith(".toml"):
         return _read_toml(file, ref, seeds=seeds)
-    _put_on_path(str(Path(file).parent if file else Path.cwd()))
-    with _importing():
+    with _importing(), _on_path(str(Path(file).parent if file else Path.cwd())):
         module = _import_file(file) if file else _import_module(ref.module or "")
         name = _spider_name(module, ref)
         spider = vars(module)[name]
@@ -90,9 +89,27 @@ def _importing() -> Iterator[None]:
         importing.reset(token)
 
 
-def _put_on_path(folder: str) -> None:
+@contextmanager
+def _on_path(folder: str) -> Iterator[None]:
+    """
+    Put a folder first on ``sys.path``. If the block fails, all that is put there meanwhile goes again: a file that is
+    refused because it is named like a module of Python must not become that module for whatever is imported next.
+    """
+    before = frozenset(sys.path)
+    _put_on_path(folder)
+    try:
+        yield
+    except BaseException:
+        for put in put_first - before:
+            put_first.remove(put)
+            with suppress(ValueError):  # the user's code may change the path
+                sys.path.remove(put)
+        raise
+
+
+def _put_on_path(folder: str, place: int = 0) -> None:
     if folder not in sys.path:
-        sys.path.insert(0, folder)
+        sys.path.insert(place, folder)
         put_first.add(folder)
 
 
@@ -159,9 +176,8 @@ def _packages_around(file: Path) -> tuple[str, list[str]]:
         spec = ModuleSpec(name, None, is_package=True)
         spec.submodule_search_locations = [str(root)]
         sys.modules[name] = module_from_spec(spec)
-    if inner and str(root) not in sys.path:
-        sys.path.insert(1, str(root))
-        put_first.add(str(root))
+    if inner:
+        _put_on_path(str(root), 1)
     return name, inner
 
 

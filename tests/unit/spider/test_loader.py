@@ -417,6 +417,17 @@ def test_a_file_named_like_a_module_that_others_need_is_refused(tmp_path: Path, 
 
     with pytest.raises(SpiderError, match=rf"{name}\.py: Python may take this file.*rename it.*{name}_spider\.py"):
         load(SpiderRef(path=str(file)))
+    assert str(tmp_path) not in sys.path  # or the next import of that module would find it
+
+
+def test_the_folders_of_a_spider_that_does_not_load_are_not_left_on_the_path(write: Write) -> None:
+    write("", "shop/__init__.py")
+    write("import nothing_of_this_name\n", "shop/films.py")
+    before = list(sys.path)
+
+    problems_of("shop/films.py")
+
+    assert sys.path == before
 
 
 def test_a_file_named_like_a_module_that_nobody_needs_is_a_spider(tmp_path: Path) -> None:
