@@ -38,7 +38,7 @@ SPIDER = """
 import logging, multiprocessing.util, os, sys
 
 from pinpool import Page, Spider
-from pinpool.pool.worker import pinned
+from pinpool.pool.this_worker import pinned
 
 logging.basicConfig(level=1)
 multiprocessing.util.log_to_stderr(1)

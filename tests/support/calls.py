@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pinpool import proxy, session
-from pinpool.pool.worker import pinned
+from pinpool.pool.this_worker import pinned
 
 __all__ = [
     "Stubborn",

@@ -13,7 +13,7 @@ from pinpool.policy.faults import answer
 from pinpool.pool.deadline import limit
 from pinpool.pool.job import JobResult
 from pinpool.pool.pin import Pin
-from pinpool.pool.worker import describe
+from pinpool.pool.pinned_worker import describe
 from pinpool.settings import Settings
 
 #: Characters of a traceback that go to the parent.

@@ -34,7 +34,7 @@ from pinpool.pool.clock import SYSTEM_CLOCK, Clock
 from pinpool.pool.ground import check_ground
 from pinpool.pool.lease_types import Standing
 from pinpool.pool.registry import make_engine
-from pinpool.pool.worker import pinned
+from pinpool.pool.this_worker import pinned
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.redaction import Redaction
 from pinpool.proxies.source import proxies_from

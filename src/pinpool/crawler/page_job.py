@@ -18,7 +18,8 @@ from pinpool.policy.one_body import digest_of
 from pinpool.pool.deadline import limit
 from pinpool.pool.job import JobResult
 from pinpool.pool.pin import Pin
-from pinpool.pool.worker import describe, goes_on
+from pinpool.pool.pinned_worker import describe
+from pinpool.pool.this_worker import goes_on
 from pinpool.proxies.redaction import spellings
 from pinpool.settings import Settings
 from pinpool.spider.extraction import read

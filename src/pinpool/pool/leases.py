@@ -43,6 +43,7 @@ class LeaseQueue:
         self._workers: dict[int, tuple[int, int, int]] = {}  # token -> pid, number, seat
         self._free_seats = deque(range(seats))
         self._released: dict[int, float] = {}
+        self._held_back: dict[int, float] = {}  # spare, but not handed out before
         self._generation = self._solo = 0
         self._soloists: set[int] = set()  # tokens of workers of the solo pool
         self._moves: list[Event] = []
@@ -98,7 +99,7 @@ class LeaseQueue:
                 now = self._clock.monotonic()
                 if now >= deadline:
                     return None
-                self._changed.wait(min([deadline, *self._until.values()]) - now)
+                self._changed.wait(min([deadline, *self._until.values(), *self._held_back.values()]) - now)
             return lease
 
     def swap(self, token: int, answer: bytes) -> Lease | None:
@@ -175,6 +176,12 @@ class LeaseQueue:
                 self._release(token, EventKind.LOST)
                 self._soloists.discard(token)
             self._changed.notify_all()
+
+    def hold_back(self, proxies: Iterable[int], seconds: float) -> None:
+        """Hand these spare proxies out in `seconds` at the earliest: a worker out of reach may use them until then."""
+        with self._changed:
+            until = self._clock.monotonic() + seconds
+            self._held_back |= {proxy: until for proxy in proxies if self._states.get(proxy) is ProxyState.SPARE}
 
     def cool(self, proxy: int, seconds: float) -> None:
         """Rest a cooling proxy for `seconds` from now. No effect on any other."""
@@ -267,7 +274,8 @@ class LeaseQueue:
 
     def _next_spare(self, avoid: Iterable[int] = ()) -> int | None:
         # A proxy that has not served a page since its rest is handed out last.
-        spares = (proxy for proxy in self._spare if proxy not in avoid)
+        self._end_holds()
+        spares = (proxy for proxy in self._spare if proxy not in avoid and proxy not in self._held_back)
         return min(spares, key=self._probing.__contains__, default=None)
 
     def _lease_or_keep(self, token: int, answer: bytes) -> Lease | None:
@@ -301,6 +309,11 @@ class LeaseQueue:
         for proxy in [proxy for proxy, until in self._until.items() if until <= now]:
             self._probing.add(proxy)
             self._move(proxy, EventKind.RESTED)
+
+    def _end_holds(self) -> None:
+        if self._held_back:
+            now = self._clock.monotonic()
+            self._held_back = {proxy: until for proxy, until in self._held_back.items() if until > now}
 
     def _move(self, proxy: int, how: EventKind, detail: str = "", worker: int | None = None) -> None:
         before = self._states[proxy]

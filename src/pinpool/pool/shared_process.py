@@ -14,7 +14,8 @@ from multiprocessing.pool import worker as pool_loop  # type: ignore[attr-define
 from typing import Any
 
 from pinpool.pool.job import WorkerConfig
-from pinpool.pool.worker import Worker, complain, enter_process, this_worker
+from pinpool.pool.this_worker import this_worker
+from pinpool.pool.worker import Worker, complain, enter_process
 
 #: Between two signs of life. If they stop, a call into C keeps the interpreter's lock, or the process is stopped.
 BEAT_SECONDS = 0.25
@@ -46,7 +47,7 @@ def carry(
     def loop() -> None:
         try:
             initializer(shared)
-            if (worker := this_worker()) is not None:
+            if isinstance(worker := this_worker(), Worker):
                 carried.append(worker)
             pool_loop(inqueue, outqueue, None, (), *rest)
         finally:

@@ -12,7 +12,6 @@ pickled inside the task function.
 
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,24 +19,20 @@ from pathlib import Path
 from random import Random
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from pinpool.errors import AttemptFailed, DeadlinePassed
-from pinpool.fetch.session import NO_PROFILE
-from pinpool.model import Assignment, Call, Ending, Evidence, Outcome, Sign, Step
+from pinpool.errors import AttemptFailed
+from pinpool.model import Assignment, Call, Ending, Evidence, Outcome
 from pinpool.pool.child_process import (
     dump_stack_to,
     forget_safe_path,
     leave_signals_to_parent,
     never_outlive_parent,
 )
-from pinpool.pool.deadline import disarm
-from pinpool.pool.job import JobResult, WorkerConfig, pack, unpack_work
+from pinpool.pool.job import WorkerConfig, pack, unpack_work
 from pinpool.pool.lease_types import Lease
-from pinpool.pool.log_pipe import Whereabouts
-from pinpool.pool.pin import Pin
+from pinpool.pool.pinned_worker import PinnedWorker, describe
 from pinpool.pool.prints import log_prints
 from pinpool.pool.status_board import Activity, is_alone, own_id
-from pinpool.spider.user_errors import described
-from pinpool.text import one_line
+from pinpool.pool.this_worker import become, this_worker, whereabouts
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,18 +43,14 @@ PARK_SECONDS = 1.0
 DECLINE_SECONDS = 0.02
 
 
-class Worker:
+class Worker(PinnedWorker):
     """One worker. `start` pins its first proxy; then the pool calls `run` once for each attempt."""
 
-    pin: Pin
-
     def __init__(self, config: WorkerConfig) -> None:
-        self._number = own_id()
+        self._token = secrets.randbits(62) | 1
+        super().__init__(own_id(), Random(self._token))
         self._config = config
         self._leases = config.leases
-        self._token = secrets.randbits(62) | 1
-        self._random = Random(self._token)
-        self._doing: tuple[int, Assignment | Call] | None = None
 
     def start(self) -> None:
         """Take a seat, load the job and pin a proxy, waiting for one if there is none."""
@@ -89,18 +80,6 @@ class Worker:
             self._doing = None
             self._seat.show(Activity.IDLE, serial)
 
-    def whereabouts(self) -> Whereabouts:
-        """Proxy, task and attempt, for the log records of this process."""
-        pin = vars(self).get("pin")  # not set yet while the worker starts
-        serial, work = self._doing or (None, None)
-        task = work.task.url if isinstance(work, Assignment) else None
-        return Whereabouts(pin.lease.address.label if pin else None, task, serial, self._number)
-
-    def goes_on(self) -> None:
-        """Show that the assignment goes on: it is neither hung nor late."""
-        if self._doing is not None:
-            self._seat.show(Activity.RUN, self._doing[0])
-
     def beat(self) -> None:
         """Show on the board that this process runs Python code."""
         if (seat := vars(self).get("_seat")) is not None:
@@ -108,28 +87,7 @@ class Worker:
 
     # ------------------------------------------------------------------ an attempt
 
-    def _attempt(self, serial: int, work: Assignment | Call) -> Outcome:
-        result = None
-        while result is None:
-            if (untried := self._keep_or_change_pin(serial, work)) is not None:
-                return untried
-            pin = self.pin
-            if not self._await_turn(pin, serial):
-                continue
-            self._seat.show(Activity.RUN, serial)
-            at, start = time.time(), time.perf_counter()
-            try:
-                result = self._job.perform(pin, work)
-            except BaseException as error:  # noqa: BLE001  SystemExit in user code must not lose the task
-                # CPython 3.13 has jumps that no `with` covers; an alarm there leaves the block without its __exit__.
-                disarm()
-                sign = Sign.DEADLINE if isinstance(error, DeadlinePassed) else Sign.RAISED
-                result = JobResult(Ending.FAILED, evidence=Evidence(Step.EXTRACT, sign, describe(error)))
-        seconds = time.perf_counter() - start
-        proxy = -1 if result.unasked else pin.lease.proxy
-        return Outcome(serial, self._number, proxy, at=at, seconds=seconds, **result._asdict())
-
-    def _keep_or_change_pin(self, serial: int, work: Assignment | Call) -> Outcome | None:
+    def _untried(self, serial: int, work: Assignment | Call) -> Outcome | None:
         """Leave a pin that was withdrawn or has tried the task. Returns the outcome if it cannot be tried now."""
         declined = Outcome(serial, self._number, self.pin.lease.proxy, Ending.DECLINED, time.time(), 0.0)
         if self._is_to_leave() and self._change_pin(self._leases.leave, serial, pack(declined)):
@@ -160,11 +118,6 @@ class Worker:
 
     # ------------------------------------------------------------------ the pin
 
-    def _pin(self, lease: Lease) -> None:
-        self._seat.pin(lease.proxy)
-        profiles = self._job.settings.profiles
-        self.pin = Pin(lease, self._job.settings, self._random.choice(profiles) if profiles else NO_PROFILE)
-
     def _change_pin(self, ask: Callable[[int, bytes], Lease | None], serial: int, answer: bytes) -> bool:
         """Let go of the pin and take another. True if the worker parked, so the lease queue has its answer."""
         # Closed before the proxy is spare: its next worker must never meet us there.
@@ -183,9 +136,6 @@ class Worker:
             self._pin(lease)
         return lease is not None
 
-    def _is_to_leave(self) -> bool:
-        return self._seat.is_to_leave(self.pin.lease.proxy)
-
     def _check_in(self) -> tuple[int, Lease | None]:
         while True:
             asked = self._token, os.getpid(), self._config.generation, self._number
@@ -199,36 +149,8 @@ class Worker:
             continue
         return lease
 
-    # ------------------------------------------------------------------ its turn
-
-    def _await_turn(self, pin: Pin, serial: int) -> bool:
-        """Wait until the proxy may be used again. False if the worker is to leave it instead."""
-        if not self._sleep_until(pin.next_turn(self._random.uniform(0.75, 1.25)), serial):
-            return False
-        if rate := self._job.settings.site_rate:
-            # Requests beyond the turns that were given, redirects for instance, are paid for now.
-            asked = pin.fetcher.session.pin.progress.asked
-            turns = 1 + max(0, asked - pin.paid)
-            pin.paid = asked + 1
-            self._seat.show(Activity.PACE, serial)
-            wait = _answered(self._leases.turn, turns / rate)
-            return self._sleep_until(time.monotonic() + wait, serial)
-        return True
-
-    def _sleep_until(self, moment: float, serial: int) -> bool:
-        while (wait := moment - time.monotonic()) > 0:
-            # Shown again and again, as a sign of life: a stopped worker gives none.
-            self._seat.show(Activity.PACE, serial)
-            if self._is_to_leave():
-                return False
-            time.sleep(min(wait, PARK_SECONDS))
-        return True
-
-
-#: The one process global: this process as a worker, with its pin. None if the process carries several workers.
-_worker: Worker | None = None
-#: There, the worker of each thread.
-_of_thread = threading.local()
+    def _site_turn(self, seconds: float) -> float:
+        return _answered(self._leases.turn, seconds)
 
 
 def init_worker(config: WorkerConfig) -> None:
@@ -237,13 +159,11 @@ def init_worker(config: WorkerConfig) -> None:
 
     If an initializer raises, the pool starts the next process at once: 147 a second with four workers.
     """
-    global _worker  # noqa: PLW0603  the process global that the design is about
     try:
         if is_alone():
             enter_process(config)
-            worker = _worker = Worker(config)
-        else:
-            worker = _of_thread.worker = Worker(config)
+        worker = Worker(config)
+        become(worker)
         worker.start()
     except BaseException as error:  # noqa: BLE001
         complain(config, error)
@@ -254,7 +174,7 @@ def enter_process(config: WorkerConfig) -> None:
     leave_signals_to_parent()
     forget_safe_path()
     never_outlive_parent(config.hang_seconds)
-    config.reporting.begin(_whereabouts)
+    config.reporting.begin(whereabouts)
     if config.logs_prints:
         log_prints(own_id)
     with suppress(OSError):  # a hang without a stack is reported all the same
@@ -274,44 +194,14 @@ def complain(config: WorkerConfig, error: BaseException) -> NoReturn:
 def run(serial: int, packed: tuple[Any, ...]) -> bytes:
     """The pool's task function; see `Worker.run`."""
     worker = this_worker()
-    if worker is None:
+    if not isinstance(worker, Worker):
         raise AttemptFailed(serial, b"")
     return worker.run(serial, packed)
-
-
-def this_worker() -> Worker | None:
-    """The worker that calls, None outside of one."""
-    return _worker or getattr(_of_thread, "worker", None)
-
-
-def goes_on() -> None:
-    """Show that the assignment of this worker goes on, though it takes long. No effect outside of one."""
-    worker = this_worker()
-    if worker is not None:
-        worker.goes_on()
-
-
-def pinned() -> Pin:
-    """The pin of this worker. Raises RuntimeError outside of one."""
-    worker = this_worker()
-    if worker is None:
-        raise RuntimeError("session() and proxy() work inside a function that a PinnedPool runs, and nowhere else")
-    return worker.pin
-
-
-def _whereabouts() -> Whereabouts:
-    worker = this_worker()
-    return worker.whereabouts() if worker else Whereabouts()
 
 
 def stack_file(folder: Path, pid: int) -> Path:
     """Where a worker writes its stack when the parent asks for it."""
     return folder / f"{pid}.stack"
-
-
-def describe(error: BaseException) -> str:
-    """Class and message of any exception, also of one that cannot be printed, in one line."""
-    return one_line(described(error))
 
 
 def _answered(ask: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:

@@ -74,7 +74,9 @@ class Rebuilt(FakeEngine):
             return super().poll(timeout)
         lost = sorted(self._flights, key=lambda flight: flight[3].serial)[: self.most]
         self.lost = [outcome.serial for _, _, _, outcome in lost]
-        self._idle.extend(worker for _, _, worker, _ in lost)
+        for _, _, worker, _ in lost:
+            self._dispatch.lost(worker)
+            self._dispatch.add(worker.token, number=worker.number, pid=worker.pid)
         self._flights = sorted(flight for flight in self._flights if flight not in lost)
         return [Lost(serial, None, "the pool was rebuilt") for serial in self.lost]
 

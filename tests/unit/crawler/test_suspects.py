@@ -35,9 +35,9 @@ class Crashing(FakeEngine):
         first = (url, False) not in self.sent and not alone
         self.sent.append((url, alone))
         if first and url in PAGES[:5]:
-            self._signals.append(Lost(serial, None, "", suspect=True))
+            self._dispatch.tell(Lost(serial, None, "", suspect=True))
         elif url == POISON:
-            self._signals.append(Lost(serial, Sign.CRASH, "the worker process died", 9, 1))
+            self._dispatch.tell(Lost(serial, Sign.CRASH, "the worker process died", 9, 1))
         else:
             self.alone |= {serial} if alone else set()
             self.most_alone = max(self.most_alone, len(self.alone))

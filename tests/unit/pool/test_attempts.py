@@ -55,7 +55,7 @@ class Desk:
         """Submit an attempt; `to` is the proxy whose worker comes first in the queue."""
         self.serial += 1
         self.engine.poll(0.0)
-        idle = self.engine._idle
+        idle = self.engine._dispatch._idle
         while to and (pin := idle[0].pin) is not None and pin.lease.proxy != to:
             idle.rotate(1)
         self.engine.submit(self.serial, Assignment(PAGE, avoid))

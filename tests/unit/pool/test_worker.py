@@ -14,8 +14,9 @@ from pinpool.pool.job import JobResult, WorkerConfig, pack_work, unpack
 from pinpool.pool.leases import LeaseQueue
 from pinpool.pool.log_pipe import LogPipe
 from pinpool.pool.pin import Pin
+from pinpool.pool.pinned_worker import describe
 from pinpool.pool.status_board import WIDTH, StatusBoard
-from pinpool.pool.worker import Worker, describe
+from pinpool.pool.worker import Worker
 from pinpool.settings import Settings
 
 TASK = pack_work(Assignment(Task("detail", "http://films.test/1", b"1" * 16)))
