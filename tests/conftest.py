@@ -2,7 +2,7 @@
 Fixtures that several folders of tests share, what `--slow` means, and in which order and company tests run.
 
 A test with the marker `grid` has a long list of cases. Without `--slow` a few of them run, drawn with a fixed seed, so
-that every run of the fast tests takes the same ones.
+that every run of the fast tests takes the same ones. Tests with the marker `ray` run only if `-m` names it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from commands import Desk
 from engines import Maker, is_alive, scripted_engine, spares
 from pinpool.lab import Lab
 from pinpool.pool.processes import ProcessEngine
+from ray_hosts import Cluster, cluster
 
 #: One process runs all tests of such a file: they are short, or share what is expensive to set up.
 BY_FILE = (
@@ -69,6 +70,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.nodeid.startswith(LAST))
+    if "ray" not in config.getoption("-m"):
+        leave_out(config, items, {item for item in items if item.get_closest_marker("ray") is not None})
     if config.getoption("--slow"):
         return
     cases: dict[str, list[pytest.Item]] = defaultdict(list)
@@ -83,6 +86,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         keep = asked[test].get("keep") or ceil(asked[test]["share"] * len(its_cases))
         drawn = Random(test).sample(its_cases, min(int(keep), len(its_cases)))
         left_out.update(set(its_cases) - set(drawn))
+    leave_out(config, items, left_out)
+
+
+def leave_out(config: pytest.Config, items: list[pytest.Item], left_out: set[pytest.Item]) -> None:
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
@@ -106,6 +113,15 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(tmp_path)
     yield made
     made.clear()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[Cluster]:
+    """A cluster for all tests; each takes the hosts that it needs. Whoever connects to it has its token."""
+    with pytest.MonkeyPatch.context() as patch, cluster() as made:
+        for name, value in made.environment.items():
+            patch.setenv(name, value)
+        yield made
 
 
 @pytest.fixture

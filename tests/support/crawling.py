@@ -232,10 +232,15 @@ class Job:
         (folder / file).write_text((source or spider()).replace("BASE", lab.named_url).replace("PAGES", str(pages)))
         lab.write_proxies(folder / "proxies.txt")
 
+    @property
+    def engine(self) -> tuple[str, ...]:
+        """The options that say what carries its workers."""
+        return "--threads", str(self.threads), "--start-method", self.method
+
     def crawl(self, *options: str, under: str = "") -> Start:
         """Begin the run; `under` is Python that the process runs first, for limits of its own."""
         words = ["crawl", self.file, "-p", "proxies.txt", "-j", "films.db", "-o", "films.jsonl"]
-        return self._start([*words, "--threads", str(self.threads), "--start-method", self.method, *options], under)
+        return self._start([*words, *self.engine, *options], under)
 
     def resume(self, *options: str, under: str = "") -> Start:
         """Go on with the run; begin it if it was ended before there was a journal."""
