@@ -25,7 +25,7 @@ from pinpool.pool.engine import Engine
 from pinpool.pool.fake import FakeEngine, spare_proxies
 from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease
-from pinpool.pool.registry import make_engine
+from pinpool.pool.registry import EnginePlan, make_engine
 from pinpool.settings import Settings
 from pinpool.tasks import request
 
@@ -100,14 +100,8 @@ def loop() -> dict[str, list[Reading]]:
 def started(workers: int, threads: int) -> Iterator[Engine]:
     """A real pool whose workers all have a pin. They make up their pages, `SPEED` a second in all."""
     settings = Settings(threads=threads)
-    engine = make_engine(
-        partial(CannedJob, settings, workers / SPEED),
-        spare_proxies(workers),
-        settings,
-        workers=workers,
-        start_method=None,
-        preload=PRELOAD,
-    )
+    job = partial(CannedJob, settings, workers / SPEED)
+    engine = make_engine(EnginePlan(job, spare_proxies(workers), settings, workers, preload=PRELOAD))
     engine.start()
     try:
         while engine.census().count(ProxyState.PINNED) < workers:

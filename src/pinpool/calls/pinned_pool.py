@@ -33,7 +33,7 @@ from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.clock import SYSTEM_CLOCK, Clock
 from pinpool.pool.ground import check_ground
 from pinpool.pool.lease_types import Standing
-from pinpool.pool.registry import make_engine
+from pinpool.pool.registry import EngineChoice, EnginePlan, make_engine
 from pinpool.pool.this_worker import pinned
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.redaction import Redaction
@@ -108,12 +108,14 @@ class PinnedPool:
         self._proxies = len(listed)
         self._workers = min(workers or len(listed), free_capacity(chosen.threads).workers)
         self._engine = make_engine(
-            partial(CallJob, chosen),
-            [Standing(number, one, ProxyState.SPARE) for number, one in enumerate(listed, 1)],
-            chosen,
-            workers=self._workers,
-            start_method=start_method,
-            preload=PRELOAD,
+            EnginePlan(
+                partial(CallJob, chosen),
+                [Standing(number, one, ProxyState.SPARE) for number, one in enumerate(listed, 1)],
+                chosen,
+                self._workers,
+                EngineChoice(start_method=start_method),
+                PRELOAD,
+            )
         )
         self._ids = itertools.count(1)
         self._closing = False

@@ -31,6 +31,7 @@ from pinpool.output.outputs import check_targets
 from pinpool.output.target import Target, parse_target
 from pinpool.pool.child_process import end_if_starting
 from pinpool.pool.ground import check_ground
+from pinpool.pool.registry import DEFAULT_ENGINE, EngineChoice
 from pinpool.proxies.proxy import ProxyList
 from pinpool.proxies.source import VARIABLE, proxies_from, source_of
 from pinpool.proxies.watch import WatchedList
@@ -142,7 +143,10 @@ def crawl(
     max_failures: int = 0,
     fresh: bool = False,
     reload: bool = False,
+    engine: str = DEFAULT_ENGINE,
     start_method: str | None = None,
+    raises: bool = False,
+    address: str | None = None,
     metrics: str | Path | None = None,
     watch: Callable[[Snapshot], None] = lambda view: None,
     tell: Callable[[str], None] = lambda line: None,
@@ -155,6 +159,7 @@ def crawl(
     for each proxy, and `journal` is ``<spider>.db`` in the working directory. `outputs` are ``FILE[:FORMAT]``, appended
     to. `limit` is the number of pages after which to stop. A stage whose first pages all yield nothing is stopped,
     unless they are no more than `max_failures`. `fresh` keeps an earlier journal under another name and starts over.
+    `engine` carries the workers; `raises` (inline) lets exceptions of the spider through to the caller.
     With `reload` the list's file is watched: new lines join within two seconds, removed ones retire when their page is
     done; without it, only SIGHUP does that. `metrics` is a file, ending in .prom, that is kept up to date for
     Prometheus. `watch` gets a snapshot many times a second, `tell` gets lines for people. `settings` override those
@@ -181,7 +186,7 @@ def crawl(
         proxy_source=source_of(proxies),
         journal=path,
         workers=_fitting(workers, settings_from(settings, spider.settings).threads, chosen, tell),
-        start_method=start_method,
+        choice=EngineChoice(engine, start_method, raises, address),
         outputs=_targets(outputs),
         limit=limit,
         max_failures=max_failures,
@@ -256,7 +261,7 @@ def resume(
         proxy_source=info.proxies if proxies is None else source_of(proxies),
         journal=path,
         workers=_fitting(workers or info.workers, settings_from(overrides, spider.settings).threads, chosen, tell),
-        start_method=info.start_method,
+        choice=EngineChoice(info.engine, info.start_method),
         outputs=_targets(outputs),
         limit=limit,
         max_failures=max_failures,

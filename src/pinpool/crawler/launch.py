@@ -28,8 +28,8 @@ from pinpool.output.target import Target
 from pinpool.policy.reputation import Reputation
 from pinpool.pool.clock import SYSTEM_CLOCK
 from pinpool.pool.engine import Engine
-from pinpool.pool.processes import default_start_method
-from pinpool.pool.registry import DEFAULT_ENGINE, make_engine
+from pinpool.pool.ground import default_start_method
+from pinpool.pool.registry import EngineChoice, EnginePlan, make_engine
 from pinpool.proxies.proxy import Proxy, ProxyList
 from pinpool.proxies.redaction import Redaction, redacting
 from pinpool.proxies.watch import WatchedList
@@ -62,7 +62,7 @@ class Launch:
     is the file of the list, if it is from one: it is read again at SIGHUP, and with `watching` whenever it changes.
     `tell` gets lines for people.
 
-    Raises SettingsError for an override that cannot be used.
+    Raises SettingsError for an override that cannot be used, and UsageError for an engine that cannot.
     """
 
     spider: Spider
@@ -72,7 +72,7 @@ class Launch:
     proxy_source: str
     journal: Path
     workers: int
-    start_method: str | None = None
+    choice: EngineChoice = field(default_factory=EngineChoice)
     outputs: Sequence[Target] = ()
     limit: int | None = None
     max_failures: int = 0
@@ -85,6 +85,7 @@ class Launch:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", settings_from(self.overrides, self.spider.settings))
+        self.choice.check(self.settings)
         check_folder(self.settings, self.journal)
 
     def begin(self, seeds: Iterable[Task]) -> Journal:
@@ -186,15 +187,9 @@ class Launch:
             admit(reputation, known, proxy, now, forgiving=self.forgiving)
             for proxy, known in zip(self.proxies.proxies, records, strict=True)
         ]
-        engine = make_engine(
-            partial(PageJob, self.ref, self.settings, parts),
-            standings,
-            self.settings,
-            workers=self.workers,
-            start_method=self.start_method,
-            preload=PRELOAD,
-            logs_prints=True,
-        )
+        job = partial(PageJob, self.ref, self.settings, parts, self.choice.passed)
+        plan = EnginePlan(job, standings, self.settings, self.workers, self.choice, PRELOAD, logs_prints=True)
+        engine = make_engine(plan)
         return engine, reputation, {one.address: one.proxy for one in standings}
 
     def _about(self, salt: bytes) -> About:
@@ -203,8 +198,8 @@ class Launch:
             spider_ref=str(self.ref),
             version=version("pinpool"),
             workers=self.workers,
-            engine=DEFAULT_ENGINE,
-            start_method=self.start_method or default_start_method(),
+            engine=self.choice.name,
+            start_method=self.choice.start_method or default_start_method(),
             settings=settings_text(self.overrides, self.ref.arguments),
             proxies=self.proxy_source,
             salt=salt,

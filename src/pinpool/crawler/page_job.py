@@ -35,13 +35,21 @@ class PageJob:
     Fetches a task's page and runs the spider's stage on it; a file goes into the folder of `parts`.
 
     `perform` returns None after an extra step, and is called again: on_pin comes before the first page of a pin,
-    robots.txt before the first page of a site.
+    robots.txt before the first page of a site. What the spider raises is evidence, but for exceptions that are
+    `passed` on: these go to whoever calls `perform`.
     """
 
-    def __init__(self, spider: SpiderRef | Spider, settings: Settings, parts: Path | None = None) -> None:
+    def __init__(
+        self,
+        spider: SpiderRef | Spider,
+        settings: Settings,
+        parts: Path | None = None,
+        passed: tuple[type[BaseException], ...] = (),
+    ) -> None:
         self.spider = load(spider) if isinstance(spider, SpiderRef) else spider
         self.settings = settings
         self._parts = parts
+        self._passed = passed
         self._sent_kinds: set[str] = set()
 
     def perform(self, pin: Pin, work: Assignment | Call) -> JobResult | None:
@@ -51,7 +59,7 @@ class PageJob:
             with limit(self.settings.deadline):
                 until = time.monotonic() + self.settings.deadline
                 if self.spider.warm is not None and not pin.warm:
-                    warm(self.spider, pin.fetcher.session)
+                    warm(self.spider, pin.fetcher.session, self._passed)
                     pin.warm = True
                     return None
                 if self.settings.robots:
@@ -87,6 +95,7 @@ class PageJob:
             fetched,
             self.settings,
             tunnelled=not pin.fetcher.session.pin.asks_proxy(fetched.url),
+            notice=self._pass_on,
         )
         if found is None:
             return JobResult(Ending.GONE, fetched.status, fetched.size, note=fetched.note)
@@ -102,6 +111,10 @@ class PageJob:
         result = JobResult(Ending.OK, fetched.status, fetched.size, items=items, tasks=tasks, note=fetched.note)
         return result._replace(digest=digest, fields=fields)
 
+    def _pass_on(self, error: BaseException) -> None:
+        if isinstance(error, self._passed):
+            raise error
+
     def _failed(self, pin: Pin, task: Task, fetched: Fetched, evidence: Evidence) -> JobResult:
         """The page came, but is of no use. The first page of each kind of failure becomes a page sample."""
         if fetched.note:
@@ -113,11 +126,12 @@ class PageJob:
         return JobResult(Ending.FAILED, fetched.status, fetched.size, evidence, sample=sample)
 
 
-def warm(spider: Spider, session: requests.Session) -> None:
+def warm(spider: Spider, session: requests.Session, passed: tuple[type[BaseException], ...] = ()) -> None:
     """
     Run the spider's on_pin. Raises FetchFailed if that fails: no page was asked for yet, so it is the proxy.
 
-    A failure of the network is reported as it is. Anything else counts as a ban: the cause is unknown.
+    A failure of the network is reported as it is. Anything else counts as a ban: the cause is unknown; what is `passed`
+    on is raised.
     """
     if spider.warm is None:
         return
@@ -125,8 +139,10 @@ def warm(spider: Spider, session: requests.Session) -> None:
         spider.warm(session)
     except DeadlinePassed:
         raise
-    except BaseException as error:  # noqa: BLE001  also SystemExit: this pin cannot be used
+    except BaseException as error:
         evidence = evidence_of(error) if isinstance(error, Exception) else None
+        if evidence is None and isinstance(error, passed):
+            raise
         if evidence is None or FAULTS[fault_of(evidence)].charge is Charge.PAGE:
             evidence = Evidence(Step.PAGE, Sign.BAN, describe(error))
         raise FetchFailed(evidence._replace(message=f"on_pin: {evidence.message}")) from None

@@ -126,3 +126,8 @@ def memory_shortages() -> Iterator[str]:
     most, _ = resource.getrlimit(resource.RLIMIT_AS)
     if most != resource.RLIM_INFINITY and most < _LITTLE_MEMORY:
         yield f"each process may have {byte_size(most)} of memory: raise the limit (ulimit -v)"
+
+
+def default_start_method() -> str:
+    """forkserver where it exists: fast, small, and safe beside threads. spawn elsewhere."""
+    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"

@@ -143,7 +143,7 @@ class LedWorker(PinnedWorker):
         self._job, self._seat = job, seat
         self._turn = site_turn
         self._is_passed = passes
-        self._pins = 0
+        self.pins = 0
         seat.take(number)
         seat.show(Activity.IDLE)
 
@@ -152,10 +152,10 @@ class LedWorker(PinnedWorker):
         Do one assignment through this lease, which is the worker's pin number `pins`: with another number it is
         another pin, even of the same proxy. DECLINED if the worker was asked to leave it meanwhile.
         """
-        if pins != self._pins:
+        if pins != self.pins:
             self.let_go()
             self._pin(lease)
-            self._pins = pins
+            self.pins = pins
         self._doing = (serial, work)
         try:
             with acting_as(self):
@@ -166,7 +166,7 @@ class LedWorker(PinnedWorker):
 
     def let_go(self) -> None:
         """Close the connections of its pin, if it has one: its proxy may be another worker's next."""
-        self._pins = 0
+        self.pins = 0
         if (pin := vars(self).pop("pin", None)) is not None:
             pin.fetcher.close()
             self._seat.pin(-1)

@@ -37,15 +37,17 @@ from pathlib import Path
 
 from pinpool.errors import AttemptFailed
 from pinpool.model import Assignment, Call, Ending, Event, EventKind, Outcome, ProxyState, Sign
+from pinpool.policy.reputation import until_judged
 from pinpool.pool.child_process import own_folder, starting_children, warm_up
 from pinpool.pool.engine import Answered, Census, EngineError, Lost, Noted, Signal
 from pinpool.pool.generation import Generation
-from pinpool.pool.ground import shortages
+from pinpool.pool.ground import default_start_method, shortages
 from pinpool.pool.job import Job, WorkerConfig, pack_work, unpack
 from pinpool.pool.lease_process import LeaseProcess
 from pinpool.pool.lease_types import Report, Standing
 from pinpool.pool.log_pipe import LogPipe
 from pinpool.pool.pids import is_gone
+from pinpool.pool.registry import EnginePlan
 from pinpool.pool.startup import StoppedTwice, bring_up, end_stopped_servers, lack_of, server_pids
 from pinpool.pool.status_board import Activity, Line, StatusBoard
 from pinpool.pool.worker import init_worker, run
@@ -65,11 +67,6 @@ MANY_REBUILDS = 5
 MANY_MISLAID = 20
 #: How long the solo pool waits for more work.
 SOLO_PATIENCE = 5.0
-
-
-def default_start_method() -> str:
-    """forkserver where it exists: fast, small, and safe beside threads. spawn elsewhere."""
-    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 class ProcessEngine:
@@ -457,3 +454,18 @@ class ProcessEngine:
         self._census = Census(self._size, losses=self._losses, rebuilds=self._rebuilds, states=states)
         took = time.monotonic() - start
         signals.append(Noted(Event(time.time(), EventKind.REBUILT, detail=f"{reason}; took {took:.2f} s")))
+
+
+def engine_for(plan: EnginePlan) -> ProcessEngine:
+    """The engine of a run."""
+    return ProcessEngine(
+        plan.job,
+        plan.proxies,
+        workers=plan.workers,
+        threads=plan.settings.threads,
+        hang_seconds=plan.hang_seconds,
+        cooling=until_judged(plan.settings.cooling),
+        start_method=plan.choice.start_method,
+        preload=plan.preload,
+        logs_prints=plan.logs_prints,
+    )

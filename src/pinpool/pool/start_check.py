@@ -10,7 +10,7 @@ from multiprocessing.synchronize import Lock
 from typing import IO, Any, NamedTuple
 
 from pinpool.pool.child_process import own_folder, starting_children
-from pinpool.pool.processes import default_start_method
+from pinpool.pool.ground import default_start_method
 
 #: A process that needs longer is as good as none.
 _PATIENCE = 30.0

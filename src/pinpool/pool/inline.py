@@ -1,0 +1,151 @@
+"""
+The engine without processes: every page in the calling thread, one after another. For a debugger and a profiler.
+
+There are as many workers as in any other engine, each with a proxy, and they take turns: so a page is asked for through
+another proxy, a pace is kept and a swap is seen as elsewhere. While a page is fetched nothing else happens. No alarm
+interrupts it, or a breakpoint would end with the deadline of its page; between two reads of an answer it still counts.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+
+from pinpool.model import Assignment, Call
+from pinpool.policy.reputation import until_judged
+from pinpool.pool.clock import SYSTEM_CLOCK
+from pinpool.pool.deadline import without_alarm
+from pinpool.pool.dispatch import Dispatch
+from pinpool.pool.engine import Census, Noted, Signal
+from pinpool.pool.job import Job
+from pinpool.pool.lease_types import Standing
+from pinpool.pool.pinned_worker import LedWorker
+from pinpool.pool.registry import EnginePlan
+from pinpool.pool.status_board import WIDTH, StatusBoard
+
+TICK_SECONDS = 0.1
+
+
+class InlineEngine:
+    """See the module's docstring. Everything happens in the thread that calls `poll`."""
+
+    name = "inline"
+
+    def __init__(
+        self,
+        job: Callable[[], Job],
+        proxies: Sequence[Standing],
+        *,
+        workers: int,
+        cooling: float,
+        passed: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        """
+        What is `passed` on, of all that the job raises, goes to the caller of `poll`. A swapped proxy rests for
+        `cooling` seconds until it is judged.
+        """
+        self._make_job = job
+        self._count = workers
+        self._passed = passed
+        self._proxies = proxies
+        self._cooling = cooling
+        self._workers: dict[int, LedWorker] = {}
+        self._woken = threading.Event()
+        self._next_tick = 0.0
+        self._dispatch: Dispatch | None = None
+        self._census = Census(workers, states={one.proxy: one.state for one in proxies})
+
+    def start(self) -> None:
+        job = self._make_job()
+        self._dispatch = dispatch = Dispatch(
+            self._proxies, self._count, self._cooling, job.settings.swap_after, SYSTEM_CLOCK
+        )
+        board = StatusBoard([0] * (self._count * WIDTH))
+        for number in range(1, self._count + 1):
+            worker = LedWorker(
+                number, job, board.seat(number - 1), site_turn=dispatch.queue.turn, passes=self._is_passed
+            )
+            self._workers[number] = worker
+            dispatch.add(number, number=number, pid=number)
+        dispatch.tick()
+
+    def submit(self, serial: int, work: Assignment | Call, *, alone: bool = False) -> None:
+        self._present.submit(serial, work)
+
+    def poll(self, timeout: float) -> list[Signal]:
+        dispatch = self._present
+        start = dispatch.next()
+        if start is not None:
+            outcome = start.declined
+            if outcome is None:
+                with without_alarm():
+                    outcome = self._workers[start.worker.number].run(
+                        start.serial, start.work, start.worker.lease, start.worker.pins
+                    )
+            dispatch.answered(start.worker, outcome)
+            self._let_go()
+        elif not dispatch.has_signals:
+            self._woken.wait(max(0.0, min(timeout, self._next_tick - time.monotonic())))
+            self._woken.clear()
+        if time.monotonic() >= self._next_tick:
+            dispatch.tick()
+            self._next_tick = time.monotonic() + TICK_SECONDS
+        return dispatch.take_signals()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def census(self) -> Census:
+        return self._census if self._dispatch is None else self._dispatch.census
+
+    def cool(self, proxy: int, seconds: float) -> None:
+        self._present.queue.cool(proxy, seconds)
+
+    def retire(self, proxy: int, reason: str) -> None:
+        self._present.queue.retire(proxy, reason)
+
+    def join(self, standings: Collection[Standing]) -> None:
+        self._present.join(standings)
+
+    def withdraw(self, proxies: Collection[int], reason: str) -> None:
+        self._present.withdraw(proxies, reason)
+
+    def ask_to_swap(self, proxy: int) -> None:
+        self._present.queue.ask_to_swap(proxy)
+
+    def kill(self, worker: int) -> None:
+        """No effect: whoever calls this, no page is in hand."""
+
+    def flush(self) -> list[Signal]:
+        return [Noted(event) for event in self._present.queue.report().moves]
+
+    def close(self) -> None:
+        for worker in self._workers.values():
+            worker.let_go()
+        self._workers.clear()
+
+    @property
+    def _present(self) -> Dispatch:
+        if self._dispatch is None:
+            raise RuntimeError("this engine is not started")
+        return self._dispatch
+
+    def _let_go(self) -> None:
+        """Close the connections of pins that are over, before another worker has their proxies."""
+        for slot in self._present.workers.values():
+            worker = self._workers[slot.number]
+            if slot.pin is None or slot.pins != worker.pins:
+                worker.let_go()
+
+    def _is_passed(self, error: BaseException) -> bool:
+        return isinstance(error, self._passed)
+
+
+def engine_for(plan: EnginePlan) -> InlineEngine:
+    """The engine of a run."""
+    return InlineEngine(
+        plan.job,
+        plan.proxies,
+        workers=plan.workers,
+        cooling=until_judged(plan.settings.cooling),
+        passed=plan.choice.passed,
+    )
