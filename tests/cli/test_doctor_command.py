@@ -44,6 +44,15 @@ def test_what_would_hinder_a_crawl_is_exit_3_and_json_says_the_same(desk: Desk) 
     assert "s3cret" not in document.out
 
 
+def test_an_address_is_for_ray_alone_and_names_a_port(desk: Desk) -> None:
+    alone = desk.run("doctor", "--address", "10.0.0.1:6379")
+    without_port = desk.run("doctor", "--engine", "ray", "--address", "10.0.0.1")
+
+    assert (alone.code, without_port.code) == (2, 2)
+    assert "--address: only --engine ray has an address" in alone.err
+    assert "'10.0.0.1' is not HOST:PORT: name the head and its port, such as 10.0.0.1:6379" in without_port.err
+
+
 def test_a_folder_that_is_gone_is_said_instead_of_a_traceback(desk: Desk) -> None:
     program = (
         "import os, sys\nos.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import trustme
@@ -11,7 +12,12 @@ __all__ = ["Authority"]
 
 
 class Authority:
-    """It keeps its files in `folder`. `bundle` is its own certificate, for the setting ca_bundle."""
+    """
+    It keeps its files in `folder`. `bundle` is its own certificate, for the setting ca_bundle. What it signs ends at
+    `not_after`.
+    """
+
+    not_after: datetime | None = None
 
     def __init__(self, folder: Path) -> None:
         self._ca = trustme.CA()
@@ -27,7 +33,10 @@ class Authority:
 
     def files(self, *names: str) -> tuple[Path, Path]:
         """The certificate and the key of a server with these names, both PEM."""
-        issued, chain, key = self._ca.issue_cert(*names), self._folder / "cert.pem", self._folder / "key.pem"
+        issued = self._ca.issue_cert(
+            *names, not_before=self.not_after and self.not_after - timedelta(days=30), not_after=self.not_after
+        )
+        chain, key = self._folder / "cert.pem", self._folder / "key.pem"
         issued.cert_chain_pems[0].write_to_path(chain)
         issued.private_key_pem.write_to_path(key)
         return chain, key

@@ -11,7 +11,7 @@ from pinpool.text import counted, one_line
 Check = Callable[[], Iterable[Row]]
 
 
-#: Each check: its name, and the module and function that make its rows. Those of another engine go behind these.
+#: Each check: its name, and the module and function that make its rows.
 CHECKS = (
     ("Python", "environment_rows", "python_rows"),
     ("packages", "environment_rows", "package_rows"),
@@ -24,16 +24,30 @@ CHECKS = (
     ("folders", "machine_rows", "folder_rows"),
     ("clock", "machine_rows", "clock_rows"),
 )
+#: Behind these for the engine `ray`. Their functions take the cluster's address, None for a Ray on this machine alone.
+RAY_CHECKS = (
+    ("Ray", "ray_rows", "software_rows"),
+    ("machine for Ray", "ray_rows", "machine_rows"),
+    ("old cluster", "ray_rows", "leftover_rows"),
+    ("Ray's security", "ray_security", "security_rows"),
+    ("Ray's cluster", "ray_cluster", "cluster_rows"),
+)
+#: What a run in the calling process alone has no use for: it starts none.
+_NOT_INLINE = ("processes", "shared memory")
 
 
-def checks() -> Iterator[tuple[str, Check]]:
+def checks(engine: str = "processes", address: str | None = None) -> Iterator[tuple[str, Check]]:
     """Each check with its name. Its module is imported when it is called: also that may fail on a broken machine."""
     for name, module, function in CHECKS:
-        yield name, partial(_call, module, function)
+        if engine != "inline" or name not in _NOT_INLINE:
+            yield name, partial(_call, module, function)
+    if engine == "ray":
+        for name, module, function in RAY_CHECKS:
+            yield name, partial(_call, module, function, address)
 
 
-def _call(module: str, function: str) -> list[Row]:
-    return list(getattr(import_module(f"pinpool.check.{module}"), function)())
+def _call(module: str, function: str, *arguments: str | None) -> list[Row]:
+    return list(getattr(import_module(f"pinpool.check.{module}"), function)(*arguments))
 
 
 def examine(wanted: Iterable[tuple[str, Check]]) -> list[Row]:
