@@ -5,7 +5,6 @@ An engine's callbacks post the outcomes, and this loop alone reads them. What fo
 of the journal. A task leaves the loop only by ending in the journal.
 """
 
-import itertools
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from random import Random
@@ -13,10 +12,11 @@ from random import Random
 from pinpool.crawler.backlog import Backlog
 from pinpool.crawler.file_store import NoFiles
 from pinpool.crawler.gone_pages import GonePages
+from pinpool.crawler.outgoing import Outgoing, Submissions
 from pinpool.crawler.outlook import Outlook
 from pinpool.crawler.proxy_records import ProxyRecords
 from pinpool.crawler.run_log import RunLog
-from pinpool.crawler.scheduler import LONGEST_BREAK, Entry, Frontier, assign, offer_delay, proxies_to_avoid
+from pinpool.crawler.scheduler import Entry, Frontier, offer_delay
 from pinpool.crawler.second_looks import SecondLooks
 from pinpool.crawler.signals import Stop
 from pinpool.crawler.site_probe import SiteProbe
@@ -25,8 +25,7 @@ from pinpool.crawler.tally import Tally
 from pinpool.journal.records import RunEnd, Settlement
 from pinpool.journal.schema import INDEX_STAGE
 from pinpool.journal.writer import Journal
-from pinpool.model import Assignment, Ending, Event, EventKind, Fault, Outcome, ProxyState, Sign, TaskState
-from pinpool.policy.circuit_breaker import PROBES
+from pinpool.model import Ending, Event, EventKind, Fault, Outcome, ProxyState, Sign, TaskState
 from pinpool.policy.decision import Decision, Judge, failed_attempt
 from pinpool.policy.faults import FAULTS
 from pinpool.policy.proxy_reports import ProxyReports
@@ -34,19 +33,14 @@ from pinpool.policy.reputation import Reputation
 from pinpool.policy.retry import Believe, GiveUp, Resubmit
 from pinpool.pool.attempts import Attempts
 from pinpool.pool.clock import SYSTEM_CLOCK, Clock
-from pinpool.pool.engine import Answered, Census, Engine, Lost, Noted, Signal, window
+from pinpool.pool.engine import Answered, Census, Engine, Lost, Noted, Signal
 from pinpool.pool.settle import Settler
 from pinpool.settings import Settings
 from pinpool.stats.resources import Utilization
 from pinpool.stats.snapshot import FaultCount, Snapshot
 
-#: Tasks read from the journal at a time.
-BATCH = 500
 #: Seconds that a first Ctrl-C waits for the attempts in flight.
 DRAIN_SECONDS = 10.0
-POLL_SECONDS = 0.1
-#: How long a task waits that is to be tried alone while another one is.
-ALONE_SECONDS = 0.02
 #: Failures of one page that are not counted because the site may be down. After that it is the page that looks so.
 EXCUSES = 4
 #: A heartbeat is due also when nothing happens, or readers take the run for dead.
@@ -87,8 +81,9 @@ class Loop:
         )
         self._settler = Settler(self.engine, self._judge, self._records)
         self._reports = ProxyReports(answered=self.journal.has_answer())
+        self._submissions = Submissions(self.engine, self.settings.site_rate, self.clock)
         self._site_probe = SiteProbe(
-            self._submit,
+            self._submissions.submit,
             self.journal,
             self._records,
             self._settler,
@@ -104,15 +99,10 @@ class Loop:
         self._looks = SecondLooks(self.journal, self._settler, self.clock)
         self._backlog = Backlog(self.journal, self.reputation)
         self._frontier = Frontier()
-        self._at_hand: frozenset[int] = frozenset()  # read before the journal was read again from its start
-        self._alone: Entry | None = None  # the last that was tried alone
         self._attempts = Attempts[Entry](self.engine, self._settler)
-        self._serials = itertools.count(1)
-        self._next_request = self._next_beat = 0.0
+        self._next_beat = 0.0
         self._utilization = Utilization()
         self._last_look = 0.0
-        self._avoided: tuple[Census | None, frozenset[int]] = None, frozenset()
-        self._began = self.clock.monotonic()
         counts = self.journal.task_counts()
         self._tally = Tally(
             known=sum(counts.values()),
@@ -120,6 +110,23 @@ class Loop:
             failed=counts[TaskState.FAILED],
             gone=counts[TaskState.GONE],
             items=self.journal.item_count(),
+        )
+        self._outgoing = Outgoing(
+            engine=self.engine,
+            journal=self.journal,
+            reputation=self.reputation,
+            frontier=self._frontier,
+            attempts=self._attempts,
+            submissions=self._submissions,
+            backlog=self._backlog,
+            stages=self._stages,
+            looks=self._looks,
+            site_probe=self._site_probe,
+            tally=self._tally,
+            workers=self.workers,
+            limit=self.limit,
+            page_seconds=self.settings.deadline,
+            clock=self.clock,
         )
 
     @property
@@ -139,10 +146,11 @@ class Loop:
         drain_until: float | None = None
         while True:
             self.between()
-            self._fill()
-            for signal in self.engine.poll(self._patience()):
+            if not (self.stop.asked or self.limited):
+                self._outgoing.fill()
+            for signal in self.engine.poll(self._outgoing.longest_wait()):
                 self._take(signal)
-            self._stages.review(self._left, self.engine.census(), self.clock.epoch())
+            self._stages.review(self._outgoing.left, self.engine.census(), self.clock.epoch())
             self._save()
             if drain_until is None and (self.stop.asked or self.limited):
                 drain_until = self.clock.monotonic() + DRAIN_SECONDS
@@ -159,129 +167,8 @@ class Loop:
 
     @property
     def _complete(self) -> bool:
-        done = not self._attempts and self._frontier.empty and not any(self._tally.unread.values())
+        done = not self._attempts and self._frontier.empty and not self._tally.more_in_journal
         return done and self._looks.over(self.engine.census())
-
-    # ------------------------------------------------------------------ what goes out
-
-    def _fill(self) -> None:
-        if self.stop.asked or self.limited:
-            return
-        if self._site_probe.hold_back:
-            waiting = self._frontier.first(PROBES) or [entry.task for entry in self._attempts.tasks()]
-            self._site_probe.send_if_due(self.engine.census(), waiting)
-            return
-        if self._stages.held:
-            self._frontier.keep(self._stages.admits)
-        self._looks.review(self.engine.census())
-        for doubted in self._looks.due():
-            self._frontier.push(self._backlog.second_look(doubted))
-        for kind in (True, False):
-            if self._tally.unread[kind] and self._frontier.runs_short(kind):
-                self._read(kind)
-        avoided = self._proxies_to_avoid()
-        room = self._room(avoided)
-        while len(self._attempts) < room and self.clock.monotonic() >= self._next_request:
-            entry = self._frontier.take(self.clock.monotonic(), room)
-            if entry is None:
-                break
-            self._send(entry, avoided)
-        if not self._frontier.ready:
-            self._send_second_attempts()
-
-    def _left(self) -> list[Entry] | None:
-        """The tasks that are left, None if there are more in the journal."""
-        return None if any(self._tally.unread.values()) else [*self._frontier, *self._attempts.tasks()]
-
-    def _room(self, avoided: frozenset[int]) -> int:
-        """How many tasks the engine should hold."""
-        census = self.engine.census()
-        able = min(self.workers, census.usable)
-        declining = sum(census.states[proxy] is ProxyState.PINNED for proxy in avoided)
-        # These workers pass tasks on. With as many tasks as workers they do so all the time, and keep the parent busy.
-        room = window(max(1, able - declining)) + declining // 4 if declining else window(able)
-        return room if self.limit is None else min(room, max(0, self.limit - self._tally.pages))
-
-    def _read(self, is_index: bool) -> None:
-        rows = self.journal.waiting(is_index, self._tally.cursor[is_index], BATCH, self._stages.held)
-        self._tally.unread[is_index] = len(rows) == BATCH
-        now = self.clock.epoch()
-        for row in rows:
-            self._tally.cursor[is_index] = row.id
-            if row.id in self._at_hand:
-                continue
-            entry = self._backlog.entry(row, is_index=is_index)
-            if row.not_before and row.not_before > now:
-                self._frontier.delay(entry, self.clock.monotonic() + row.not_before - now)
-            else:
-                self._frontier.push(entry)
-
-    def _read_again(self, *, ended: int, failed: int = 0, gone: int = 0) -> None:
-        """Tasks that were dropped, or had ended, wait again: the journal is read from its start."""
-        self._at_hand = frozenset(entry.id for entry in (*self._frontier, *self._attempts.tasks()))
-        self._tally.put_back(ended, failed, gone)
-
-    def _send(self, entry: Entry, avoided: frozenset[int]) -> None:
-        now = self.clock.monotonic()
-        if entry.alone:
-            if self._alone in self._attempts:  # one at a time: those that wait would take the room of others
-                self._frontier.delay(entry, now + ALONE_SECONDS)
-                return
-            self._alone = entry
-        if entry.doubted:
-            match self._looks.next_step(entry, self.engine.census()):
-                case Assignment() as second:
-                    self._attempts.sent(self._submit(second, alone=entry.alone), entry)
-                case "wait":
-                    self._frontier.delay(entry, now + LONGEST_BREAK)
-            return
-        states = self.engine.census().states
-        if entry.wary:
-            avoided |= {proxy for proxy in states if proxy in self.reputation and not self.reputation.credible(proxy)}
-        assignment = assign(entry, states, avoided, now)
-        if assignment is None:
-            entry.decline(now)
-            self._frontier.delay(entry, now + LONGEST_BREAK)
-            return
-        self._attempts.sent(self._submit(assignment, alone=entry.alone), entry)
-
-    def _send_second_attempts(self) -> None:
-        """Idle workers ask for the pages that hang elsewhere."""
-        closing = self._frontier.empty and not any(self._tally.unread.values())
-        for entry, avoid in self._attempts.overdue(self.clock.monotonic(), closing=closing):
-            if self.clock.monotonic() < self._next_request:
-                return
-            self._attempts.sent(self._submit(Assignment(entry.task, avoid)), entry)
-
-    def _proxies_to_avoid(self) -> frozenset[int]:
-        left, seconds = self._tally.left, self.clock.monotonic() - self._began
-        # All that is left takes less time than one page may take.
-        closing = left * seconds < self.settings.deadline * self._tally.pages
-        if not closing and left > self.workers:
-            return frozenset()
-        census = self.engine.census()
-        if self._avoided[0] is census and left > self.workers:
-            return self._avoided[1]  # looked up once a tick: with 100 proxies each look costs as much as a page
-        works, doubtful = self.reputation.works, self.reputation.doubtful
-        self._avoided = census, proxies_to_avoid(census.states, left, works=works, doubtful=doubtful, closing=closing)
-        return self._avoided[1]
-
-    def _submit(self, assignment: Assignment, *, alone: bool = False) -> int:
-        serial = next(self._serials)
-        self.engine.submit(serial, assignment, alone=alone)
-        if self.settings.site_rate:
-            # From now on, not from the last slot: an unused slot is not made up for.
-            self._next_request = self.clock.monotonic() + 1 / self.settings.site_rate
-        return serial
-
-    def _patience(self) -> float:
-        """Seconds that the engine may wait for news."""
-        now, patience = self.clock.monotonic(), POLL_SECONDS
-        for moment in (self._frontier.next_ready(), self._next_request, self._site_probe.pause_ends()):
-            # What is due already waits for room in the engine. Whatever makes room ends the wait.
-            if moment is not None and moment > now:
-                patience = min(patience, moment - now)
-        return patience
 
     # ------------------------------------------------------------------ what comes back
 
@@ -438,9 +325,9 @@ class Loop:
         tally.gone += state is TaskState.GONE
         self._found_links(new, outcome)
         if (again := self._stages.take_again()) is not None:
-            self._read_again(ended=len(again), failed=self.journal.put_back(again))
+            self._outgoing.read_again(ended=len(again), failed=self.journal.put_back(again))
         if gone := self._gone.take_put_back():
-            self._read_again(ended=gone, gone=gone)
+            self._outgoing.read_again(ended=gone, gone=gone)
 
     def _found_links(self, new: int, outcome: Outcome) -> None:
         if new:

@@ -37,6 +37,11 @@ class Tally:
         """Tasks that have not ended."""
         return self.known - self.ended
 
+    @property
+    def more_in_journal(self) -> bool:
+        """True if tasks wait there that were not read yet."""
+        return self.unread[True] or self.unread[False]
+
     def finds_more(self, now: float, *, lists_open: bool) -> bool:
         """True if pages are still to be found, so that no share of all can be told. `lists_open`: list pages are."""
         if not self.left:
