@@ -1,11 +1,11 @@
-"""Attempts as rows of a journal."""
+"""Attempts and events as rows of a journal."""
 
 import sqlite3
 
 from pinpool.journal.page_samples import MOST_SAMPLES
 from pinpool.journal.schema import ADD_ATTEMPT
 from pinpool.journal.task_rows import storable
-from pinpool.model import Fault, Outcome
+from pinpool.model import Event, Fault, Outcome
 
 MESSAGE_LIMIT = 1000  # characters of a message that are stored: a hostile site may send megabytes
 
@@ -28,3 +28,9 @@ def add_attempt(
     db.execute(ADD_ATTEMPT, (task, n, via, worker, at, seconds, ending, fault, status, size, message, charged, digest))
     if outcome.sample is not None:
         db.execute(_ADD_SAMPLE, (task, n, *outcome.sample, MOST_SAMPLES))
+
+
+def add_event(db: sqlite3.Connection, event: Event) -> None:
+    """Add an event."""
+    query = "INSERT INTO events (at, kind, proxy, worker, detail) VALUES (?, ?, ?, ?, ?)"
+    db.execute(query, (*event[:4], storable(event.detail[:MESSAGE_LIMIT])))

@@ -1,93 +1,46 @@
 """
 The one writer of a journal. The crawl loop owns it, in one thread of the parent; workers never see it.
 
-Writes gather in one open transaction, the group, until `commit`: fifty outcomes share one fsync. A method either adds
-all of its writes to the group or takes the whole group back, so no task is ever half ended. If the process dies, its
-open group is lost and its tasks still wait: a resume asks for their pages again.
+Writes gather in one open transaction, the group, until `commit`. If the process dies, its open group is lost and its
+tasks still wait: a resume asks for their pages again.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import ExitStack, closing, suppress
-from functools import wraps
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Self
 
-from pinpool.errors import JournalError, StorageError
+from pinpool.errors import JournalError
 from pinpool.journal import second_looks, waiting_again
 from pinpool.journal import sqlite as storage
-from pinpool.journal.attempt_rows import MESSAGE_LIMIT, add_attempt
-from pinpool.journal.file_watch import FileWatch
-from pinpool.journal.overlaps import overlap_of
+from pinpool.journal.attempt_rows import add_event
+from pinpool.journal.group import Group, committing, storing
 from pinpool.journal.records import About, Doubted, Mark, ProxyRow, RunEnd, Settlement, Waiting
 from pinpool.journal.schema import ADD_OUTPUT, COUNT_TASKS, LIST_OUTPUTS, SELECT_ITEMS, SELECT_REPLACED, WITHDRAWN
-from pinpool.journal.second_looks import Doubt, SecondAnswer, add_items, next_item
+from pinpool.journal.second_looks import Doubt, SecondAnswer, next_item
+from pinpool.journal.settling import settle
 from pinpool.journal.task_rows import WAITING, add_tasks, storable, task_of
 from pinpool.journal.yields import StageYield, stage_yields
-from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, Outcome, ProxyState, Task, TaskState
+from pinpool.model import Event, FailedAttempt, Fault, Outcome, ProxyState, Task, TaskState
 from pinpool.text import one_line
 
-_IF_WAITING = "WHERE id = ? AND state = 'waiting' RETURNING attempts"
-_IF_OPEN = f"WHERE id = ? AND {second_looks.IS_OPEN} RETURNING attempts"
 
-P = ParamSpec("P")
-R = TypeVar("R")
-T = TypeVar("T")
-
-
-def _storing(write: Callable[Concatenate[Journal, P], R]) -> Callable[Concatenate[Journal, P], R]:
-    """Run `write` inside the open group, and open one if there is none; any error takes the group back."""
-
-    @wraps(write)
-    def stored(self: Journal, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            if not self._db.in_transaction:
-                self._files.before_write()
-                self._db.execute("BEGIN IMMEDIATE")
-            return write(self, *args, **kwargs)
-        except BaseException as error:
-            self._take_back()
-            if isinstance(error, sqlite3.Error):
-                raise StorageError(storage.explain(self.path, error)) from error
-            raise
-
-    return stored
-
-
-def _committing(write: Callable[Concatenate[Journal, P], R]) -> Callable[Concatenate[Journal, P], R]:
-    """Commit the group, run `write` as a group of its own, and commit that."""
-    store = _storing(write)
-
-    @wraps(write)
-    def committed(self: Journal, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        self.commit()
-        result = store(self, *args, **kwargs)
-        self.commit()
-        return result
-
-    return committed
-
-
-class Journal:
+class Journal(Group):
     """
     A journal open for writing, claimed for this process until `close`.
 
-    Every method raises StorageError when SQLite cannot do its work (disk full, locked, read-only, input/output error).
-    Then the open group is taken back, the file is sound, and the run can be resumed from it.
+    Every method raises StorageError as `Group` says. Then the run can be resumed from the file.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection, owned: ExitStack, began: float = 0.0) -> None:
-        self.path = path
-        self.pending = 0  # outcomes in the group
-        self.oldest: float | None = None  # when its first write came
-        self._db = db
+        super().__init__(path, db)
         self._owned = owned  # the claim, the connection and a last commit, ended in the opposite order
         owned.callback(storage.fold, db)
         owned.callback(self.commit)
-        self._files = FileWatch(path, db)
         self._began = began
         self._has_replaced = bool(db.execute("SELECT EXISTS (SELECT 1 FROM replaced_items)").fetchone()[0])
         self._earlier = (0.0, 0, 0)  # seconds, worker losses and pool rebuilds of the starts before this one
@@ -153,12 +106,7 @@ class Journal:
         """The settings of the latest start."""
         return About(*self._read(f"SELECT {', '.join(About._fields)} FROM run")[0])
 
-    def due(self, now: float) -> bool:
-        """Whether it is time to commit the group: it holds 50 outcomes, or its first write came 200 ms ago."""
-        # A clock that was set back must not put the commit off.
-        return self.pending >= 50 or (self.oldest is not None and not 0 <= now - self.oldest < 0.2)
-
-    @_committing
+    @committing
     def resume(self, about: About, now: float) -> None:
         """
         Start the run again as `about` says, and commit; its salt stays as it was, and no proxy is pinned any more.
@@ -175,7 +123,7 @@ class Journal:
         self._db.execute(f"UPDATE run SET {columns}, {restarted}", {**given, "now": now})
         self._unpin()
 
-    @_committing
+    @committing
     def enroll(self, entries: Sequence[tuple[str, str]]) -> list[ProxyRow]:
         """
         Make `entries`, (label, fingerprint) each, the list of proxies, and commit; returns their records in its order.
@@ -190,7 +138,7 @@ class Journal:
         """
         return [ProxyRow(*self._db.execute(query, entry).fetchone()) for entry in entries]
 
-    @_storing
+    @storing
     def settle(self, settlement: Settlement, now: float) -> int:
         """
         Record one attempt and, if `state` says so, the end of its task; of a done one also its items and children.
@@ -199,59 +147,30 @@ class Journal:
         an event "late" is all that is recorded: outcomes are delivered at least once. Raises ValueError for a declined
         or resumed outcome, which is not an attempt.
         """
-        task_id, outcome, fault, charged, state, reason, not_before = settlement
-        if outcome.ending is Ending.DECLINED or outcome.ending is Ending.RESUMED:
-            raise ValueError(f"task {task_id}: an outcome that is {outcome.ending} is not an attempt")
         self.pending += 1
         self.oldest = now if self.oldest is None else self.oldest
-        db = self._db
-        items, links = (outcome.items, outcome.tasks) if state is TaskState.DONE else ((), ())
-        # First, because it tells whether the task waits, and which attempt this is.
-        if state is None or state is TaskState.WAITING:
-            put_off = "UPDATE tasks SET attempts = attempts + 1, charged = charged + ?, not_before = ?"
-            found = db.execute(f"{put_off} {_IF_OPEN}", (charged, not_before, task_id)).fetchone()
-        else:
-            end = (
-                "UPDATE tasks SET attempts = attempts + 1, charged = charged + ?, not_before = NULL,"
-                " state = ?, reason = ?, ended = ?, items_n = ?, links_n = ?"
-            )
-            values = (charged, state, storable(reason), now, len(items), len(links), task_id)
-            found = db.execute(f"{end} {_IF_WAITING}", values).fetchone()
-        if found is None:
-            late = f"task {task_id} does not wait; dropped an attempt that ended as {outcome.ending}"
-            self.event(Event(now, EventKind.LATE, outcome.proxy, outcome.worker, late))
-            return 0
-        (n,) = found
-        add_attempt(db, task_id, n, outcome, fault, charged=charged)
-        if items:
-            add_items(db, task_id, items, next_item(db) if self._has_replaced else None)
-        new = add_tasks(db, links, task_id) if links else 0
-        if new < len(links) and (overlap := overlap_of(db, task_id, links, now)) is not None:
-            self.event(overlap)
-        if new:
-            db.execute("UPDATE tasks SET children_n = ? WHERE id = ?", (new, task_id))
-        return new
+        return settle(self._db, settlement, now, has_replaced=self._has_replaced)
 
-    @_storing
+    @storing
     def forgive(self, task_id: int, proxies: Collection[int]) -> None:
         """Take back what these proxies were charged for their failed attempts of this task."""
         query = "UPDATE attempts SET forgiven = 1 WHERE task = ? AND proxy = ? AND charged"
         self._db.executemany(query, [(task_id, proxy) for proxy in proxies])
 
-    @_storing
+    @storing
     def excuse(self, task_id: int, proxy: int) -> None:
         """The whole site was silent at this proxy's last failure: it counts for neither the task nor the proxy."""
         last = "SELECT max(id) FROM attempts WHERE task = ? AND proxy = ? AND ending = 'failed'"
         query = f"UPDATE attempts SET excused = 1, forgiven = charged WHERE id = ({last})"
         self._db.execute(query, (task_id, proxy))
 
-    @_storing
+    @storing
     def charge(self, task_id: int, proxies: Collection[int]) -> None:
         """Charge these proxies with their failed attempts of this task after all."""
         query = "UPDATE attempts SET charged = 1 WHERE task = ? AND proxy = ? AND ending = 'failed' AND NOT excused"
         self._db.executemany(query, [(task_id, proxy) for proxy in proxies])
 
-    @_storing
+    @storing
     def proxy(
         self,
         proxy: int,
@@ -264,12 +183,11 @@ class Journal:
         query = "UPDATE proxies SET state = ?, reason = ?, until = ?, coolings = ? WHERE id = ?"
         self._db.execute(query, (state, storable(reason), until, coolings, proxy))
 
-    @_storing
+    @storing
     def event(self, event: Event) -> None:
         """Record an event."""
         self.oldest = event.at if self.oldest is None else self.oldest
-        query = "INSERT INTO events (at, kind, proxy, worker, detail) VALUES (?, ?, ?, ?, ?)"
-        self._db.execute(query, (*event[:4], storable(event.detail[:MESSAGE_LIMIT])))
+        add_event(self._db, event)
 
     def progress(self, in_flight: int, losses: int, rebuilds: int, now: float) -> None:
         """
@@ -282,7 +200,7 @@ class Journal:
             self._files.check(now)
         self._beat(in_flight, losses, rebuilds, now)
 
-    @_storing
+    @storing
     def _beat(self, in_flight: int, losses: int, rebuilds: int, now: float) -> None:
         self.oldest = now if self.oldest is None else self.oldest
         _, earlier_losses, earlier_rebuilds = self._earlier
@@ -296,13 +214,13 @@ class Journal:
         self._end(state, now)
         self._files.check(now)  # whether suspect or not: what was damaged while we wrote may look like our own write
 
-    @_committing
+    @committing
     def _end(self, state: RunEnd, now: float) -> None:
         query = "UPDATE run SET state = ?, ended = ?, heartbeat = ?, seconds = ?, in_flight = 0"
         self._db.execute(query, (state, now, now, self._seconds(now)))
         self._unpin()
 
-    @_committing
+    @committing
     def requeue(self, *, ids: Collection[int] | None = None, reason: str | None = None, url: str | None = None) -> int:
         """
         Make failed tasks wait again with a fresh budget, and commit; returns how many. Their attempts stay on record.
@@ -311,7 +229,7 @@ class Journal:
         """
         return waiting_again.requeue(self._db, ids, reason, url)
 
-    @_storing
+    @storing
     def put_back(self, ids: Collection[int]) -> int:
         """
         Make tasks wait again that have ended with nothing in hand, with a fresh budget; returns how many had failed.
@@ -319,7 +237,7 @@ class Journal:
         """
         return waiting_again.put_back(self._db, ids)
 
-    @_storing
+    @storing
     def doubt_gone(self, proxy: int) -> int:
         """
         The word of this proxy is doubted: the tasks that are gone on it alone wait again; returns how many. Its
@@ -327,7 +245,7 @@ class Journal:
         """
         return waiting_again.doubt_gone(self._db, proxy)
 
-    @_committing
+    @committing
     def ask_again(self, stages: Collection[str]) -> None:
         """
         Make the pages of these stages that gave nothing wait again, with a fresh budget, and commit: for a spider that
@@ -335,12 +253,12 @@ class Journal:
         """
         waiting_again.ask_again(self._db, stages)
 
-    @_storing
+    @storing
     def doubt(self, what: Doubt, why: str) -> int:
         """Ask once more for pages that are done. Returns for how many that had not been asked before."""
         return second_looks.doubt(self._db, what, why)
 
-    @_storing
+    @storing
     def answer_again(self, task_id: int, outcome: Outcome, now: float, *, counts: bool = True) -> SecondAnswer | None:
         """
         Record the second answer for a page in doubt, which ends that. What differs replaces what was there, and who
@@ -352,22 +270,17 @@ class Journal:
         self._has_replaced |= answer is not None and answer.differs
         return answer
 
-    @_storing
+    @storing
     def end_look(self, task_id: int) -> None:
         """No other proxy has an answer for a page in doubt: it stays as it is."""
         second_looks.end_look(self._db, task_id, "unknown")
 
-    @_storing
-    def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        """What `change` returns, which writes as part of the group."""
-        return change(self._db)
-
-    @_storing
+    @storing
     def output(self, mark: Mark) -> None:
         """Record how far an output file has been written. The file must hold that much already."""
         self._db.execute(ADD_OUTPUT, mark)
 
-    @_storing
+    @storing
     def forget_output(self, path: str) -> None:
         """No longer write to an output file; the file stays as it is."""
         self._db.execute("DELETE FROM outputs WHERE path = ?", (path,))
@@ -459,32 +372,9 @@ class Journal:
         """The id of the newest item, 0 if there is none."""
         return int(self._read("SELECT coalesce(max(id), 0) FROM items")[0][0])
 
-    def commit(self) -> None:
-        """Make the group durable. Does nothing when there is none."""
-        try:
-            if self._db.in_transaction:
-                self._files.before_write()
-                self._db.execute("COMMIT")
-                self._files.after_write()
-        except sqlite3.Error as error:
-            self._take_back()
-            raise StorageError(storage.explain(self.path, error)) from error
-        self.pending, self.oldest = 0, None
-
     def close(self) -> None:
         """Commit, close the file and give the claim back, also if the commit fails. Closing twice is harmless."""
         self._owned.close()
-
-    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        try:
-            return self._db.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise StorageError(storage.explain(self.path, error)) from error
-
-    def _take_back(self) -> None:
-        self.pending, self.oldest = 0, None
-        with suppress(sqlite3.Error):
-            self._db.rollback()
 
     def _seconds(self, now: float) -> float:
         """How long the run has run, earlier starts included."""
