@@ -95,7 +95,8 @@ class Dispatch:
         self._parked: deque[Slot] = deque()  # without a proxy
         self._tasks: deque[tuple[int, Work, bool]] = deque()
         self._busy: Counter[object] = Counter()  # attempts by process
-        self._kept: object = None  # the process that is kept for a task that is to be alone
+        self._kept: object = None  # the process that is kept for a task that is to be alone,
+        self._kept_for = 0  # and its serial
         self._leaving: set[int] = set()
         self._signals: list[Signal] = []
         self.census = Census(self.seats, states={one.proxy: one.state for one in self.standings})
@@ -105,9 +106,13 @@ class Dispatch:
     def add(self, token: int, *, number: int, pid: int, process: object = None) -> Slot:
         """A worker is ready. `process` is the same for those that die together; by default it has its own."""
         worker = Slot(token, number, pid, token if process is None else process, since=self.clock.monotonic())
-        self.queue.check_in(token, pid, _GENERATION, number)
+        _, lease = self.queue.check_in(token, pid, _GENERATION, number)
         self.workers[token] = worker
-        self._parked.append(worker)
+        if lease is None:
+            self._parked.append(worker)
+        else:  # not behind those that wait: none of them could have this proxy any more
+            self._hold(worker, lease)
+            self._idle.append(worker)
         return worker
 
     def lost(self, worker: Slot, *, hold: float = 0.0) -> int:
@@ -143,8 +148,9 @@ class Dispatch:
         self._pin_parked()
         while (found := self._next_pair()) is not None:
             worker, (serial, work, alone) = found
+            declined = self._declined(worker, serial)
             if worker.proxy in self._leaving and not self._replace(worker, self.queue.leave):
-                self._signals.append(Answered(self._declined(worker, serial)))
+                self._signals.append(Answered(declined))
                 continue
             assert worker.pin is not None
             hesitates, worker.pin.hesitates = worker.pin.hesitates and isinstance(work, Assignment), False
@@ -195,6 +201,11 @@ class Dispatch:
         self.queue.withdraw(proxies, reason)
         self.tick()
 
+    def ask_to_swap(self, proxy: int) -> None:
+        """The worker of this proxy, if there is one, swaps it before its next page."""
+        self.queue.ask_to_swap(proxy)
+        self.tick()
+
     @property
     def leaving(self) -> Collection[int]:
         """The pinned proxies that their workers are to leave before their next page, by the last tick."""
@@ -219,10 +230,16 @@ class Dispatch:
         )
         return report
 
+    def flush(self) -> list[Signal]:
+        """What `take_signals` returns, and the moves of proxies until now."""
+        self.tick()
+        return self.take_signals()
+
     # ------------------------------------------------------------------ within
 
     def _next_pair(self) -> tuple[Slot, tuple[int, Work, bool]] | None:
         """A task and a worker for it, both taken off their queues."""
+        self._review_kept()
         for place, task in enumerate(self._tasks):
             for worker in self._idle:
                 if self._may_have(worker, alone=task[2]):
@@ -232,7 +249,8 @@ class Dispatch:
             if not task[2] or not self._idle:
                 return None
             # It waits for a process without another task. Until there is one, those behind it go elsewhere.
-            self._kept = self._idle[0].process if self._kept is None else self._kept
+            if self._kept is None:
+                self._keep(self._idle[0].process, task[0])
         return None
 
     def _may_have(self, worker: Slot, *, alone: bool) -> bool:
@@ -245,20 +263,25 @@ class Dispatch:
         worker.activity, worker.since = activity, self.clock.monotonic()
         self._busy[worker.process] += 1
         if alone:
-            self._kept = worker.process
+            self._keep(worker.process, serial)
 
     def _end(self, worker: Slot) -> None:
         if worker.serial:
             self._busy[worker.process] -= 1
             if not self._busy[worker.process]:
                 del self._busy[worker.process]
-        if worker.alone or (worker.process == self._kept and not self._alone_waits()):
-            self._kept = None
         worker.serial, worker.alone = 0, False
         worker.activity, worker.since = Activity.IDLE, self.clock.monotonic()
 
-    def _alone_waits(self) -> bool:
-        return any(alone for _, _, alone in self._tasks)
+    def _keep(self, process: object, serial: int) -> None:
+        self._kept, self._kept_for = process, serial
+
+    def _review_kept(self) -> None:
+        """Keep no process that is dead or has no proxy, and none for a task that is over."""
+        if self._kept is not None:
+            able = [worker for worker in self.workers.values() if worker.process == self._kept and worker.pin]
+            if not able or self._kept_for not in self.flight:
+                self._keep(None, 0)
 
     def _pin_parked(self) -> None:
         while self._parked and (lease := self.queue.get(self._parked[0].token, 0.0)) is not None:

@@ -3,12 +3,13 @@
 import heapq
 import itertools
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from pinpool.model import Assignment, Call, Outcome, ProxyState
 from pinpool.policy.reputation import until_judged
 from pinpool.pool.clock import FakeClock
 from pinpool.pool.dispatch import Dispatch, Slot
-from pinpool.pool.engine import Census, Noted, Signal
+from pinpool.pool.engine import Census, Signal
 from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease, Standing
 from pinpool.proxies.proxy import Proxy
@@ -18,8 +19,9 @@ TICK_SECONDS = 0.1
 #: How long a worker keeps a task that it cannot have.
 DECLINE_SECONDS = 0.0005
 
-#: Does an assignment through a leased proxy. Returns its result, and how many seconds it takes.
-Perform = Callable[[Lease, Assignment], tuple[JobResult, float]]
+#: Does what was submitted, an assignment as a rule, through a leased proxy. Returns its result, and how many seconds it
+#: takes.
+Perform = Callable[[Lease, Any], tuple[JobResult, float]]
 
 
 class FakeEngine:
@@ -58,8 +60,6 @@ class FakeEngine:
         self._next_tick = 0.0
 
     def submit(self, serial: int, work: Assignment | Call, *, alone: bool = False) -> None:
-        if not isinstance(work, Assignment):
-            raise TypeError("a FakeEngine runs assignments, not pickled calls")
         self._dispatch.submit(serial, work)
 
     def poll(self, timeout: float) -> list[Signal]:
@@ -96,10 +96,10 @@ class FakeEngine:
         self._dispatch.withdraw(proxies, reason)
 
     def ask_to_swap(self, proxy: int) -> None:
-        self._dispatch.queue.ask_to_swap(proxy)
+        self._dispatch.ask_to_swap(proxy)
 
     def flush(self) -> list[Signal]:
-        return [Noted(move) for move in self._dispatch.queue.report().moves]
+        return self._dispatch.flush()
 
     def start(self) -> None:
         """No effect, like `wake`, `kill` and `close`: there is nothing to start, to wake, to kill or to close."""
@@ -116,7 +116,6 @@ class FakeEngine:
     def _start_attempts(self) -> None:
         while (start := self._dispatch.next()) is not None:
             worker, serial, work, declined = start
-            assert isinstance(work, Assignment)
             if declined is None:
                 self.attempts += 1
                 at = self.clock.epoch()

@@ -15,7 +15,7 @@ from pinpool.policy.reputation import until_judged
 from pinpool.pool.clock import SYSTEM_CLOCK
 from pinpool.pool.deadline import without_alarm
 from pinpool.pool.dispatch import Dispatch
-from pinpool.pool.engine import Census, Noted, Signal
+from pinpool.pool.engine import Census, Signal
 from pinpool.pool.job import Job
 from pinpool.pool.lease_types import Standing
 from pinpool.pool.pinned_worker import LedWorker
@@ -74,6 +74,7 @@ class InlineEngine:
     def poll(self, timeout: float) -> list[Signal]:
         dispatch = self._present
         start = dispatch.next()
+        self._let_go()
         if start is not None:
             outcome = start.declined
             if outcome is None:
@@ -110,23 +111,24 @@ class InlineEngine:
         self._present.withdraw(proxies, reason)
 
     def ask_to_swap(self, proxy: int) -> None:
-        self._present.queue.ask_to_swap(proxy)
+        self._present.ask_to_swap(proxy)
 
     def kill(self, worker: int) -> None:
         """No effect: whoever calls this, no page is in hand."""
 
     def flush(self) -> list[Signal]:
-        return [Noted(event) for event in self._present.queue.report().moves]
+        return self._present.flush()
 
     def close(self) -> None:
         for worker in self._workers.values():
             worker.let_go()
         self._workers.clear()
+        self._census, self._dispatch = self.census(), None
 
     @property
     def _present(self) -> Dispatch:
         if self._dispatch is None:
-            raise RuntimeError("this engine is not started")
+            raise RuntimeError("this engine is not started, or closed")
         return self._dispatch
 
     def _let_go(self) -> None:

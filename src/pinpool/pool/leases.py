@@ -43,7 +43,7 @@ class LeaseQueue:
         self._workers: dict[int, tuple[int, int, int]] = {}  # token -> pid, number, seat
         self._free_seats = deque(range(seats))
         self._released: dict[int, float] = {}
-        self._held_back: dict[int, float] = {}  # spare, but not handed out before
+        self._held_back: dict[int, float] = {}  # not handed out before
         self._generation = self._solo = 0
         self._soloists: set[int] = set()  # tokens of workers of the solo pool
         self._moves: list[Event] = []
@@ -178,10 +178,13 @@ class LeaseQueue:
             self._changed.notify_all()
 
     def hold_back(self, proxies: Iterable[int], seconds: float) -> None:
-        """Hand these spare proxies out in `seconds` at the earliest: a worker out of reach may use them until then."""
+        """
+        Hand these proxies out in `seconds` at the earliest, whatever their state: a worker out of reach may use them
+        until then.
+        """
         with self._changed:
             until = self._clock.monotonic() + seconds
-            self._held_back |= {proxy: until for proxy in proxies if self._states.get(proxy) is ProxyState.SPARE}
+            self._held_back |= dict.fromkeys(proxies, until)
 
     def cool(self, proxy: int, seconds: float) -> None:
         """Rest a cooling proxy for `seconds` from now. No effect on any other."""

@@ -444,3 +444,48 @@ def test_the_solo_worker_needs_one_proxy_and_no_second_is_kept_for_it() -> None:
     _, lease = leases.check_in(7, 100, 1)
 
     assert lease is not None
+
+
+# Proxies that somebody out of reach may still use
+
+
+def test_a_proxy_that_is_held_back_is_handed_out_when_its_time_is_over_and_others_before() -> None:
+    clock = FakeClock()
+    leases = queue(2, clock=clock)
+    leases.hold_back([1], 17.0)
+
+    _, first = leases.check_in(7, 100, 0)
+    _, none = leases.check_in(8, 101, 0)
+    clock.advance(16.9)
+    still_none = leases.get(8, 0.0)
+    clock.advance(0.1)
+    second = leases.get(8, 0.0)
+
+    assert (first and first.proxy, none, still_none, second and second.proxy) == (2, None, None, 1)
+
+
+def test_a_worker_that_waits_for_a_proxy_gets_one_that_is_no_longer_held_back() -> None:
+    leases = queue(1)
+    leases.check_in(7, 100, 0)
+    leases.reap([7])
+    leases.hold_back([1], 0.05)
+
+    leases.check_in(8, 101, 0)
+    lease = leases.get(8, timeout=30.0)
+
+    assert lease is not None
+
+
+def test_to_hold_back_a_proxy_that_is_pinned_counts_once_it_is_let_go() -> None:
+    clock = FakeClock()
+    leases = queue(1, clock=clock)
+    leases.check_in(7, 100, 0)
+    leases.hold_back([1], 17.0)
+
+    held = leases.get(7, 0.0)
+    leases.reap([7])
+    _, none = leases.check_in(8, 101, 0)
+    clock.advance(17.0)
+
+    assert (held and held.proxy, none) == (1, None)
+    assert leases.get(8, 0.0) is not None
