@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from pinpool.cli.options import argument_option, files_option, new_run_options, start_method_option
+from pinpool.cli.options import argument_option, engine_options, files_option, new_run_options, start_method_option
 from pinpool.cli.running import (
+    checked_engine,
     load_spider,
     progress_and_log,
     run_to_the_end,
@@ -22,6 +23,7 @@ from pinpool.cli.running import (
 @new_run_options
 @argument_option
 @files_option
+@engine_options()
 @start_method_option
 def crawl(spider: str, journal: Path | None, fresh: bool, start_method: str | None, **options: Any) -> None:
     """Scrape a site with SPIDER (a file or a module).
@@ -31,7 +33,7 @@ def crawl(spider: str, journal: Path | None, fresh: bool, start_method: str | No
       pinpool crawl movies.py -p proxies.txt -o films.jsonl
       pinpool crawl shop.py -p proxies.txt -o shoes.csv -a category=shoes
     """
-    start_workers_early(start_method)
+    start_workers_early(checked_engine(options, start_method))
     from pinpool.crawler import api
 
     with progress_and_log(options) as progress:

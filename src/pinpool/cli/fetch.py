@@ -6,8 +6,14 @@ from typing import Any
 
 import click
 
-from pinpool.cli.options import files_option, fresh_option, journal_option, start_method_option
-from pinpool.cli.running import progress_and_log, run_to_the_end, running_options, start_workers_early
+from pinpool.cli.options import engine_options, files_option, fresh_option, journal_option, start_method_option
+from pinpool.cli.running import (
+    checked_engine,
+    progress_and_log,
+    run_to_the_end,
+    running_options,
+    start_workers_early,
+)
 
 
 @click.command(short_help="Download a list of files.")
@@ -16,6 +22,7 @@ from pinpool.cli.running import progress_and_log, run_to_the_end, running_option
 @running_options
 @journal_option("<urls>.db")
 @fresh_option
+@engine_options()
 @start_method_option
 def fetch(urls: str, journal: Path | None, fresh: bool, start_method: str | None, **options: Any) -> None:
     """Download all files of URLS, a file with one URL a line (- is stdin). A name for the file may follow, after a tab.
@@ -26,7 +33,7 @@ def fetch(urls: str, journal: Path | None, fresh: bool, start_method: str | None
     Example:
       pinpool fetch reports.txt -p proxies.txt -d reports -o reports.jsonl
     """
-    start_workers_early(start_method)
+    start_workers_early(checked_engine(options, start_method))
     from pinpool.crawler import api
     from pinpool.spider.file_list import spider
     from pinpool.spider.seeds import read_files

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from pinpool.errors import SettingsError
+from pinpool.pool.registry import DEFAULT_ENGINE, ENGINES
 from pinpool.settings import SETTINGS, default_text
 from pinpool.text import shown_path, visible
 
@@ -103,6 +104,18 @@ fresh_option = click.option("--fresh", is_flag=True, help="Keep an earlier journ
 start_method_option = click.option(
     "--start-method", type=click.Choice(["forkserver", "spawn", "fork"]), help="How workers start."
 )
+
+
+def engine_options(default: str | None = DEFAULT_ENGINE) -> Callable[[F], F]:
+    """What carries the workers. Without a default it is what carried them before."""
+    text = f"What runs workers.  [{default or 'that of the last start'}]"
+    return together(
+        click.option("--engine", type=click.Choice([*ENGINES]), default=default, help=text),
+        click.option("--raise", "raises", is_flag=True, help="(inline) Let exceptions of the spider through."),
+        click.option("--address", metavar="ADDRESS", help="(ray) Address of the cluster; without it a local one."),
+    )
+
+
 #: Of commands that start a run.
 new_run_options = together(
     journal_option("<spider>.db"),

@@ -6,20 +6,23 @@ from typing import Any
 
 import click
 
-from pinpool.cli.options import journal_argument
-from pinpool.cli.running import progress_and_log, run_to_the_end, running_options
+from pinpool.cli.options import engine_options, journal_argument
+from pinpool.cli.running import progress_and_log, resumed_engine, run_to_the_end, running_options
 
 
 @click.command(short_help="Go on where a run stopped.")
 @journal_argument
 @running_options
+@engine_options(None)
 def resume(journal: Path, **options: Any) -> None:
     """Go on with the run in JOURNAL where it stopped, however it stopped.
 
     \b
     Example:
       pinpool resume movies.db -p better-proxies.txt
+      pinpool resume movies.db --engine inline --raise
     """
+    resumed_engine(options, journal)
     from pinpool.crawler import api
 
     with progress_and_log(options) as progress:

@@ -26,6 +26,8 @@ from pinpool.cli.options import (
 )
 from pinpool.errors import NoUsableProxy
 from pinpool.files import discard
+from pinpool.pool.registry import OPTION_WORDS, EngineChoice
+from pinpool.settings import settings_from
 from pinpool.text import counted
 
 if TYPE_CHECKING:
@@ -60,17 +62,41 @@ running_options = together(
 )
 
 
-def start_workers_early(start_method: str | None = None) -> None:
+def checked_engine(options: Mapping[str, Any], start_method: str | None = None) -> EngineChoice:
+    """What `engine_options` say. Raises UsageError."""
+    choice = EngineChoice(options["engine"], start_method, options["raises"], options["address"])
+    return _checked(choice, options)
+
+
+def resumed_engine(options: Mapping[str, Any], journal: Path) -> EngineChoice:
+    """What `engine_options` say of a run that is gone on with. Raises UsageError."""
+    from pinpool.crawler.api import resumed_choice
+    from pinpool.journal.reader import Reader
+
+    with Reader(journal) as reader:
+        info = reader.run_info()
+    choice = resumed_choice(info, options["engine"], raises=options["raises"], address=options["address"])
+    return _checked(choice, options)
+
+
+def _checked(choice: EngineChoice, options: Mapping[str, Any]) -> EngineChoice:
+    threads = settings_from(given_settings(options)).threads > 1
+    choice.check(threads=threads, words=OPTION_WORDS)
+    return choice
+
+
+def start_workers_early(choice: EngineChoice) -> None:
     """
     Let the forkserver, if it is to be, load its modules while this process loads its own. Raises UsageError if workers
     cannot start here at all.
     """
-    from pinpool.crawler import PRELOAD
-    from pinpool.pool.child_process import warm_up
     from pinpool.pool.ground import check_ground
 
-    check_ground()
-    if start_method in (None, "forkserver"):
+    check_ground(choice.where)
+    if choice.where == "processes" and choice.start_method in (None, "forkserver"):
+        from pinpool.crawler import PRELOAD
+        from pinpool.pool.child_process import warm_up
+
         with suppress(OSError):  # the engine tries it again, and tells the reason
             warm_up(PRELOAD)
 
@@ -132,6 +158,9 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
             limit=options["limit"],
             max_failures=options["max_failures"],
             reload=options["watch"],
+            engine=options["engine"],
+            raises=options["raises"],
+            address=options["address"],
             metrics=options["metrics"],
             watch=progress,
             tell=progress.tell,
@@ -190,7 +219,7 @@ def lacking(run: Run) -> list[str]:
         found, info = reader.run_yield(), reader.run_info()
         samples = {sample.stage: sample.id for sample in reader.page_samples()}
     spider = shown_file(info.spider_ref).removesuffix(":spider")
-    names = dict(read_settings(info.settings)[1])
+    names = dict(read_settings(info.settings).arguments)
     return lacking_lines(found, run.journal, spider, shown_file(info.proxies or "LIST"), samples, names)
 
 

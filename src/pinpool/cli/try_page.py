@@ -198,4 +198,4 @@ def _page_sample(place: str) -> _Sample:
     if not (match := re.fullmatch(r"(.+):([0-9]{1,99})", place)):
         raise click.BadParameter(f"{shown_path(place)!r} is not RUN.db:ID", param_hint="--page")
     with Reader(Path(match[1])) as reader:
-        return _Sample(*reader.page_sample(int(match[2])), read_settings(reader.run_info().settings)[1])
+        return _Sample(*reader.page_sample(int(match[2])), read_settings(reader.run_info().settings).arguments)

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from pinpool.cli import options as cli
 from pinpool.cli.options import ExitCode, given_settings, say
 from pinpool.cli.running import failed_line, lacking, load_spider, progress_and_log, start_workers_early
+from pinpool.pool.registry import EngineChoice
 
 if TYPE_CHECKING:
     from pinpool.tune.experiment import Experiment
@@ -95,7 +96,7 @@ def _model(journal: Path, options: dict[str, Any]) -> None:
 
 
 def _measure(spider: str, options: dict[str, Any]) -> None:
-    start_workers_early()
+    start_workers_early(EngineChoice())
     from pinpool.tune.experiment import Experiment
 
     with progress_and_log(options) as progress:

@@ -21,7 +21,7 @@ from pinpool.errors import (
 )
 from pinpool.files import SQLITE_SIDES
 from pinpool.journal.reader import Reader
-from pinpool.journal.records import read_settings
+from pinpool.journal.records import RunInfo, read_settings
 from pinpool.journal.sqlite import refuse_claimed
 from pinpool.journal.verify import Coverage, coverage
 from pinpool.journal.writer import Journal
@@ -167,13 +167,15 @@ def crawl(
 
     Raises UsageError before anything is written; NoUsableProxy if no proxy is left (the run can be resumed).
     """
-    if not isinstance(spider, Spider):
+    if not isinstance(spider, Spider | str | Path):
         raise SpiderError(
             f"crawl() takes a Spider, not {type(spider).__name__}: give what a function returns a name at the top level"
             " of the file, shoes = spider(...), and crawl that"
         )
     end_if_starting()
-    check_ground()
+    choice = EngineChoice(engine, start_method, raises, address)
+    choice.check(threads=settings_from(settings).threads > 1)
+    check_ground(choice.where)
     if not isinstance(spider, Spider):
         spider = load(parse_ref(str(spider)))
     chosen = proxies_from(proxies)
@@ -185,8 +187,8 @@ def crawl(
         proxies=chosen,
         proxy_source=source_of(proxies),
         journal=path,
-        workers=_fitting(workers, settings_from(settings, spider.settings).threads, chosen, tell),
-        choice=EngineChoice(engine, start_method, raises, address),
+        workers=_fitting(workers, choice, settings_from(settings, spider.settings).threads, chosen, tell),
+        choice=choice,
         outputs=_targets(outputs),
         limit=limit,
         max_failures=max_failures,
@@ -226,6 +228,9 @@ def resume(
     limit: int | None = None,
     max_failures: int = 0,
     reload: bool = False,
+    engine: str | None = None,
+    raises: bool = False,
+    address: str | None = None,
     metrics: str | Path | None = None,
     watch: Callable[[Snapshot], None] = lambda view: None,
     tell: Callable[[str], None] = lambda line: None,
@@ -233,21 +238,23 @@ def resume(
 ) -> Run:
     """
     Go on with a run where it stopped, however it stopped. What is not given is as it was, also the list of proxies and
-    the arguments of the spider.
+    the arguments of the spider. Another `engine` is that of later starts too.
     If a list is given, its retired proxies are tried once more. The rest as in `crawl`, also what is raised.
     """
     end_if_starting()
-    check_ground()
     path = Path(journal)
     refuse_claimed(path)
     with Reader(path) as reader:
         info = reader.run_info()
         earlier = reader.outputs()
-    recorded, arguments = read_settings(info.settings)
-    ref = parse_ref(info.spider_ref)._replace(arguments=arguments)
+    recorded = read_settings(info.settings)
+    choice = resumed_choice(info, engine, raises=raises, address=address)
+    choice.check(threads=settings_from(settings).threads > 1)
+    check_ground(choice.where)
+    ref = parse_ref(info.spider_ref)._replace(arguments=recorded.arguments)
     source = info.proxies or None if proxies is None else proxies
     chosen = proxies_from(source)
-    spider, overrides = load(ref), {**recorded, **settings}
+    spider, overrides = load(ref), {**recorded.settings, **settings}
     if spider.name != info.spider:
         raise JournalError(
             f"{path}: belongs to the spider {info.spider}, not {spider.name}: name another journal, "
@@ -260,8 +267,10 @@ def resume(
         proxies=chosen,
         proxy_source=info.proxies if proxies is None else source_of(proxies),
         journal=path,
-        workers=_fitting(workers or info.workers, settings_from(overrides, spider.settings).threads, chosen, tell),
-        choice=EngineChoice(info.engine, info.start_method),
+        workers=_fitting(
+            workers or info.workers, choice, settings_from(overrides, spider.settings).threads, chosen, tell
+        ),
+        choice=choice,
         outputs=_targets(outputs),
         limit=limit,
         max_failures=max_failures,
@@ -273,6 +282,13 @@ def resume(
     check_targets(launch.outputs, _files_in_use(launch, source, metrics), earlier)
     gauges = Metrics(Path(metrics), path, tell) if metrics else None
     return _go(launch, launch.go_on(), watch, gauges)
+
+
+def resumed_choice(info: RunInfo, engine: str | None, *, raises: bool, address: str | None) -> EngineChoice:
+    """The engine of a start that goes on with this run: what is not given is as it was, if the engine is."""
+    if engine not in (None, info.engine):
+        return EngineChoice(engine, None, raises, address)
+    return EngineChoice(info.engine, info.start_method, raises, address or read_settings(info.settings).address)
 
 
 def make_way(journal: Path, *, fresh: bool) -> Path:
@@ -320,14 +336,18 @@ def _go(launch: Launch, journal: Journal, watch: Callable[[Snapshot], None], gau
     return Run(launch.journal, ended)
 
 
-def _fitting(wanted: int | None, threads: int, proxies: ProxyList, tell: Callable[[str], None]) -> int:
+def _fitting(
+    wanted: int | None, choice: EngineChoice, threads: int, proxies: ProxyList, tell: Callable[[str], None]
+) -> int:
     for note in proxies.notes:
         tell(note)
     listed = len(proxies.proxies)
-    capacity = free_capacity(threads)
-    fitting = min(wanted or listed, capacity.workers)
-    if shortage := capacity.shortage(wanted or listed):
-        tell(f"{shortage}, so {fitting:,} are started")
+    fitting = wanted or listed
+    if choice.where != "hosts":
+        capacity = free_capacity(fitting if choice.where == "caller" else threads)
+        shortage, fitting = capacity.shortage(fitting), min(fitting, capacity.workers)
+        if shortage:
+            tell(f"{shortage}, so {fitting:,} are started")
     if fitting > listed:
         tell(f"{fitting} workers on {counted(listed, 'proxy', 'proxies')}: {fitting - listed} of them wait for a spare")
     return fitting

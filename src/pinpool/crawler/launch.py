@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -62,7 +62,7 @@ class Launch:
     is the file of the list, if it is from one: it is read again at SIGHUP, and with `watching` whenever it changes.
     `tell` gets lines for people.
 
-    Raises SettingsError for an override that cannot be used, and UsageError for an engine that cannot.
+    Raises SettingsError for an override that cannot be used. The engine's `choice` must be checked already.
     """
 
     spider: Spider
@@ -84,8 +84,10 @@ class Launch:
     settings: Settings = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "settings", settings_from(self.overrides, self.spider.settings))
-        self.choice.check(self.settings)
+        settings = settings_from(self.overrides, self.spider.settings)
+        if not self.choice.has_use_for("threads"):  # a spider's own setting, or that of an earlier start
+            settings = replace(settings, threads=1)
+        object.__setattr__(self, "settings", settings)
         check_folder(self.settings, self.journal)
 
     def begin(self, seeds: Iterable[Task]) -> Journal:
@@ -193,14 +195,15 @@ class Launch:
         return engine, reputation, {one.address: one.proxy for one in standings}
 
     def _about(self, salt: bytes) -> About:
+        has_start_method = self.choice.has_use_for("start_method")
         return About(
             spider=self.spider.name,
             spider_ref=str(self.ref),
             version=version("pinpool"),
             workers=self.workers,
             engine=self.choice.name,
-            start_method=self.choice.start_method or default_start_method(),
-            settings=settings_text(self.overrides, self.ref.arguments),
+            start_method=self.choice.start_method or (default_start_method() if has_start_method else None),
+            settings=settings_text(self.overrides, self.ref.arguments, self.choice.address),
             proxies=self.proxy_source,
             salt=salt,
         )

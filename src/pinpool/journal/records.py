@@ -6,8 +6,9 @@ from typing import Any, Literal, NamedTuple
 
 from pinpool.model import Fault, Outcome, Task, TaskState
 
-#: Where a run's settings, as JSON, have the arguments of its spider: no setting has such a name.
-_ARGUMENTS = "-a"
+#: Where a run's settings, as JSON, have the arguments of its spider, and the address of its cluster: no setting has
+#: such a name.
+_ARGUMENTS, _ADDRESS = "-a", "--address"
 
 
 class AttemptRow(NamedTuple):
@@ -174,13 +175,28 @@ class Settlement(NamedTuple):
     not_before: float | None = None
 
 
-def settings_text(settings: Mapping[str, object], arguments: tuple[tuple[str, str], ...] = ()) -> str:
-    """The settings of a run that replace the spider's, and the arguments of the spider, as the journal has them."""
-    kept = {**settings, _ARGUMENTS: dict(arguments)} if arguments else dict(settings)
+class Recorded(NamedTuple):
+    """What a start was given: settings that replace the spider's, arguments of the spider, the address of a cluster."""
+
+    settings: dict[str, Any]
+    arguments: tuple[tuple[str, str], ...]
+    address: str | None
+
+
+def settings_text(
+    settings: Mapping[str, object], arguments: tuple[tuple[str, str], ...] = (), address: str | None = None
+) -> str:
+    """What a start was given, as the journal has it; see `Recorded`."""
+    kept = dict(settings)
+    if arguments:
+        kept[_ARGUMENTS] = dict(arguments)
+    if address is not None:
+        kept[_ADDRESS] = address
     return json.dumps(kept, default=dict)
 
 
-def read_settings(text: str) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
-    """The settings and the arguments of `settings_text`."""
+def read_settings(text: str) -> Recorded:
+    """The inverse of `settings_text`."""
     settings = json.loads(text)
-    return settings, tuple(settings.pop(_ARGUMENTS, {}).items())
+    arguments, address = settings.pop(_ARGUMENTS, {}), settings.pop(_ADDRESS, None)
+    return Recorded(settings, tuple(arguments.items()), address)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pinpool.errors import UsageError
 from pinpool.pool.cgroup import group_limit
+from pinpool.pool.registry import Where
 from pinpool.text import byte_size, shown_path
 
 #: With fewer open files not even one worker comes up; 28 are enough, measured.
@@ -25,21 +26,25 @@ _FEW_PROCESSES = 8
 _LITTLE_MEMORY = 2_000_000_000  # of addresses, which threads reserve generously
 
 
-def check_ground() -> None:
-    """Raises UsageError with a line for each thing that would keep workers from starting, and the next step."""
-    if problems := [*_problems()]:
+def check_ground(where: Where = "processes") -> None:
+    """Raises UsageError with a line for each thing that would keep workers from starting there, and the next step."""
+    if problems := [*_problems(where)]:
         raise UsageError(problems)
 
 
-def _problems() -> Iterator[str]:
-    yield from process_problems()
+def _problems(where: Where) -> Iterator[str]:
+    if where == "processes":
+        yield from process_problems()
     try:
         Path.cwd()
     except OSError:
         yield "the current folder does not exist any more: change to another one (cd)"
         return  # hardly anything works there
+    if where == "caller":
+        return
     yield from temporary_folder_problems()
-    yield from shared_memory_problems()
+    if where == "processes":
+        yield from shared_memory_problems()
     yield from open_file_problems()
 
 

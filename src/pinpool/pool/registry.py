@@ -1,29 +1,63 @@
-"""The engines by name. To add one: write it in a file of its own here, and give it a line in `ENGINES`."""
+"""
+The engines by name. To add one: write it in a file of its own here, and give it a line in `ENGINES`.
+
+The command line reads this for its help, so it imports nothing that takes time.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import NamedTuple
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pinpool.errors import UsageError
-from pinpool.pool.engine import Engine
-from pinpool.pool.job import Job
-from pinpool.pool.lease_types import Standing
-from pinpool.settings import Settings
+
+if TYPE_CHECKING:
+    from pinpool.pool.engine import Engine
+    from pinpool.pool.job import Job
+    from pinpool.pool.lease_types import Standing
+    from pinpool.settings import Settings
+
+
+#: Where workers run: in processes that the caller starts, in the caller itself, or on hosts of a cluster.
+Where = Literal["processes", "caller", "hosts"]
 
 
 class Carries(NamedTuple):
-    """An engine: the module whose function `engine_for` makes it, and which options it has a use for."""
+    """
+    An engine: the module whose function `engine_for` makes it, where its workers run, which options it has a use for,
+    and the package that it needs, which is also the name of our extra.
+    """
 
     module: str
+    where: Where
     options: frozenset[str] = frozenset()
+    package: str | None = None
 
 
 #: Modules are imported only when their engine is asked for.
 ENGINES: Mapping[str, Carries] = {
-    "processes": Carries("pinpool.pool.processes", frozenset({"threads", "start_method"})),
-    "inline": Carries("pinpool.pool.inline", frozenset({"raises"})),
+    "processes": Carries("pinpool.pool.processes", "processes", frozenset({"threads", "start_method"})),
+    "inline": Carries("pinpool.pool.inline", "caller", frozenset({"raises"})),
 }
 DEFAULT_ENGINE = "processes"
+
+#: How people write an option of an engine: in Python, and on the command line.
+PYTHON_WORDS: Mapping[str, str] = {
+    "engine": 'engine="{}"',
+    "threads": "threads",
+    "start_method": "start_method",
+    "raises": "raises",
+    "address": "address",
+}
+OPTION_WORDS: Mapping[str, str] = {
+    "engine": "--engine {}",
+    "threads": "--threads",
+    "start_method": "--start-method",
+    "raises": "--raise",
+    "address": "--address",
+}
 
 
 class EngineChoice(NamedTuple):
@@ -38,32 +72,56 @@ class EngineChoice(NamedTuple):
     address: str | None = None
 
     @property
+    def where(self) -> Where:
+        """Where the workers run."""
+        return ENGINES[self.name].where
+
+    @property
     def passed(self) -> tuple[type[BaseException], ...]:
         """
         What goes through to the caller, of all that a spider raises. Where the spider runs in the calling process,
         Ctrl-C and the end of a debugger's session do so in any case.
         """
-        if self.name != "inline":
+        if self.where != "caller":
             return ()
         from bdb import BdbQuit
 
         return (BaseException,) if self.raises else (KeyboardInterrupt, BdbQuit)
 
-    def check(self, settings: Settings) -> None:
-        """Raises UsageError for an engine that is not there, and for options that it has no use for."""
+    def has_use_for(self, option: str) -> bool:
+        """True if the engine knows what to do with `threads`, `start_method`, `raises` or `address`."""
+        return option in ENGINES[self.name].options
+
+    def check(self, *, threads: bool, words: Mapping[str, str] = PYTHON_WORDS) -> None:
+        """
+        Raises UsageError, with a line for each, for an engine that is not there, or whose package is not, and for
+        options that it has no use for. `threads`: whether they were asked for. `words` say how people write an option.
+        """
         if self.name not in ENGINES:
-            raise UsageError(f"there is no engine {self.name!r}: choose one of {', '.join(ENGINES)}")
+            asked = words["engine"].format(self.name)
+            raise UsageError(f"{asked}: there is no such engine: choose one of {', '.join(ENGINES)}")
         given = {
-            "threads": settings.threads > 1,
+            "threads": threads,
             "start_method": self.start_method is not None,
             "raises": self.raises,
             "address": self.address is not None,
         }
-        for option in sorted(option for option, is_given in given.items() if is_given):
-            if option not in ENGINES[self.name].options:
-                users = [name for name, engine in ENGINES.items() if option in engine.options]
-                word = option.replace("_", " ")
-                raise UsageError(f"the engine {self.name} has no use for {word}: leave it out, or take {users[0]}")
+        problems = [
+            f"{words[option]}: the engine {self.name} has no use for it: {' or '.join(_ways_on(option, words))}"
+            for option, is_given in given.items()
+            if is_given and not self.has_use_for(option)
+        ]
+        package = ENGINES[self.name].package
+        if package is not None and find_spec(package) is None:
+            problems.append(f"the engine {self.name} needs one package more: pip install 'pinpool[{package}]'")
+        if problems:
+            raise UsageError(problems)
+
+
+def _ways_on(option: str, words: Mapping[str, str]) -> list[str]:
+    """What to do about an option that an engine has no use for."""
+    users = [words["engine"].format(name) for name, one in ENGINES.items() if option in one.options]
+    return ["leave it out", *(f"take {user}" for user in users)]
 
 
 class EnginePlan(NamedTuple):
