@@ -32,7 +32,7 @@ from journals import (
 from pinpool.errors import JournalError, StorageError
 from pinpool.journal import sqlite
 from pinpool.journal.reader import Reader
-from pinpool.journal.records import Mark, Settlement, read_settings, settings_text
+from pinpool.journal.records import Mark, Recorded, Settlement, read_settings, settings_text
 from pinpool.journal.verify import coverage
 from pinpool.journal.writer import Journal
 from pinpool.model import Ending, Event, EventKind, FailedAttempt, Fault, ProxyState, Task, TaskState
@@ -97,11 +97,11 @@ def test_a_page_that_its_own_stage_has_asked_for_is_known_as_one_more_of_a_list(
         ]
 
 
-def test_the_arguments_of_a_spider_are_kept_beside_the_settings() -> None:
-    text = settings_text({"pace": 1.5}, (("category", "shoes"), ("b", "")))
+def test_the_arguments_of_a_spider_and_the_address_of_a_cluster_are_kept_beside_the_settings() -> None:
+    text = settings_text({"pace": 1.5}, (("category", "shoes"), ("b", "")), "ray://192.0.2.1:10001")
 
-    assert read_settings(text) == ({"pace": 1.5}, (("category", "shoes"), ("b", "")))
-    assert read_settings(settings_text({"headers": {"A": "b"}})) == ({"headers": {"A": "b"}}, ())
+    assert read_settings(text) == Recorded({"pace": 1.5}, (("category", "shoes"), ("b", "")), "ray://192.0.2.1:10001")
+    assert read_settings(settings_text({"headers": {"A": "b"}})) == Recorded({"headers": {"A": "b"}}, (), None)
 
 
 def test_a_seed_that_is_known_is_not_added_again(path: Path) -> None:
