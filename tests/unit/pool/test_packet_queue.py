@@ -96,10 +96,13 @@ def test_readers_and_writers_that_are_killed_stop_nobody_and_tear_no_message(siz
         os.kill(doomed_reader.pid or 0, signal.SIGKILL)
         os.kill(doomed_writer.pid or 0, signal.SIGKILL)
         doomed_writer.join(30)
-        write(queue, 2, 20, size)
+        # Beside the reading: what the first writer has left fills both queues, and then nobody would go on.
+        second = threading.Thread(target=write, args=(queue, 2, 20, size))
+        second.start()
         after = [answers.get()]
         while after[-1] != (2, 19, size):
             after.append(answers.get())
+        second.join(30)
 
     received = Counter(before + after)
     assert set(received.values()) == {1}
