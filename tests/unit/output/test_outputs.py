@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -14,13 +13,13 @@ from pytest import CaptureFixture, MonkeyPatch
 
 from journals import START, answered, done, finish_work, item, killed_writer, new_journal, task
 from outputs import films, full_disk, store
-from pinpool.errors import JournalError, SettingsError, StorageError
+from pinpool.errors import SettingsError, StorageError
 from pinpool.journal.reader import Reader
 from pinpool.journal.records import Mark
 from pinpool.journal.writer import Journal
 from pinpool.output.format import ItemRow
 from pinpool.output.jsonl import JsonLines
-from pinpool.output.outputs import Outputs, check_targets, write_all
+from pinpool.output.outputs import Outputs
 from pinpool.output.target import Target, parse_target
 
 
@@ -28,53 +27,6 @@ from pinpool.output.target import Target, parse_target
 def journal(tmp_path: Path) -> Iterator[Journal]:
     with new_journal(tmp_path / "movies.db", *(task(str(n)) for n in range(1, 20))) as journal:
         yield journal
-
-
-def test_all_targets_that_cannot_be_opened_are_told_at_once(tmp_path: Path) -> None:
-    kept = tmp_path / "kept.jsonl"
-    kept.write_text("old\n")
-    targets = [
-        Target(str(kept), "jsonl", overwrite=True),
-        Target(str(tmp_path), "jsonl"),
-        Target(str(tmp_path / "no" / "items.csv"), "csv"),
-        Target(str(tmp_path / ("x" * 300)), "csv"),
-        Target(str(kept), "csv"),
-    ]
-
-    with pytest.raises(SettingsError) as caught:
-        check_targets(targets)
-
-    directory, missing, long, twice = caught.value.problems
-    assert "Is a directory" in directory
-    assert "No such file or directory" in missing
-    assert "File name too long" in long
-    assert "named twice" in twice
-    assert kept.read_text() == "old\n"
-
-
-@pytest.mark.parametrize("what", ["the journal", "the list of proxies", "the spider"])
-def test_no_target_is_a_file_that_the_run_lives_on_and_a_link_is_no_second_file(tmp_path: Path, what: str) -> None:
-    mine, link = tmp_path / "mine", tmp_path / "link"
-    mine.write_text("precious\n")
-    link.symlink_to(mine)
-
-    for path in (mine, link):
-        with pytest.raises(SettingsError) as caught:
-            check_targets([Target(str(path), "csv", overwrite=True)], {what: str(mine)})
-        assert caught.value.problems == (f"output {path}: is {what}: name another file",)
-    with pytest.raises(SettingsError, match="named twice"):
-        check_targets([Target(str(mine), "csv"), Target(str(link), "csv")])
-
-    assert mine.read_text() == "precious\n"
-
-
-def test_no_target_is_a_side_file_of_the_journal(tmp_path: Path) -> None:
-    for name in ("movies.db-wal", "movies.db-shm", ".movies.db.claim"):
-        target = Target(str(tmp_path / name), "jsonl", overwrite=True)
-        with pytest.raises(SettingsError, match="is one of the journal's side files: name another file"):
-            check_targets([target], {"the journal": tmp_path / "movies.db"})
-
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_mark_of_a_format_that_is_not_known_is_told_and_makes_way_for_a_new_file(
@@ -92,23 +44,6 @@ def test_a_mark_of_a_format_that_is_not_known_is_told_and_makes_way_for_a_new_fi
 
     assert new.read_text() == films(1)
     assert [mark.path for mark in journal.outputs()] == [str(new)]
-
-
-def test_a_check_leaves_a_link_whose_file_is_not_there_yet_as_it_is(tmp_path: Path) -> None:
-    link = tmp_path / "link.jsonl"
-    link.symlink_to(tmp_path / "items.jsonl")
-
-    check_targets([Target(str(link), "jsonl")])
-
-    assert link.is_symlink()
-    assert not link.exists()
-
-
-def test_a_list_of_proxies_that_is_text_and_not_a_file_is_no_hindrance(tmp_path: Path) -> None:
-    """As the variable PINPOOL_PROXIES may hold it, longer than any file name."""
-    text = "http://alice:wonder@192.0.2.1:8080\n" * 100
-
-    assert check_targets([Target(str(tmp_path / "items.jsonl"), "jsonl")], {"the list": text}) == []
 
 
 def test_items_reach_the_file_as_they_are_committed(tmp_path: Path, journal: Journal) -> None:
@@ -307,19 +242,6 @@ def test_a_device_is_never_replaced_by_a_file(journal: Journal) -> None:
     assert Path(os.devnull).stat().st_ino == before.st_ino
 
 
-FULL_DISK = Path("/dev/full")
-
-
-@pytest.mark.skipif(not FULL_DISK.exists(), reason="no device that is always full")
-@pytest.mark.parametrize("kind", ["jsonl", "csv"])
-def test_a_full_disk_is_told_with_the_file_and_the_next_step(journal: Journal, kind: str) -> None:
-    store(journal, 1)
-    complaint = r"output /dev/full: .*No space left on device.*pinpool resume"
-
-    with pytest.raises(StorageError, match=complaint):
-        write_all(Target(str(FULL_DISK), kind), lambda: journal.items_after(0, 9))
-
-
 def both(after: int) -> list[ItemRow]:
     return [(number, "detail", item(f"film {number}")) for number in (1, 2) if number > after]
 
@@ -449,28 +371,3 @@ def test_a_link_to_an_earlier_output_is_that_output(tmp_path: Path, journal: Jou
 
     assert path.read_text() == films(1, 2)
     assert [mark.path for mark in journal.outputs()] == [str(path)]
-
-
-@pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "parquet", "sqlite"])
-def test_what_is_overwritten_stays_until_the_new_file_is_whole(tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"items.{ending}"
-    path.write_text("old")
-    reads = iter(range(2))
-
-    def breaking() -> Iterator[ItemRow]:
-        yield 1, "detail", '{"n": 1}'
-        if ending in ("jsonl", "json") or next(reads):  # a table is read for its columns first
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    with pytest.raises(StorageError, match="cannot be written"):
-        write_all(parse_target(str(path), overwrite=True), breaking)
-
-    assert path.read_text() == "old"
-    assert [left.name for left in tmp_path.iterdir()] == [path.name]
-
-
-@pytest.mark.parametrize("ending", ["json", "csv", "parquet", "sqlite"])
-@pytest.mark.parametrize("text", ["[1]", "7", "{", '{"a":' * 20_000])
-def test_an_item_that_is_no_object_is_told_as_damage(tmp_path: Path, ending: str, text: str) -> None:
-    with pytest.raises(JournalError, match="its item 1 is not a JSON object"):
-        write_all(parse_target(str(tmp_path / f"items.{ending}")), lambda: [(1, "detail", text)])
