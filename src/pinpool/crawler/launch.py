@@ -4,6 +4,7 @@ From a spider, a list of proxies and a journal to a run. Everything is checked b
 
 import json
 import secrets
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from pinpool.model import Event, EventKind, Task, TaskState
 from pinpool.output.outputs import Outputs, first_marks
 from pinpool.output.target import Target
 from pinpool.policy.reputation import Reputation
+from pinpool.pool.child_process import own_folder
 from pinpool.pool.clock import SYSTEM_CLOCK
 from pinpool.pool.engine import Engine
 from pinpool.pool.ground import default_start_method
@@ -34,6 +36,7 @@ from pinpool.proxies.proxy import Proxy, ProxyList
 from pinpool.proxies.redaction import Redaction, redacting
 from pinpool.proxies.watch import WatchedList
 from pinpool.settings import RULES, Settings, settings_from
+from pinpool.spider.shipping import ship
 from pinpool.spider.spider import Spider, SpiderRef
 from pinpool.stats.resources import Meter
 from pinpool.stats.snapshot import Snapshot
@@ -189,8 +192,13 @@ class Launch:
             admit(reputation, known, proxy, now, forgiving=self.forgiving)
             for proxy, known in zip(self.proxies.proxies, records, strict=True)
         ]
-        job = partial(PageJob, self.ref, self.settings, parts, self.choice.passed)
+        ref, files = self.ref, None
+        if self.choice.where == "hosts":
+            files = Path(tempfile.mkdtemp(prefix="spider-", dir=own_folder()))
+            ref = ship(ref, files)
+        job = partial(PageJob, ref, self.settings, parts, self.choice.passed)
         plan = EnginePlan(job, standings, self.settings, self.workers, self.choice, PRELOAD, logs_prints=True)
+        plan = plan._replace(files=files, parts=parts)
         engine = make_engine(plan)
         return engine, reputation, {one.address: one.proxy for one in standings}
 

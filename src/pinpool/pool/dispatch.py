@@ -175,6 +175,11 @@ class Dispatch:
         if worker.pin is not None:
             self._idle.append(worker)
 
+    def abandoned(self, worker: Slot) -> None:
+        """The worker is free again, but nobody answers for its attempt; that is no longer in flight."""
+        self._end(worker)
+        self._idle.append(worker)
+
     def tell(self, signal: Signal) -> None:
         """A signal of the engine itself, behind those that are there."""
         self._signals.append(signal)

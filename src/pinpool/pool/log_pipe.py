@@ -85,20 +85,27 @@ class LogPipe:
 
     def drain(self) -> None:
         """Log what workers have sent. Never waits, never raises."""
-        taken = 0
-        while taken < _MOST_BYTES:
+        self.log(self.take())
+
+    def take(self) -> bytes:
+        """What workers have sent: whole records, for the `log` of another process. Never waits, never raises."""
+        taken = self._rest
+        while len(taken) < _MOST_BYTES:
             try:
                 chunk = os.read(self._reader.fileno(), _CHUNK)
             except OSError:  # empty, or closed
-                return
+                break
             if not chunk:
-                return
-            taken += len(chunk)
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            for line in lines:
-                self._log(line)
-            if len(self._rest) > _CHUNK:  # not a record of ours
-                self._rest = b""
+                break
+            taken += chunk
+        whole, end, rest = taken.rpartition(b"\n")
+        self._rest = rest if len(rest) <= _CHUNK else b""  # more is not a record of ours
+        return whole + end
+
+    def log(self, records: bytes) -> None:
+        """Log records that were taken, here or in another process. Never raises."""
+        for line in records.splitlines():
+            self._log(line)
 
     def close(self) -> None:
         """Log what is left. The workers have ended."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pinpool.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pinpool.pool.engine import Engine
     from pinpool.pool.job import Job
     from pinpool.pool.lease_types import Standing
@@ -40,6 +42,7 @@ class Carries(NamedTuple):
 ENGINES: Mapping[str, Carries] = {
     "processes": Carries("pinpool.pool.processes", "processes", frozenset({"threads", "start_method"})),
     "inline": Carries("pinpool.pool.inline", "caller", frozenset({"raises"})),
+    "ray": Carries("pinpool.pool.ray_engine", "hosts", frozenset({"threads", "address"}), package="ray"),
 }
 DEFAULT_ENGINE = "processes"
 
@@ -127,7 +130,8 @@ def _ways_on(option: str, words: Mapping[str, str]) -> list[str]:
 class EnginePlan(NamedTuple):
     """
     What an engine is made of. `job` makes the job in each worker; it must survive a pickle. `preload` are modules that
-    workers need. With `logs_prints`, what workers print is logged.
+    workers need. With `logs_prints`, what workers print is logged. Where workers are on hosts, `files` is a folder with
+    the files of the job's code, and they must see the folder `parts` before they download anything.
     """
 
     job: Callable[[], Job]
@@ -137,6 +141,8 @@ class EnginePlan(NamedTuple):
     choice: EngineChoice = EngineChoice()
     preload: Sequence[str] = ()
     logs_prints: bool = False
+    files: Path | None = None
+    parts: Path | None = None
 
     @property
     def hang_seconds(self) -> float:

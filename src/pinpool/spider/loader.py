@@ -136,7 +136,7 @@ def _import_file(path: str) -> ModuleType:
             f"{where}: Python may take this file for the module {stem}, which others need: "
             f"rename it, for example to {stem}_spider.py"
         )
-    root, inner = _packages_around(Path(path))
+    root, inner = _in_packages(Path(path))
     package = ".".join([root, *inner])
     name = f"{package}.{Path(path).stem.replace('.', '_')}"
     try:
@@ -159,7 +159,7 @@ def _import_file(path: str) -> ModuleType:
     return module
 
 
-def _packages_around(file: Path) -> tuple[str, list[str]]:
+def _in_packages(file: Path) -> tuple[str, list[str]]:
     """
     The packages in which to import a spider file: a made one that stands for its folder, so that ``from .parts import
     x`` finds its neighbours, and those that it really lies in.
@@ -167,10 +167,7 @@ def _packages_around(file: Path) -> tuple[str, list[str]]:
     If the folder has an ``__init__.py``, the made one stands for the folder above all such folders, which is put on
     ``sys.path``, too: ``from ..items import x`` then works as well.
     """
-    root, inner = file.parent, list[str]()
-    while (root / "__init__.py").is_file() and root.name.isidentifier() and root.parent != root:
-        inner.insert(0, root.name)
-        root = root.parent
+    root, inner = packages_around(file)
     name = FILES + blake2b(str(root).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
     if name not in sys.modules:
         spec = ModuleSpec(name, None, is_package=True)
@@ -179,6 +176,15 @@ def _packages_around(file: Path) -> tuple[str, list[str]]:
     if inner:
         _put_on_path(str(root), 1)
     return name, inner
+
+
+def packages_around(file: Path) -> tuple[Path, list[str]]:
+    """The folder above all packages that a file lies in, and the names of these packages, the outermost first."""
+    root, inner = file.parent, list[str]()
+    while (root / "__init__.py").is_file() and root.name.isidentifier() and root.parent != root:
+        inner.insert(0, root.name)
+        root = root.parent
+    return root, inner
 
 
 def stands_in_for_another(path: str) -> bool:

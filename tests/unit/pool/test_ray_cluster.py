@@ -1,0 +1,37 @@
+"""Which hosts may have leases, with the passwords of proxies."""
+
+from __future__ import annotations
+
+import pytest
+
+from pinpool.pool.ray_cluster import Unfit, may_have_leases
+
+TLS, TOKEN = {"RAY_USE_TLS": "1"}, {"RAY_AUTH_MODE": "token"}
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*TLS, *TOKEN):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.3", "::1", "localhost"])
+def test_within_this_machine_they_travel_as_they_are(address: str) -> None:
+    may_have_leases("here", address)
+
+
+@pytest.mark.parametrize("settings", [{}, TLS, TOKEN, {**TOKEN, "RAY_USE_TLS": "0"}], ids=str)
+def test_another_machine_gets_none_without_both_tls_and_a_token(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Unfit, match=r"the host far \(192\.0\.2\.5\) may not have the passwords") as refused:
+        may_have_leases("far", "192.0.2.5")
+    assert refused.value.is_wrong_input
+
+
+def test_with_both_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**TLS, **TOKEN}.items():
+        monkeypatch.setenv(name, value)
+    may_have_leases("far", "192.0.2.5")
