@@ -73,6 +73,7 @@ def test_before_the_first_renewal_nobody_may_use_a_proxy() -> None:
 def test_a_machine_that_has_slept_is_found_out_by_its_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
     monkeypatch.setattr(ray_fence, "end_at_once", lambda: ended.append("ended"))
+    monkeypatch.setattr(Fence, "_arm", lambda self, until: None)  # this process is not to end
     fence = Fence()
     fence.extend(ray_fence.now() + 1000)
     fence.check()
