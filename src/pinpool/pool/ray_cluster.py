@@ -8,13 +8,17 @@ to hosts that have proved themselves (token), and nowhere else.
 import ipaddress
 import os
 import secrets
+import socket
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from pinpool.errors import PinpoolError
+from pinpool.text import one_line
 
 #: Bytes of shared memory for results. Only a result of more than 100 kB lies there; Ray takes no less than 75 MB.
 _OBJECT_STORE = 100_000_000
+#: How long the head of a cluster may take to answer, in seconds.
+HEAD_PATIENCE = 20.0
 #: Must be there before Ray is imported. Despite its name it also keeps a Ray of our own on the loopback address.
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
@@ -50,6 +54,8 @@ def connect(plan: DriverPlan) -> Any:
     if plan.address is None:
         os.environ.pop("RAY_ADDRESS", None)
         os.environ.update(_LOOPBACK_ONLY, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    else:
+        _find_head(plan.address)
     ray: Any = import_module("ray")
     environment = {"working_dir": plan.files} if plan.files else None
     options = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": environment}
@@ -72,6 +78,21 @@ def connect(plan: DriverPlan) -> Any:
         if node["Alive"]:
             may_have_leases(node["NodeManagerHostname"], node["NodeManagerAddress"])
     return ray
+
+
+def _find_head(address: str) -> None:
+    """Raises Unfit if nobody answers there: Ray would look for the head of a cluster for minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()) or "/" in host:
+        raise Unfit(
+            f"{address!r} is not the address of a Ray cluster: write HOST:PORT of its head", is_wrong_input=True
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), HEAD_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        reason = one_line(str(getattr(error, "strerror", None) or error or "no answer"))
+        text = f"no Ray cluster at {address}: {reason}; is its head up (ray start --head), and its port open?"
+        raise Unfit(text, is_wrong_input=True) from None
 
 
 def may_have_leases(host: str, address: str) -> None:

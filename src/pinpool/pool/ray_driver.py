@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from pinpool.pool.pids import ground_of_pids, is_gone
 from pinpool.pool.pinned_worker import describe
 from pinpool.pool.ray_actor import Carrier
-from pinpool.pool.ray_cluster import DriverPlan, Unfit, connect, may_have_leases
+from pinpool.pool.ray_cluster import HEAD_PATIENCE, DriverPlan, Unfit, connect, may_have_leases
 from pinpool.pool.ray_fence import MARGIN_SECONDS, TTL_SECONDS
 from pinpool.pool.ray_messages import (
     Answer,
@@ -51,9 +51,8 @@ RENEW_SECONDS = 2.5
 #: A carrier that has not answered for that long is out of reach. On a host that can be reached, its fence has ended it
 #: before, and that is known.
 SILENCE_SECONDS = TTL_SECONDS + 1.0
-#: How often the driver looks at the cluster, and how long its head may take to answer.
+#: How often the driver looks at the cluster.
 LOOK_SECONDS = 3.0
-HEAD_PATIENCE = 20.0
 #: How long carriers have to confirm that they end, and how long Ray has to end.
 FAREWELL_PATIENCE = 2.0
 SHUTDOWN_PATIENCE = 8.0

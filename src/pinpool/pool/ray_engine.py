@@ -49,7 +49,6 @@ from pinpool.pool.ray_messages import (
     Kill,
     Leave,
     LetGo,
-    Ready,
     Refused,
     Run,
     Slots,
@@ -317,7 +316,8 @@ class RayEngine:
     def _await_ready(self) -> None:
         until = time.monotonic() + READY_PATIENCE
         while time.monotonic() < until:
-            if any(isinstance(message, Ready) for message in self._hear(0.5)):
+            self._hear(0.5)
+            if self._present.is_ready:
                 self._had_worker_at = time.monotonic()
                 return
         raise EngineError(f"Ray did not start, or connect, within {READY_PATIENCE:g} s")

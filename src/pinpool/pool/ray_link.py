@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pinpool.pool.pids import send
 from pinpool.pool.ray_cluster import DriverPlan
+from pinpool.pool.ray_messages import Ready, Refused
 
 #: How long a driver has to end by itself.
 END_PATIENCE = 10.0
@@ -24,7 +25,10 @@ _LAST_WORDS = 300
 
 
 class Link:
-    """A running driver. It has a session of its own: signals of the terminal do not reach it."""
+    """
+    A running driver. It has a session of its own: signals of the terminal do not reach it. Once it `is_ready`, it ends
+    by itself when it hears no more from here.
+    """
 
     def __init__(self, folder: Path, plan: DriverPlan) -> None:
         """`folder` is for the files of this driver."""
@@ -43,6 +47,7 @@ class Link:
         self._woken, self._wakes = os.pipe()
         os.set_blocking(self._wakes, False)
         self._pipe.send_bytes(pickle.dumps(plan))
+        self.is_ready = False
 
     @property
     def pid(self) -> int:
@@ -69,6 +74,7 @@ class Link:
             try:
                 while self._pipe.poll():
                     messages.append(self._pipe.recv())
+                self.is_ready |= any(isinstance(message, Ready | Refused) for message in messages)
             except (EOFError, OSError):
                 if not messages:
                     raise EOFError from None
@@ -84,8 +90,9 @@ class Link:
     def end(self) -> None:
         """End the driver, and with it whatever it has started. A Ray of its own is gone then."""
         self._pipe.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_PATIENCE)
+        if self.is_ready:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_PATIENCE)
         # Its processes die with it as a rule. One that was being started may be left.
         until = time.monotonic() + END_PATIENCE
         while (left := session_of(self._process.pid)) and time.monotonic() < until:

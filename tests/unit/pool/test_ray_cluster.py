@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
-from pinpool.pool.ray_cluster import Unfit, may_have_leases
+from pinpool.pool.ray_cluster import DriverPlan, Unfit, connect, may_have_leases
 
 TLS, TOKEN = {"RAY_USE_TLS": "1"}, {"RAY_AUTH_MODE": "token"}
 
@@ -35,3 +37,18 @@ def test_with_both_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**TLS, **TOKEN}.items():
         monkeypatch.setenv(name, value)
     may_have_leases("far", "192.0.2.5")
+
+
+@pytest.mark.parametrize("address", ["auto", "ray://127.0.0.1:10001", "127.0.0.1", ":6379"])
+def test_an_address_is_that_of_a_head(address: str) -> None:
+    with pytest.raises(Unfit, match="write HOST:PORT of its head") as refused:
+        connect(DriverPlan(address, 1, None, "", b""))
+    assert refused.value.is_wrong_input
+
+
+def test_nobody_at_the_address_is_said_at_once() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(Unfit, match=f"no Ray cluster at {address}: Connection refused; is its head up"):
+            connect(DriverPlan(address, 1, None, "", b""))
