@@ -50,12 +50,12 @@ class Unfit(PinpoolError):
 
 def connect(plan: DriverPlan) -> Any:
     """Ray's module, connected to a cluster that may have the leases of a run. Raises Unfit."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if plan.address is None:
         os.environ.pop("RAY_ADDRESS", None)
         os.environ.update(_LOOPBACK_ONLY, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     else:
         _find_head(plan.address)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray: Any = import_module("ray")
     environment = {"working_dir": plan.files} if plan.files else None
     options = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": environment}
@@ -90,7 +90,7 @@ def _find_head(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), HEAD_PATIENCE).close()
     except (OSError, OverflowError) as error:
-        reason = one_line(str(getattr(error, "strerror", None) or error or "no answer"))
+        reason = one_line(str(getattr(error, "strerror", None) or error))
         text = f"no Ray cluster at {address}: {reason}; is its head up (ray start --head), and its port open?"
         raise Unfit(text, is_wrong_input=True) from None
 

@@ -318,7 +318,7 @@ class RayEngine:
         while time.monotonic() < until:
             self._hear(0.5)
             if self._present.is_ready:
-                self._had_worker_at = time.monotonic()
+                self._had_worker_at = self._said_at = time.monotonic()
                 return
         raise EngineError(f"Ray did not start, or connect, within {READY_PATIENCE:g} s")
 
