@@ -75,21 +75,19 @@ class Host:
         assert self.is_up, self.said
 
     def stop(self) -> None:
-        """Stop every process of the host, workers first: what a suspended machine is to the others."""
-        self._signal(signal.SIGSTOP)
+        """Stop every process of the host: what a suspended machine is to the others."""
+        for one in players(self.session):
+            strike(one, signal.SIGSTOP)
 
     def go_on(self) -> None:
         """The end of `stop`."""
-        self._signal(signal.SIGCONT)
+        for one in players(self.session):
+            strike(one, signal.SIGCONT)
 
     def kill(self) -> None:
         """End every process of the host at once, as a power cut does."""
         end([self.session])
         self._process.wait(PATIENCE)
-
-    def _signal(self, number: signal.Signals) -> None:
-        for one in sorted(players(self.session), key=lambda one: -one.since):
-            strike(one, number)
 
 
 class Cluster:
