@@ -64,6 +64,13 @@ class LeaseProxy(BaseProxy):
             raise cast(Any, managers).convert_to_error(kind, answer)
         return answer
 
+    def disconnect(self) -> None:
+        """Let go of a Manager that has ended. Whoever asks once more gets an OSError."""
+        proxy = cast(Any, self)
+        if (connection := vars(proxy._tls).pop("connection", None)) is not None:
+            connection.close()
+        proxy._manager = None
+
 
 class Standings:
     """
@@ -177,6 +184,11 @@ class LeaseProcess:
         manager, self._manager, self._birth = self._manager, None, 0
         if (shutdown := getattr(manager, "shutdown", None)) is not None:  # made by start(), if that came to its end
             shutdown()
+        if (queue := vars(self).get("queue")) is not None:
+            queue.disconnect()
+        if manager is not None:
+            with suppress(OSError, TypeError):  # it has none, or it is no path
+                os.unlink(manager.address)  # type: ignore[arg-type]  # noqa: PTH108
 
     def kill(self) -> None:
         """Kill the process; it may be dead already, or not there."""
