@@ -1,8 +1,9 @@
 """
 Fixtures that several folders of tests share, what `--slow` means, and in which order and company tests run.
 
-A test with the marker `grid` has a long list of cases. Without `--slow` a few of them run, drawn with a fixed seed, so
-that every run of the fast tests takes the same ones. Tests with the marker `ray` run only if `-m` names it.
+A test with the marker `grid` has a long list of cases. Without `--slow` a few of them run, of each `part`, drawn with a
+fixed seed, so that every run of the fast tests takes the same ones. Tests with the marker `ray` run only if `-m` names
+it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,15 @@ from xdist.scheduler import LoadScopeScheduling
 
 import pinpool
 from commands import Desk
+from crawling import descendants, until
+from engine_kinds import Kind, Started, kinds_for
 from engines import Maker, is_alive, scripted_engine, spares
+from ledger import Ledger
 from pinpool.lab import Lab
+from pinpool.pool.engine import Engine
+from pinpool.pool.lease_types import Standing
 from pinpool.pool.processes import ProcessEngine
+from pinpool.pool.registry import ENGINES, Carries
 from ray_hosts import Cluster, cluster
 
 #: One process runs all tests of such a file: they are short, or share what is expensive to set up.
@@ -78,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     asked: dict[str, Mapping[str, Any]] = {}
     for item in items:
         if (marker := item.get_closest_marker("grid")) is not None:
-            test = item.nodeid.partition("[")[0]
+            test = item.nodeid.partition("[")[0] + marker.kwargs.get("part", "")
             cases[test].append(item)
             asked[test] = marker.kwargs
     left_out: set[pytest.Item] = set()
@@ -166,6 +173,31 @@ def make(method: str, threads: int) -> Iterator[Maker]:
     for engine in engines:
         engine.close()
     assert [pid for pid in pids if is_alive(pid)] == []
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine_kind" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("needs")
+        metafunc.parametrize("engine_kind", kinds_for(marker.args if marker is not None else ()))
+
+
+@pytest.fixture
+def started(engine_kind: Kind, monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
+    """Makes started engines of scripted workers, of each kind, and checks that none leaves a process behind."""
+    monkeypatch.setitem(ENGINES, "fake", Carries("fake_engine", "caller"))
+    engines: list[Engine] = []
+    before = set(descendants())
+
+    def start(workers: int, proxies: int | list[Standing], *, resubmit: bool = True, **options: Any) -> Ledger[Engine]:
+        engine = engine_kind.make(workers, proxies, **options)
+        engines.append(engine)
+        engine.start()
+        return Ledger(engine, resubmit)
+
+    yield start
+    for engine in engines:
+        engine.close()
+    until(lambda: set(descendants()) <= before, "no process of the engine", seconds=30)
 
 
 @pytest.fixture

@@ -6,14 +6,12 @@ import errno
 import multiprocessing
 import subprocess
 import sys
-import threading
 import time
 from typing import Any
 
 import pytest
 
-from crawling import until
-from engines import Maker, all_idle, is_alive, scripted_engine, spares
+from engines import Maker, is_alive, scripted_engine, spares
 from ledger import Ledger
 from pinpool import calls, crawler
 from pinpool.model import Sign
@@ -22,18 +20,6 @@ from pinpool.pool.status_board import Activity
 
 #: Every test runs over forkserver or spawn, alone in a process or not; with --slow over all four.
 pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.25)]
-
-
-def test_every_task_is_answered_through_a_pinned_proxy(make: Maker) -> None:
-    engine = make(workers=4, proxies=4)
-    ledger = Ledger(engine)
-
-    for _ in range(200):
-        ledger.submit("ok")
-    ledger.run()
-
-    assert ledger.good == 200
-    assert ledger.lost == []
 
 
 def test_a_worker_imports_nothing_that_its_forkserver_could_have_imported_once() -> None:
@@ -54,33 +40,6 @@ def test_a_worker_imports_nothing_that_its_forkserver_could_have_imported_once()
     ours = [name for name in modules if name.startswith(("pinpool.", "multiprocessing."))]
     assert "pinpool.pool.worker" in ours
     assert set(ours) - set(preloaded.stdout.split()) == set()
-
-
-def test_t1_leaving_by_sys_exit_is_evidence_not_a_death(make: Maker) -> None:
-    engine = make(workers=1, proxies=1)
-    ledger = Ledger(engine, resubmit=False)
-
-    ledger.submit("leave")
-    ledger.run()
-
-    outcome = ledger.answers[0][1].outcome
-    assert outcome.evidence is not None
-    assert outcome.evidence.message == "SystemExit: a spider that leaves"
-    assert engine.census().losses == 0
-
-
-def test_t8_what_cannot_travel_becomes_evidence_and_the_result_thread_lives(make: Maker) -> None:
-    engine = make(workers=1, proxies=1)
-    ledger = Ledger(engine, resubmit=False)
-
-    ledger.submit("unprintable")
-    ledger.submit("ok")
-    ledger.run()
-
-    evidence = ledger.answers[0][1].outcome.evidence
-    assert evidence is not None
-    assert evidence.message == "Unprintable: (its text cannot be shown)"
-    assert ledger.good == 1
 
 
 def test_t9_an_answer_that_makes_no_sense_costs_its_attempt_and_not_the_run(make: Maker) -> None:
@@ -143,30 +102,11 @@ def test_closing_an_engine_leaves_other_peoples_processes_alone(make: Maker, met
     mine.close()
 
 
-def test_a_closed_engine_leaves_no_thread_behind(make: Maker) -> None:
-    """Idle workers hold a lock of the pool when they are killed, and its threads wait for that."""
-    before = set(threading.enumerate())
-    engine = make(workers=6, proxies=6)
-    all_idle(Ledger(engine), 6)
-
-    engine.close()
-
-    until(lambda: not set(threading.enumerate()) - before, "no thread of the engine", seconds=30)
-
-
-def test_an_engine_that_is_closed_at_once_leaves_nothing_behind(make: Maker) -> None:
-    engine = make(workers=8, proxies=8)
-
-    engine.close()
-
-
-@pytest.mark.parametrize("hang", ["loop", "swallow", "grip", "stop"])
-def test_closing_an_engine_ends_workers_that_hang(make: Maker, hang: str, threads: int) -> None:
-    if (hang, threads > 1) == ("stop", True):
-        pytest.skip("the thread that stops its process may come back from that before the process stops")
+@pytest.mark.parametrize("threads", [1], indirect=True)  # a thread that stops its process may go on before that stops
+def test_closing_an_engine_ends_a_worker_that_is_stopped(make: Maker) -> None:
     engine = make(workers=3, proxies=3)
     ledger = Ledger(engine)
-    ledger.submit(hang)
+    ledger.submit("stop")
     ledger.run(until=lambda: any(line.activity is Activity.RUN for line in engine.workers()))
     pids = engine.worker_pids
 

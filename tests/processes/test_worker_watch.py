@@ -17,24 +17,6 @@ from pinpool.pool.status_board import Activity
 pytestmark = [pytest.mark.processes, pytest.mark.grid(share=0.25)]
 
 
-@pytest.mark.parametrize("death", ["exit", "kill", "segfault"])
-def test_t1_a_crash_in_a_task_costs_that_task_only_and_frees_the_proxy(make: Maker, death: str, threads: int) -> None:
-    engine = make(workers=3, proxies=3)
-    ledger = Ledger(engine)
-
-    for number in range(60):
-        ledger.submit(death if number in (5, 25) else "ok")
-    ledger.run()
-    all_pinned(ledger, 3)
-
-    assert ledger.good == 58
-    assert ledger.charged == [(death, Sign.CRASH)] * 2
-    if threads == 1:
-        assert len(ledger.lost) == 2
-        assert engine.census().rebuilds == 0
-        assert engine.census().losses == 2
-
-
 def test_t2_killing_an_idle_worker_builds_a_new_pool_and_loses_nothing(make: Maker) -> None:
     """It may have held the lock of the task pipe. Nobody can tell, so the pool is replaced."""
     engine = make(workers=2, proxies=2)
@@ -76,27 +58,22 @@ def test_t3_killing_a_worker_while_it_writes_its_answer_loses_nothing(make: Make
     assert ledger.good == 30
 
 
-@pytest.mark.parametrize("hang", ["loop", "swallow", "grip", "stop"])
-def test_t4_a_hung_task_is_ended_and_reported_with_its_stack(make: Maker, hang: str, threads: int) -> None:
-    if (hang, threads > 1) == ("stop", True):
-        pytest.skip("the thread that stops its process may come back from that before the process stops")
+@pytest.mark.parametrize("threads", [1], indirect=True)  # a thread that stops its process may go on before that stops
+def test_t4_a_worker_that_is_stopped_is_ended_and_its_task_reported(make: Maker) -> None:
+    """It cannot say where it stood."""
     engine = make(workers=2, proxies=2, hang=1.5)
     ledger = Ledger(engine)
 
-    ledger.submit(hang)
+    ledger.submit("stop")
     for _ in range(20):
         ledger.submit("ok")
     ledger.run()
     all_pinned(ledger, 2)
 
     assert ledger.good == 20
-    assert ledger.charged == [(hang, Sign.HANG)]
-    if threads == 1:
-        assert len(ledger.lost) == 1
-        assert engine.census().rebuilds == 0
-    [lost] = [lost for _, lost in ledger.lost if lost.sign is not None]
-    if hang != "stop":  # a stopped process cannot answer
-        assert "scripted_job.py" in lost.message
+    assert ledger.charged == [("stop", Sign.HANG)]
+    assert len(ledger.lost) == 1
+    assert engine.census().rebuilds == 0
 
 
 def test_t17_workers_that_cannot_reach_the_manager_do_not_become_a_storm(make: Maker) -> None:

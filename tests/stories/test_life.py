@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 
 from crawling import Job, job, until
-from engines import scripted_engine, spare
-from ledger import Ledger
 from pinpool.crawler.list_reload import admit
 from pinpool.journal.records import ProxyRow
 from pinpool.journal.schema import WITHDRAWN
@@ -71,33 +69,6 @@ def test_one_that_was_withdrawn_comes_back_as_it_was(coolings: int, state: Proxy
 
 
 # Processes
-
-
-def swaps_of(state: ProxyState, *work: str) -> list[bool]:
-    """Whether the one worker, with the one proxy in that state, swaps it after each piece of work."""
-    engine = scripted_engine(1, [spare(1, state)])
-    ledger = Ledger(engine, resubmit=False)
-    try:
-        engine.start()
-        for verb in work:
-            ledger.submit(verb)
-            ledger.run()
-    finally:
-        engine.close()
-    return [answered.outcome.swapped for _, answered in ledger.answers]
-
-
-@pytest.mark.processes
-@pytest.mark.parametrize(("state", "swaps"), [(ProxyState.SPARE, [False, False, True]), (ProxyState.COOLING, [True])])
-def test_a_proxy_that_has_rested_is_swapped_at_its_first_doubt_and_another_at_its_third(
-    state: ProxyState, swaps: list[bool]
-) -> None:
-    assert swaps_of(state, *["timeout"] * len(swaps)) == swaps
-
-
-@pytest.mark.processes
-def test_one_page_served_after_its_rest_makes_a_proxy_as_good_as_another() -> None:
-    assert swaps_of(ProxyState.COOLING, "ok", "timeout") == [False, False]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from pinpool import Run
 from pinpool.lab import Film, Lab
 
-__all__ = ["PATIENCE", "Cast", "Job", "Player", "Start", "job", "spider", "strike", "until"]
+__all__ = ["PATIENCE", "Cast", "Job", "Player", "Start", "descendants", "job", "spider", "strike", "until"]
 
 #: No wait in a story is longer. Whoever gets here has failed.
 PATIENCE = 180.0
@@ -118,6 +118,17 @@ def players(session: int) -> Iterator[Player]:
                     yield Player(int(entry.name), int(parent), int(rest[15]), command)
             except OSError:
                 continue
+
+
+def descendants() -> list[Player]:
+    """The processes that this one has started, but for the forkserver and the tracker, which serve all engines."""
+    found: list[Player] = []
+    everybody, family = list(players(os.getsid(0))), {os.getpid()}
+    while born := [one for one in everybody if one.parent in family and one not in found]:
+        found += born
+        family |= {one.pid for one in born}
+    servers = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
+    return [one for one in found if one.parent != os.getpid() or not any(name in one.command for name in servers)]
 
 
 class Start:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from ledger import Ledger
+from ledger import E, Ledger
 from pinpool.model import ProxyState
 from pinpool.pool.lease_types import Standing
 from pinpool.pool.processes import ProcessEngine
@@ -51,12 +51,12 @@ def scripted_engine(
     )
 
 
-def all_pinned(ledger: Ledger, wanted: int) -> None:
+def all_pinned(ledger: Ledger[E], wanted: int) -> None:
     """Go on until so many proxies are pinned."""
     ledger.run(until=lambda: ledger.engine.census().count(ProxyState.PINNED) == wanted)
 
 
-def all_idle(ledger: Ledger, wanted: int) -> None:
+def all_idle(ledger: Ledger[ProcessEngine], wanted: int) -> None:
     """Go on until there are so many workers, and each waits for a task."""
     ledger.run(until=lambda: [line.activity for line in ledger.engine.workers()] == [Activity.IDLE] * wanted)
 

@@ -22,29 +22,41 @@ _EVIDENCE = {
 
 
 class ScriptedJob:
-    """`work` is a verb, and after a colon what it needs: ``ok``, ``sleep:0.1``, ``exit``, ``refused:1,2`` and so on."""
+    """
+    `work` is a verb, and after a colon what it needs: ``ok``, ``sleep:0.1``, ``exit``, ``refused:1,2`` and so on.
+
+    It is that of a call, or the URL of a page.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def perform(self, pin: Pin, work: Assignment | Call) -> JobResult:
-        assert isinstance(work, Call)
-        verb, _, rest = work.blob.decode().partition(":")
+        time.sleep(self.seconds(work))
+        return self.result(pin.lease.proxy, work)
+
+    def seconds(self, work: Assignment | Call) -> float:
+        """How long the work takes, besides what its verb does."""
+        verb, rest = _read(work)
+        return float(rest) if verb == "sleep" else 0.0
+
+    def result(self, proxy: int, work: Assignment | Call) -> JobResult:
+        """What the work comes to through this proxy."""
+        verb, rest = _read(work)
         match verb:
-            case "ok":
-                return JobResult(Ending.OK, result=str(pin.lease.proxy).encode())
+            case "ok" | "sleep":
+                return JobResult(Ending.OK, result=str(proxy).encode())
             case "modules":
                 return JobResult(Ending.OK, result="\n".join(sys.modules).encode())
-            case "sleep":
-                time.sleep(float(rest))
-                return JobResult(Ending.OK, result=str(pin.lease.proxy).encode())
             case "big":
                 return JobResult(Ending.OK, result=bytes(int(rest)))
             case "refused" | "timeout" | "broken":
                 # With proxies named, only these are at fault; the others serve.
-                if rest and str(pin.lease.proxy) not in rest.split(","):
-                    return JobResult(Ending.OK, result=str(pin.lease.proxy).encode())
+                if rest and str(proxy) not in rest.split(","):
+                    return JobResult(Ending.OK, result=str(proxy).encode())
                 return JobResult(Ending.FAILED, evidence=_EVIDENCE[verb])
+            case "gone":
+                return JobResult(Ending.GONE)
             case "exit":
                 os._exit(3)
             case "leave":
@@ -63,7 +75,17 @@ class ScriptedJob:
                 _keep_the_gil()
             case "unprintable":
                 raise Unprintable
+            case "interrupt":
+                raise KeyboardInterrupt("a spider that interrupts")
+            case "unpicklable":
+                return JobResult(Ending.OK, items=(Unprintable(),))  # type: ignore[arg-type]
         return JobResult(Ending.OK)
+
+
+def _read(work: Assignment | Call) -> tuple[str, str]:
+    text = work.blob.decode() if isinstance(work, Call) else work.task.url
+    verb, _, rest = text.partition(":")
+    return verb, rest
 
 
 class Unprintable(BaseException):

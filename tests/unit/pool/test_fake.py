@@ -1,4 +1,4 @@
-"""The engine in memory does with proxies what the engine of processes does, in simulated time."""
+"""The engine in memory keeps simulated time. What else it does, it does as every engine does (`tests/engines`)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from pinpool.model import Assignment, Ending, Evidence, Outcome, ProxyState, Sign, Step, Task
-from pinpool.pool.engine import Answered, Noted
-from pinpool.pool.fake import FakeEngine, spare_proxies
+from pinpool.model import Assignment, Ending, Evidence, Outcome, Sign, Step, Task
+from pinpool.pool.engine import Answered
+from pinpool.pool.fake import FakeEngine
 from pinpool.pool.job import JobResult
 from pinpool.pool.lease_types import Lease
 from pinpool.settings import Settings
@@ -51,16 +51,6 @@ def test_workers_answer_side_by_side_and_time_moves_with_them() -> None:
     assert engine.attempts == 6
 
 
-def test_a_worker_swaps_a_proxy_that_is_refused() -> None:
-    engine = FakeEngine(Site(1), 2, workers=1)
-
-    outcomes = answers(engine, Assignment(TASK), Assignment(TASK))
-
-    assert [(outcome.proxy, outcome.swapped) for outcome in outcomes] == [(1, True), (2, False)]
-    engine.poll(1.0)
-    assert engine.census().states == {1: ProxyState.COOLING, 2: ProxyState.PINNED}
-
-
 def test_a_worker_without_a_spare_parks_and_goes_on_after_the_rest() -> None:
     site = Site(1)
     engine = FakeEngine(site, 1, settings=Settings(cooling=30.0))
@@ -72,39 +62,3 @@ def test_a_worker_without_a_spare_parks_and_goes_on_after_the_rest() -> None:
 
     assert (failed.ending, failed.swapped, done.ending) == (Ending.FAILED, True, Ending.OK)
     assert done.at - failed.at == pytest.approx(31.0, abs=2.0)
-
-
-def test_a_retired_proxy_never_comes_back() -> None:
-    engine = FakeEngine(Site(1), 2, workers=1)
-    answers(engine, Assignment(TASK))
-
-    engine.retire(1, "enough")
-    moves = [signal.event.detail for signal in engine.flush() if isinstance(signal, Noted)]
-
-    assert moves[-1] == "enough"
-    engine.poll(0.1)
-    assert engine.census().alive == 1
-
-
-def test_a_worker_declines_a_task_that_its_proxy_has_tried_and_may_exchange_it() -> None:
-    engine = FakeEngine(Site(), 2, workers=1)
-
-    [declined] = answers(engine, Assignment(TASK, avoid=(1,)))
-    [exchanged] = answers(engine, Assignment(TASK, avoid=(1,), exchange=True))
-
-    assert (declined.ending, declined.proxy) == (Ending.DECLINED, 1)
-    assert (exchanged.ending, exchanged.proxy) == (Ending.OK, 2)
-
-
-def test_a_withdrawn_proxy_is_left_and_one_that_joins_is_taken() -> None:
-    engine = FakeEngine(Site(), 1)
-    engine.poll(0.1)
-
-    engine.withdraw([1], "off the list")
-    [declined] = answers(engine, Assignment(TASK))
-    engine.join([spare_proxies(2)[1]])
-    [done] = answers(engine, Assignment(TASK))
-
-    assert (declined.ending, done.ending, done.proxy) == (Ending.DECLINED, Ending.OK, 2)
-    engine.poll(0.1)
-    assert engine.census().states == {1: ProxyState.RETIRED, 2: ProxyState.PINNED}
