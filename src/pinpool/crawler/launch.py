@@ -195,7 +195,7 @@ class Launch:
         ref, files = self.ref, None
         if self.choice.where == "hosts":
             files = Path(tempfile.mkdtemp(prefix="spider-", dir=own_folder()))
-            ref = ship(ref, files)
+            ref, parts = ship(ref, files), parts.absolute()
         job = partial(PageJob, ref, self.settings, parts, self.choice.passed)
         plan = EnginePlan(job, standings, self.settings, self.workers, self.choice, PRELOAD, logs_prints=True)
         plan = plan._replace(files=files, parts=parts)

@@ -250,7 +250,9 @@ class Driver:
             raise Unfit(f"a worker cannot start: {_reason(text)}")
         if isinstance(error, exceptions.RayTaskError):
             return False
-        died = isinstance(error, exceptions.ActorDiedError) and PROCESS_DIED in text
+        died = isinstance(error, exceptions.OutOfMemoryError) or (
+            isinstance(error, exceptions.ActorDiedError) and PROCESS_DIED in text
+        )
         self._lose(actor, "died" if died else "out of reach", _reason(text), is_surely_dead=died)
         return True
 

@@ -15,7 +15,10 @@ from pathlib import Path
 from pinpool.pool.pids import send
 from pinpool.pool.ray_cluster import DriverPlan
 from pinpool.pool.ray_messages import Ready, Refused
+from pinpool.proxies.source import VARIABLE
 
+#: Python does not look for modules in the current folder, where a file named json.py would stand in for its own.
+_SAFE_PATH = ("-P",)
 #: How long a driver has to end by itself.
 END_PATIENCE = 10.0
 #: Characters that Ray puts behind its folder for the longest path of a socket, of which a system takes about 100.
@@ -36,7 +39,8 @@ class Link:
         ours, its = socket.socketpair()
         with its, self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pinpool.pool.ray_driver", str(its.fileno())],
+                [sys.executable, *_SAFE_PATH, "-m", "pinpool.pool.ray_driver", str(its.fileno())],
+                env={name: value for name, value in os.environ.items() if name != VARIABLE},  # has passwords
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-from pinpool.spider.loader import INSTALLED, packages_around
+from pinpool.spider.loader import INSTALLED, packages_around, stands_in_for_another
 from pinpool.spider.spider import SpiderRef
 
 
@@ -40,9 +40,12 @@ def _ship_module(ref: SpiderRef, into: Path) -> SpiderRef:
 
 
 def _beside(folder: Path, *, only: Path | None = None) -> Iterator[Path]:
-    """The modules and packages of a folder; with `only`, the package that this file is in, and no other."""
+    """
+    The modules and packages of a folder; with `only`, the package that this file is in, and no other. One that is named
+    like a module of Python or of an installed package is none of the spider's.
+    """
     for path in folder.iterdir():
-        is_wanted = only is None or only.is_relative_to(path)
+        is_wanted = only.is_relative_to(path) if only else not stands_in_for_another(str(path))
         if is_wanted and (path.suffix == ".py" or (path / "__init__.py").is_file()):
             yield from _code(path)
 

@@ -38,10 +38,12 @@ def shipped(spider: str, here: Path) -> set[str]:
     there.mkdir()
     code += "from pinpool.spider.loader import load, parse_ref; from pinpool.spider.shipping import ship\n"
     first = code + f"spider = load(parse_ref({spider!r})); print(repr(tuple(ship(spider.ref(), Path({str(there)!r})))))"
-    ref = subprocess.run([sys.executable, "-c", first], cwd=here, check=True, capture_output=True, text=True).stdout
+    ref = subprocess.run(
+        [sys.executable, "-P", "-c", first], cwd=here, check=True, capture_output=True, text=True
+    ).stdout
     here.rename(here.parent / "gone")
     second = code + f"from pinpool.spider.spider import SpiderRef; print(load(SpiderRef(*{ref.strip()})))"
-    loaded = subprocess.run([sys.executable, "-c", second], cwd=there, check=True, capture_output=True, text=True)
+    loaded = subprocess.run([sys.executable, "-P", "-c", second], cwd=there, check=True, capture_output=True, text=True)
     assert loaded.stdout.startswith("<Spider ")
     return {str(path.relative_to(there)) for path in there.rglob("*.py")}
 
@@ -56,6 +58,7 @@ def here(tmp_path: Path) -> Path:
 def test_a_file_travels_with_its_neighbours(here: Path) -> None:
     write(here, movies="import names\nfrom words.short import WORD\n" + SPIDER, names="", words__="")
     write(here, words__short="WORD = 1", deep__unused="", words__parts__more="")
+    write(here, json="raise RuntimeError('in the way')")
     (here / "passwords.txt").write_text("secret")
     assert shipped("movies.py", here) == {
         "movies.py",
