@@ -14,8 +14,9 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver, process, resource_tracker
 from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -107,6 +108,14 @@ def dump_stack_to(path: Path) -> None:
         faulthandler.register(
             STACK_SIGNAL, file=os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         )
+
+
+def forget(child: BaseProcess) -> None:
+    """
+    Do not wait for this child at the end of this process. multiprocessing would, without a deadline, also for one that
+    cannot be killed, or whose end a stopped forkserver does not report.
+    """
+    getattr(process, "_children", set[BaseProcess]()).discard(child)
 
 
 def own_folder() -> Path:

@@ -17,7 +17,7 @@ from multiprocessing.pool import Pool
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from pinpool.pool.child_process import safe_path
+from pinpool.pool.child_process import forget, safe_path
 from pinpool.pool.packet_queue import PacketQueue, has_packets
 from pinpool.pool.pids import born, is_gone, is_stopped, send
 from pinpool.pool.shared_process import carry
@@ -113,6 +113,7 @@ class Generation:
     pool: Pool | None = None
     #: The processes that it has started, by pid, and when each was born.
     _started: dict[int, int] = field(default_factory=dict)
+    _is_over: bool = False
 
     @classmethod
     def prepare(cls, context: BaseContext, seats: int) -> Generation:
@@ -146,6 +147,8 @@ class Generation:
 
     def _start_child(self, child: Any, start: Callable[[], None]) -> None:
         del child.start  # a child that is sent to its process takes its attributes along
+        if self._is_over:
+            raise SystemExit  # ends the thread of the pool that replaces workers, without a traceback
         is_new = self.pool is None
         for tries_left in reversed(range(1 if is_new else TRIES)):
             try:
@@ -174,13 +177,19 @@ class Generation:
         return [line for line in self.board.read() if not is_gone(line.pid, line.born)]
 
     def dispose(self) -> None:
-        """End every process of this generation. Does not wait for the pool: a jammed one would never end."""
+        """
+        End every process of this generation, within seconds. Does not wait for the pool: a jammed one would never end.
+        What cannot be ended is left behind.
+        """
+        self._is_over = True
         end_stopped_servers()
         if isinstance(self.pool, QuietPool):
             self.pool.end_handler()  # or it may start another worker when those are dead
         if self.pool is not None:
-            with suppress(RuntimeError):  # no thread can be started: it would only tidy up
+            try:
                 threading.Thread(target=_terminate, args=(self.pool,), name="pinpool-terminate", daemon=True).start()
+            except RuntimeError:  # no thread can be started: it would only tidy up
+                _leave_as_it_is(self.pool)
         give_up = time.monotonic() + KILL_PATIENCE
         while (pids := self._living()) and time.monotonic() < give_up:
             for pid in pids:
@@ -189,6 +198,8 @@ class Generation:
         with suppress(AttributeError, ValueError):
             # A dead worker may have held it, and then terminate() waits for it, with two threads and a dozen files.
             self.pool._inqueue._rlock.release()  # type: ignore[union-attr]
+        for child in self.children():
+            forget(child)
 
     def _living(self) -> set[int]:
         children = {child.pid for child in self.children() if child.pid}
@@ -201,6 +212,13 @@ def _terminate(pool: Pool) -> None:
     # It reads the pipe of tasks, where a killed worker may have left half of one. The pool is thrown away anyhow.
     with suppress(Exception):
         pool.terminate()
+
+
+def _leave_as_it_is(pool: Pool) -> None:
+    """At the end of this process, multiprocessing would terminate the pool, and wait for its threads and workers."""
+    finalizer: Any = getattr(pool, "_terminate", None)
+    if finalizer is not None:
+        finalizer.cancel()
 
 
 def stop_check_kill(board: StatusBoard, line: Line) -> None:

@@ -15,7 +15,7 @@ from multiprocessing.util import get_temp_dir
 from typing import Any, cast
 
 from pinpool.model import Event, EventKind, ProxyState
-from pinpool.pool.child_process import leave_signals_to_parent, never_outlive_parent, starting_children
+from pinpool.pool.child_process import forget, leave_signals_to_parent, never_outlive_parent, starting_children
 from pinpool.pool.lease_types import Report, Standing
 from pinpool.pool.leases import LeaseQueue
 from pinpool.pool.pids import born, is_gone, send
@@ -178,17 +178,24 @@ class LeaseProcess:
         return self.standings.retire_leaving()
 
     def end(self) -> None:
-        """End the process, however far its start came."""
+        """End the process, however far its start came. Within seconds: one that cannot be ended is left behind."""
         # Killed first: nothing in it is needed any more, and a stopped Manager would keep us waiting for ever.
         self.kill()
-        manager, self._manager, self._birth = self._manager, None, 0
-        if (shutdown := getattr(manager, "shutdown", None)) is not None:  # made by start(), if that came to its end
+        manager, process = cast(Any, self._manager), getattr(self._manager, "_process", None)
+        self._manager, self._birth = None, 0
+        shutdown = getattr(manager, "shutdown", None)  # made by start(), if that came to its end
+        if process is not None and process.pid is not None and process.is_alive():
+            # Killed, but its end is not reported. The shutdown would wait for that without a deadline.
+            forget(process)
+            if shutdown is not None:
+                shutdown.cancel()
+        elif shutdown is not None:
             shutdown()
         if (queue := vars(self).get("queue")) is not None:
             queue.disconnect()
         if manager is not None:
             with suppress(OSError, TypeError):  # it has none, or it is no path
-                os.unlink(manager.address)  # type: ignore[arg-type]  # noqa: PTH108
+                os.unlink(manager.address)  # noqa: PTH108
 
     def kill(self) -> None:
         """Kill the process; it may be dead already, or not there."""

@@ -23,7 +23,9 @@ ends with the first callback that raises. So the caller counts what is complete,
 are surely dead.
 """
 
+import atexit
 import multiprocessing
+import os
 import queue
 import shutil
 import tempfile
@@ -118,6 +120,10 @@ class ProcessEngine:
 
     def start(self) -> None:
         self._stacks = Path(tempfile.mkdtemp(prefix="stacks-", dir=own_folder()))
+        # An engine that nobody closes, or whose end is interrupted, would end with multiprocessing: by SIGTERM, which
+        # workers leave to their parent, and a wait for them that has no end.
+        self._owner = os.getpid()
+        atexit.register(self._close_at_exit)
         shared = self._hang_seconds, self._stacks
         self._watch = WorkerWatch(self._size, -(-self._size // self._threads), self._flight, *shared)
         self._solo_watch = WorkerWatch(1, self._size, self._alone, *shared)  # it dies once for each crash of all others
@@ -212,6 +218,12 @@ class ProcessEngine:
             self._logs = None
         if self._stacks is not None:
             shutil.rmtree(self._stacks, ignore_errors=True)
+        end_stopped_servers()  # they would outlive this process
+        atexit.unregister(self._close_at_exit)
+
+    def _close_at_exit(self) -> None:
+        if os.getpid() == self._owner:  # not in a child that was forked
+            self.close()
 
     # ------------------------------------------------------------------ for those who watch
 

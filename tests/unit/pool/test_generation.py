@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from multiprocessing import process
 from multiprocessing.pool import Pool
-from typing import cast
+from typing import Any, cast
+from unittest.mock import Mock
+
+import pytest
 
 from pinpool.pool.generation import Generation
 
@@ -27,3 +31,43 @@ def test_a_pool_with_half_a_task_in_its_pipe_is_thrown_away_without_a_traceback(
     for thread in threading.enumerate():
         if thread.name == "pinpool-terminate":
             thread.join(30)
+
+
+class Child:
+    """A worker that is about to be started."""
+
+    started = 0
+    pid = 2**30
+
+    def start(self) -> None:
+        self.started += 1
+
+
+def test_a_pool_that_is_thrown_away_starts_no_more_workers() -> None:
+    """The thread that replaces them may be in the midst of many, and nobody waits for it for ever."""
+    generation = Generation.prepare(multiprocessing.get_context(), seats=1)
+    generation.pool = cast(Pool, TornPool())
+    first, late = Child(), Child()
+    for child in (first, late):
+        vars(child)["start"] = child.start  # as a pool's own processes have it, see `Generation.start`
+
+    generation._start_child(first, first.start)
+    generation.dispose()
+    with pytest.raises(SystemExit):
+        generation._start_child(late, late.start)
+
+    assert (first.started, late.started) == (1, 0)
+
+
+def test_a_worker_whose_end_is_not_reported_is_not_waited_for_at_the_end_of_the_process() -> None:
+    """multiprocessing joins all children that it knows of, without a deadline."""
+    generation = Generation.prepare(multiprocessing.get_context(), seats=1)
+    generation.pool = cast(Pool, TornPool())
+    worker = Mock(pid=None)
+    worker.name, worker._popen.poll.return_value = generation._name, None
+    cast(Any, process)._children.add(worker)
+    assert worker in multiprocessing.active_children()
+
+    generation.dispose()
+
+    assert worker not in multiprocessing.active_children()

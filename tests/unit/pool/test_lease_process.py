@@ -1,7 +1,10 @@
 """The parent's copy of where the proxies stand, from which a new Manager starts."""
 
 import multiprocessing
-from typing import Any
+from multiprocessing import process
+from pathlib import Path
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -79,3 +82,24 @@ def test_a_manager_whose_forkserver_dies_before_it_is_up_can_be_ended(monkeypatc
     process.end()
 
     assert process.pid is None
+
+
+def test_a_manager_whose_end_is_not_reported_is_left_behind_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    """It was killed, and cannot be, or a stopped forkserver is silent. Its own shutdown waits without a deadline."""
+    leases = LeaseProcess([], multiprocessing.get_context(), seats=1, cooling=1.0)
+    socket = tmp_path / "socket"
+    socket.touch()
+    manager = Mock(address=str(socket))
+    manager._process.pid = 2**30
+    manager._process._popen.poll.return_value = None
+    leases._manager = manager
+    cast(Any, process)._children.add(manager._process)
+    assert manager._process in multiprocessing.active_children()
+
+    leases.end()
+
+    assert manager._process not in multiprocessing.active_children()
+    manager.shutdown.assert_not_called()
+    manager.shutdown.cancel.assert_called_once()
+    assert not socket.exists()  # or whoever lets go of the queue would connect, and wait for a greeting
+    assert leases.pid is None
