@@ -5,14 +5,14 @@ Leases carry the passwords of proxies. They travel within this machine, or throu
 to hosts that have proved themselves (token), and nowhere else.
 """
 
-import ipaddress
 import os
 import secrets
 import socket
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from pinpool.errors import PinpoolError
+from pinpool.errors import PinpoolError, UsageError
+from pinpool.pool.ray_address import endpoint, is_loopback, uses_tls, uses_token
 from pinpool.text import one_line
 
 #: Bytes of shared memory for results. Only a result of more than 100 kB lies there; Ray takes no less than 75 MB.
@@ -73,7 +73,9 @@ def connect(plan: DriverPlan) -> Any:
             ray.init(address=plan.address, **options)
     except Exception as error:  # noqa: BLE001  Ray raises anything here
         where = f"the Ray cluster at {plan.address}" if plan.address else "a Ray on this machine"
-        raise Unfit(f"cannot use {where}: {str(error).strip()}") from None
+        asking = f" --address {plan.address}" if plan.address else ""
+        reason = one_line(str(error)).rstrip(".")
+        raise Unfit(f"cannot use {where}: {reason}; `pinpool doctor --engine ray{asking}` says why") from None
     for node in ray.nodes():
         if node["Alive"]:
             may_have_leases(node["NodeManagerHostname"], node["NodeManagerAddress"])
@@ -82,14 +84,13 @@ def connect(plan: DriverPlan) -> Any:
 
 def _find_head(address: str) -> None:
     """Raises Unfit if nobody answers there: Ray would look for the head of a cluster for minutes."""
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal()) or "/" in host:
-        raise Unfit(
-            f"{address!r} is not the address of a Ray cluster: write HOST:PORT of its head", is_wrong_input=True
-        )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), HEAD_PATIENCE).close()
-    except (OSError, OverflowError) as error:
+        place = endpoint(address)
+    except UsageError as error:
+        raise Unfit(str(error), is_wrong_input=True) from None
+    try:
+        socket.create_connection(place, HEAD_PATIENCE).close()
+    except OSError as error:
         reason = one_line(str(getattr(error, "strerror", None) or error))
         text = f"no Ray cluster at {address}: {reason}; is its head up (ray start --head), and its port open?"
         raise Unfit(text, is_wrong_input=True) from None
@@ -97,25 +98,11 @@ def _find_head(address: str) -> None:
 
 def may_have_leases(host: str, address: str) -> None:
     """Raises Unfit if a host may not have leases, with their passwords."""
-    if is_loopback(address) or protects(os.environ):
+    if is_loopback(address) or (uses_tls(os.environ) and uses_token(os.environ)):
         return
     raise Unfit(
         f"the host {host} ({address}) may not have the passwords of proxies, because the cluster has not both TLS and "
         "a token: start each of its hosts, and pinpool, with RAY_USE_TLS=1 and its certificates, and with "
-        "RAY_AUTH_MODE=token and the token",
+        "RAY_AUTH_MODE=token and the token (`pinpool guide cluster`)",
         is_wrong_input=True,
     )
-
-
-def is_loopback(address: str) -> bool:
-    """True if what is sent there stays on this machine."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
-
-
-def protects(environment: Any) -> bool:
-    """True if Ray uses both TLS and a token with these environment variables."""
-    has_tls = environment.get("RAY_USE_TLS", "0").lower() in ("1", "true")
-    return has_tls and environment.get("RAY_AUTH_MODE", "").lower() == "token"

@@ -41,7 +41,7 @@ def test_with_both_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("address", ["auto", "ray://127.0.0.1:10001", "127.0.0.1", ":6379"])
 def test_an_address_is_that_of_a_head(address: str) -> None:
-    with pytest.raises(Unfit, match="write HOST:PORT of its head") as refused:
+    with pytest.raises(Unfit, match="is not HOST:PORT: name the head") as refused:
         connect(DriverPlan(address, 1, None, "", b""))
     assert refused.value.is_wrong_input
 
