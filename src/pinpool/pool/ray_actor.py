@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
@@ -27,24 +28,28 @@ from pinpool.pool.pinned_worker import LedWorker, describe
 from pinpool.pool.prints import log_prints
 from pinpool.pool.ray_fence import Fence, now
 from pinpool.pool.ray_messages import Ran, Renewed, WorkerLine
-from pinpool.pool.status_board import WIDTH, StatusBoard
+from pinpool.pool.status_board import WIDTH, Activity, Line, StatusBoard
 from pinpool.pool.this_worker import whereabouts
 from pinpool.text import shown_path
 
 #: From the promise of a carrier to end to its end: the time that its answer needs to leave.
 _FAREWELL_SECONDS = 0.1
+#: The innermost frames of a stack: those before are Ray's and ours.
+_STACK_FRAMES = 12
 
 
 class Kit(NamedTuple):
     """
     What a carrier starts with. `job` is the pickled function that makes the job. `mark` is a file of the parent's that
-    is seen by those who share its disk. `levels` are those of the parent's loggers.
+    is seen by those who share its disk. `levels` are those of the parent's loggers. An attempt that runs for more than
+    `hang_seconds` hangs.
     """
 
     version: str
     job: bytes
     levels: Levels
     logs_prints: bool
+    hang_seconds: float
     mark: str | None = None
 
 
@@ -60,6 +65,7 @@ class Carrier:
         self._complaint = ""
         self._workers: list[LedWorker] = []
         self._alone = [threading.Lock() for _ in numbers]
+        self._threads = [0] * len(numbers)  # where each makes its attempts
         try:
             self._unpack(kit, numbers)
         except BaseException as error:  # noqa: BLE001  the spider may raise anything
@@ -94,7 +100,10 @@ class Carrier:
         lines, moment = self._board.read(), time.monotonic()
         for line in lines:
             self._board.ask_to_leave(line.seat, line.proxy if line.proxy in leaving else 0)
-        shown = [(line.seat, int(line.activity), line.serial, moment - line.since) for line in lines]
+        shown = [
+            WorkerLine(line.seat, int(line.activity), line.serial, ago, self._stack(line, ago))
+            for line, ago in ((line, moment - line.since) for line in lines)
+        ]
         return tuple(
             Renewed(
                 now(),
@@ -102,7 +111,7 @@ class Carrier:
                 _own_address(),
                 ground_of_pids(),
                 os.getpid(),
-                tuple(WorkerLine(*one) for one in shown),
+                tuple(shown),
                 self._logs.take(),
                 self._complaint,
             )
@@ -114,6 +123,7 @@ class Carrier:
         """Make an attempt. Returns the fields of a `Ran`."""
         with self._alone[place]:
             self._fence.check()
+            self._threads[place] = threading.get_ident()
             work = unpack_work(packed)
             if complaint := self._cannot(work):
                 return tuple(Ran(b"", 0.0, complaint))
@@ -134,6 +144,13 @@ class Carrier:
                 worker.let_go()
         self._fence.end_in(_FAREWELL_SECONDS)
         return os.getpid()
+
+    def _stack(self, line: Line, ago: float) -> str:
+        """Where a worker hangs; empty if it does not."""
+        if line.activity is not Activity.RUN or ago <= self._kit.hang_seconds:
+            return ""
+        frame = sys._current_frames().get(self._threads[line.seat])
+        return "".join(traceback.format_stack(frame)[-_STACK_FRAMES:]) if frame else ""
 
     def _cannot(self, work: Assignment | Call) -> str:
         """Why this work cannot be done here; empty if it can."""

@@ -56,7 +56,7 @@ from pinpool.pool.ray_messages import (
 )
 from pinpool.pool.registry import EnginePlan
 from pinpool.pool.status_board import Activity
-from pinpool.pool.worker_watch import START_PATIENCE, STORM
+from pinpool.pool.worker_watch import STACK_LENGTH, START_PATIENCE, STORM
 from pinpool.proxies.redaction import Redaction
 from pinpool.text import counted
 
@@ -75,7 +75,7 @@ class _Carrier:
 
     def __init__(self, slots: list[Slot]) -> None:
         self.slots = slots
-        self.hung: set[int] = set()  # serials
+        self.hung: dict[int, str] = {}  # serials, and the stacks where they hang
         self.ended: set[int] = set()  # serials of those that were ended on purpose
 
 
@@ -136,7 +136,7 @@ class RayEngine:
         self._logs = LogPipe(self._redaction)
         levels = self._logs.reporting().levels
         mark = str(self._mark) if self._mark else None
-        kit = Kit(version("pinpool"), pickle.dumps(self._job), levels, self._logs_prints, mark)
+        kit = Kit(version("pinpool"), pickle.dumps(self._job), levels, self._logs_prints, self._hang_seconds, mark)
         folder = own_folder()
         self._temporary = folder_for_sockets(folder / "ray")
         files = str(self._files) if self._files else None
@@ -153,6 +153,8 @@ class RayEngine:
             self._spawn(min(self._threads, self._size - first))
 
     def submit(self, serial: int, work: Assignment | Call, *, alone: bool = False) -> None:
+        if self._link is None:
+            raise RuntimeError("this engine is not started, or closed")
         self._dispatch.submit(serial, work, alone=alone and self._threads > 1)
 
     def poll(self, timeout: float) -> list[Signal]:
@@ -339,7 +341,7 @@ class RayEngine:
             if slot.serial and slot.serial == line.serial and activity in (Activity.RUN, Activity.PACE):
                 slot.activity, slot.since = activity, now - line.ago
                 if line.ago > self._hang_seconds and line.serial not in carrier.hung:
-                    carrier.hung.add(line.serial)
+                    carrier.hung[line.serial] = line.stack
                     self._present.send(Kill(board.carrier))
 
     # ------------------------------------------------------------------ losses
@@ -375,7 +377,7 @@ class RayEngine:
         """What the loss of a carrier means for an attempt."""
         serial, where, is_shared = slot.serial, (slot.number, slot.proxy), self._threads > 1
         if serial in carrier.hung:
-            message = f"hung for more than {self._hang_seconds:g} s"
+            message = f"hung for more than {self._hang_seconds:g} s\n{carrier.hung[serial]}".strip()[:STACK_LENGTH]
             return Lost(serial, Sign.HANG, message, *where, suspect=is_shared)
         if carrier.hung or (carrier.ended and serial not in carrier.ended):
             return Lost(serial, None, "its process was ended for another page", *where)

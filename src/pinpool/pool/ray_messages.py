@@ -61,12 +61,15 @@ class Disband(NamedTuple):
 
 
 class WorkerLine(NamedTuple):
-    """A worker's line on the status board; `ago` is how many seconds ago it was written."""
+    """
+    A worker's line on the status board; `ago` is how many seconds ago it was written. One that hangs shows its `stack`.
+    """
 
     place: int
     activity: int
     serial: int
     ago: float
+    stack: str = ""
 
 
 class Renewed(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from crawling import until
 from pinpool.model import FILE_STAGE, Assignment, Call, Ending
 from pinpool.pool import ray_actor
 from pinpool.pool.job import Job, pack_work, unpack
@@ -62,8 +64,9 @@ def carrier(
     *,
     mark: str | None = None,
     own_version: str = version("pinpool"),
+    hang: float = 30.0,
 ) -> Carrier:
-    kit = Kit(own_version, pickle.dumps(make), {}, False, mark)
+    kit = Kit(own_version, pickle.dumps(make), {}, False, hang, mark)
     made = Carrier(pickle.dumps(tuple(kit)), (11, 12))
     first = renewed(made)
     if not first.complaint:
@@ -100,6 +103,17 @@ def test_a_renewal_says_what_each_worker_does(fence: Endless) -> None:
         (0, Activity.IDLE, 5),
         (1, Activity.IDLE, 0),
     ]
+
+
+def test_a_worker_that_hangs_shows_where(fence: Endless) -> None:
+    made = carrier(hang=0.05)
+    working = threading.Thread(target=ran, args=(made, Call(b"sleep:1")))
+    working.start()
+    until(lambda: renewed(made, 1e12).lines[0].stack != "", "it shows its stack", 10)
+    [shown] = [line.stack for line in renewed(made, 1e12).lines if line.stack]
+    assert "scripted_job.py" in shown
+    working.join()
+    assert [line.stack for line in renewed(made, 1e12).lines] == ["", ""]
 
 
 def test_a_spider_that_cannot_be_loaded_is_complained_of(fence: Endless) -> None:

@@ -198,11 +198,14 @@ def test_a_page_that_hangs_costs_its_carrier_and_no_other_page(play: Callable[..
     crawl = play(threads=2)
     crawl.join()
     hung, other = crawl.submit(1, 2)
-    lines = tuple(WorkerLine(run.place, Activity.RUN, run.serial, ago) for run, ago in ((hung, 6.0), (other, 1.0)))
+    ages = ((hung, 6.0, "in parse"), (other, 1.0, ""))
+    lines = tuple(WorkerLine(run.place, Activity.RUN, run.serial, ago, stack) for run, ago, stack in ages)
     crawl.poll(Board(hung.carrier, lines, b""))
     assert crawl.link.asked_for(Kill) == [Kill(hung.carrier)]
-    signs = {lost.serial: (lost.sign, lost.suspect) for lost in crawl.lost(hung, "killed")}
+    losses = {lost.serial: lost for lost in crawl.lost(hung, "killed")}
+    signs = {serial: (lost.sign, lost.suspect) for serial, lost in losses.items()}
     assert signs == {hung.serial: (Sign.HANG, True), other.serial: (None, False)}
+    assert losses[hung.serial].message == "hung for more than 5 s\nin parse"
 
 
 def test_a_swapped_pin_is_let_go(play: Callable[..., Play]) -> None:
