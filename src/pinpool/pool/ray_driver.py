@@ -124,9 +124,8 @@ class Driver:
 
     def _looked(self, nodes: list[dict[str, Any]]) -> None:
         self._looked_at = time.monotonic()
-        alive = [node for node in nodes if node["Alive"]]
-        slots = sum(int(node["Resources"].get("proxy", 0)) for node in alive)
-        self._parent.send(Slots(slots, len(alive)))
+        slots = [int(node["Resources"].get("proxy", 0)) for node in nodes if node["Alive"]]
+        self._parent.send(Slots(sum(slots), len(slots), max(slots, default=0)))
 
     def _call(self, method: Any, *arguments: object, then: Callable[[Future[Any]], None]) -> None:
         future: Future[Any] = method.remote(*arguments).future()

@@ -127,7 +127,7 @@ class RayEngine:
         self._leaving: frozenset[int] = frozenset()
         self._next_tick = 0.0
         self._deaths_in_a_row = 0
-        self._slots = Slots(0, 0)
+        self._slots = Slots(0, 0, 0)
         self._said_at = self._had_worker_at = 0.0
 
     # ------------------------------------------------------------------ the protocol
@@ -434,13 +434,14 @@ class RayEngine:
 
     def _why_no_worker(self) -> str:
         waited = f"no worker has come up for {START_PATIENCE:g} s"
-        slots, hosts = self._slots
-        if slots < self._threads:
-            return (
-                f"{waited}: the {counted(hosts, 'host')} of the cluster {'has' if hosts == 1 else 'have'} "
-                f"{counted(slots, 'slot')} for workers, and a process takes {self._threads}: start hosts with "
-                "  ray start --resources='{\"proxy\": N}'"
-            )
+        slots, hosts, most = self._slots
+        start = "start hosts with  ray start --resources='{\"proxy\": N}'"
+        if not slots:
+            have = "has" if hosts == 1 else "have"
+            return f"{waited}: the {counted(hosts, 'host')} of the cluster {have} no slot for workers: {start}"
+        if most < self._threads:
+            needs = f"a process with {self._threads} workers needs a host with {self._threads} slots"
+            return f"{waited}: {needs}, and the largest has {most}: {start}, or take fewer --threads"
         return f"{waited}, though the cluster has {counted(slots, 'slot')} for them: see `ray status` and Ray's logs"
 
 

@@ -156,10 +156,14 @@ class Disbanded(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """How things stand in the cluster: slots for workers, and hosts. Comes now and then, as a sign of life."""
+    """
+    How things stand in the cluster: slots for workers, and hosts, of which one has most slots. Comes now and then, as a
+    sign of life.
+    """
 
     slots: int
     hosts: int
+    most: int
 
 
 class Refused(NamedTuple):

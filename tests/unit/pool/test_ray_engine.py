@@ -259,11 +259,21 @@ def test_what_the_driver_refuses_ends_the_run(wrong: bool, kind: type[Exception]
         play().poll(Refused(wrong, "no token"))
 
 
-def test_a_cluster_without_slots_is_named(play: Callable[..., Play], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("slots", "why"),
+    [
+        (Slots(0, 2, 0), "the 2 hosts of the cluster have no slot for workers"),
+        (Slots(4, 2, 2), r"a process with 3 workers needs a host with 3 slots, and the largest has 2"),
+        (Slots(9, 2, 9), "though the cluster has 9 slots for them"),
+    ],
+)
+def test_why_no_worker_comes_up_is_said(
+    slots: Slots, why: str, play: Callable[..., Play], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ray_engine, "START_PATIENCE", -1.0)
-    crawl = play()
-    crawl.link.says.append(Slots(0, 2))
-    with pytest.raises(EngineError, match="the 2 hosts of the cluster have 0 slots for workers"):
+    crawl = play(workers=6, threads=3)
+    crawl.link.says.append(slots)
+    with pytest.raises(EngineError, match=why):
         crawl.poll()
 
 
