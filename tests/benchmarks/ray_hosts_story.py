@@ -43,9 +43,10 @@ def cut(folder: Path) -> None:
             films = films_of(folder, lab, made)
             for path in SILENT:
                 lab.set_site_fault(path, "silent", times=1)
-            start = films.crawl("-w", "2", "--timeout", "120", "--deadline", "150")
-            made.add(2)
+            start = films.crawl("-w", "4", "--timeout", "120", "--deadline", "150")
             until(lambda: len(unanswered(lab)) == 2, "two requests under way")
+            [ready] = made.add(2)
+            until(lambda: len(ready.workers()) == 2, "two workers without a proxy")
             waiting = unanswered(lab)
             cut_at, by_the_wall = time.monotonic(), time.time()
             far.cut()

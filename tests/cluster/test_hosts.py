@@ -218,11 +218,12 @@ def test_a_host_that_is_cut_off_lets_go_of_its_proxies_before_others_have_them(
         films = RayJob(tmp_path / "run", lab, made)
         for path in ("/page/3", "/page/4"):
             lab.set_site_fault(path, "silent", times=1)
-        start = films.crawl("-w", "2", "--timeout", "120", "--deadline", "150")
+        start = films.crawl("-w", "4", "--timeout", "120", "--deadline", "150")
         until(lambda: waiting("/page/3", films) and waiting("/page/4", films), "two workers that wait")
+        [ready] = made.add(SLOTS)
+        until(lambda: len(ready.workers()) == SLOTS, "two workers without a proxy")
 
         far.cut()
-        made.add(SLOTS)
         until(lambda: others_have({0, 1}, cut_off, films), "both proxies serve others")
         far.heal()
 
