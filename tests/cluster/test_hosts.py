@@ -212,8 +212,7 @@ def test_a_host_that_is_cut_off_lets_go_of_its_proxies_before_others_have_them(
     if not slow:
         pytest.skip("takes a minute: --slow")
     with machine() as far, cluster(far) as made, lab_for(far, pages=4, proxies=2) as lab:
-        for name, value in made.environment.items():
-            monkeypatch.setenv(name, value)
+        use(made, monkeypatch)
         cut_off = made.add_machine(SLOTS)
         films = RayJob(tmp_path / "run", lab, made)
         for path in ("/page/3", "/page/4"):
@@ -229,3 +228,32 @@ def test_a_host_that_is_cut_off_lets_go_of_its_proxies_before_others_have_them(
 
         ends_well(start, films)
         assert lost_workers(films) == 2
+
+
+def test_a_dead_head_ends_the_run_with_the_reason_and_another_cluster_goes_on(
+    ray_cluster: Cluster, films_of: Jobs, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    if not slow:
+        pytest.skip("takes a minute: --slow")
+    films = films_of(20, proxies=2, latency=0.3)
+    with cluster() as first, monkeypatch.context() as patch:
+        use(first, patch)
+        [host] = first.add(SLOTS)
+        films.cluster = first
+        start = films.crawl("-w", "2")
+        until(lambda: requests_by(host, films) >= 10, "ten pages")
+
+        first.head.kill()
+
+        assert start.wait() == 1
+        assert "the head of the Ray cluster has not answered" in start.said
+    films.lab.set_latency(0.02)
+    films.cluster = ray_cluster
+    ray_cluster.have(1)
+    ends_well(films.resume("--address", ray_cluster.address), films)
+
+
+def use(made: Cluster, patch: pytest.MonkeyPatch) -> None:
+    """Let what is started from now on have what it needs for this cluster."""
+    for name, value in made.environment.items():
+        patch.setenv(name, value)
