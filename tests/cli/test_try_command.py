@@ -56,3 +56,14 @@ def test_trying_a_page_that_yields_nothing_is_exit_3(desk: Desk, lab: Lab) -> No
     assert (wrong.code, ill.code) == (3, 3)
     assert wrong.err.startswith("nothing extracted")
     assert "server_error" in ill.err
+
+
+def test_a_setting_of_the_command_line_takes_the_place_of_the_spiders(desk: Desk, lab: Lab) -> None:
+    small = desk.run("try", "films.py", *LIST, "-s", "max_body=1000")
+    wrong = desk.run("try", "films.py", *LIST, "-s", "max_bdy=1000", "--select", "a[href")
+
+    assert small.code == 3
+    assert "too_large" in small.err
+    assert wrong.code == 2
+    assert "max_bdy: no such setting; did you mean max_body" in wrong.err
+    assert "--select: " in wrong.err

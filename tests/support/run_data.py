@@ -80,6 +80,7 @@ def run_data(
         "spider": "movies",
         "spider_ref": "movies.py",
         "engine": "processes",
+        "settings": "{}",
         "workers": proxies,
         "state": state,
         "started": START,

@@ -37,12 +37,16 @@ from pinpool.errors import SettingsError
 def lab(faults: str, latency: float, write_proxies: Path | None, **options: Any) -> None:
     """Keep the practice site and its proxies running until Ctrl-C, to try a spider on.
 
+    It says what there is: films as pages, as JSON, as a feed and behind a form, a shop, files, and a page for each
+    difficulty. For each of the first, `pinpool new NAME --from EXAMPLE` writes a spider that reads it.
+
     \b
     Example:
       pinpool lab --proxies 8 --faults refused,ban --write-proxies proxies.txt
     """
     from pinpool.files import storing
     from pinpool.lab import Lab
+    from pinpool.lab.site import DIFFICULTIES, ENTRIES
 
     try:
         wanted = [fault.strip() for fault in faults.split(",") if fault.strip()]
@@ -60,6 +64,9 @@ def lab(faults: str, latency: float, write_proxies: Path | None, **options: Any)
             with storing(f"--write-proxies {write_proxies}", "name another", SettingsError):
                 site.write_proxies(write_proxies)
         say(f"site: {site.url}/page/1 (through its proxies also {site.named_url}/page/1)")
+        for path, what, example in ENTRIES:
+            say(f"page: {path:<10}  {what} (--from {example})")
+        say(f"difficult: {' '.join(DIFFICULTIES)}")
         for proxy in site.proxies:
             say(f"proxy: {proxy.label}" + (f"  {proxy.fault}" if proxy.fault else ""))
         if write_proxies is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from pinpool.cli.options import PATH, ExitCode, argument_option, leave, together
+from pinpool.cli.options import PATH, ExitCode, argument_option, given_settings, leave, setting_options, together
 from pinpool.errors import ProxyListError, UsageError
 from pinpool.text import shown_path
 
@@ -47,6 +47,7 @@ _what_is_done = together(
 @click.argument("url", required=False)
 @_where_from
 @argument_option
+@setting_options()
 @_what_is_sent
 @_what_is_done
 def try_(spider: str, url: str | None, **options: Any) -> None:
@@ -63,9 +64,11 @@ def try_(spider: str, url: str | None, **options: Any) -> None:
       pinpool try movies.py https://site.example/film/7 --direct --save film.html
       pinpool try movies.py --file film.html --select h2::text --select "//p"
       pinpool try movies.py --page movies.db:3 --shell
+      pinpool try movies.py -p proxies.txt -s ca_bundle=authority.pem
     """
     from pinpool.cli.try_answer import Shown, show
-    from pinpool.errors import SpiderError
+    from pinpool.errors import SettingsError, SpiderError
+    from pinpool.settings import settings_from
     from pinpool.spider.arguments import given_arguments
     from pinpool.spider.loader import load, parse_ref
 
@@ -75,8 +78,9 @@ def try_(spider: str, url: str | None, **options: Any) -> None:
     try:
         given = given_arguments(options["arguments"]) or (sample.arguments if sample else ())
         loaded = load(parse_ref(spider)._replace(arguments=given))
+        loaded.settings = settings_from(given_settings(options), loaded.settings)
         loaded.check(seeds=url is None and not options["page"] and not options["file"])
-    except SpiderError as error:
+    except (SpiderError, SettingsError) as error:
         raise UsageError([*problems, *error.problems]) if problems else error from None
     stage = options["stage"]
     if stage is not None and stage not in loaded.stages:

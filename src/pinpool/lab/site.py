@@ -30,6 +30,28 @@ from pinpool.lab.http import Answer, Delivery, Request, as_page
 from pinpool.lab.pages import Catalogue
 from pinpool.lab.shop import Shop
 
+#: Where each thing to practise on begins, what it is, and the example that reads it.
+ENTRIES = (
+    ("/page/1", "films: list pages, and a page for each film", "start"),
+    ("/api/films", "the films as JSON, cut into pages by cursors", "films_api"),
+    ("/search", "the films behind a form", "search_form"),
+    ("/feed.xml", "the films as a feed", "news_feed"),
+    ("/shop", "a shop: categories, lists, products", "shop"),
+    ("/files/1", "list pages of PDF files", "reports"),
+)
+#: A page for each difficulty.
+DIFFICULTIES = (
+    "/echo",
+    "/status/503?retry-after=7",
+    "/redirect/3",
+    "/drip-head",
+    "/drip-body",
+    "/truncated",
+    "/bomb",
+    "/huge",
+    "/login",
+    "/members",
+)
 HTML = ("Content-Type", "text/html; charset=utf-8")
 ROBOTS = b"User-agent: *\nDisallow: /bomb\nDisallow: /huge\nAllow: /\n"
 MEGABYTE = b"<p>\n" * 250_000
@@ -88,7 +110,8 @@ class Site:
             case "login":
                 return as_page(200, "Welcome", headers=(("Set-Cookie", f"{ticket}; Path=/; HttpOnly"),))
             case "":
-                return as_page(200, "The practice site", '<a href="/page/1">Films</a>')
+                links = (f'<a href="{path}">{what}</a>' for path, what, _ in ENTRIES)
+                return as_page(200, "The practice site", "<br>".join(links))
             case "robots.txt":
                 return Answer(200, ROBOTS, (("Content-Type", "text/plain"),))
             case "drip-head":

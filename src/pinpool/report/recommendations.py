@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import Any, NamedTuple
 
-from pinpool.journal.records import ProxyRow
+from pinpool.journal.records import ProxyRow, read_settings
 from pinpool.journal.yields import NOTHING
 from pinpool.model import Fault, ProxyState
 from pinpool.policy.faults import FAULTS
@@ -84,7 +84,7 @@ def _nothing_in_hand(data: RunData) -> Iterator[Recommendation]:
         if (sample := data.samples.get(stage.stage)) is not None:
             page = "--page " + _quoted(f"{data.journal}:{sample}")
         else:
-            page = f"{_quoted(bare_url(stage.url))} -p {_list(data)}"
+            page = f"{_quoted(bare_url(stage.url))} {_through(data)}"
         yield Recommendation(
             99,
             f"Stage {one_line(stage.stage)} yielded nothing",
@@ -93,7 +93,7 @@ def _nothing_in_hand(data: RunData) -> Iterator[Recommendation]:
             (f"pinpool try {spider} {page} --stage {_quoted(stage.stage)}", resume),
         )
     for problem in data.found.problems()[len(data.found.barren) :]:
-        yield Recommendation(99, "The run has no items", f"{problem}.", (f"pinpool try {spider} -p {_list(data)}",))
+        yield Recommendation(99, "The run has no items", f"{problem}.", (f"pinpool try {spider} {_through(data)}",))
 
 
 def _empty_fields(data: RunData) -> Iterator[Recommendation]:
@@ -107,7 +107,7 @@ def _empty_fields(data: RunData) -> Iterator[Recommendation]:
                 75,
                 f"{names} {are} empty in all items of stage {one_line(stage.stage)}",
                 f"None of {counted(stage.items, 'item')} has a value there: see whether the selectors are right.",
-                (f"pinpool try {_quoted(data.run.spider_ref)} {page} -p {_list(data)} --stage {_quoted(stage.stage)}",),
+                (f"pinpool try {_quoted(data.run.spider_ref)} {page} {_through(data)} --stage {_quoted(stage.stage)}",),
             )
 
 
@@ -226,7 +226,7 @@ def _bans(data: RunData) -> Iterator[Recommendation]:
             " whole: look at one.",
             (
                 f"pinpool failures {_quoted(data.journal)} --pages",
-                f"pinpool try {_quoted(data.run.spider_ref)} -p {_list(data)}",
+                f"pinpool try {_quoted(data.run.spider_ref)} {_through(data)}",
             ),
         )
     elif hit >= 2:
@@ -297,7 +297,7 @@ def _page_given_up(data: RunData) -> tuple[tuple[str, ...], str]:
     if first["page"] is not None:
         page = "--page " + _quoted(f"{data.journal}:{first['page']}")
     elif _is_whole(first["url"]):
-        page = f"{_quoted(first['url'])} -p {_list(data)}"
+        page = f"{_quoted(first['url'])} {_through(data)}"
     else:
         return (), ""
     why = f" {fault} points to the page or the spider, not to the proxies: see what the spider makes of one."
@@ -364,6 +364,12 @@ _RULES: tuple[Callable[[RunData], Iterator[Recommendation]], ...] = (
 def _quoted(text: str) -> str:
     # Users paste this into a shell, and it comes from a journal.
     return shlex.quote(one_line(text))
+
+
+def _through(data: RunData) -> str:
+    """For a page that is asked for again: the spider's arguments by name, whose values may be secret, and -p."""
+    names = dict(read_settings(data.run.settings).arguments)
+    return "".join(f"-a {name}=VALUE " for name in names) + f"-p {_list(data)}"
 
 
 def _list(data: RunData) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pinpool.journal.records import settings_text
 from pinpool.journal.yields import RunYield, StageYield
 from pinpool.report.recommendations import recommend
 from pinpool.stats.fields import StageFields
@@ -262,6 +263,16 @@ def test_a_field_that_is_empty_in_all_items_is_named() -> None:
 
     assert found.title == "score is empty in all items of stage detail"
     assert found.commands == ("pinpool try movies.py http://films.example/detail/1 -p PROXIES --stage detail",)
+
+
+def test_a_command_that_asks_for_a_page_names_the_arguments_of_the_spider_and_no_value() -> None:
+    lost = given_up(7, "http://films.example/7", "extract", "no year")
+    settings = settings_text({"pace": 1.0}, (("kind", "drama"), ("token", "hunter2")))
+
+    found = recommend(run_data(calm(), tasks={"failed": 1}, given_up=[lost], run={"settings": settings}))
+
+    asked = "pinpool try movies.py http://films.example/7 -a kind=VALUE -a token=VALUE -p PROXIES"
+    assert found[0].commands[1] == asked
 
 
 def test_a_run_at_its_limit_can_go_on() -> None:
