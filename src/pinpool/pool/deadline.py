@@ -91,10 +91,14 @@ class _Alarm:
 
     def __enter__(self) -> None:
         self._handler = _handler_of(signal.SIGALRM)
+        stopped = None
         if self._handler is not _on_alarm:
+            # Stopped first: an alarm of other code that came to our handler would be lost.
+            stopped = signal.setitimer(signal.ITIMER_REAL, 0.0)
             signal.signal(signal.SIGALRM, _on_alarm)
         _Alarm.on = True
-        self._timer = signal.setitimer(signal.ITIMER_REAL, self._seconds, REPEAT_SECONDS)
+        timer = signal.setitimer(signal.ITIMER_REAL, self._seconds, REPEAT_SECONDS)
+        self._timer = stopped or timer
 
     def __exit__(
         self,
@@ -103,11 +107,12 @@ class _Alarm:
         trace: TracebackType | None,
     ) -> None:
         _Alarm.on = False
-        signal.setitimer(signal.ITIMER_REAL, *self._timer)
         # The default action is not restored: it ends the process, and a last signal may still come, through another
         # thread. Outside of a block our handler does nothing, so it can stay.
         if callable(self._handler) and self._handler is not _on_alarm:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
             signal.signal(signal.SIGALRM, self._handler)
+        signal.setitimer(signal.ITIMER_REAL, *self._timer)
 
 
 _OWN_CODE = (_Alarm.__enter__.__code__, _Alarm.__exit__.__code__)
