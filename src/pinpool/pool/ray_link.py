@@ -25,6 +25,7 @@ END_PATIENCE = 10.0
 _SOCKET_LENGTH = 64
 _LONGEST_SOCKET = 103
 _LAST_WORDS = 300
+_STACK = "*** StackTrace Information ***"
 
 
 class Link:
@@ -87,8 +88,7 @@ class Link:
     def last_words(self) -> str:
         """The end of what the driver, and Ray in it, has printed."""
         with suppress(OSError):
-            lines = self._log.read_text(errors="replace").strip().splitlines()
-            return lines[-1].strip()[-_LAST_WORDS:] if lines else ""
+            return said_last(self._log.read_text(errors="replace"))
         return ""
 
     def end(self) -> None:
@@ -127,3 +127,11 @@ def folder_for_sockets(wanted: Path) -> Path:
         wanted.mkdir(exist_ok=True)
         return wanted
     return Path(tempfile.mkdtemp(prefix="pp-", dir="/tmp"))
+
+
+def said_last(text: str) -> str:
+    """The last line of what a driver has printed, without Ray's stack trace; empty if there is none."""
+    line = (text.partition(_STACK)[0].strip().splitlines() or [""])[-1]
+    if "WrongClusterID" in line:
+        return "its head was started again, and does not know this run any more"
+    return line.rpartition("Check failed: ")[2].strip()[-_LAST_WORDS:]
