@@ -32,8 +32,11 @@ def _end(code: int) -> None:
     """
     Leave as `sys.exit` does, but without clearing all modules: after a crawl that takes longer than ending its workers.
 
-    Returns where only Python's own way will do: output that cannot be written, threads of a spider that still run.
+    Returns where only Python's own way will do: output that cannot be written, threads of a spider that still run, a
+    debugger or a profiler around us that has something to say yet.
     """
+    if _is_watched():
+        return
     if not all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
         return
     atexit._run_exitfuncs()
@@ -41,3 +44,10 @@ def _end(code: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _is_watched() -> bool:
+    if sys.gettrace() is not None or sys.getprofile() is not None:
+        return True
+    tools = getattr(sys, "monitoring", None)  # since Python 3.12
+    return tools is not None and any(map(tools.get_tool, range(6)))

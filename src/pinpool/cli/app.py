@@ -109,7 +109,7 @@ def _internal(error: Exception) -> ExitCode:
         # While a class is made, as by an import, Python before 3.12 wraps it in a RuntimeError.
         say("interrupted", err=True)
         return ExitCode.INTERRUPTED
-    if os.environ.get("PINPOOL_TRACEBACK"):
+    if os.environ.get("PINPOOL_TRACEBACK") or sys.gettrace() is not None:  # a debugger wants to have it
         raise error
     if isinstance(error, MemoryError):
         say("there is not enough memory: raise the limit (ulimit -v, or that of the container)", err=True)

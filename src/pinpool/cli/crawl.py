@@ -33,11 +33,12 @@ def crawl(spider: str, journal: Path | None, fresh: bool, start_method: str | No
       pinpool crawl movies.py -p proxies.txt -o films.jsonl
       pinpool crawl shop.py -p proxies.txt -o shoes.csv -a category=shoes
     """
-    start_workers_early(checked_engine(options, start_method))
+    choice = checked_engine(options, start_method)
+    start_workers_early(choice)
     from pinpool.crawler import api
 
-    with progress_and_log(options) as progress:
+    with progress_and_log(options, choice) as progress:
         loaded, start = load_spider(spider, **{name: options[name] for name in ("arguments", "seeds", "proxies")})
         path = journal or Path(f"{loaded.name}.db")
         run = partial(api.crawl, loaded, journal=path, seeds=start, fresh=fresh, start_method=start_method)
-        run_to_the_end(run, path, options, progress)
+        run_to_the_end(run, path, options, progress, choice)

@@ -12,6 +12,7 @@ import click
 from pinpool.cli.options import ExitCode, defaulted, leave, say, site_options
 from pinpool.cli.running import progress_and_log
 from pinpool.errors import SettingsError
+from pinpool.pool.registry import EngineChoice
 from pinpool.text import counted
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def demo(pages: int, proxies: int, workers: int, calm: bool, seed: int, keep: Pa
             f"practice site with {counted(pages * 10, 'film')}, {counted(workers, 'worker')}, "
             f"{counted(proxies, 'proxy', 'proxies')} (faulty: {bad})"
         )
-        with progress_and_log({}) as progress:
+        with progress_and_log({}, EngineChoice()) as progress:
             run = crawl(
                 load(parse_ref("pinpool.examples.movies")),
                 folder / "proxies.txt",

@@ -33,15 +33,16 @@ def fetch(urls: str, journal: Path | None, fresh: bool, start_method: str | None
     Example:
       pinpool fetch reports.txt -p proxies.txt -d reports -o reports.jsonl
     """
-    start_workers_early(checked_engine(options, start_method))
+    choice = checked_engine(options, start_method)
+    start_workers_early(choice)
     from pinpool.crawler import api
     from pinpool.spider.file_list import spider
     from pinpool.spider.seeds import read_files
 
     if urls == "-" and options["proxies"] == "-":
         raise click.UsageError("stdin can be the list of proxies or the URLs, not both")
-    with progress_and_log(options) as progress:
+    with progress_and_log(options, choice) as progress:
         tasks = read_files(urls)
         path = journal or Path("fetch.db" if urls == "-" else f"{Path(urls).stem}.db")
         run = partial(api.crawl, spider, journal=path, seeds=tasks, fresh=fresh, start_method=start_method)
-        run_to_the_end(run, path, options, progress)
+        run_to_the_end(run, path, options, progress, choice)

@@ -22,8 +22,8 @@ def resume(journal: Path, **options: Any) -> None:
       pinpool resume movies.db -p better-proxies.txt
       pinpool resume movies.db --engine inline --raise
     """
-    resumed_engine(options, journal)
+    choice = resumed_engine(options, journal)
     from pinpool.crawler import api
 
-    with progress_and_log(options) as progress:
-        run_to_the_end(partial(api.resume, journal), journal, options, progress)
+    with progress_and_log(options, choice) as progress:
+        run_to_the_end(partial(api.resume, journal), journal, options, progress, choice)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +116,7 @@ def load_spider(
 
 
 @contextmanager
-def progress_and_log(options: Mapping[str, Any]) -> Iterator[Progress]:
+def progress_and_log(options: Mapping[str, Any], choice: EngineChoice) -> Iterator[Progress]:
     """
     Show progress and log on stderr, as `running_options` say.
 
@@ -129,20 +129,24 @@ def progress_and_log(options: Mapping[str, Any]) -> Iterator[Progress]:
     if quiet and verbose:
         raise click.UsageError("-q asks for less and -v for more: choose one")
     outputs = targets(options) if "outputs" in options else []
-    # Items and a live view on one terminal would write over each other.
+    # Items and a live view on one terminal would write over each other; so would a debugger, or what a spider prints.
     items_shown = sys.stdout.isatty() and any(target.path == "-" for target in outputs)
-    progress = Progress(sys.stderr, quiet=quiet, plain=items_shown)
+    progress = Progress(sys.stderr, quiet=quiet, plain=items_shown or choice.where == "caller")
     with closing(progress), logging_to(progress.tell, verbose=verbose, quiet=quiet, file=options.get("log")):
         yield progress
 
 
-def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str, Any], progress: Progress) -> None:
+def run_to_the_end(
+    run: Callable[..., Run], journal: Path, options: Mapping[str, Any], progress: Progress, choice: EngineChoice
+) -> None:
     """
-    Call `run` with what `running_options` say, print the summary, and leave with the exit code.
+    Call `run` with what `running_options` say, print the summary, and leave with the exit code. To a debugger that
+    traces this command, what the spider raises is raised.
 
     `run` is `pinpool.crawl` or `pinpool.resume` with its other arguments bound.
     """
     from pinpool.crawler.api import Run
+    from pinpool.spider.user_errors import is_from_page
     from pinpool.terminal.summary import empty_fields, summary
 
     outputs = targets(options)
@@ -150,29 +154,37 @@ def run_to_the_end(run: Callable[..., Run], journal: Path, options: Mapping[str,
     if items_on_stdout and options["as_json"]:
         raise click.UsageError("stdout can be the items or the summary of --json, not both")
     _check_log_and_metrics(journal, outputs, options)
+    # What a spider prints in this process is no item, and no summary.
+    data_on_stdout = choice.where == "caller" and (items_on_stdout or options["as_json"])
     try:
-        ended = run(
-            proxies=options["proxies"],
-            workers=options["workers"],
-            outputs=outputs,
-            limit=options["limit"],
-            max_failures=options["max_failures"],
-            reload=options["watch"],
-            engine=options["engine"],
-            raises=options["raises"],
-            address=options["address"],
-            metrics=options["metrics"],
-            watch=progress,
-            tell=progress.tell,
-            **given_settings(options),
-        ).ended
+        with redirect_stdout(sys.stderr) if data_on_stdout else nullcontext():
+            ended = run(
+                proxies=options["proxies"],
+                workers=options["workers"],
+                outputs=outputs,
+                limit=options["limit"],
+                max_failures=options["max_failures"],
+                reload=options["watch"],
+                engine=options["engine"],
+                raises=options["raises"],
+                address=options["address"],
+                metrics=options["metrics"],
+                watch=progress,
+                tell=progress.tell,
+                **given_settings(options),
+            ).ended
         code, last_lines = _ending(ended, Run(journal), options["max_failures"])
     except NoUsableProxy as error:
         doubt = Run(journal).found.doubt
         code, last_lines = ExitCode.NO_PROXY, [*filter(None, [doubt]), str(error)]
-    except BrokenPipeError:  # the reader of the items has seen enough
-        code, last_lines = _ending(None, Run(journal), 0)
-        discard(sys.stdout)
+    except BaseException as error:
+        if is_from_page(error) and sys.gettrace() is None:  # a debugger wants to have it
+            code, last_lines = ExitCode.INTERNAL, [f"the spider has raised; `pinpool resume {journal}` goes on"]
+        elif isinstance(error, BrokenPipeError):  # the reader of the items has seen enough
+            code, last_lines = _ending(None, Run(journal), 0)
+            discard(sys.stdout)
+        else:
+            raise
     finally:
         progress.close()
     finished = Run(journal)

@@ -96,10 +96,11 @@ def _model(journal: Path, options: dict[str, Any]) -> None:
 
 
 def _measure(spider: str, options: dict[str, Any]) -> None:
-    start_workers_early(EngineChoice())
+    choice = EngineChoice()
+    start_workers_early(choice)
     from pinpool.tune.experiment import Experiment
 
-    with progress_and_log(options) as progress:
+    with progress_and_log(options, choice) as progress:
         say = (lambda line: None) if options["quiet"] else progress.tell
         loaded, seeds = load_spider(spider, **{name: options[name] for name in ("arguments", "seeds", "proxies")})
         asked: dict[str, Any] = {name: options[name] for name in ("sizes", "pages", "journal", "fresh")}

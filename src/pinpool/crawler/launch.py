@@ -38,6 +38,7 @@ from pinpool.proxies.watch import WatchedList
 from pinpool.settings import RULES, Settings, settings_from
 from pinpool.spider.shipping import ship
 from pinpool.spider.spider import Spider, SpiderRef
+from pinpool.spider.user_errors import is_from_page, page_trace
 from pinpool.stats.resources import Meter
 from pinpool.stats.snapshot import Snapshot
 
@@ -63,7 +64,7 @@ class Launch:
 
     With `forgiving`, retired proxies of the list are tried once more, because the user named the list again. `listing`
     is the file of the list, if it is from one: it is read again at SIGHUP, and with `watching` whenever it changes.
-    `tell` gets lines for people.
+    `tell` gets lines for people, also the traceback of what a spider has raised and is passed on.
 
     Raises SettingsError for an override that cannot be used. The engine's `choice` must be checked already.
     """
@@ -160,6 +161,7 @@ class Launch:
                 watch=look,
                 between=reloading,
                 files=files,
+                quits=self.choice.quits,
             )
             numbers = len(self.proxies.proxies), self.workers
             log.info("run of %s starts with %d proxies and %d workers", self.spider.name, *numbers)
@@ -175,9 +177,11 @@ class Launch:
                 outputs.finish()
             except StorageError:
                 raise  # writing this to the journal would only wait and fail once more
-            except BaseException:
+            except BaseException as error:
                 with suppress(StorageError):
                     journal.finish("interrupted", time.time())
+                if is_from_page(error):
+                    self.tell(redaction(page_trace(error)))
                 raise
             journal.finish(end, time.time())
             log.info("run of %s ends: %s", self.spider.name, end)

@@ -54,6 +54,7 @@ class Loop:
 
     `limit`: pages after which to stop. `max_failures`: pages that may come to nothing. `committed` is called after each
     commit, `between` before each turn, `watch` after. `files` keeps downloads. `why` is the reason of a starved run.
+    Where `poll` reads the pages itself, `quits` are the exceptions by which somebody ends the run from within one.
     """
 
     engine: Engine
@@ -69,6 +70,7 @@ class Loop:
     watch: Callable[[Snapshot], None] = lambda view: None
     between: Callable[[], None] = lambda: None
     files: NoFiles = field(default_factory=NoFiles)
+    quits: tuple[type[BaseException], ...] = ()
     random: Random = field(default_factory=Random)
     clock: Clock = SYSTEM_CLOCK
     why: str = field(default="", init=False)
@@ -136,7 +138,10 @@ class Loop:
 
     def run(self) -> RunEnd:
         """Crawl until all is done, nothing more can be done, or somebody asks to stop. The engine must be started."""
-        end = self._crawl()
+        try:
+            end = self._crawl()
+        except self.quits:
+            end = "interrupted"
         self.journal.event(Event(self.clock.epoch(), EventKind.WORKED, detail=self._utilization.text()))
         for signal in self.engine.flush():
             self._take(signal)
@@ -157,7 +162,8 @@ class Loop:
             if self._complete:
                 return "stopped" if self._stages.found_nothing() else "complete"
             if drain_until is not None:
-                over = self.clock.monotonic() > drain_until or self.stop.asked > 1
+                # Where `poll` reads the pages, none is in hand here: what was submitted has not begun.
+                over = self.clock.monotonic() > drain_until or self.stop.asked > (0 if self.quits else 1)
                 if over or not self._attempts:
                     return "interrupted" if self.stop.asked else "limited"
             elif why := self._outlook.gave_up(self.engine.census()):

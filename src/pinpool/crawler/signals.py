@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from pinpool.pool.this_worker import this_worker
+
 
 @dataclass(slots=True)
 class Stop:
@@ -36,7 +38,8 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 def answering_signals(stop: Stop) -> Iterator[None]:
     """
     Count Ctrl-C and SIGTERM in `stop` instead of ending; one that `interrupt` got before, and that somebody has
-    swallowed, counts too. No effect outside the main thread.
+    swallowed, counts too. The second one raises KeyboardInterrupt in a page that is in hand in this process. No effect
+    outside the main thread.
 
     SIGHUP asks to read the list of proxies again; if the terminal of the start is gone, it stops the run. A signal that
     the caller ignores (nohup ignores SIGHUP) stays ignored.
@@ -49,7 +52,8 @@ def answering_signals(stop: Stop) -> Iterator[None]:
 
     def count(number: int, frame: FrameType | None) -> None:
         stop.asked += 1
-        if stop.asked > 2:  # perhaps stuck in a write to a stopped pager; the journal survives it
+        # The third: perhaps stuck in a write to a stopped pager; the journal survives it.
+        if stop.asked > 2 or (stop.asked == 2 and this_worker() is not None):
             raise KeyboardInterrupt
 
     had_terminal = _has_terminal()

@@ -27,7 +27,7 @@ REPEAT_SECONDS = 0.5
 
 #: What signal.getsignal calls. That, and signal.signal, then try to make an enum of the handler, in vain: an exception
 #: a page, and 5 µs, or 50 in a process whose caches are cold.
-_handler_of: Callable[[int], object] = signal._signal.getsignal  # type: ignore[attr-defined]
+handler_of: Callable[[int], object] = signal._signal.getsignal  # type: ignore[attr-defined]
 
 
 #: Whether limits are off, in each thread.
@@ -90,7 +90,7 @@ class _Alarm:
         self._seconds = max(seconds, 1e-6)
 
     def __enter__(self) -> None:
-        self._handler = _handler_of(signal.SIGALRM)
+        self._handler = handler_of(signal.SIGALRM)
         stopped = None
         if self._handler is not _on_alarm:
             # Stopped first: an alarm of other code that came to our handler would be lost.

@@ -6,21 +6,25 @@ another proxy, a pace is kept and a swap is seen as elsewhere. While a page is f
 interrupts it, or a breakpoint would end with the deadline of its page; between two reads of an answer it still counts.
 """
 
+import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 
-from pinpool.model import Assignment, Call
+from pinpool.model import Assignment, Call, Outcome
 from pinpool.policy.reputation import until_judged
 from pinpool.pool.clock import SYSTEM_CLOCK
-from pinpool.pool.deadline import without_alarm
-from pinpool.pool.dispatch import Dispatch
+from pinpool.pool.deadline import handler_of, without_alarm
+from pinpool.pool.dispatch import Dispatch, Start
 from pinpool.pool.engine import Census, Signal
 from pinpool.pool.job import Job
 from pinpool.pool.lease_types import Standing
 from pinpool.pool.pinned_worker import LedWorker
 from pinpool.pool.registry import EnginePlan
 from pinpool.pool.status_board import WIDTH, StatusBoard
+from pinpool.spider.user_errors import note_page
 
 TICK_SECONDS = 0.1
 
@@ -78,10 +82,7 @@ class InlineEngine:
         if start is not None:
             outcome = start.declined
             if outcome is None:
-                with without_alarm():
-                    outcome = self._workers[start.worker.number].run(
-                        start.serial, start.work, start.worker.lease, start.worker.pins
-                    )
+                outcome = self._run(start)
             dispatch.answered(start.worker, outcome)
             self._let_go()
         elif not dispatch.has_signals:
@@ -125,6 +126,16 @@ class InlineEngine:
         self._workers.clear()
         self._census, self._dispatch = self.census(), None
 
+    def _run(self, start: Start) -> Outcome:
+        worker = start.worker
+        try:
+            with without_alarm(), _without_debugger():
+                return self._workers[worker.number].run(start.serial, start.work, worker.lease, worker.pins)
+        except BaseException as error:
+            if isinstance(start.work, Assignment):
+                note_page(error, start.work.task, worker.lease.address.label)
+            raise
+
     @property
     def _present(self) -> Dispatch:
         if self._dispatch is None:
@@ -140,6 +151,31 @@ class InlineEngine:
 
     def _is_passed(self, error: BaseException) -> bool:
         return isinstance(error, self._passed)
+
+
+@contextmanager
+def _without_debugger() -> Iterator[None]:
+    """
+    At the end of the block, no debugger goes on that has begun in it: a step further would show our own code, and a
+    Ctrl-C or a `q` there would end the run in the middle of something.
+    """
+    traced = sys.gettrace() is not None
+    in_main = threading.current_thread() is threading.main_thread()
+    interrupted = handler_of(signal.SIGINT) if in_main else None
+    try:
+        yield
+    finally:
+        if not traced and is_pdb(sys.gettrace()):
+            sys.settrace(None)
+        # pdb has one of its own from its first `c` on.
+        if in_main and handler_of(signal.SIGINT) is not interrupted:
+            signal.signal(signal.SIGINT, signal.SIG_DFL if interrupted is None else interrupted)  # type: ignore[arg-type]
+
+
+def is_pdb(trace: object) -> bool:
+    """True if this trace function is that of pdb, or of a debugger made of it."""
+    debugger = sys.modules.get("bdb")
+    return debugger is not None and isinstance(getattr(trace, "__self__", None), debugger.Bdb)
 
 
 def engine_for(plan: EnginePlan) -> InlineEngine:

@@ -80,16 +80,21 @@ class EngineChoice(NamedTuple):
         return ENGINES[self.name].where
 
     @property
-    def passed(self) -> tuple[type[BaseException], ...]:
+    def quits(self) -> tuple[type[BaseException], ...]:
         """
-        What goes through to the caller, of all that a spider raises. Where the spider runs in the calling process,
-        Ctrl-C and the end of a debugger's session do so in any case.
+        By what somebody ends a run from within a page, where that is in the calling process: Ctrl-C, and the `q` of a
+        debugger.
         """
         if self.where != "caller":
             return ()
         from bdb import BdbQuit
 
-        return (BaseException,) if self.raises else (KeyboardInterrupt, BdbQuit)
+        return (KeyboardInterrupt, BdbQuit)
+
+    @property
+    def passed(self) -> tuple[type[BaseException], ...]:
+        """What goes through to the caller, of all that a spider raises. Everything else is evidence."""
+        return (BaseException,) if self.raises else self.quits
 
     def has_use_for(self, option: str) -> bool:
         """True if the engine knows what to do with `threads`, `start_method`, `raises` or `address`."""

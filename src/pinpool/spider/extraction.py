@@ -14,7 +14,7 @@ from pinpool.spider.item_objects import fields_of
 from pinpool.spider.items import is_empty, item_text
 from pinpool.spider.page import Page
 from pinpool.spider.spider import Spider
-from pinpool.spider.user_errors import UnusableYield, UnwantedPage, described, line_inside
+from pinpool.spider.user_errors import UnusableYield, UnwantedPage, described, is_ours, line_inside
 from pinpool.text import one_line
 
 MAX_PAGE = 10_000_000  # characters of all items and tasks of one page
@@ -81,23 +81,27 @@ def extract(spider: Spider, page: Page, notice: Notice | None = None) -> Extract
     """
     What the spider makes of a page: its ban rule first, then the function of the task's stage.
 
-    Whatever the user's code raises becomes evidence with the file and the line; `notice` gets it first. Only
-    DeadlinePassed is raised.
+    Whatever the user's code raises becomes evidence with the file and the line, and so does what it yields and cannot;
+    `notice` gets it first. Only DeadlinePassed is raised.
     """
-    function = spider.stages.get(page.stage)
+    function, result = spider.stages.get(page.stage), None
     try:
         reason = spider.ban_rule(page) if spider.ban_rule is not None else None
         if reason:
             message = "the ban rule" if reason is True else one_line(str(reason))
             return Evidence(Step.PAGE, Sign.BAN, message, page.status)
         if function is None:
-            raise _UnusableError(f"no stage {page.stage}; the spider has {', '.join(spider.stages)}")
-        return _collected(spider, page.stage, function(page))._replace(left_out=tuple(page.left_out))
+            raise UnusableYield(f"no stage {page.stage}; the spider has {', '.join(spider.stages)}")
+        result = function(page)
+        return _collected(spider, page.stage, result)._replace(left_out=tuple(page.left_out))
     except DeadlinePassed:
         raise
     except UnwantedPage as error:
         return Evidence(Step.PAGE, Sign.BAN, one_line(str(error)), page.status)
     except UnusableYield as error:
+        if notice is not None:
+            _note_line(error, function, result)
+            notice(error)
         message = one_line(str(error))
     except BaseException as error:  # noqa: BLE001  the user's code may raise SystemExit, and the worker goes on
         if notice is not None:
@@ -106,33 +110,30 @@ def extract(spider: Spider, page: Page, notice: Notice | None = None) -> Extract
     return Evidence(Step.EXTRACT, Sign.RAISED, message, page.status)
 
 
-class _UnusableError(UnusableYield):
-    """A stage function returned something that cannot be stored or requested."""
-
-
 def _collected(spider: Spider, stage: str, result: object) -> Extracted:
     items: list[str] = []
     tasks: list[Task] = []
     filled: set[str] = set()
     all_have_fields, size = True, 0
-    for part in _flat(result, stage, 0):
+    parts = _flat(result, stage, 0)  # a name, as in `_flat`
+    for part in parts:
         if isinstance(part, Task):
             if part.stage not in spider.stages and part.stage != FILE_STAGE:
                 stages = ", ".join(spider.stages)
-                raise _UnusableError(f"stage {stage} asks for stage {part.stage}, but the spider only has {stages}")
+                raise UnusableYield(f"stage {stage} asks for stage {part.stage}, but the spider only has {stages}")
             tasks.append(part)
             size += _MIN_SIZE + len(part.url) + len(part.body or b"") + len(part.data or "")
         else:
             try:
                 text = item_text(part)
             except ValueError as error:
-                raise _UnusableError(f"stage {stage}: {error}") from None
+                raise UnusableYield(f"stage {stage}: {error}") from None
             items.append(text)
             size += _MIN_SIZE + len(text)
             filled.update(key for key, value in part.items() if key not in filled and not is_empty(value))
             all_have_fields = all_have_fields and any(key != "url" for key in part)
         if size > MAX_PAGE:
-            raise _UnusableError(f"stage {stage} makes more than {MAX_PAGE:,} characters of one page")
+            raise UnusableYield(f"stage {stage} makes more than {MAX_PAGE:,} characters of one page")
     empty = filled <= {"url"} and (not tasks or (bool(items) and all_have_fields))
     return Extracted(tuple(items), tuple(tasks), empty, filled=frozenset(filled))
 
@@ -146,20 +147,32 @@ def _flat(result: object, stage: str, depth: int) -> Iterator[Task | Mapping[str
         yield fields
     elif not isinstance(result, Iterator | list | tuple | set | frozenset):
         # Not everything that can be iterated is a list: a text yields texts, an element elements.
-        raise _UnusableError(f"stage {stage} yields {refused_part(result)}")
+        raise UnusableYield(f"stage {stage} yields {refused_part(result)}")
     elif depth == _MAX_NESTING:
-        raise _UnusableError(f"stage {stage} yields lists nested deeper than {_MAX_NESTING} levels")
+        raise UnusableYield(f"stage {stage} yields lists nested deeper than {_MAX_NESTING} levels")
     else:
-        for part in _all_of(result, stage) if isinstance(result, Generator) else result:
+        # A name keeps a generator where it is while an error is looked at: see `_note_line`.
+        parts = _all_of(result, stage) if isinstance(result, Generator) else result
+        for part in parts:
             yield from _flat(part, stage, depth + 1)
 
 
 def _all_of(generator: Generator[object, None, object], stage: str) -> Iterator[object]:
     returned = yield from generator
     if returned is not None:
-        raise _UnusableError(
+        raise UnusableYield(
             f"stage {stage} returns a value besides its yields, and Python drops that: write yield in place of return"
         )
+
+
+def _note_line(error: UnusableYield, function: object, result: object) -> None:
+    """Let the traceback of `error` name the line of the yield: no frame of it is the user's."""
+    code = getattr(function, "__code__", None)
+    if code is None or is_ours(code.co_filename):  # the text of a TOML spider's names its line
+        return
+    frame = result.gi_frame if isinstance(result, Generator) else None  # type: ignore[attr-defined]
+    line = frame.f_lineno if frame is not None else code.co_firstlineno
+    error.add_note(f'  File "{code.co_filename}", line {line}, in {code.co_name}')
 
 
 def _place(error: BaseException, spider: Spider, function: object) -> str:

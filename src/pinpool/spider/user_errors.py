@@ -1,9 +1,13 @@
 """Describes exceptions of the user's code: what was raised, in which file, on which line."""
 
+import os
+from itertools import dropwhile
 from pathlib import Path
-from traceback import walk_tb
+from traceback import StackSummary, TracebackException, walk_tb
 
 from pinpool.errors import DeadlinePassed, UsageError
+from pinpool.model import Task
+from pinpool.text import shown_url
 
 
 class UnusableYield(Exception):
@@ -12,6 +16,30 @@ class UnusableYield(Exception):
 
 class UnwantedPage(UnusableYield):
     """The page lacks what every page of its stage has, as block pages do. Its text is the whole message."""
+
+
+_OURS = f"{Path(__file__).parents[1]}{os.sep}"
+_EXAMPLES = f"{_OURS}examples{os.sep}"
+#: How the note begins that tells in which page the user's code has raised an exception.
+_RAISED = "raised while the spider read"
+
+
+def note_page(error: BaseException, task: Task, proxy: str) -> None:
+    """Let the exception's traceback say in which page it was raised; `proxy` is shown, so without a password."""
+    error.add_note(f"{_RAISED} {shown_url(task.url)} (stage {task.stage}) through {proxy}; the page waits")
+
+
+def is_from_page(error: BaseException) -> bool:
+    """True if `note_page` has seen it."""
+    return any(note.startswith(_RAISED) for note in getattr(error, "__notes__", ()))
+
+
+def page_trace(error: BaseException) -> str:
+    """The traceback from the first line of the user's code on."""
+    shown = TracebackException.from_exception(error)
+    theirs = dropwhile(lambda frame: is_ours(frame.filename), shown.stack)
+    shown.stack = StackSummary.from_list(theirs)
+    return "".join(shown.format()).rstrip()
 
 
 def shown_file(path: str) -> str:
@@ -39,6 +67,11 @@ def last_place(error: BaseException, module: str) -> tuple[str, str]:
         if any(tail[-n:] == parts[:n] for n in range(1, len(parts) + 1)):
             place = (file, f"{shown_file(file)}:{line}")
     return place
+
+
+def is_ours(file: str) -> bool:
+    """True for a file of this package, other than the example spiders."""
+    return file.startswith(_OURS) and not file.startswith(_EXAMPLES)
 
 
 def described(error: BaseException) -> str:
