@@ -169,7 +169,8 @@ class Launch:
                 try:
                     engine.start()
                     end = loop.run()
-                    if (measured := meter.event()) is not None:
+                    # In an inline run the CPU time of a worker is not to be told from our own.
+                    if self.choice.where != "caller" and (measured := meter.event()) is not None:
                         journal.event(measured)
                 finally:
                     engine.close()

@@ -46,6 +46,12 @@ ENGINES: Mapping[str, Carries] = {
 }
 DEFAULT_ENGINE = "processes"
 
+
+def is_inline(engine: str) -> bool:
+    """True if this engine of a journal reads one page at a time, in the calling process."""
+    return engine in ENGINES and ENGINES[engine].where == "caller"
+
+
 #: How people write an option of an engine: in Python, and on the command line.
 PYTHON_WORDS: Mapping[str, str] = {
     "engine": 'engine="{}"',

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pinpool.pool.registry import is_inline
 from pinpool.stats.capacity import ADVISED, with_threads
 from pinpool.stats.resources import Usage, Utilization
 from pinpool.text import byte_size, counted
@@ -28,12 +29,23 @@ def cores_text(load: float) -> str:
 
 
 def advice_after(document: Mapping[str, Any], utilization: Utilization | None, used: Usage | None) -> str:
-    """What a run teaches about its workers, in a line: their number and memory. Empty if it was too short."""
+    """What a run teaches about its workers, in a line: their engine, number and memory. Empty if it was too short."""
+    if is_inline(document["run"]["engine"]):  # one page at a time says nothing about any number
+        return inline_advice(document)
     if utilization is None:
         return ""
     sentence = advise(document, utilization, used.load if used else None)
     memory = memory_advice(used.tree_memory, used.workers, used.threads) if used else ""
     return "; ".join(filter(None, (sentence, memory)))
+
+
+def inline_advice(document: Mapping[str, Any]) -> str:
+    """That a run which was long enough should not be inline; empty if it was short, or has no use for more."""
+    run, rows = document["run"], document["proxies"]
+    at_once = min(run["workers"], sum(row["state"] != "retired" for row in rows))
+    if run["pages"] < LEAST_PAGES or run["seconds"] < LEAST_SECONDS or at_once < 2:
+        return ""
+    return f"inline reads one page at a time: --engine processes would read {at_once} at a time"
 
 
 def memory_advice(memory: int, workers: int, threads: int) -> str:

@@ -20,6 +20,7 @@ from pinpool.journal.reader import Reader
 from pinpool.journal.records import AttemptRow
 from pinpool.model import Ending, EventKind, Fault
 from pinpool.policy.faults import FAULTS
+from pinpool.pool.registry import is_inline
 from pinpool.settings import RULES, Settings, settings_from
 from pinpool.stats.resources import Usage
 from pinpool.text import counted
@@ -91,7 +92,12 @@ def learn(journal: str | Path) -> Recording:
         settings = Settings()
         notes.append("the journal does not hold the rules of its crawl: the defaults are assumed")
     workload = observe(attempts, {proxy: sorted(moments) for proxy, moments in rests.items()})
-    if not measured:
+    # Its workers have waited for each other, so that all of them were as one.
+    was_inline = is_inline(info.engine) and not measured
+    if was_inline:
+        attempts = [row._replace(worker=1) for row in attempts]
+        notes.append("the run was inline, one page at a time: where this machine becomes the limit is not known")
+    elif not measured:
         notes.append("the run did not record its CPU time: where this machine becomes the limit is not known")
     if 0 < workload.survival.lost < FEW_DEATHS:
         were = counted(workload.survival.lost, "proxy was", "proxies were")
@@ -100,7 +106,8 @@ def learn(journal: str | Path) -> Recording:
     most = min(max([workers, *(int(used.workers) for used in measured)]), MOST_WORKERS, listed)
     # A rate for the whole site spaces the requests of each worker, too: where it is the limit, evenly.
     spaced = most / settings.site_rate / SHORTEST_PACE if settings.site_rate else 0.0
-    known = machine(attempts, measured, workers=most, pace=max(settings.pace, spaced))
+    pace = 0.0 if was_inline else max(settings.pace, spaced)
+    known = machine(attempts, measured, workers=1 if was_inline else most, pace=pace)
     return Recording(workload, known, pages, depth, settings, workers, listed, notes)
 
 
