@@ -20,11 +20,12 @@ TAKE_IT = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);
 class Terminal:
     """`pinpool crawl` as somebody types it; leaving the block ends it, if it has not ended."""
 
-    def __init__(self, films: Job, *options: str) -> None:
+    def __init__(self, films: Job, *options: str, under: tuple[str, ...] = ()) -> None:
+        """`under`: what Python runs the command under, for instance ``-m pdb``."""
         self._window, inner = os.openpty()
         os.set_blocking(self._window, False)
         words = ["crawl", "films.py", "-p", "proxies.txt", "-j", "films.db", "-o", "films.jsonl", *options]
-        command = [sys.executable, "-m", "pinpool", *words]
+        command = [sys.executable, *under, "-m", "pinpool", *words]
         self._process = subprocess.Popen(
             [sys.executable, "-c", TAKE_IT, *command],
             cwd=films.folder,
@@ -36,6 +37,7 @@ class Terminal:
         os.close(inner)
         self._open = True
         self._said = ""
+        self._seen = 0
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +58,16 @@ class Terminal:
         """The terminal hangs up."""
         self._open = False
         os.close(self._window)
+
+    def type(self, keys: str) -> None:
+        """What somebody types; a line ends with ``\\n``."""
+        os.write(self._window, keys.encode())
+
+    def shown_until(self, end: str) -> str:
+        """What is shown from the last such call on, up to and with `end`."""
+        until(lambda: end in self.read()[self._seen :], f"{end!r} after {self._said[self._seen :]!r}")
+        begin, self._seen = self._seen, self._said.index(end, self._seen) + len(end)
+        return self._said[begin : self._seen]
 
     def read(self) -> str:
         """What was shown so far."""

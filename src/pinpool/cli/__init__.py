@@ -35,7 +35,7 @@ def _end(code: int) -> None:
     Returns where only Python's own way will do: output that cannot be written, threads of a spider that still run, a
     debugger or a profiler around us that has something to say yet.
     """
-    if _is_watched():
+    if is_watched():
         return
     if not all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
         return
@@ -46,8 +46,13 @@ def _end(code: int) -> None:
         os._exit(code)
 
 
-def _is_watched() -> bool:
+def is_watched() -> bool:
+    """True if a debugger or a profiler runs this command, and wants to have its end, and its exceptions."""
     if sys.gettrace() is not None or sys.getprofile() is not None:
         return True
-    tools = getattr(sys, "monitoring", None)  # since Python 3.12
-    return tools is not None and any(map(tools.get_tool, range(6)))
+    frame = sys._getframe()
+    while frame.f_back is not None:  # pdb traces nothing as long as there is no breakpoint
+        frame = frame.f_back
+        if frame.f_globals.get("__name__") in ("bdb", "cProfile", "profile"):
+            return True
+    return False

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import click
 
+from pinpool.cli import is_watched
 from pinpool.cli.check import check
 from pinpool.cli.crawl import crawl
 from pinpool.cli.demo import demo
@@ -109,7 +110,7 @@ def _internal(error: Exception) -> ExitCode:
         # While a class is made, as by an import, Python before 3.12 wraps it in a RuntimeError.
         say("interrupted", err=True)
         return ExitCode.INTERRUPTED
-    if os.environ.get("PINPOOL_TRACEBACK") or sys.gettrace() is not None:  # a debugger wants to have it
+    if os.environ.get("PINPOOL_TRACEBACK") or is_watched():
         raise error
     if isinstance(error, MemoryError):
         say("there is not enough memory: raise the limit (ulimit -v, or that of the container)", err=True)

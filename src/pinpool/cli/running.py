@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pinpool.cli import is_watched
 from pinpool.cli.options import (
     PATH,
     ExitCode,
@@ -140,8 +141,8 @@ def run_to_the_end(
     run: Callable[..., Run], journal: Path, options: Mapping[str, Any], progress: Progress, choice: EngineChoice
 ) -> None:
     """
-    Call `run` with what `running_options` say, print the summary, and leave with the exit code. To a debugger that
-    traces this command, what the spider raises is raised.
+    Call `run` with what `running_options` say, print the summary, and leave with the exit code. What the spider raises
+    is raised if a debugger runs this command.
 
     `run` is `pinpool.crawl` or `pinpool.resume` with its other arguments bound.
     """
@@ -178,7 +179,7 @@ def run_to_the_end(
         doubt = Run(journal).found.doubt
         code, last_lines = ExitCode.NO_PROXY, [*filter(None, [doubt]), str(error)]
     except BaseException as error:
-        if is_from_page(error) and sys.gettrace() is None:  # a debugger wants to have it
+        if is_from_page(error) and not is_watched():
             code, last_lines = ExitCode.INTERNAL, [f"the spider has raised; `pinpool resume {journal}` goes on"]
         elif isinstance(error, BrokenPipeError):  # the reader of the items has seen enough
             code, last_lines = _ending(None, Run(journal), 0)

@@ -111,7 +111,8 @@ class Run:
         with Reader(self.journal) as reader:
             utilization = Utilization.parse(reader.last(EventKind.WORKED))
             used = Usage.parse(reader.last(EventKind.MEASURED))
-        return advice_after(stats, utilization, used)
+            address = read_settings(reader.run_info().settings).address
+        return advice_after(stats, utilization, used, address)
 
     @property
     def proxies(self) -> list[dict[str, Any]]:

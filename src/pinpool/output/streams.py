@@ -22,7 +22,7 @@ def open_output(path: str, kind: Callable[[str], Exception] = SettingsError) -> 
         if path == STDOUT:
             if sys.__stdout__ is None:
                 raise SettingsError(f"output {path}: stdout is closed: name a file with -o")
-            return sys.stdout.buffer
+            return cast(BinaryIO, sys.__stdout__.buffer)  # `sys.stdout` may lead elsewhere: see `cli/running`
         if is_stream_path(path):
             return Path(path).open("wb")
         while True:
@@ -104,7 +104,7 @@ def closing(file: IO[bytes] | IO[str], *, is_stream: bool) -> Iterator[None]:
         if not is_stream:
             os.fsync(file.fileno())
     finally:
-        if file is not sys.stdout.buffer:
+        if sys.__stdout__ is None or file is not sys.__stdout__.buffer:
             file.close()
 
 

@@ -47,9 +47,9 @@ ENGINES: Mapping[str, Carries] = {
 DEFAULT_ENGINE = "processes"
 
 
-def is_inline(engine: str) -> bool:
-    """True if this engine of a journal reads one page at a time, in the calling process."""
-    return engine in ENGINES and ENGINES[engine].where == "caller"
+def where_it_runs(engine: str) -> Where | None:
+    """Where the workers of this engine of a journal ran; None if it is not known here."""
+    return ENGINES[engine].where if engine in ENGINES else None
 
 
 #: How people write an option of an engine: in Python, and on the command line.

@@ -6,7 +6,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from pinpool.journal.reader import Reader
-from pinpool.journal.records import RunInfo
+from pinpool.journal.records import RunInfo, read_settings
 from pinpool.journal.verify import coverage
 from pinpool.model import EventKind
 from pinpool.report.harvest import StoredItem, harvest_of
@@ -132,5 +132,5 @@ def read_run(journal: Path, now: float) -> RunData:
             stages=reader.stages(),
             samples={sample.stage: sample.id for sample in reader.page_samples()},
             starved="; ".join(reader.last(EventKind.STARVED).splitlines()),
-            advice=advice_after(document, utilization, used),
+            advice=advice_after(document, utilization, used, read_settings(run.settings).address),
         )

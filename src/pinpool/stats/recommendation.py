@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pinpool.pool.registry import is_inline
+from pinpool.pool.registry import where_it_runs
 from pinpool.stats.capacity import ADVISED, with_threads
 from pinpool.stats.resources import Usage, Utilization
 from pinpool.text import byte_size, counted
@@ -28,12 +28,22 @@ def cores_text(load: float) -> str:
     return f"this machine's cores are {load:.0%} busy"
 
 
-def advice_after(document: Mapping[str, Any], utilization: Utilization | None, used: Usage | None) -> str:
-    """What a run teaches about its workers, in a line: their engine, number and memory. Empty if it was too short."""
-    if is_inline(document["run"]["engine"]):  # one page at a time says nothing about any number
+def advice_after(
+    document: Mapping[str, Any], utilization: Utilization | None, used: Usage | None, address: str | None = None
+) -> str:
+    """
+    What a run teaches about its workers, in a line: their engine, number and memory. Empty if it was too short.
+    `address` is that of its cluster, if it had one.
+    """
+    where = where_it_runs(document["run"]["engine"])
+    if where == "caller":  # one page at a time says nothing about any number
         return inline_advice(document)
     if utilization is None:
         return ""
+    if where == "hosts":  # what was used here says nothing about them
+        sentence = advise(document, utilization, None)
+        alone = "all hosts were this machine: --engine processes does the same" if sentence and not address else ""
+        return "; ".join(filter(None, (sentence, alone)))
     sentence = advise(document, utilization, used.load if used else None)
     memory = memory_advice(used.tree_memory, used.workers, used.threads) if used else ""
     return "; ".join(filter(None, (sentence, memory)))

@@ -20,7 +20,7 @@ from pinpool.journal.reader import Reader
 from pinpool.journal.records import AttemptRow
 from pinpool.model import Ending, EventKind, Fault
 from pinpool.policy.faults import FAULTS
-from pinpool.pool.registry import is_inline
+from pinpool.pool.registry import where_it_runs
 from pinpool.settings import RULES, Settings, settings_from
 from pinpool.stats.resources import Usage
 from pinpool.text import counted
@@ -93,7 +93,7 @@ def learn(journal: str | Path) -> Recording:
         notes.append("the journal does not hold the rules of its crawl: the defaults are assumed")
     workload = observe(attempts, {proxy: sorted(moments) for proxy, moments in rests.items()})
     # Its workers have waited for each other, so that all of them were as one.
-    was_inline = is_inline(info.engine) and not measured
+    was_inline = where_it_runs(info.engine) == "caller" and not measured
     if was_inline:
         attempts = [row._replace(worker=1) for row in attempts]
         notes.append("the run was inline, one page at a time: where this machine becomes the limit is not known")

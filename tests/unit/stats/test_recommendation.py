@@ -10,7 +10,9 @@ from pinpool.stats.recommendation import advice_after, advise, memory_advice
 from pinpool.stats.resources import Usage, Utilization
 
 
-def document(proxies: int = 30, *, unused: int = 0, retired: int = 0, pages: int = 5_000) -> dict[str, Any]:
+def document(
+    proxies: int = 30, *, unused: int = 0, retired: int = 0, pages: int = 5_000, engine: str = "processes"
+) -> dict[str, Any]:
     rows = [
         {
             "state": "retired" if number < retired else "spare",
@@ -18,7 +20,8 @@ def document(proxies: int = 30, *, unused: int = 0, retired: int = 0, pages: int
         }
         for number in range(proxies)
     ]
-    return {"run": {"pages": pages}, "proxies": rows}
+    run = {"pages": pages, "seconds": 100.0, "workers": proxies, "engine": engine}
+    return {"run": run, "proxies": rows}
 
 
 def utilization(
@@ -123,3 +126,14 @@ def test_the_line_after_a_run_names_workers_and_memory() -> None:
     number, memory = line.split("; ")
     assert number == advise(document(110), utilization(100), 0.3)
     assert "--threads 25" in memory
+
+
+def test_a_run_that_read_one_page_at_a_time_says_nothing_of_a_number_but_how_many_processes_would_read() -> None:
+    line = advice_after(document(30, retired=4, engine="inline"), utilization(), used(24, 1_000_000_000))
+
+    assert line == "inline reads one page at a time: --engine processes would read 26 at a time"
+
+
+@pytest.mark.parametrize("few", [{"proxies": 1}, {"pages": 40}])
+def test_an_inline_run_that_was_short_or_has_one_proxy_is_right_as_it_is(few: dict[str, int]) -> None:
+    assert advice_after(document(**few, engine="inline"), utilization(), None) == ""
