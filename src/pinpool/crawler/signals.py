@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from pinpool.pool.this_worker import this_worker
-
 
 @dataclass(slots=True)
 class Stop:
@@ -49,6 +47,8 @@ def answering_signals(stop: Stop) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+
+    from pinpool.pool.this_worker import this_worker  # loads too much for `pinpool --help`
 
     def count(number: int, frame: FrameType | None) -> None:
         stop.asked += 1
