@@ -43,7 +43,7 @@ return None
 def inline(folder: Path, meddle: str = "return None", **options: Any) -> Iterator[Job]:
     """Twenty films through four proxies, all in the calling process."""
     with Lab(**{"pages": 2, "proxies": 4, **options}) as lab, job(folder / "run", lab, spider(meddle)) as made:
-        made.inline = True
+        made.other_engine = ("--engine", "inline")
         yield made
 
 

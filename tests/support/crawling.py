@@ -227,8 +227,8 @@ class Job:
 
     #: How many workers share a process of its crawls; a fixture sets it for all jobs of a test.
     threads = 1
-    #: Whether the calling process is its only worker.
-    inline = False
+    #: Options in place of those of processes.
+    other_engine: tuple[str, ...] = ()
 
     def __init__(
         self, folder: Path, lab: Lab, source: str = "", *, pages: int | None = None, file: str = "films.py"
@@ -248,9 +248,7 @@ class Job:
     @property
     def engine(self) -> tuple[str, ...]:
         """The options that say what carries its workers."""
-        if self.inline:
-            return "--engine", "inline"
-        return "--threads", str(self.threads), "--start-method", self.method
+        return self.other_engine or ("--threads", str(self.threads), "--start-method", self.method)
 
     def crawl(self, *options: str, under: str = "") -> Start:
         """Begin the run; `under` is Python that the process runs first, for limits of its own."""
