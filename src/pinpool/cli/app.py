@@ -34,10 +34,11 @@ from pinpool.crawler.signals import interrupt
 from pinpool.errors import NoUsableProxy, PinpoolError, UsageError
 
 EPILOG = """\b
-Exit codes: 0 complete, or --limit reached; 1 internal error; 2 usage, spider or
-proxy list wrong; 3 something is missing: more failed tasks than --max-failures,
-no items, or a stage that yielded nothing; 4 nothing can be fetched: no usable
-proxy is left, or the site does not answer; 130 interrupted. After 1, 3, 4 and 130, `pinpool resume` goes on.
+Exit codes: 0 complete, or --limit reached; 1 internal error, or the spider has
+raised (--raise); 2 usage, spider or proxy list wrong; 3 something is missing:
+more failed tasks than --max-failures, no items, or a stage that yielded nothing;
+4 nothing can be fetched: no usable proxy is left, or the site does not answer;
+130 interrupted. After 1, 3, 4 and 130, `pinpool resume` goes on.
 """
 CODES = {UsageError: ExitCode.USAGE, NoUsableProxy: ExitCode.NO_PROXY, PinpoolError: ExitCode.INTERNAL}
 

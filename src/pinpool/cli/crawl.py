@@ -32,6 +32,7 @@ def crawl(spider: str, journal: Path | None, fresh: bool, start_method: str | No
     Example:
       pinpool crawl movies.py -p proxies.txt -o films.jsonl
       pinpool crawl shop.py -p proxies.txt -o shoes.csv -a category=shoes
+      pinpool crawl movies.py -p proxies.txt --engine inline --raise
     """
     choice = checked_engine(options, start_method)
     start_workers_early(choice)

@@ -160,8 +160,9 @@ def crawl(
     for each proxy, and `journal` is ``<spider>.db`` in the working directory. `outputs` are ``FILE[:FORMAT]``, appended
     to. `limit` is the number of pages after which to stop. A stage whose first pages all yield nothing is stopped,
     unless they are no more than `max_failures`. `fresh` keeps an earlier journal under another name and starts over.
-    `engine` carries the workers; `raises` (inline) lets exceptions of the spider through to the caller.
-    With `reload` the list's file is watched: new lines join within two seconds, removed ones retire when their page is
+    `engine` carries the workers: "processes", "inline" (in this process, one page after another) or "ray", for which
+    there is the `address` of a cluster. With `raises` (inline) the first exception of the spider ends the run and is
+    raised here. With `reload` the list's file is watched: new lines join within two seconds, removed ones retire when their page is
     done; without it, only SIGHUP does that. `metrics` is a file, ending in .prom, that is kept up to date for
     Prometheus. `watch` gets a snapshot many times a second, `tell` gets lines for people. `settings` override those
     of the spider.

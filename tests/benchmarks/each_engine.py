@@ -1,7 +1,7 @@
 """
 One small job on each engine: 100 proxies that answer in 0.2 s, as many workers.
 
-    python tests/benchmarks/engines.py [ENGINE...] [--lists N] [--proxies N]
+    python tests/benchmarks/each_engine.py [ENGINE...] [--lists N] [--proxies N]
 
 For each engine: seconds from Enter to the first attempt and to the end, pages a second from the first attempt to the
 last page, and the memory of all processes of the run (the most that was seen). Every run is judged: nothing lost,
