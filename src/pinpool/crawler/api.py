@@ -162,9 +162,9 @@ def crawl(
     unless they are no more than `max_failures`. `fresh` keeps an earlier journal under another name and starts over.
     `engine` carries the workers: "processes", "inline" (in this process, one page after another) or "ray", for which
     there is the `address` of a cluster. With `raises` (inline) the first exception of the spider ends the run and is
-    raised here. With `reload` the list's file is watched: new lines join within two seconds, removed ones retire when their page is
-    done; without it, only SIGHUP does that. `metrics` is a file, ending in .prom, that is kept up to date for
-    Prometheus. `watch` gets a snapshot many times a second, `tell` gets lines for people. `settings` override those
+    raised here. With `reload` the list's file is watched: new lines join within two seconds, removed ones retire when
+    their page is done; without it, only SIGHUP does that. `metrics` is a file, ending in .prom, that is kept up to date
+    for Prometheus. `watch` gets a snapshot many times a second, `tell` gets lines for people. `settings` override those
     of the spider.
 
     Raises UsageError before anything is written; NoUsableProxy if no proxy is left (the run can be resumed).
