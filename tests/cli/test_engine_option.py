@@ -27,10 +27,10 @@ def test_options_that_an_engine_has_no_use_for_are_all_named_at_once(desk: Desk,
 
     assert inline.code == processes.code == 2
     assert inline.err == (
-        "--threads: the engine inline has no use for it: leave it out or take --engine processes\n"
-        "--start-method: the engine inline has no use for it: leave it out or take --engine processes\n"
+        "--threads: the engine inline has no use for it: leave it out, or take --engine processes or --engine ray\n"
+        "--start-method: the engine inline has no use for it: leave it out, or take --engine processes\n"
     )
-    assert processes.err == "--raise: the engine processes has no use for it: leave it out or take --engine inline\n"
+    assert processes.err == "--raise: the engine processes has no use for it: leave it out, or take --engine inline\n"
     assert not (desk / "films.db").exists()
 
 
@@ -62,7 +62,7 @@ def test_a_resume_names_what_the_recorded_engine_has_no_use_for(desk: Desk, lab:
 
     assert (said.code, said.err) == (
         2,
-        "--raise: the engine processes has no use for it: leave it out or take --engine inline\n",
+        "--raise: the engine processes has no use for it: leave it out, or take --engine inline\n",
     )
 
 
@@ -71,3 +71,14 @@ def test_threads_of_a_spider_are_no_fault_of_who_looks_at_it_inline(desk: Desk, 
     desk.write("films.py", source.replace("Spider(", "Spider(threads=4, ", 1))
 
     assert desk.run("crawl", "films.py", *LIST, *INLINE).code == 0
+
+
+def test_an_address_is_for_a_cluster_alone(desk: Desk, lab: Lab) -> None:
+    desk.run("crawl", "films.py", *LIST, *INLINE, "--limit", 1)
+
+    said = desk.run("resume", "films.db", "--address", "10.0.0.1:6379")
+
+    assert (said.code, said.err) == (
+        2,
+        "--address: the engine inline has no use for it: leave it out, or take --engine ray\n",
+    )

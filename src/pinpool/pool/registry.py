@@ -121,7 +121,7 @@ class EngineChoice(NamedTuple):
             "address": self.address is not None,
         }
         problems = [
-            f"{words[option]}: the engine {self.name} has no use for it: {' or '.join(_ways_on(option, words))}"
+            f"{words[option]}: the engine {self.name} has no use for it: leave it out, or take {_users(option, words)}"
             for option, is_given in given.items()
             if is_given and not self.has_use_for(option)
         ]
@@ -132,10 +132,9 @@ class EngineChoice(NamedTuple):
             raise UsageError(problems)
 
 
-def _ways_on(option: str, words: Mapping[str, str]) -> list[str]:
-    """What to do about an option that an engine has no use for."""
-    users = [words["engine"].format(name) for name, one in ENGINES.items() if option in one.options]
-    return ["leave it out", *(f"take {user}" for user in users)]
+def _users(option: str, words: Mapping[str, str]) -> str:
+    """The engines that have a use for the option, as people write them."""
+    return " or ".join(words["engine"].format(name) for name, one in ENGINES.items() if option in one.options)
 
 
 class EnginePlan(NamedTuple):
