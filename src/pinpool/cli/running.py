@@ -174,15 +174,15 @@ def run_to_the_end(
                 tell=progress.tell,
                 **given_settings(options),
             ).ended
-        code, last_lines = _ending(ended, Run(journal), options["max_failures"])
+        code, last_lines = _ending(ended, Run(journal), options["max_failures"], choice)
     except NoUsableProxy as error:
         doubt = Run(journal).found.doubt
         code, last_lines = ExitCode.NO_PROXY, [*filter(None, [doubt]), str(error)]
     except BaseException as error:
         if is_from_page(error) and not is_watched():
-            code, last_lines = ExitCode.INTERNAL, [f"the spider has raised; `pinpool resume {journal}` goes on"]
+            code, last_lines = ExitCode.INTERNAL, [f"the spider has raised; {_way_on(journal, choice)}"]
         elif isinstance(error, BrokenPipeError):  # the reader of the items has seen enough
-            code, last_lines = _ending(None, Run(journal), 0)
+            code, last_lines = _ending(None, Run(journal), 0, choice)
             discard(sys.stdout)
         else:
             raise
@@ -206,9 +206,9 @@ def run_to_the_end(
     leave(code)
 
 
-def _ending(ended: Ended | None, run: Run, max_failures: int) -> tuple[ExitCode, list[str]]:
+def _ending(ended: Ended | None, run: Run, max_failures: int, choice: EngineChoice) -> tuple[ExitCode, list[str]]:
     """The exit code of a run that was not starved, and the last lines for people. None: it was interrupted."""
-    goes_on, found = f"`pinpool resume {run.journal}` goes on", run.found
+    goes_on, found = _way_on(run.journal, choice), run.found
     doubt = [found.doubt] if found.doubt else []
     if ended is None or ended.end == "interrupted":
         return ExitCode.INTERRUPTED, [*doubt, f"interrupted; {goes_on}"]
@@ -219,6 +219,11 @@ def _ending(ended: Ended | None, run: Run, max_failures: int) -> tuple[ExitCode,
     if ended.end == "stopped" or doubt or found.fruitless > max_failures or not max_failures:
         lines += lacking(run)
     return ExitCode.INCOMPLETE if lines else ExitCode.COMPLETE, lines
+
+
+def _way_on(journal: Path, choice: EngineChoice) -> str:
+    faster = "; add --engine processes for many pages at a time" if choice.where == "caller" else ""
+    return f"`pinpool resume {journal}` goes on{faster}"
 
 
 def lacking(run: Run) -> list[str]:

@@ -25,3 +25,18 @@ def test_a_run_that_is_refused_its_output_at_the_last_moment_leaves_no_journal(
         pinpool.crawl(spider, ["192.0.2.1:8080"], journal=journal, outputs=[str(output)])
 
     assert set(tmp_path.iterdir()) == {output}
+
+
+@pytest.mark.parametrize(("engine", "told"), [("processes", 1), ("inline", 0)])
+def test_memory_bounds_processes_but_not_workers_that_take_turns_in_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, told: int
+) -> None:
+    monkeypatch.setattr("pinpool.stats.capacity.free_memory", lambda: 100_000_000)
+    output, proxies, lines = tmp_path / "films.jsonl", [f"192.0.2.1:{port}" for port in range(8001, 8101)], list[str]()
+
+    with open_output(str(output)), pytest.raises(SettingsError, match="another pinpool is writing it"):
+        pinpool.crawl(
+            spider, proxies, journal=tmp_path / "a.db", outputs=[str(output)], engine=engine, tell=lines.append
+        )
+
+    assert sum("100 workers would need" in line for line in lines) == told
