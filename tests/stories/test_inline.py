@@ -164,6 +164,25 @@ def test_at_a_breakpoint_one_steps_looks_goes_on_and_quits_and_nothing_is_lost(t
         goes_on_with_processes(films)
 
 
+def test_no_deadline_ends_a_look_around(tmp_path: Path) -> None:
+    with inline(tmp_path, BREAKPOINT) as films:
+        with Terminal(films, "--engine", "inline", "--deadline", "1") as terminal:
+            terminal.shown_until(PROMPT)
+            terminal.type("import time; time.sleep(1.5)\n")  # looked for longer than the deadline
+            looked = terminal.shown_until(PROMPT)
+            terminal.type("c\n")
+            terminal.shown_until(PROMPT)
+            terminal.type("c\n")
+            terminal.shown_until("complete: ")
+            code = terminal.wait()
+
+        assert "***" not in looked
+        assert code == 0
+        films.complete()
+        stats = json.loads(films.ask("stats", "films.db", "--json").stdout)
+        assert [row["faults"] for row in stats["proxies"]] == [{}] * len(films.lab.proxies)
+
+
 def test_after_a_breakpoint_ctrl_c_ends_the_run_as_ever(tmp_path: Path) -> None:
     """From its first `c` on, pdb would answer it, with a prompt in the middle of our own code."""
     slow = BREAKPOINT.replace("return None", "import time; time.sleep(0.05)")
