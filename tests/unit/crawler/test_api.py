@@ -1,4 +1,4 @@
-"""What the library's front leaves behind when a run cannot begin."""
+"""How the library's front begins a run, and what it leaves behind when it cannot."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 import pinpool
+from pinpool.crawler.api import resumed_choice
 from pinpool.errors import SettingsError
+from pinpool.journal.reader import Reader
+from pinpool.journal.records import About, settings_text
+from pinpool.journal.writer import Journal
 from pinpool.output.streams import open_output
+from pinpool.pool.registry import EngineChoice
 
 spider = pinpool.Spider(name="films", seeds=["http://films.example/1"])
 spider.index(lambda page: None)
@@ -40,3 +45,34 @@ def test_memory_bounds_processes_but_not_workers_that_take_turns_in_this_one(
         )
 
     assert sum("100 workers would need" in line for line in lines) == told
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((None, None), EngineChoice("ray", address="10.0.0.1:6379")),
+        ((None, "10.0.0.2:6379"), EngineChoice("ray", address="10.0.0.2:6379")),
+        (("inline", None), EngineChoice("inline")),
+    ],
+    ids=["as it was", "another cluster", "another engine"],
+)
+def test_a_start_that_goes_on_has_the_engine_of_the_last_one_and_its_cluster_unless_it_is_given_another(
+    tmp_path: Path, given: tuple[str | None, str | None], expected: EngineChoice
+) -> None:
+    about = About(
+        spider="films",
+        spider_ref="films.py",
+        version="1",
+        workers=3,
+        engine="ray",
+        start_method=None,
+        settings=settings_text({}, (), "10.0.0.1:6379"),
+        proxies="proxies.txt",
+        salt=b"salt",
+    )
+    Journal.create(tmp_path / "films.db", about, 0.0).close()
+    with Reader(tmp_path / "films.db") as reader:
+        info = reader.run_info()
+
+    engine, address = given
+    assert resumed_choice(info, engine, raises=False, address=address) == expected
