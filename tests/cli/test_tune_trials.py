@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,13 +11,6 @@ from pinpool.lab import Lab
 
 pytestmark = pytest.mark.processes
 TUNE = ("tune", "films.py", "-p", "proxies.txt")
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path)
-    yield desk
-    desk.clear()
 
 
 def first_trial(program: Program) -> None:

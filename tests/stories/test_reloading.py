@@ -53,6 +53,16 @@ class Relisted:
         enough = len(self.lab.requests) + number
         until(lambda: len(self.lab.requests) >= enough, "requests")
 
+    def crawl_and_withdraw_the_first(self) -> Start:
+        """A crawl with two proxies, the first of which has left the list while it worked, and its last page is over."""
+        self.write(0, 1)
+        start = self.films.crawl("-w", "2", "--watch")
+        until(lambda: self.uses(0) > 2, "the first at work")
+        self.write(1)
+        self.settled(start, "1 proxy withdrawn")
+        until(lambda: not self.lab.proxies[0].users, "its last page")
+        return start
+
     def end(self, start: Start) -> int:
         """The exit code. The test has seen what it came for: the pages that are left take no time."""
         self.lab.set_latency(0.0)
@@ -143,12 +153,7 @@ def test_a_bad_version_is_told_with_its_lines_and_ignored_and_a_good_one_is_hear
 
 
 def test_a_line_that_comes_back_is_used_again_with_its_history(listed: Relisted) -> None:
-    listed.write(0, 1)
-    start = listed.films.crawl("-w", "2", "--watch")
-    until(lambda: listed.uses(0) > 2, "the first at work")
-    listed.write(1)
-    listed.settled(start, "1 proxy withdrawn")
-    until(lambda: not listed.lab.proxies[0].users, "its last page")
+    start = listed.crawl_and_withdraw_the_first()
     listed.more_requests()
     used = listed.uses(0)
 
@@ -179,12 +184,7 @@ def test_a_withdrawn_proxy_whose_last_page_fails_is_off_the_list_and_does_not_re
 
 
 def test_a_withdrawn_proxy_is_not_used_by_a_resume_unless_its_line_is_back(listed: Relisted) -> None:
-    listed.write(0, 1)
-    start = listed.films.crawl("-w", "2", "--watch")
-    until(lambda: listed.uses(0) > 2, "the first at work")
-    listed.write(1)
-    listed.settled(start, "1 proxy withdrawn")
-    until(lambda: not listed.lab.proxies[0].users, "its last page")
+    start = listed.crawl_and_withdraw_the_first()
     used = listed.uses(0)
     start.send(signal.SIGTERM)
     assert start.wait() == 130

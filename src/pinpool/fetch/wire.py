@@ -76,13 +76,7 @@ class Wire:
 
     def _chunks(self, limit: int, status: int) -> bytes:
         body = bytearray()
-        while True:
-            found = _CHUNK_SIZE.match(self._line())
-            if found is None:
-                raise IncompleteRead(b"")
-            if (size := int(found[1], 16)) == 0:
-                self._pass_trailer()
-                return bytes(body)
+        while size := self._chunk_size():
             if len(body) + size > limit:
                 raise too_large(limit, status)
             while size:
@@ -92,8 +86,8 @@ class Wire:
                 self._at += len(piece)
                 size -= len(piece)
                 body += piece
-            if self._line().strip(b"\r"):
-                raise IncompleteRead(b"")
+            self._end_chunk()
+        return bytes(body)
 
     def stream(self, framing: Framing) -> Iterator[bytes]:
         """
@@ -114,20 +108,27 @@ class Wire:
             yield piece
 
     def _chunk_pieces(self) -> Iterator[bytes]:
-        while True:
-            found = _CHUNK_SIZE.match(self._line())
-            if found is None:
-                raise IncompleteRead(b"")
-            if (size := int(found[1], 16)) == 0:
-                self._pass_trailer()
-                return
+        while size := self._chunk_size():
             while size:
                 if not (piece := self.read(min(size, CHUNK))):
                     raise IncompleteRead(b"")
                 size -= len(piece)
                 yield piece
-            if self._line().strip(b"\r"):
-                raise IncompleteRead(b"")
+            self._end_chunk()
+
+    def _chunk_size(self) -> int:
+        """The bytes of the next chunk. 0 at the end of the body, with its trailer."""
+        found = _CHUNK_SIZE.match(self._line())
+        if found is None:
+            raise IncompleteRead(b"")
+        size = int(found[1], 16)
+        if not size:
+            self._pass_trailer()
+        return size
+
+    def _end_chunk(self) -> None:
+        if self._line().strip(b"\r"):
+            raise IncompleteRead(b"")
 
     def _pass_trailer(self) -> None:
         passed = 0

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -140,7 +141,12 @@ def test_a_rest_ends_when_its_time_is_over_and_the_parent_may_set_another() -> N
     assert states(leases) == {1: SPARE, 2: SPARE}
 
 
-def test_a_parked_worker_is_woken_by_the_first_proxy_that_comes_free() -> None:
+@pytest.mark.parametrize(
+    "happens",
+    [lambda leases: leases.reap([7]), lambda leases: leases.join([spare(2)])],
+    ids=["comes free", "joins"],
+)
+def test_a_parked_worker_is_woken_by_the_first_proxy_that(happens: Callable[[LeaseQueue], None]) -> None:
     leases = queue(1)
     leases.check_in(7, 100, 0)
     leases.check_in(8, 101, 0)
@@ -148,7 +154,7 @@ def test_a_parked_worker_is_woken_by_the_first_proxy_that_comes_free() -> None:
     waiter = threading.Thread(target=lambda: got.append(leases.get(8, timeout=30.0)))
     waiter.start()
 
-    leases.reap([7])
+    happens(leases)
 
     waiter.join(timeout=30.0)
     assert not waiter.is_alive()
@@ -305,21 +311,6 @@ def test_a_proxy_whose_worker_was_asked_to_swap_and_dies_is_spare() -> None:
 
     assert states(leases) == {1: SPARE, 2: SPARE}
     assert not leases.report().slow
-
-
-def test_a_proxy_that_joins_wakes_a_parked_worker() -> None:
-    leases = queue(1)
-    leases.check_in(7, 100, 0)
-    leases.check_in(8, 101, 0)
-    got: list[object] = []
-    waiter = threading.Thread(target=lambda: got.append(leases.get(8, timeout=30.0)))
-    waiter.start()
-
-    leases.join([spare(2)])
-
-    waiter.join(timeout=30.0)
-    assert not waiter.is_alive()
-    assert got[0] is not None
 
 
 def test_a_withdrawn_proxy_that_comes_back_is_spare_and_one_that_was_failing_has_to_prove_itself() -> None:
