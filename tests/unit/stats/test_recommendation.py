@@ -137,3 +137,11 @@ def test_a_run_that_read_one_page_at_a_time_says_nothing_of_a_number_but_how_man
 @pytest.mark.parametrize("few", [{"proxies": 1}, {"pages": 40}])
 def test_an_inline_run_that_was_short_or_has_one_proxy_is_right_as_it_is(few: dict[str, int]) -> None:
     assert advice_after(document(**few, engine="inline"), utilization(), None) == ""
+
+
+def test_a_ray_without_a_cluster_is_told_that_processes_do_the_same() -> None:
+    alone = advice_after(document(engine="ray"), utilization(), used(24, 1_000_000_000))
+    cluster = advice_after(document(engine="ray"), utilization(), used(24, 1_000_000_000), "10.0.0.1:6379")
+
+    assert alone == f"{cluster}; all hosts were this machine: --engine processes does the same"
+    assert "memory" not in cluster
