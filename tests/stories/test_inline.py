@@ -368,3 +368,18 @@ def test_prints_go_to_stdout_as_they_are_otherwise(tmp_path: Path) -> None:
         assert start.wait() == 0
         assert "film 7\n" in start.printed
         assert "film" not in start.said
+
+
+def test_what_the_spider_logs_says_through_which_proxy_and_of_which_page(tmp_path: Path) -> None:
+    with inline(
+        tmp_path, "import logging\nlogging.getLogger('films').warning('film %d', number)\nreturn None"
+    ) as films:
+        start = films.crawl("--log", "films.log")
+
+        assert start.wait() == 0
+        records = [json.loads(line) for line in (films.folder / "films.log").read_text().splitlines()]
+        [record] = [record for record in records if record["message"] == "film 7"]
+        assert record["task"] == f"{films.lab.named_url}/detail/7"
+        assert record["proxy"] in {proxy.label for proxy in films.lab.proxies}
+        assert (record["worker"] in range(1, 5), record["attempt"] > 0) == (True, True)
+        assert f"warning films: film 7 ({record['proxy']}, {record['task']})" in start.said

@@ -6,6 +6,7 @@ another proxy, a pace is kept and a swap is seen as elsewhere. While a page is f
 interrupts it, or a breakpoint would end with the deadline of its page; between two reads of an answer it still counts.
 """
 
+import logging
 import signal
 import sys
 import threading
@@ -24,6 +25,7 @@ from pinpool.pool.lease_types import Standing
 from pinpool.pool.pinned_worker import LedWorker
 from pinpool.pool.registry import EnginePlan
 from pinpool.pool.status_board import WIDTH, StatusBoard
+from pinpool.pool.this_worker import whereabouts
 from pinpool.spider.user_errors import note_page
 
 TICK_SECONDS = 0.1
@@ -59,6 +61,8 @@ class InlineEngine:
         self._census = Census(workers, states={one.proxy: one.state for one in proxies})
 
     def start(self) -> None:
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_say_where)
         job = self._make_job()
         self._dispatch = dispatch = Dispatch(
             self._proxies, self._count, self._cooling, job.settings.swap_after, SYSTEM_CLOCK
@@ -121,6 +125,8 @@ class InlineEngine:
         return self._present.flush()
 
     def close(self) -> None:
+        for handler in logging.getLogger().handlers:
+            handler.removeFilter(_say_where)
         for worker in self._workers.values():
             worker.let_go()
         self._workers.clear()
@@ -151,6 +157,13 @@ class InlineEngine:
 
     def _is_passed(self, error: BaseException) -> bool:
         return isinstance(error, self._passed)
+
+
+def _say_where(record: logging.LogRecord) -> bool:
+    """Give what is logged in a page its proxy, task and attempt, as records of other engines have them."""
+    if (where := whereabouts()).worker is not None:
+        vars(record).update(where._asdict())
+    return True
 
 
 @contextmanager
