@@ -216,9 +216,9 @@ class Driver:
             elif actor.next_renewal <= now:
                 actor.is_renewing, actor.next_renewal = True, now + RENEW_SECONDS
                 until = actor.clock + TTL_SECONDS if actor.answered_at else 0.0
-                self._call(actor.renew, until, self._leaving, then=partial(self._renewed, actor, until))
+                self._call(actor.renew, until, self._leaving, then=partial(self._renewed, actor))
 
-    def _renewed(self, actor: _Actor, until: float, future: Future[Any]) -> None:
+    def _renewed(self, actor: _Actor, future: Future[Any]) -> None:
         if self._actors.get(actor.number) is not actor:
             return
         actor.is_renewing = False
@@ -234,7 +234,7 @@ class Driver:
             may_have_leases(renewed.host, renewed.address)
             actor.host, actor.ground, actor.pid = renewed.host, renewed.ground, renewed.pid
             actor.next_renewal = 0.0  # the fence opens with the second
-        elif not actor.has_joined and until:
+        elif not actor.has_joined:
             actor.has_joined = True
             self._parent.send(Joined(actor.number, renewed.host, renewed.pid))
         actor.answered_at, actor.clock = time.monotonic(), renewed.now

@@ -264,9 +264,9 @@ class RayEngine:
 
     def _take_answer(self, answer: Answer) -> None:
         carrier = self._carriers.get(answer.carrier)
-        slot = carrier.slots[answer.place] if carrier else None
-        if slot is None or slot.serial != answer.serial:
+        if carrier is None:
             return
+        slot = carrier.slots[answer.place]
         self._deaths_in_a_row = 0
         if answer.owed:
             self._dispatch.queue.turn(answer.owed)
@@ -354,8 +354,8 @@ class RayEngine:
     def _take_gone(self, gone: Gone) -> None:
         numbers = self._spawned.pop(gone.carrier, None)
         carrier = self._carriers.pop(gone.carrier, None)
+        self._deaths_in_a_row += gone.loss == "died"
         if carrier is not None:
-            self._deaths_in_a_row += gone.loss == "died"
             busy = [slot for slot in carrier.slots if slot.serial]
             for slot in busy:
                 self._dispatch.tell(self._lost(gone, carrier, slot, len(busy)))

@@ -95,6 +95,13 @@ def test_the_first_renewal_asks_for_the_clock_and_the_second_opens_the_fence(fen
     assert fence.until == before + 1
 
 
+def test_no_attempt_begins_behind_a_closed_fence(fence: Endless) -> None:
+    made = carrier()
+    fence.until = 0.0
+    with pytest.raises(AssertionError):
+        ran(made, Call(b"ok"))
+
+
 def test_a_renewal_says_what_each_worker_does(fence: Endless) -> None:
     made = carrier()
     ran(made, Call(b"ok"))

@@ -290,6 +290,17 @@ def test_a_storm_of_deaths_ends_the_run(play: Callable[..., Play]) -> None:
         die_for_ever()
 
 
+def test_a_storm_of_processes_that_die_while_they_start_ends_the_run_too(play: Callable[..., Play]) -> None:
+    crawl = play(workers=1)
+
+    def die_for_ever() -> None:
+        for _ in range(100):
+            crawl.poll(Gone(next(iter(crawl.engine._spawned)), "died", 0.0, 0.0, "as Ray says"))
+
+    with pytest.raises(EngineError, match="worker processes died in a row without one answer"):
+        die_for_ever()
+
+
 def test_at_the_end_those_who_confirm_give_their_proxies_back(play: Callable[..., Play]) -> None:
     crawl = play()
     crawl.join()
