@@ -182,14 +182,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def started(engine_kind: Kind, monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
+def ray_address(ray_cluster: Cluster) -> str:
+    """That of a cluster with room for eight workers."""
+    ray_cluster.have(4)
+    return str(ray_cluster.address)
+
+
+@pytest.fixture
+def engine_address(engine_kind: Kind, request: pytest.FixtureRequest) -> str | None:
+    """Where the cluster of the engine is, None if it needs none."""
+    return str(request.getfixturevalue(engine_kind.cluster)) if engine_kind.cluster else None
+
+
+@pytest.fixture
+def started(engine_kind: Kind, engine_address: str | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
     """Makes started engines of scripted workers, of each kind, and checks that none leaves a process behind."""
     monkeypatch.setitem(ENGINES, "fake", Carries("fake_engine", "caller"))
     engines: list[Engine] = []
     before = set(descendants())
 
     def start(workers: int, proxies: int | list[Standing], *, resubmit: bool = True, **options: Any) -> Ledger[Engine]:
-        engine = engine_kind.make(workers, proxies, **options)
+        engine = engine_kind.make(workers, proxies, address=engine_address, **options)
         engines.append(engine)
         engine.start()
         return Ledger(engine, resubmit)

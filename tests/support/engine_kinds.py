@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -37,7 +38,8 @@ class Has(Enum):
 
 class Kind(NamedTuple):
     """
-    An engine under test. `engine` is its name in the registry.
+    An engine under test. `engine` is its name in the registry; `cluster` the fixture that knows the address of its
+    cluster, if it needs one.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Kind(NamedTuple):
     has: frozenset[Has]
     threads: int = 1
     start_method: str | None = None
+    cluster: str = ""
     marks: tuple[pytest.MarkDecorator, ...] = ()
 
     @property
@@ -60,17 +63,18 @@ class Kind(NamedTuple):
         hang: float = 30.0,
         cooling: float = 3600.0,
         swap_after: int = 3,
+        address: str | None = None,
     ) -> Engine:
         """An engine, not started yet, whose workers do what each piece of work says."""
         settings = Settings(threads=self.threads, swap_after=swap_after, cooling=cooling, deadline=hang, grace=0.0)
         standings = spares(proxies) if isinstance(proxies, int) else proxies
-        choice = EngineChoice(self.engine, self.start_method)
-        return make_engine(EnginePlan(partial(ScriptedJob, settings), standings, settings, workers, choice))
+        choice = EngineChoice(self.engine, self.start_method, address=address)
+        job, files = partial(ScriptedJob, settings), Path(__file__).parent
+        return make_engine(EnginePlan(job, standings, settings, workers, choice, files=files))
 
-    @property
-    def options(self) -> dict[str, Any]:
+    def options(self, address: str | None) -> dict[str, Any]:
         """What `pinpool.crawl` is called with."""
-        options = {"engine": self.engine, "start_method": self.start_method}
+        options = {"engine": self.engine, "start_method": self.start_method, "address": address}
         return options if self.threads == 1 else {**options, "threads": self.threads}
 
 
@@ -78,14 +82,17 @@ _ALL = frozenset(Has)
 _PROCESSES = (pytest.mark.processes,)
 #: Only with `--slow`: they differ in how they start, which `tests/processes` looks at.
 _SPAWNED = (pytest.mark.processes, pytest.mark.grid(share=0.0, part="spawned"))
+_RAY = (pytest.mark.ray, pytest.mark.processes)
 
 KINDS = (
     Kind("fake", "fake", frozenset()),
     Kind("inline", "inline", frozenset({Has.GUARD, Has.CLOCK})),
-    Kind("processes", "processes", _ALL, 1, "forkserver", _PROCESSES),
-    Kind("processes by spawn", "processes", _ALL, 1, "spawn", _SPAWNED),
-    Kind("threads", "processes", _ALL, 3, "forkserver", _PROCESSES),
-    Kind("threads by spawn", "processes", _ALL, 3, "spawn", _SPAWNED),
+    Kind("processes", "processes", _ALL, 1, "forkserver", marks=_PROCESSES),
+    Kind("processes by spawn", "processes", _ALL, 1, "spawn", marks=_SPAWNED),
+    Kind("threads", "processes", _ALL, 3, "forkserver", marks=_PROCESSES),
+    Kind("threads by spawn", "processes", _ALL, 3, "spawn", marks=_SPAWNED),
+    Kind("ray", "ray", _ALL, cluster="ray_address", marks=_RAY),
+    Kind("ray with threads", "ray", _ALL, 3, cluster="ray_address", marks=_RAY),
 )
 
 
