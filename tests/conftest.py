@@ -1,9 +1,9 @@
 """
 Fixtures that several folders of tests share, what `--slow` means, and in which order and company tests run.
 
-A test with the marker `grid` has a long list of cases. Without `--slow` a few of them run, of each `part`, drawn with a
-fixed seed, so that every run of the fast tests takes the same ones. Tests with the marker `ray` run only if `-m` names
-it.
+A test with the marker `grid` has a long list of cases. Without `--slow` a few of them run, for each engine or of each
+`part`, drawn with a fixed seed, so that every run of the fast tests takes the same ones. Tests with the marker `ray`
+run only if `-m` names it.
 """
 
 from __future__ import annotations
@@ -81,11 +81,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         leave_out(config, items, {item for item in items if item.get_closest_marker("ray") is not None})
     if config.getoption("--slow"):
         return
+    for has_part in (False, True):  # a part is drawn of the cases that a test has left by then
+        leave_out(config, items, not_drawn(items, has_part=has_part))
+
+
+def not_drawn(items: list[pytest.Item], *, has_part: bool) -> set[pytest.Item]:
     cases: dict[str, list[pytest.Item]] = defaultdict(list)
     asked: dict[str, Mapping[str, Any]] = {}
     for item in items:
-        if (marker := item.get_closest_marker("grid")) is not None:
-            test = item.nodeid.partition("[")[0] + marker.kwargs.get("part", "")
+        markers = [marker for marker in item.iter_markers("grid") if ("part" in marker.kwargs) is has_part]
+        for marker in markers[:1]:  # the closest
+            callspec = getattr(item, "callspec", None)  # a test without parameters has none
+            engine = callspec.params.get("engine_kind", "") if callspec else ""
+            test = item.nodeid.partition("[")[0] + str(marker.kwargs.get("part", engine))
             cases[test].append(item)
             asked[test] = marker.kwargs
     left_out: set[pytest.Item] = set()
@@ -93,7 +101,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         keep = asked[test].get("keep") or ceil(asked[test]["share"] * len(its_cases))
         drawn = Random(test).sample(its_cases, min(int(keep), len(its_cases)))
         left_out.update(set(its_cases) - set(drawn))
-    leave_out(config, items, left_out)
+    return left_out
 
 
 def leave_out(config: pytest.Config, items: list[pytest.Item], left_out: set[pytest.Item]) -> None:

@@ -84,7 +84,6 @@ def test_the_census_shows_what_is_in_hand_and_by_whom(started: Started) -> None:
 
 
 @pytest.mark.needs(Has.GUARD)
-@pytest.mark.grid(share=0.7)
 @pytest.mark.parametrize(
     ("work", "message"),
     [

@@ -82,7 +82,7 @@ def test_a_task_for_an_engine_that_is_closed_is_refused(started: Started) -> Non
 
 
 @pytest.mark.needs(Has.PROCESSES)
-@pytest.mark.grid(keep=3)
+@pytest.mark.grid(keep=1)
 @pytest.mark.parametrize("hang", ["loop", "swallow", "grip"])
 def test_closing_an_engine_ends_workers_that_hang(started: Started, hang: str) -> None:
     before = {one.pid for one in descendants()}

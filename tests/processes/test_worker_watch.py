@@ -76,6 +76,15 @@ def test_t4_a_worker_that_is_stopped_is_ended_and_its_task_reported(make: Maker)
     assert engine.census().rebuilds == 0
 
 
+def test_t4_a_task_that_hangs_is_reported_with_its_stack(make: Maker) -> None:
+    ledger = Ledger(make(workers=2, proxies=2, hang=1.0), resubmit=False)
+
+    ledger.submit("swallow")
+    ledger.run()
+
+    assert "scripted_job.py" in ledger.lost[0][1].message
+
+
 def test_t17_workers_that_cannot_reach_the_manager_do_not_become_a_storm(make: Maker) -> None:
     """If the initializer failed at once, the pool would start 147 processes a second for four workers."""
     engine = make(workers=4, proxies=4)

@@ -50,6 +50,9 @@ class Kind(NamedTuple):
     cluster: str = ""
     marks: tuple[pytest.MarkDecorator, ...] = ()
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def module(self) -> str:
         """The file of the engine."""
@@ -82,7 +85,7 @@ _ALL = frozenset(Has)
 _PROCESSES = (pytest.mark.processes,)
 #: Only with `--slow`: they differ in how they start, which `tests/processes` looks at.
 _SPAWNED = (pytest.mark.processes, pytest.mark.grid(share=0.0, part="spawned"))
-_RAY = (pytest.mark.ray, pytest.mark.processes)
+_RAY = (pytest.mark.ray, pytest.mark.processes, pytest.mark.grid(keep=1, part="ray"))
 
 KINDS = (
     Kind("fake", "fake", frozenset()),
@@ -92,7 +95,7 @@ KINDS = (
     Kind("threads", "processes", _ALL, 3, "forkserver", marks=_PROCESSES),
     Kind("threads by spawn", "processes", _ALL, 3, "spawn", marks=_SPAWNED),
     Kind("ray", "ray", _ALL, cluster="ray_address", marks=_RAY),
-    Kind("ray with threads", "ray", _ALL, 3, cluster="ray_address", marks=_RAY),
+    Kind("ray with threads", "ray", _ALL, 2, cluster="ray_address", marks=_RAY),
 )
 
 
