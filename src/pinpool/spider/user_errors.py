@@ -35,10 +35,11 @@ def is_from_page(error: BaseException) -> bool:
 
 
 def page_trace(error: BaseException) -> str:
-    """The traceback from the first line of the user's code on."""
+    """The traceback from the first line of the user's code on. All of it if there is none: the fault is ours."""
     shown = TracebackException.from_exception(error)
-    theirs = dropwhile(lambda frame: is_ours(frame.filename), shown.stack)
-    shown.stack = StackSummary.from_list(theirs)
+    theirs = [*dropwhile(lambda frame: is_ours(frame.filename), shown.stack)]
+    if theirs or isinstance(error, UnusableYield):  # that has a note with the line
+        shown.stack = StackSummary.from_list(theirs)
     return "".join(shown.format()).rstrip()
 
 
