@@ -51,7 +51,8 @@ class Unfit(PinpoolError):
 def connect(plan: DriverPlan) -> Any:
     """Ray's module, connected to a cluster that may have the leases of a run. Raises Unfit."""
     if plan.address is None:
-        os.environ.pop("RAY_ADDRESS", None)
+        for name in [name for name in os.environ if name.startswith("RAY_")]:
+            del os.environ[name]  # they are about a cluster
         os.environ.update(_LOOPBACK_ONLY, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     else:
         _find_head(plan.address)
