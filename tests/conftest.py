@@ -1,9 +1,9 @@
 """
 Fixtures that several folders of tests share, what `--slow` means, and in which order and company tests run.
 
-A test with the marker `grid` has a long list of cases. Without `--slow` a few of them run, for each engine or of each
-`part`, drawn with a fixed seed, so that every run of the fast tests takes the same ones. Tests with the marker `ray`
-run only if `-m` names it.
+A test with the marker `grid` has a long list of cases. Without `--slow` a few of them run, for each engine, or of each
+`part` of a file, drawn with a fixed seed, so that every run of the fast tests takes the same ones. Tests with the
+marker `ray` run only if `-m` names it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         leave_out(config, items, {item for item in items if item.get_closest_marker("ray") is not None})
     if config.getoption("--slow"):
         return
-    for has_part in (False, True):  # a part is drawn of the cases that a test has left by then
+    for has_part in (False, True):  # a part is drawn of the cases that are left by then
         leave_out(config, items, not_drawn(items, has_part=has_part))
 
 
@@ -93,7 +93,8 @@ def not_drawn(items: list[pytest.Item], *, has_part: bool) -> set[pytest.Item]:
         for marker in markers[:1]:  # the closest
             callspec = getattr(item, "callspec", None)  # a test without parameters has none
             engine = callspec.params.get("engine_kind", "") if callspec else ""
-            test = item.nodeid.partition("[")[0] + str(marker.kwargs.get("part", engine))
+            file, test = item.nodeid.partition("::")[0], item.nodeid.partition("[")[0]
+            test = f"{file}{marker.kwargs['part']}" if has_part else f"{test}{engine}"
             cases[test].append(item)
             asked[test] = marker.kwargs
     left_out: set[pytest.Item] = set()
