@@ -5,8 +5,9 @@ One crawl after another, carried by each engine: pages a second, CPU and memory.
 
 The site and its proxies, one for each worker, run in this process, whose CPU time is not counted. Pages a second are
 counted from the first attempt to the last page, so that starts and ends are left out; "ready" is what comes before.
-CPU time and memory are those of the command and all its processes, start and end included, looked at now and then. The engine inline
-gets a tenth of the pages where each takes time. Run it on a quiet machine, and compare within one run only.
+CPU time and memory are those of the command and all its processes, start and end included, looked at now and then.
+The engine inline gets a tenth of the pages where each takes time. Run it on a quiet machine, and compare within one run
+only.
 """
 
 from __future__ import annotations
