@@ -1,69 +1,30 @@
-"""Who does what next where the parent leads its workers; and whatever happens in whatever order, nothing is lost."""
+"""Who does what next where the parent leads its workers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engines import spare, spares
-from pinpool.model import Assignment, Call, Ending, Evidence, Outcome, ProxyState, Sign, Step, Task
-from pinpool.pool.clock import FakeClock
-from pinpool.pool.dispatch import Dispatch, Slot, Start
-from pinpool.pool.engine import Answered, Noted
+from dispatching import (
+    CALL,
+    PAGE,
+    PINNED,
+    REFUSED,
+    RETIRED,
+    SPARE,
+    TIMEOUT,
+    answer,
+    clock_of,
+    dispatch,
+    moves,
+    outcomes,
+    pairs,
+    starts,
+)
+from engines import spare
+from pinpool.model import Assignment, Call, Ending, Evidence
 from pinpool.pool.status_board import Activity
-
-TASK = Task("detail", "http://films.test/1", b"1" * 16)
-PAGE, CALL = Assignment(TASK), Call(b"")
-REFUSED, TIMEOUT = Evidence(Step.CONNECT, Sign.REFUSED), Evidence(Step.HEAD, Sign.TIMEOUT)
-SPARE, PINNED, COOLING, RETIRED = ProxyState.SPARE, ProxyState.PINNED, ProxyState.COOLING, ProxyState.RETIRED
-
-
-def dispatch(proxies: int, *processes: object, cooling: float = 60.0) -> Dispatch:
-    """With a worker for each of the processes, whose tokens and numbers are 1, 2 and so on."""
-    made = Dispatch(spares(proxies), 50, cooling, 3, FakeClock())
-    for number, process in enumerate(processes, 1):
-        made.add(number, number=number, pid=number, process=process)
-    return made
-
-
-def clock_of(dispatch: Dispatch) -> FakeClock:
-    assert isinstance(dispatch.clock, FakeClock)
-    return dispatch.clock
-
-
-def starts(dispatch: Dispatch) -> list[Start]:
-    """All attempts that can be made now."""
-    found = []
-    while (start := dispatch.next()) is not None:
-        found.append(start)
-    return found
-
-
-def pairs(dispatch: Dispatch) -> list[tuple[int, int]]:
-    """Worker and serial of each attempt that can be made now."""
-    return [(start.worker.number, start.serial) for start in starts(dispatch)]
-
-
-def answer(dispatch: Dispatch, worker: int | Slot, evidence: Evidence | None = None, **changes: Any) -> None:
-    """The worker answers its attempt, well or with evidence of a failure."""
-    slot = dispatch.workers[worker] if isinstance(worker, int) else worker
-    ending = Ending.OK if evidence is None else Ending.FAILED
-    outcome = Outcome(slot.serial, slot.number, slot.proxy, ending, 0.0, 0.0, evidence=evidence)
-    dispatch.answered(slot, outcome._replace(**changes))
-
-
-def outcomes(dispatch: Dispatch) -> list[Outcome]:
-    return [signal.outcome for signal in dispatch.take_signals() if isinstance(signal, Answered)]
-
-
-def moves(dispatch: Dispatch) -> list[tuple[str, int | None, str]]:
-    events = [signal.event for signal in dispatch.flush() if isinstance(signal, Noted)]
-    return [(event.kind, event.proxy, event.detail) for event in events]
-
 
 # Tasks and workers
 
@@ -370,236 +331,3 @@ def test_a_worker_that_is_lost_without_a_task_gets_none(is_parked: bool) -> None
     assert pairs(made) == []
     made.tick()
     assert (made.census.workers, made.census.losses) == (0, 1)
-
-
-# Alone
-
-
-def test_a_task_that_is_to_be_alone_shares_its_process_with_no_other_until_it_is_over() -> None:
-    made = dispatch(4, "a", "a", "b", "b")
-    made.submit(1, CALL, alone=True)
-    for serial in (2, 3, 4):
-        made.submit(serial, CALL)
-
-    assert pairs(made) == [(1, 1), (3, 2), (4, 3)]
-    answer(made, 1)
-    assert pairs(made) == [(2, 4)]
-
-
-def test_while_no_process_is_free_for_it_one_is_kept_and_others_go_on() -> None:
-    made = dispatch(4, "a", "a", "b", "b")
-    for serial in (1, 2, 3, 4):
-        made.submit(serial, CALL)
-    starts(made)
-    made.submit(5, CALL, alone=True)
-    for serial in (6, 7, 8):
-        made.submit(serial, CALL)
-
-    answer(made, 1)
-    assert pairs(made) == []  # it is kept for 5, which waits for the other worker there
-    answer(made, 3)
-    assert pairs(made) == [(3, 6)]
-    answer(made, 2)
-    assert pairs(made) == [(1, 5)]
-    answer(made, 1)
-    assert sorted(serial for _, serial in pairs(made)) == [7, 8]
-
-
-def test_two_that_are_to_be_alone_follow_one_another() -> None:
-    made = dispatch(2, "a", "a")
-    made.submit(1, CALL, alone=True)
-    made.submit(2, CALL, alone=True)
-
-    assert pairs(made) == [(1, 1)]
-    answer(made, 1)
-    assert pairs(made) == [(2, 2)]
-
-
-def test_if_the_process_that_is_kept_dies_another_is_taken() -> None:
-    made = dispatch(3, "a", "a", "b")
-    for serial in (1, 2, 3):
-        made.submit(serial, CALL)
-    starts(made)
-    made.submit(4, CALL, alone=True)
-    answer(made, 1)
-    assert pairs(made) == []  # "a" is kept
-
-    for worker in (made.workers[1], made.workers[2]):
-        made.lost(worker)
-    answer(made, 3)
-
-    assert pairs(made) == [(3, 4)]
-
-
-def test_if_the_process_that_is_kept_has_no_proxy_any_more_another_is_taken() -> None:
-    made = dispatch(3, "a", "a", "b", cooling=1e6)
-    for serial in (1, 2, 3):
-        made.submit(serial, CALL)
-    starts(made)
-    made.submit(4, CALL, alone=True)
-    answer(made, 1)
-    assert pairs(made) == []  # "a" is kept
-
-    made.withdraw([1], "off the list")
-    answer(made, 2, REFUSED)
-    made.submit(5, CALL, alone=True)
-    assert pairs(made) == []  # 4 went back untried, and both workers of "a" are parked
-    answer(made, 3)
-
-    assert pairs(made) == [(3, 5)]
-
-
-def test_a_process_that_was_kept_for_a_task_that_went_back_untried_takes_others_again() -> None:
-    made = dispatch(2, "a", "a")
-    for serial in (1, 2):
-        made.submit(serial, CALL)
-    starts(made)
-    made.submit(3, CALL, alone=True)
-    answer(made, 1)
-    assert pairs(made) == []
-    made.withdraw([1], "off the list")
-    answer(made, 2)
-    assert pairs(made) == []  # 3 went to worker 1, which has left its proxy
-    made.submit(4, CALL)
-
-    assert pairs(made) == [(2, 4)]
-
-
-# Whatever happens, in whatever order
-
-
-class AnyOrder(RuleBasedStateMachine):
-    """Everything that an engine, a loop and the world can do to a dispatch; every promise is looked at each time."""
-
-    processes: Bundle[str] = Bundle("processes")
-
-    @initialize(proxies=st.integers(0, 4), processes=st.lists(st.sampled_from("abc"), max_size=5))
-    def begin(self, proxies: int, processes: list[str]) -> None:
-        self.made = dispatch(proxies, *processes, cooling=20.0)
-        self.last_proxy = self.last_worker = max(proxies, len(processes))
-        self.last_serial = 0
-        self.open: set[int] = set()
-        self.alone: set[int] = set()
-        self.held_back: dict[int, float] = {}
-
-    def submit_one(self, work: Assignment | Call, *, alone: bool = False) -> None:
-        self.last_serial += 1
-        self.open.add(self.last_serial)
-        self.alone |= {self.last_serial} if alone else set()
-        self.made.submit(self.last_serial, work, alone=alone)
-
-    @rule(
-        avoid=st.sets(st.integers(1, 3)).map(tuple),
-        exchange=st.booleans(),
-        is_call=st.booleans(),
-        alone=st.booleans(),
-    )
-    def submit(self, avoid: tuple[int, ...], exchange: bool, is_call: bool, alone: bool) -> None:
-        work = Call(b"", avoid) if is_call else Assignment(TASK, avoid, exchange)
-        self.submit_one(work, alone=alone)
-
-    @rule()
-    def next(self) -> None:
-        for start in starts(self.made):
-            assert start.serial in self.open
-            assert start.serial == start.worker.serial
-            assert self.held_back.get(start.worker.proxy, 0.0) <= clock_of(self.made).now
-            assert start.declined or start.worker.proxy not in start.work.avoid
-        self.take()
-        idle = [one for one in self.made.workers.values() if one.pin is not None and not one.serial]
-        waiting = self.open - {one.serial for one in self.made.workers.values()}
-        assert not idle or not waiting or self.alone & self.open
-
-    def busy(self) -> list[Slot]:
-        return [one for one in self.made.workers.values() if one.serial]
-
-    @precondition(lambda self: self.busy())
-    @rule(data=st.data(), evidence=st.sampled_from([None, None, TIMEOUT, REFUSED]))
-    def answer(self, data: st.DataObject, evidence: Evidence | None) -> None:
-        answer(self.made, data.draw(st.sampled_from(self.busy())), evidence)
-        self.take()
-
-    @precondition(lambda self: self.made.workers)
-    @rule(data=st.data(), hold=st.sampled_from([0.0, 17.0]))
-    def lose(self, data: st.DataObject, hold: float) -> None:
-        process = data.draw(st.sampled_from(sorted({str(one.process) for one in self.made.workers.values()})))
-        for worker in [one for one in self.made.workers.values() if one.process == process]:
-            if hold and worker.proxy >= 0:
-                self.held_back[worker.proxy] = clock_of(self.made).now + hold
-            serial = self.made.lost(worker, hold=hold)
-            if serial:
-                self.open.remove(serial)
-
-    @rule(process=st.sampled_from("abc"))
-    def add(self, process: str) -> None:
-        self.last_worker += 1
-        self.made.add(self.last_worker, number=self.last_worker, pid=self.last_worker, process=process)
-
-    @rule(proxy=st.integers(1, 6))
-    def join(self, proxy: int) -> None:
-        self.made.join([spare(proxy)])
-
-    @rule(data=st.data(), how=st.sampled_from(["withdraw", "ask_to_swap", "cool", "end the rest", "retire"]))
-    def treat(self, data: st.DataObject, how: str) -> None:
-        known = sorted(self.made.census.states)
-        if not known:
-            return
-        proxy = data.draw(st.sampled_from(known))
-        match how:
-            case "withdraw":
-                self.made.withdraw([proxy], "off the list")
-            case "ask_to_swap":
-                self.made.ask_to_swap(proxy)
-            case "cool":
-                self.made.queue.cool(proxy, 5.0)
-            case "end the rest":
-                self.made.queue.cool(proxy, 0.0)
-            case _:
-                self.made.queue.retire(proxy, "enough")
-
-    @rule(seconds=st.sampled_from([0.1, 5.0, 30.0]))
-    def wait(self, seconds: float) -> None:
-        clock_of(self.made).advance(seconds)
-
-    def take(self) -> None:
-        for outcome in outcomes(self.made):
-            self.open.remove(outcome.serial)  # fails for one that is answered twice
-
-    @invariant()
-    def nothing_is_lost_or_shared_and_the_census_is_right(self) -> None:
-        workers = list(self.made.workers.values())
-        pins = [one.proxy for one in workers if one.pin is not None]
-        serials = [one.serial for one in workers if one.serial]
-        assert len(set(pins)) == len(pins)
-        assert len(set(serials)) == len(serials)
-        assert self.made.flight == self.open
-        assert all(one.pin is not None for one in workers if one.serial)
-        for one in workers:
-            if one.serial in self.alone:
-                assert [other for other in workers if other.process == one.process and other.serial] == [one]
-        self.made.tick()
-        census = self.made.census
-        assert {proxy for proxy, state in census.states.items() if state is PINNED} == set(pins)
-        assert census.workers == len(workers)
-        assert census.running + census.pacing == len(serials)
-        assert census.parked == len(workers) - len(pins)
-        assert set(census.held) == set(serials)
-        assert (census.wakes_in is None) == (COOLING not in census.states.values())
-        assert sorted(line.proxy for line in census.lines if line.proxy >= 0) == sorted(pins)
-
-    def teardown(self) -> None:
-        """With one more worker and one more proxy, every task comes to its end."""
-        if not hasattr(self, "made"):
-            return
-        self.add("d")
-        self.join(9)
-        for _ in range(3 * len(self.open) + 3):
-            for worker in self.busy():
-                answer(self.made, worker)
-            self.next()
-            self.take()
-        assert self.open == set()
-
-
-TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40)
