@@ -154,9 +154,10 @@ def test_at_a_breakpoint_one_steps_looks_goes_on_and_quits_and_nothing_is_lost(t
             quitted = terminal.shown_until("interrupted; `pinpool resume films.db` goes on")
             code = terminal.wait()
 
-        assert "return None" in stepped
+        # Since Python 3.13 the line of the breakpoint itself is the first.
+        assert "return None" in stepped or "number += 100" in stepped
         assert f"{films.lab.named_url}/detail/3" in looked
-        assert "number += 100" in went_on
+        assert "number += 100" in went_on or "breakpoint()" in went_on
         assert "\x1b" not in stepped + looked + went_on + quitted
         assert code == 130
         assert f"{films.lab.named_url}/detail/3" in ended(films)
@@ -200,6 +201,7 @@ def test_after_a_breakpoint_ctrl_c_ends_the_run_as_ever(tmp_path: Path) -> None:
         goes_on_with_processes(films)
 
 
+@pytest.mark.skipif(sys.version_info[:3] == (3, 13, 0), reason="its pdb takes the command's options for its own")
 def test_pdb_around_the_command_stops_in_the_spider_and_looks_at_what_it_raised(tmp_path: Path) -> None:
     with inline(tmp_path, "if number == 3:\n    return {'share': 1 / (number - 3)}\nreturn None") as films:
         with Terminal(films, "--engine", "inline", "--raise", under=("-m", "pdb")) as terminal:
