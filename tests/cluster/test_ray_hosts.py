@@ -28,7 +28,9 @@ with cluster() as made:
 """
 
 
-def test_a_killed_test_run_leaves_no_process_and_no_file_of_its_cluster() -> None:
+def test_a_killed_test_run_leaves_no_process_and_no_file_of_its_cluster(slow: bool) -> None:
+    if not slow:
+        pytest.skip("looks at the tests only: --slow")
     tests = subprocess.Popen([sys.executable, "-c", TESTS], stdout=subprocess.PIPE, text=True, env=environment())
     assert tests.stdout is not None
     session, folder = tests.stdout.readline().split()
