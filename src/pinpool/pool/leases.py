@@ -166,14 +166,14 @@ class LeaseQueue:
             self._generation, self._solo = generation, solo
             self._changed.notify_all()
 
-    def reap(self, tokens: Iterable[int], how: EventKind = EventKind.LOST) -> None:
-        """These workers are dead, or with RETURNED have left: their seats are free and their proxies are spare."""
+    def reap(self, tokens: Iterable[int]) -> None:
+        """These workers are dead: their seats are free and their proxies are spare."""
         with self._changed:
             for token in tokens:
                 _, _, seat = self._workers.pop(token, (0, 0, -1))
                 if seat >= 0:
                     self._free_seats.append(seat)
-                self._release(token, how)
+                self._release(token, EventKind.LOST)
                 self._soloists.discard(token)
             self._changed.notify_all()
 

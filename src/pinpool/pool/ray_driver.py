@@ -180,26 +180,30 @@ class Driver:
 
     def _kill(self, actor: _Actor) -> None:
         self._ray.kill(actor.handle, no_restart=True)
-        is_here, until = actor.ground and actor.ground == ground_of_pids(), time.monotonic() + KILL_PATIENCE
-        while is_here and not is_gone(actor.pid) and time.monotonic() < until:
-            time.sleep(0.01)
-        self._lose(actor, "killed", "", is_surely_dead=bool(is_here and is_gone(actor.pid)))
+        self._lose(actor, "killed", "", is_surely_dead=self._is_surely_gone(actor))
 
     def _disband(self) -> None:
-        asked = {
-            actor.handle.leave.options(concurrency_group="control").remote(): actor.number
-            for actor in self._actors.values()
-            if actor.has_joined
-        }
+        joined = [actor for actor in self._actors.values() if actor.has_joined]
+        asked = {actor.handle.leave.options(concurrency_group="control").remote(): actor for actor in joined}
         self._actors.clear()
         confirmed = set()
         if asked:
-            ready, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=FAREWELL_PATIENCE)
+            ready, left = self._ray.wait(list(asked), num_returns=len(asked), timeout=FAREWELL_PATIENCE)
             for reference in ready:
-                with suppress(Exception):  # it has died before
+                with suppress(Exception):  # it has died, or is out of reach
                     self._ray.get(reference)
-                    confirmed.add(asked[reference])
+                    confirmed.add(asked[reference].number)
+            for reference in left:
+                self._ray.kill(asked[reference].handle, no_restart=True)
+            confirmed |= {asked[reference].number for reference in left if self._is_surely_gone(asked[reference])}
         self._parent.send(Disbanded(frozenset(confirmed)))
+
+    def _is_surely_gone(self, actor: _Actor) -> bool:
+        """Whether the process of a killed carrier is on this machine, and gone."""
+        is_here, until = actor.ground and actor.ground == ground_of_pids(), time.monotonic() + KILL_PATIENCE
+        while is_here and not is_gone(actor.pid) and time.monotonic() < until:
+            time.sleep(0.01)
+        return bool(is_here and is_gone(actor.pid))
 
     # ------------------------------------------------------------------ renewals
 

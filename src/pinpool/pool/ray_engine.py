@@ -15,6 +15,7 @@ A carrier that died is replaced. One that is out of reach, too, but its proxies 
 ended it. No page is run again by Ray: each loss is a `Lost`, and the crawl decides.
 """
 
+import logging
 import pickle
 import secrets
 import shutil
@@ -67,7 +68,9 @@ DECLINE_SECONDS = 0.02
 READY_PATIENCE = 90.0
 DRIVER_PATIENCE = 60.0
 #: How long carriers have to confirm that they end.
-DISBAND_PATIENCE = 4.0
+DISBAND_PATIENCE = 5.0
+
+log = logging.getLogger("pinpool")
 
 
 class _Carrier:
@@ -204,13 +207,18 @@ class RayEngine:
                     self._present.send(Kill(number))
 
     def flush(self) -> list[Signal]:
-        self._disband()
         return [*self._dispatch.take_signals(), *map(Noted, self._dispatch.queue.report().moves)]
 
     def close(self) -> None:
         link, self._link = self._link, None
         if link is not None:
+            self._disband(link)
+            until = time.monotonic() + TTL_SECONDS + MARGIN_SECONDS
             link.end()
+            if self._carriers and self._address is not None:
+                # A Ray of our own is gone by now. But the next start takes it that no proxy is in use any more.
+                log.warning("some workers cannot be reached: in %g s they have surely ended", until - time.monotonic())
+                time.sleep(max(0.0, until - time.monotonic()))
         if self._logs is not None:
             self._logs.close()
             self._logs = None
@@ -396,22 +404,21 @@ class RayEngine:
             serial, None, f"its process {how}, with {counted(busy, 'page')} in work there", *where, suspect=True
         )
 
-    def _disband(self) -> None:
-        """End all carriers. The proxies of those that confirm it are spare; others are pinned for the next start."""
-        if self._link is None or not self._carriers:
+    def _disband(self, link: Link) -> None:
+        """End all carriers. Those who may still use their proxies remain in `_carriers`."""
+        if not self._carriers:
             return
-        self._link.send(Disband())
+        link.send(Disband())
         until = time.monotonic() + DISBAND_PATIENCE
         while time.monotonic() < until:
             try:
-                messages = self._link.receive(0.2)
+                messages = link.receive(0.2)
             except EOFError:
                 return
             for message in messages:
                 if isinstance(message, Disbanded):
-                    ended = [self._carriers[number] for number in message.carriers if number in self._carriers]
-                    tokens = [slot.token for carrier in ended for slot in carrier.slots]
-                    self._dispatch.queue.reap(tokens, EventKind.RETURNED)
+                    for number in message.carriers:
+                        self._carriers.pop(number, None)
                     return
 
     # ------------------------------------------------------------------ the tick

@@ -134,7 +134,7 @@ class PlayedRay:
 
     def wait(self, calls: list[Called], *, num_returns: int, timeout: float) -> tuple[list[Called], list[Called]]:
         until(lambda: any(one.answer.done() for one in calls), "one has answered", PATIENCE)
-        return [one for one in calls if one.answer.done()], []
+        return [one for one in calls if one.answer.done()], [one for one in calls if not one.answer.done()]
 
     def get(self, call: Called) -> Any:
         return call.answer.result()
@@ -284,10 +284,11 @@ def test_proxies_to_leave_travel_with_the_next_renewal(play: Play) -> None:
 
 
 def test_only_those_who_confirm_their_end_have_left(play: Play) -> None:
-    first, _ = play.join(1), play.join(2)
+    first, other = play.join(1), play.join(2)
     play.engine.send(Disband())
     first.call("leave").answer.set_result(7)
     assert play.hear(Disbanded) == Disbanded(frozenset({1}))
+    assert play.ray.killed == [other]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 
 from engines import spare, spares
 from pinpool.errors import UsageError
-from pinpool.model import Call, Ending, EventKind, Evidence, Outcome, ProxyState, Sign, Step
+from pinpool.model import Call, Ending, Evidence, Outcome, ProxyState, Sign, Step
 from pinpool.pool import ray_engine
-from pinpool.pool.engine import Answered, EngineError, Lost, Noted, Signal
+from pinpool.pool.engine import Answered, EngineError, Lost, Signal
 from pinpool.pool.job import pack
 from pinpool.pool.ray_engine import RayEngine
 from pinpool.pool.ray_fence import TTL_SECONDS
@@ -301,8 +302,23 @@ def test_a_storm_of_processes_that_die_while_they_start_ends_the_run_too(play: C
         die_for_ever()
 
 
-def test_at_the_end_those_who_confirm_give_their_proxies_back(play: Callable[..., Play]) -> None:
-    crawl = play()
+@pytest.mark.parametrize(("address", "is_slept"), [("127.0.0.3:6379", True), (None, False)], ids=["cluster", "own Ray"])
+def test_an_end_waits_for_those_who_do_not_confirm_it(
+    address: str | None, is_slept: bool, play: Callable[..., Play], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Played says so of carrier 1 only. The next start takes it that no proxy is in use any more."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    crawl = play(address=address)
     crawl.join()
-    moves = [(one.event.kind, one.event.proxy) for one in crawl.engine.flush() if isinstance(one, Noted)]
-    assert [kind for kind, _ in moves] == [EventKind.RETURNED]  # of carrier 1, not of the other
+    crawl.engine.close()
+    assert [round(seconds) for seconds in slept] == ([17] if is_slept else [])
+
+
+def test_an_end_that_all_confirm_waits_for_nobody(play: Callable[..., Play], monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    crawl = play(workers=1, address="127.0.0.3:6379")
+    crawl.join()
+    crawl.engine.close()
+    assert slept == []
