@@ -395,9 +395,10 @@ class RayEngine:
             return Lost(serial, None, f"its host was lost: {gone.text}", *where)
         if slot.activity is not Activity.RUN:
             return Lost(serial, None, "the worker process died while waiting", *where)
-        # The fence ends a process that does not answer: its code has kept the interpreter's lock.
+        # The fence ends a process that does not answer: one call has kept the interpreter's lock.
         is_frozen = gone.silent > TTL_SECONDS - 2 * MARGIN_SECONDS
-        sign, how = (Sign.HANG, f"did not answer for {TTL_SECONDS:g} s") if is_frozen else (Sign.CRASH, "died")
+        hung = f"hung for more than {min(self._hang_seconds, int(gone.silent)):g} s, in a call that runs no Python"
+        sign, how = (Sign.HANG, hung) if is_frozen else (Sign.CRASH, "died")
         if busy == 1:
             return Lost(serial, sign, f"the worker process {how}", *where)
         return Lost(

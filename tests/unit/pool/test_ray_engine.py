@@ -156,6 +156,7 @@ def test_a_lost_carrier_says_what_becomes_of_its_page(
     run, _ = crawl.submit(1, 2)
     [lost] = crawl.lost(run, loss, silent=silent)
     assert (lost.serial, lost.sign, lost.suspect) == (run.serial, sign, False)
+    assert ("hung for more than 5 s, in a call that runs no Python" in lost.message) is (sign is Sign.HANG)
     assert len(crawl.link.asked_for(Spawn)) == 1  # another takes its place
 
 
