@@ -2,15 +2,16 @@
 
 import heapq
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from pinpool.model import Assignment, Call, Outcome, ProxyState
+from pinpool.model import Outcome, ProxyState
 from pinpool.policy.reputation import until_judged
 from pinpool.pool.clock import FakeClock
 from pinpool.pool.dispatch import Dispatch, Slot
-from pinpool.pool.engine import Census, Signal
+from pinpool.pool.engine import Signal
 from pinpool.pool.job import JobResult
+from pinpool.pool.leading_engine import LeadingEngine
 from pinpool.pool.lease_types import Lease, Standing
 from pinpool.proxies.proxy import Proxy
 from pinpool.settings import Settings
@@ -24,7 +25,7 @@ DECLINE_SECONDS = 0.0005
 Perform = Callable[[Lease, Any], tuple[JobResult, float]]
 
 
-class FakeEngine:
+class FakeEngine(LeadingEngine):
     """
     Runs assignments as `ProcessEngine` does, with workers that swap, park and decline, in simulated time.
 
@@ -52,15 +53,12 @@ class FakeEngine:
         self.attempts = 0
         self._perform = perform
         cooling = until_judged(settings.cooling)
-        self._dispatch = Dispatch(standings, workers, cooling, settings.swap_after, self.clock)
+        super().__init__(Dispatch(standings, workers, cooling, settings.swap_after, self.clock))
         for number in range(1, workers + 1):
             self._dispatch.add(number, number=number, pid=number)
         self._flights: list[tuple[float, int, Slot, Outcome]] = []  # by the moment of their answer
         self._order = itertools.count()
         self._next_tick = 0.0
-
-    def submit(self, serial: int, work: Assignment | Call, *, alone: bool = False) -> None:
-        self._dispatch.submit(serial, work)
 
     def poll(self, timeout: float) -> list[Signal]:
         self._start_attempts()
@@ -79,27 +77,6 @@ class FakeEngine:
             self._next_tick = self.clock.monotonic() + TICK_SECONDS
             self._dispatch.tick()
         return self._dispatch.take_signals()
-
-    def census(self) -> Census:
-        return self._dispatch.census
-
-    def cool(self, proxy: int, seconds: float) -> None:
-        self._dispatch.queue.cool(proxy, seconds)
-
-    def retire(self, proxy: int, reason: str) -> None:
-        self._dispatch.queue.retire(proxy, reason)
-
-    def join(self, standings: Collection[Standing]) -> None:
-        self._dispatch.join(standings)
-
-    def withdraw(self, proxies: Collection[int], reason: str) -> None:
-        self._dispatch.withdraw(proxies, reason)
-
-    def ask_to_swap(self, proxy: int) -> None:
-        self._dispatch.ask_to_swap(proxy)
-
-    def flush(self) -> list[Signal]:
-        return self._dispatch.flush()
 
     def start(self) -> None:
         """No effect, like `wake`, `kill` and `close`: there is nothing to start, to wake, to kill or to close."""

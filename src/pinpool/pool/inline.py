@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pinpool.model import Assignment, Call, Outcome
@@ -19,8 +19,9 @@ from pinpool.policy.reputation import until_judged
 from pinpool.pool.clock import SYSTEM_CLOCK
 from pinpool.pool.deadline import handler_of, without_alarm
 from pinpool.pool.dispatch import Dispatch, Start
-from pinpool.pool.engine import Census, Signal
+from pinpool.pool.engine import Signal
 from pinpool.pool.job import Job
+from pinpool.pool.leading_engine import LeadingEngine
 from pinpool.pool.lease_types import Standing
 from pinpool.pool.pinned_worker import LedWorker
 from pinpool.pool.registry import EnginePlan
@@ -31,7 +32,7 @@ from pinpool.spider.user_errors import note_page
 TICK_SECONDS = 0.1
 
 
-class InlineEngine:
+class InlineEngine(LeadingEngine):
     """See the module's docstring. Everything happens in the thread that calls `poll`."""
 
     name = "inline"
@@ -43,6 +44,7 @@ class InlineEngine:
         *,
         workers: int,
         cooling: float,
+        swap_after: int = 3,
         passed: tuple[type[BaseException], ...] = (),
     ) -> None:
         """
@@ -52,21 +54,16 @@ class InlineEngine:
         self._make_job = job
         self._count = workers
         self._passed = passed
-        self._proxies = proxies
-        self._cooling = cooling
+        super().__init__(Dispatch(proxies, workers, cooling, swap_after, SYSTEM_CLOCK))
         self._workers: dict[int, LedWorker] = {}
         self._woken = threading.Event()
         self._next_tick = 0.0
-        self._dispatch: Dispatch | None = None
-        self._census = Census(workers, states={one.proxy: one.state for one in proxies})
 
     def start(self) -> None:
         for handler in logging.getLogger().handlers:
             handler.addFilter(_say_where)
         job = self._make_job()
-        self._dispatch = dispatch = Dispatch(
-            self._proxies, self._count, self._cooling, job.settings.swap_after, SYSTEM_CLOCK
-        )
+        dispatch = self._dispatch
         board = StatusBoard([0] * (self._count * WIDTH))
         for number in range(1, self._count + 1):
             worker = LedWorker(
@@ -77,10 +74,12 @@ class InlineEngine:
         dispatch.tick()
 
     def submit(self, serial: int, work: Assignment | Call, *, alone: bool = False) -> None:
-        self._present.submit(serial, work)
+        self._check_open()
+        super().submit(serial, work, alone=alone)
 
     def poll(self, timeout: float) -> list[Signal]:
-        dispatch = self._present
+        self._check_open()
+        dispatch = self._dispatch
         start = dispatch.next()
         self._let_go()
         if start is not None:
@@ -100,29 +99,8 @@ class InlineEngine:
     def wake(self) -> None:
         self._woken.set()
 
-    def census(self) -> Census:
-        return self._census if self._dispatch is None else self._dispatch.census
-
-    def cool(self, proxy: int, seconds: float) -> None:
-        self._present.queue.cool(proxy, seconds)
-
-    def retire(self, proxy: int, reason: str) -> None:
-        self._present.queue.retire(proxy, reason)
-
-    def join(self, standings: Collection[Standing]) -> None:
-        self._present.join(standings)
-
-    def withdraw(self, proxies: Collection[int], reason: str) -> None:
-        self._present.withdraw(proxies, reason)
-
-    def ask_to_swap(self, proxy: int) -> None:
-        self._present.ask_to_swap(proxy)
-
     def kill(self, worker: int) -> None:
         """No effect: whoever calls this, no page is in hand."""
-
-    def flush(self) -> list[Signal]:
-        return self._present.flush()
 
     def close(self) -> None:
         for handler in logging.getLogger().handlers:
@@ -130,7 +108,6 @@ class InlineEngine:
         for worker in self._workers.values():
             worker.let_go()
         self._workers.clear()
-        self._census, self._dispatch = self.census(), None
 
     def _run(self, start: Start) -> Outcome:
         worker = start.worker
@@ -142,15 +119,13 @@ class InlineEngine:
                 note_page(error, start.work.task, worker.lease.address.label)
             raise
 
-    @property
-    def _present(self) -> Dispatch:
-        if self._dispatch is None:
+    def _check_open(self) -> None:
+        if not self._workers:
             raise RuntimeError("this engine is not started, or closed")
-        return self._dispatch
 
     def _let_go(self) -> None:
         """Close the connections of pins that are over, before another worker has their proxies."""
-        for slot in self._present.workers.values():
+        for slot in self._dispatch.workers.values():
             worker = self._workers[slot.number]
             if slot.pin is None or slot.pins != worker.pins:
                 worker.let_go()
@@ -198,5 +173,6 @@ def engine_for(plan: EnginePlan) -> InlineEngine:
         plan.proxies,
         workers=plan.workers,
         cooling=until_judged(plan.settings.cooling),
+        swap_after=plan.settings.swap_after,
         passed=plan.choice.passed,
     )

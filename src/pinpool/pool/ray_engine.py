@@ -32,8 +32,9 @@ from pinpool.policy.reputation import until_judged
 from pinpool.pool.child_process import own_folder
 from pinpool.pool.clock import SYSTEM_CLOCK
 from pinpool.pool.dispatch import Dispatch, Slot, pinned
-from pinpool.pool.engine import Census, EngineError, Lost, Noted, Signal
+from pinpool.pool.engine import EngineError, Lost, Noted, Signal
 from pinpool.pool.job import Job, pack_work, unpack
+from pinpool.pool.leading_engine import LeadingEngine
 from pinpool.pool.lease_types import Standing
 from pinpool.pool.log_pipe import LogPipe
 from pinpool.pool.ray_actor import Kit
@@ -82,7 +83,7 @@ class _Carrier:
         self.ended: set[int] = set()  # serials of those that were ended on purpose
 
 
-class RayEngine:
+class RayEngine(LeadingEngine):
     """See the module's docstring. Everything here happens in the thread that calls it."""
 
     name = "ray"
@@ -118,7 +119,7 @@ class RayEngine:
         self._mark = parts / f".seen-{secrets.token_hex(8)}" if parts else None
         self._is_marked = False
         self._logs_prints = logs_prints
-        self._dispatch = Dispatch(self._standings, workers, cooling, swap_after, SYSTEM_CLOCK)
+        super().__init__(Dispatch(self._standings, workers, cooling, swap_after, SYSTEM_CLOCK))
         self._redaction = Redaction(standing.address for standing in proxies)
         self._logs: LogPipe | None = None
         self._link: Link | None = None
@@ -158,7 +159,7 @@ class RayEngine:
     def submit(self, serial: int, work: Assignment | Call, *, alone: bool = False) -> None:
         if self._link is None:
             raise RuntimeError("this engine is not started, or closed")
-        self._dispatch.submit(serial, work, alone=alone and self._threads > 1)
+        super().submit(serial, work, alone=alone)
 
     def poll(self, timeout: float) -> list[Signal]:
         self._start_attempts()
@@ -179,25 +180,13 @@ class RayEngine:
         if self._link is not None:
             self._link.wake()
 
-    def census(self) -> Census:
-        return self._dispatch.census
-
-    def cool(self, proxy: int, seconds: float) -> None:
-        self._dispatch.queue.cool(proxy, seconds)
-
-    def retire(self, proxy: int, reason: str) -> None:
-        self._dispatch.queue.retire(proxy, reason)
-
     def join(self, standings: Collection[Standing]) -> None:
         self._redaction.learn(standing.address for standing in standings)
-        self._dispatch.join(standings)
+        super().join(standings)
 
     def withdraw(self, proxies: Collection[int], reason: str) -> None:
-        self._dispatch.withdraw(proxies, reason)
+        super().withdraw(proxies, reason)
         self._tell_leaving()
-
-    def ask_to_swap(self, proxy: int) -> None:
-        self._dispatch.queue.ask_to_swap(proxy)
 
     def kill(self, worker: int) -> None:
         for number, carrier in self._carriers.items():
@@ -205,9 +194,6 @@ class RayEngine:
                 if slot.number == worker and slot.serial:
                     carrier.ended.add(slot.serial)
                     self._present.send(Kill(number))
-
-    def flush(self) -> list[Signal]:
-        return [*self._dispatch.take_signals(), *map(Noted, self._dispatch.queue.report().moves)]
 
     def close(self) -> None:
         link, self._link = self._link, None

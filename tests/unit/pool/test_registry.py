@@ -10,7 +10,9 @@ from pinpool.pool.registry import ENGINES, Carries, EngineChoice, where_it_runs
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_an_engine_alone_is_fine(name: str) -> None:
+def test_an_engine_alone_is_fine_where_its_package_is_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "find_spec", lambda package: object())
+
     EngineChoice(name).check(threads=False)
 
 
