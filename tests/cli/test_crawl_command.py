@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pytest
 
@@ -33,7 +34,8 @@ def test_a_crawl_appends_its_items_and_says_how_it_went(desk: Desk, lab: Lab) ->
     assert (code, err) == (0, "appends to films.jsonl, which has 1 line\n")
     assert (old, sorted(new)) == ("old", films(lab))
     assert out.startswith("complete: 22 pages, 20 items")
-    assert "proxies: 4, 4 good" in out
+    # A worker that is slow to start may find nothing left to do.
+    assert re.search(r"^proxies: 4, [1-4] good(, [1-3] untried)?$", out, re.MULTILINE)
 
 
 @pytest.mark.usefixtures("lab")
