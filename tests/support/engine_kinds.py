@@ -86,7 +86,7 @@ _PROCESSES = (pytest.mark.processes,)
 #: Only with `--slow`: they differ in how they start, which `tests/processes` looks at.
 _SPAWNED = (pytest.mark.processes, pytest.mark.grid(share=0.0, part="spawned"))
 #: Each starts processes on hosts, and what its parent does is tested with those in this process: a part will do.
-_RAY = (pytest.mark.ray, pytest.mark.processes, pytest.mark.grid(share=0.25, part="ray"))
+_RAY = (pytest.mark.ray, pytest.mark.processes, pytest.mark.grid(share=0.12, part="ray"))
 
 KINDS = (
     Kind("fake", "fake", frozenset()),
