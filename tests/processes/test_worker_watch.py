@@ -11,6 +11,7 @@ import pytest
 from engines import Maker, all_idle, all_pinned, kill_manager
 from ledger import Ledger
 from pinpool.model import Sign
+from pinpool.pool.processes import MANY_REBUILDS
 from pinpool.pool.status_board import Activity
 
 #: Every test runs over forkserver or spawn, alone in a process or not; with --slow over all four.
@@ -35,6 +36,22 @@ def test_t2_killing_an_idle_worker_builds_a_new_pool_and_loses_nothing(make: Mak
     assert ledger.good == 60
     assert ledger.charged == []
     assert engine.census().rebuilds == 3
+
+
+def test_a_pool_that_has_nothing_to_do_is_rebuilt_as_often_as_somebody_kills_its_workers(make: Maker) -> None:
+    """Between two tries of a bad page there may be no other to answer."""
+    engine = make(workers=2, proxies=2)
+    ledger = Ledger(engine)
+
+    for rebuilds in range(1, MANY_REBUILDS + 3):
+        all_idle(ledger, 2)
+        os.kill(engine.worker_pids[0], signal.SIGKILL)
+        ledger.run(until=lambda: engine.census().rebuilds == rebuilds)  # noqa: B023
+
+    all_idle(ledger, 2)
+    ledger.submit("ok")
+    ledger.run()
+    assert ledger.good == 1
 
 
 def test_t3_killing_a_worker_while_it_writes_its_answer_loses_nothing(make: Maker) -> None:

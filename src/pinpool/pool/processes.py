@@ -435,7 +435,8 @@ class ProcessEngine:
             generation.start(self._context, workers, threads, init_worker, config)
 
     def _rebuild(self, reason: str, signals: list[Signal], *, new_manager: bool = False) -> None:
-        self._rebuilds_in_a_row += 1
+        # With nothing in hand there is no answer to come in between; `WorkerWatch` counts the deaths.
+        self._rebuilds_in_a_row += bool(self._flight or self._alone)
         if self._rebuilds_in_a_row > MANY_REBUILDS:
             raise EngineError(
                 f"the pool was rebuilt {MANY_REBUILDS} times in a row without one answer, the last time "
