@@ -125,6 +125,7 @@ class Generation:
         Start the workers, so many threads a process; the last process carries fewer. Their processes have a name of
         their own, so that `children` finds no others.
         """
+        self._is_over = False  # a first try may have failed, and was disposed of
         name, carriers, start_child = self._name, dict[BaseProcess, int](), self._start_child
 
         class NamedPool(QuietPool):

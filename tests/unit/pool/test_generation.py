@@ -59,6 +59,18 @@ def test_a_pool_that_is_thrown_away_starts_no_more_workers() -> None:
     assert (first.started, late.started) == (1, 0)
 
 
+def test_a_pool_that_was_thrown_away_after_a_failed_start_starts_at_the_second_try() -> None:
+    """The solo pool keeps its number. Its end in the first try once ended the whole process, with exit code 0."""
+    context = multiprocessing.get_context("spawn")
+    generation = Generation.prepare(context, seats=2)
+    generation.dispose()
+
+    generation.start(context, 1, 1, None, None)
+
+    assert len(generation.children()) == 1
+    generation.dispose()
+
+
 def test_a_worker_whose_end_is_not_reported_is_not_waited_for_at_the_end_of_the_process() -> None:
     """multiprocessing joins all children that it knows of, without a deadline."""
     generation = Generation.prepare(multiprocessing.get_context(), seats=1)
