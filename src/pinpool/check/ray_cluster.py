@@ -114,7 +114,7 @@ def unasked_row(problem: str) -> Row:
         found, todo = "it does not accept the token of this shell", "copy the token of the head to this host"
     else:
         found = f"it cannot be asked: {one_line(problem)}"
-        todo = "look on the head: `systemctl status pinpool-head`, and the files below /tmp/ray/session_latest/logs"
+        todo = "look on the head: `systemctl status pinpool-head`, and Ray's newest logs"
     return Row("Ray's cluster", State.HINDERS, found, todo)
 
 

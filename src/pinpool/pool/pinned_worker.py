@@ -7,6 +7,7 @@ task (`LedWorker`).
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from random import Random
 
@@ -27,7 +28,7 @@ from pinpool.text import one_line
 WAIT_SECONDS = 1.0
 
 
-class PinnedWorker:
+class PinnedWorker(ABC):
     """A worker with a job and a seat on the status board, and, as long as it has a proxy, a pin."""
 
     pin: Pin
@@ -53,13 +54,13 @@ class PinnedWorker:
 
     # ------------------------------------------------------------------ what kinds of workers differ in
 
+    @abstractmethod
     def _untried(self, serial: int, work: Assignment | Call) -> Outcome | None:
         """See to the pin before each step of an attempt. Returns the outcome if the assignment cannot be tried."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _site_turn(self, seconds: float) -> float:
         """Seconds until this worker's turn at the site, which takes `seconds`."""
-        raise NotImplementedError
 
     def _passes(self, error: BaseException) -> bool:
         """True if what the job has raised is not evidence, but goes to whoever runs this worker."""
